@@ -1,0 +1,229 @@
+"""The dataset folder: what preprocessing hands on, and everything later reads.
+
+    transforms.json   intrinsics, and per frame its image, mask, time and camera in head space
+    images/  masks/   the frames (JPEG) and the person's alpha (PNG, 8 bit)
+    background.png    the scene without the person, seen from the film's camera
+    audio.wav         16 kHz mono, starting with the first frame
+    attributes.npz    `ClipAttributes`
+    report.json       what was found, lost and interpolated
+
+Axes. *Camera space* has OpenGL axes: x to the image's right, y up, z towards the viewer. *Head space* stands still on
+the head, has its origin at the centroid of the rigid landmarks, the same axes when the head faces the camera, and the
+distance of the outer eye corners as its unit of length. A moving head is a moving camera: `transform_matrix` is the
+camera in head space.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import zipfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from dfa_nerfstudio.data.files import written_whole
+from dfa_nerfstudio.errors import UserError
+
+FRAME_RATE = 25.0
+"""Frames per second of every dataset folder, whatever the source had."""
+SAMPLE_RATE = 16_000
+"""Samples per second of `audio.wav`."""
+MFCC_PER_FRAME = 4
+"""MFCC vectors per video frame: one every 10 ms."""
+FORMAT_VERSION = 1
+
+TRANSFORMS, ATTRIBUTES, AUDIO, BACKGROUND = "transforms.json", "attributes.npz", "audio.wav", "background.png"
+
+
+@dataclass
+class ClipAttributes:
+    """What preprocessing measures in T frames (`attributes.npz`). Everything but `mfcc` has one row a frame."""
+
+    face_found: Bool[np.ndarray, "T"]
+    """False where the face was lost and the row is interpolated."""
+    landmarks: Float32[np.ndarray, "T 478 3"]
+    """mediapipe's landmarks in pixels of the working image, x right, y down; z in pixels, weak perspective."""
+    front_landmarks: Float32[np.ndarray, "T 68 3"]
+    """The paper's 68 landmarks in head space, seen from the front: the pose is taken out."""
+    head_to_camera: Float32[np.ndarray, "T 4 4"]
+    """Head pose: takes head space to camera space."""
+    torso_motion: Float32[np.ndarray, "T 4"]
+    """2-D similarity (dx, dy, log scale, angle in radians) of the torso since the reference frame. It maps image-plane
+    points in units of the focal length (x right, y up): q_t = exp(log scale) R(angle) q_ref + (dx, dy)."""
+    eye_opening: Float32[np.ndarray, "T 2"]
+    """0 closed to 1 open; the eye on the image's left first."""
+    mouth_opening: Float32[np.ndarray, "T"]
+    """Distance of the inner lips in head space units."""
+    expression: Float32[np.ndarray, "T K"]
+    """Coefficients F_exp of Eq. 1."""
+    mean_shape: Float32[np.ndarray, "478 3"]
+    """S-bar of Eq. 1, head space."""
+    identity_basis: Float32[np.ndarray, "478 3 I"]
+    """B_id of Eq. 1."""
+    identity: Float32[np.ndarray, "I"]
+    """Coefficients F_id of Eq. 1, one set for the clip."""
+    expression_basis: Float32[np.ndarray, "478 3 K"]
+    """B_exp of Eq. 1."""
+    mfcc: Float32[np.ndarray, "T*4 D"]
+    """MFCC every 10 ms, four per frame; row 4 i is centred on the start of frame i's display interval, i / 25 s."""
+
+    def __len__(self) -> int:
+        return len(self.head_to_camera)
+
+    def save(self, path: Path) -> None:
+        """Writes the `.npz`, whole or not at all."""
+        with written_whole(path) as partial:
+            np.savez(partial, **dataclasses.asdict(self))
+
+    @classmethod
+    def load(cls, path: Path) -> ClipAttributes:
+        """Reads and checks the `.npz`.
+
+        Raises:
+            UserError: if it is missing, truncated, of the wrong shape, or holds non-finite numbers.
+        """
+        arrays = load_npz(path)
+        names = [field.name for field in dataclasses.fields(cls)]
+        missing = [name for name in names if name not in arrays]
+        if missing:
+            raise UserError(f"{path}: no array {', '.join(missing)}; run dfa-process again")
+        frames = len(arrays["head_to_camera"])
+        for name in ("face_found", "landmarks", "front_landmarks", "torso_motion", "eye_opening", "mouth_opening"):
+            if len(arrays[name]) != frames:
+                raise UserError(f"{path}: {name} has {len(arrays[name])} rows for {frames} frames; run dfa-process again")
+        if len(arrays["mfcc"]) != MFCC_PER_FRAME * frames:
+            raise UserError(f"{path}: {len(arrays['mfcc'])} MFCC rows for {frames} frames; run dfa-process again")
+        for name in names:
+            if not np.isfinite(arrays[name]).all():
+                raise UserError(f"{path}: {name} holds numbers that are not finite; run dfa-process again")
+        return cls(**{name: arrays[name] for name in names})
+
+
+@dataclass
+class DatasetFolder:
+    """A dataset folder on disk, checked when it is opened.
+
+    Example:
+        >>> folder = DatasetFolder.open(Path("data/me"))  # doctest: +SKIP
+        >>> folder.attributes.head_to_camera[: folder.num_train]  # doctest: +SKIP
+    """
+
+    path: Path
+    meta: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: Path) -> DatasetFolder:
+        """Opens and checks a folder.
+
+        Raises:
+            UserError: if anything that later stages read is missing or unreadable.
+        """
+        if not path.is_dir():
+            raise UserError(f"{path}: no such folder; make it with: dfa-process VIDEO --output {path}")
+        for name in (TRANSFORMS, ATTRIBUTES, AUDIO, BACKGROUND):
+            if not (path / name).is_file():
+                raise UserError(f"{path / name}: missing; run dfa-process again")
+        try:
+            meta = json.loads((path / TRANSFORMS).read_text())
+            version = meta["dfa_format_version"]
+            frames = meta["frames"]
+            keys = {"fl_x", "fl_y", "cx", "cy", "w", "h", "num_train"} - meta.keys()
+        except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+            raise UserError(f"{path / TRANSFORMS}: not a dataset of this program ({error!r}); run dfa-process") from None
+        if version != FORMAT_VERSION or keys or not frames:
+            raise UserError(f"{path / TRANSFORMS}: format {version}, this program reads {FORMAT_VERSION}; run dfa-process")
+        folder = cls(path, meta)
+        for frame in frames:
+            for key in ("file_path", "person_mask_path"):
+                if not (path / frame[key]).is_file():
+                    raise UserError(f"{path / frame[key]}: missing; run dfa-process again")
+        if len(folder.attributes) != folder.num_frames:
+            raise UserError(
+                f"{path / ATTRIBUTES}: {len(folder.attributes)} frames, but {TRANSFORMS} has {folder.num_frames}; "
+                "run dfa-process again"
+            )
+        return folder
+
+    @cached_property
+    def attributes(self) -> ClipAttributes:
+        """The measured attributes of all frames."""
+        return ClipAttributes.load(self.path / ATTRIBUTES)
+
+    @property
+    def num_frames(self) -> int:
+        return len(self.meta["frames"])
+
+    @property
+    def num_train(self) -> int:
+        """The first `num_train` frames are for training, the rest is held out."""
+        return self.meta["num_train"]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.meta["w"], self.meta["h"]
+
+    @staticmethod
+    def write_transforms(
+        path: Path,
+        *,
+        focal_length: float,
+        size: tuple[int, int],
+        num_train: int,
+        head_to_camera: Float32[np.ndarray, "T 4 4"],
+    ) -> None:
+        """Writes `transforms.json` for frames `images/00000.jpg`... and `masks/00000.png`...
+
+        Args:
+            path: the dataset folder.
+            focal_length: in pixels of the working image; pixels are square, the principal point is the centre.
+            size: width and height.
+            num_train: number of frames for training.
+            head_to_camera: the head pose of every frame.
+        """
+        width, height = size
+        count = len(head_to_camera)
+        cameras = np.linalg.inv(head_to_camera.astype(np.float64))
+        meta = {
+            "dfa_format_version": FORMAT_VERSION,
+            "camera_model": "OPENCV",
+            "fl_x": float(focal_length),
+            "fl_y": float(focal_length),
+            "cx": width / 2,
+            "cy": height / 2,
+            "w": width,
+            "h": height,
+            "fps": FRAME_RATE,
+            "num_train": num_train,
+            "frames": [
+                {
+                    "file_path": f"images/{index:05d}.jpg",
+                    "person_mask_path": f"masks/{index:05d}.png",
+                    "time": index / max(count - 1, 1),
+                    "transform_matrix": camera.tolist(),
+                }
+                for index, camera in enumerate(cameras)
+            ],
+        }
+        with written_whole(path / TRANSFORMS) as partial:
+            partial.write_text(json.dumps(meta, indent=1))
+
+
+def load_npz(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an `.npz`.
+
+    Raises:
+        UserError: if it is missing or truncated.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            return {name: data[name] for name in data.files}
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: unreadable or truncated ({error}); make it again") from None
