@@ -1,0 +1,99 @@
+"""What is written is read back with PyAV: pictures, lengths, synchrony, and nothing left behind by a failure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from dfa_nerfstudio.data.video_writer import VideoWriter
+from dfa_nerfstudio.errors import UserError
+
+RATE = 16_000
+
+
+def smooth_frames(count: int, height: int, width: int) -> np.ndarray:
+    """Moving waves, without the sharp colour edges that 4:2:0 blurs."""
+    rows, columns = np.mgrid[:height, :width] / 12
+    phases = np.arange(count) / 5
+    waves = [np.sin(rows * a + columns * b + phases[:, None, None]) for a, b in ((1, 0.3), (0.2, 1), (0.6, -0.7))]
+    return np.uint8(127.5 + 100 * np.stack(waves, -1))
+
+
+def sound_of(path: Path) -> tuple[np.ndarray, int]:
+    """The decoded samples and the index of the first one on the time axis of the picture."""
+    with av.open(str(path)) as container:
+        frames = list(container.decode(audio=0))
+    first = frames[0]
+    assert first.pts is not None and first.time_base is not None
+    return np.concatenate([frame.to_ndarray()[0] for frame in frames]), round(first.pts * first.time_base * RATE)
+
+
+@pytest.mark.parametrize(("fps", "seconds_of_sound"), [(25, 2.0), (30, 1.437), (30000 / 1001, 2.71)])
+def test_pictures_and_lengths_survive(tmp_path: Path, fps: float, seconds_of_sound: float) -> None:
+    frames = smooth_frames(50, 95, 121)  # both odd
+    sound = np.sin(np.arange(int(seconds_of_sound * RATE)) / 10)
+    path = tmp_path / "deeper" / "film.mp4"
+    with VideoWriter(path, fps, (121, 95), sound, RATE, metadata={"comment": "made by a test"}) as writer:
+        for frame in frames:
+            writer.write(frame)
+
+    with av.open(str(path)) as container:
+        assert container.metadata["comment"] == "made by a test"
+        video, audio = container.streams.video[0], container.streams.audio[0]
+        assert video.average_rate == pytest.approx(fps)
+        assert video.duration * video.time_base == pytest.approx(50 / fps, abs=1e-3)
+        assert audio.duration * audio.time_base == pytest.approx(len(sound) / RATE, abs=1e-9)
+        back = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video)])
+    assert back.shape == (50, 96, 122, 3)
+    error = back[:, :95, :121].astype(float) - frames
+    assert 10 * np.log10(255**2 / np.mean(error**2)) > 35
+    assert list(path.parent.iterdir()) == [path]
+    data = path.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat"), "the index comes first, for players on the web"
+
+
+def test_click_and_flash_coincide(tmp_path: Path) -> None:
+    flash, fps = 37, 25
+    sound = np.zeros(3 * RATE)
+    sound[flash * RATE // fps] = 1.0
+    path = tmp_path / "flash.mp4"
+    with VideoWriter(path, fps, (64, 48), sound, RATE) as writer:
+        for index in range(75):
+            writer.write(np.full((48, 64, 3), 255 if index == flash else 0, np.uint8))
+    with av.open(str(path)) as container:
+        seen = [frame.time for frame in container.decode(video=0) if frame.to_ndarray(format="gray").mean() > 128]
+    decoded, start = sound_of(path)
+    assert seen == [pytest.approx(flash / fps)]
+    assert (np.abs(decoded).argmax() + start) / RATE == pytest.approx(flash / fps, abs=0.002)
+
+
+def test_audio_and_video_packets_are_interleaved(tmp_path: Path) -> None:
+    path = tmp_path / "long.mp4"
+    with VideoWriter(path, 25, (32, 32), np.zeros(20 * RATE), RATE) as writer:
+        for _ in range(500):
+            writer.write(np.zeros((32, 32, 3), np.uint8))
+    with av.open(str(path)) as container:
+        times = {"audio": 0.0, "video": 0.0}
+        for packet in container.demux():
+            if packet.dts is not None:
+                times[packet.stream.type] = float(packet.dts * packet.time_base)
+                assert abs(times["audio"] - times["video"]) < 2.5, "a player would have to buffer"
+
+
+def test_failure_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    with pytest.raises(KeyError), VideoWriter(path, 25, (32, 32), None) as writer:
+        writer.write(np.zeros((32, 32, 3), np.uint8))
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+    file = tmp_path / "file"
+    file.touch()
+    for wrong in (file / "film.mp4", tmp_path / "film.avi"):
+        with pytest.raises(UserError, match="film"), VideoWriter(wrong, 25, (32, 32), None):
+            pass
+    with pytest.raises(UserError, match="written"), VideoWriter(path, 25, (32, 32), np.zeros(9), 12_345):
+        pass
+    assert list(tmp_path.iterdir()) == [file]
