@@ -44,7 +44,7 @@ TRANSFORMS, ATTRIBUTES, AUDIO, BACKGROUND = "transforms.json", "attributes.npz",
 class ClipAttributes:
     """What preprocessing measures in T frames (`attributes.npz`). Everything but `mfcc` has one row a frame."""
 
-    face_found: Bool[np.ndarray, "T"]
+    face_found: Bool[np.ndarray, " T"]
     """False where the face was lost and the row is interpolated."""
     landmarks: Float32[np.ndarray, "T 478 3"]
     """mediapipe's landmarks in pixels of the working image, x right, y down; z in pixels, weak perspective."""
@@ -57,7 +57,7 @@ class ClipAttributes:
     points in units of the focal length (x right, y up): q_t = exp(log scale) R(angle) q_ref + (dx, dy)."""
     eye_opening: Float32[np.ndarray, "T 2"]
     """0 closed to 1 open; the eye on the image's left first."""
-    mouth_opening: Float32[np.ndarray, "T"]
+    mouth_opening: Float32[np.ndarray, " T"]
     """Distance of the inner lips in head space units."""
     expression: Float32[np.ndarray, "T K"]
     """Coefficients F_exp of Eq. 1."""
@@ -65,7 +65,7 @@ class ClipAttributes:
     """S-bar of Eq. 1, head space."""
     identity_basis: Float32[np.ndarray, "478 3 I"]
     """B_id of Eq. 1."""
-    identity: Float32[np.ndarray, "I"]
+    identity: Float32[np.ndarray, " I"]
     """Coefficients F_id of Eq. 1, one set for the clip."""
     expression_basis: Float32[np.ndarray, "478 3 K"]
     """B_exp of Eq. 1."""
@@ -95,7 +95,9 @@ class ClipAttributes:
         frames = len(arrays["head_to_camera"])
         for name in ("face_found", "landmarks", "front_landmarks", "torso_motion", "eye_opening", "mouth_opening"):
             if len(arrays[name]) != frames:
-                raise UserError(f"{path}: {name} has {len(arrays[name])} rows for {frames} frames; run dfa-process again")
+                raise UserError(
+                    f"{path}: {name} has {len(arrays[name])} rows for {frames} frames; run dfa-process again"
+                )
         if len(arrays["mfcc"]) != MFCC_PER_FRAME * frames:
             raise UserError(f"{path}: {len(arrays['mfcc'])} MFCC rows for {frames} frames; run dfa-process again")
         for name in names:
@@ -134,9 +136,13 @@ class DatasetFolder:
             frames = meta["frames"]
             keys = {"fl_x", "fl_y", "cx", "cy", "w", "h", "num_train"} - meta.keys()
         except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
-            raise UserError(f"{path / TRANSFORMS}: not a dataset of this program ({error!r}); run dfa-process") from None
+            raise UserError(
+                f"{path / TRANSFORMS}: not a dataset of this program ({error!r}); run dfa-process"
+            ) from None
         if version != FORMAT_VERSION or keys or not frames:
-            raise UserError(f"{path / TRANSFORMS}: format {version}, this program reads {FORMAT_VERSION}; run dfa-process")
+            raise UserError(
+                f"{path / TRANSFORMS}: format {version}, this program reads {FORMAT_VERSION}; run dfa-process"
+            )
         folder = cls(path, meta)
         for frame in frames:
             for key in ("file_path", "person_mask_path"):

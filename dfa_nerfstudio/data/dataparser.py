@@ -1,0 +1,144 @@
+"""nerfstudio's view of a dataset folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float
+from nerfstudio.cameras.cameras import Cameras, CameraType
+from nerfstudio.data.dataparsers.base_dataparser import DataParser, DataParserConfig, DataparserOutputs
+from nerfstudio.data.scene_box import SceneBox
+from torch import Tensor
+
+from dfa_nerfstudio.data.attribute_track import AttributeTrack
+from dfa_nerfstudio.data.dataset_folder import BACKGROUND, DatasetFolder
+from dfa_nerfstudio.errors import UserError, exit_on_user_error
+
+TRACK = "track.npz"
+
+
+@dataclass
+class ClipMetadata:
+    """What the model needs of a clip beside its rays."""
+
+    folder: Path
+    track: AttributeTrack
+    """Attributes of all frames, held-out ones included."""
+    num_train: int
+    """The first frames of the track, which are for training."""
+    background: Float[Tensor, "3 H W"]
+    """In [0, 1]."""
+    half_extent: Float[Tensor, 2]
+    """Half the film camera's view, horizontally and vertically, in units of the focal length."""
+    near: float
+    """Smallest depth in the film camera at which anything of the person can be, in head space units."""
+    far: float
+    """Largest such depth; the background lies there."""
+    masks: list[Path]
+    """Person masks of the split's frames."""
+
+
+@dataclass
+class DFADataParserConfig(DataParserConfig):
+    """Reads a dataset folder that dfa-process and dfa-attributes have written."""
+
+    _target: type = field(default_factory=lambda: DFADataParser)
+    data: Path = Path("data/me")
+    """The dataset folder."""
+    front: float = 0.9
+    """How far the scene reaches in front of the head's origin (a point on the face), in outer eye corner distances."""
+    back: float = 1.6
+    """How far it reaches behind it."""
+
+
+class DFADataParser(DataParser):
+    """The first frames train, the last ones are held out (`num_train` in transforms.json)."""
+
+    config: DFADataParserConfig
+    includes_time = True
+
+    def _generate_dataparser_outputs(
+        self, split: Literal["train", "val", "test"] = "train", **kwargs: object
+    ) -> DataparserOutputs:
+        with exit_on_user_error():
+            return self._read(split)
+
+    def _read(self, split: str) -> DataparserOutputs:
+        folder = DatasetFolder.open(self.config.data)
+        track = AttributeTrack.load(folder.path / TRACK)
+        if len(track) != folder.num_frames:
+            raise UserError(
+                f"{folder.path / TRACK}: {len(track)} frames, the folder has {folder.num_frames}; "
+                "run dfa-attributes again"
+            )
+        meta, width, height = folder.meta, *folder.size
+        frames = meta["frames"][: folder.num_train] if split == "train" else meta["frames"][folder.num_train :]
+        if not frames:  # nothing held out: the viewer and ns-eval then look at the training frames
+            frames = meta["frames"]
+        poses = torch.tensor([frame["transform_matrix"] for frame in frames])[:, :3]
+        cameras = Cameras(
+            camera_to_worlds=poses,
+            fx=meta["fl_x"],
+            fy=meta["fl_y"],
+            cx=meta["cx"],
+            cy=meta["cy"],
+            width=width,
+            height=height,
+            times=torch.tensor([frame["time"] for frame in frames], dtype=torch.float64).float()[:, None],
+            camera_type=CameraType.PERSPECTIVE,
+        )
+        half_extent = torch.tensor([width / 2 / meta["fl_x"], height / 2 / meta["fl_y"]])
+        box, near, far = self._scene(track[: folder.num_train], half_extent)
+        clip = ClipMetadata(
+            folder=folder.path,
+            track=track,
+            num_train=folder.num_train,
+            background=_read_background(folder.path / BACKGROUND, width, height),
+            half_extent=half_extent,
+            near=near,
+            far=far,
+            masks=[folder.path / frame["person_mask_path"] for frame in frames],
+        )
+        return DataparserOutputs(
+            image_filenames=[folder.path / frame["file_path"] for frame in frames],
+            cameras=cameras,
+            scene_box=SceneBox(aabb=box),
+            metadata={"clip": clip},
+            dataparser_transform=torch.eye(4)[:3],
+            dataparser_scale=1.0,
+        )
+
+    def _scene(self, train: AttributeTrack, half_extent: Float[Tensor, 2]) -> tuple[Float[Tensor, "2 3"], float, float]:
+        """The part of head space that the film sees at the depths of the head, and that range of depths."""
+        depth = -train.head_to_camera[:, 2, 3]
+        near = float(depth.min()) - self.config.front
+        near = max(near, 0.2 * float(depth.min()))
+        far = float(depth.max()) + self.config.back
+        corners = torch.tensor(
+            [
+                [x * half_extent[0] * z, y * half_extent[1] * z, -z, 1.0]
+                for x in (-1, 1)
+                for y in (-1, 1)
+                for z in (near, far)
+            ]
+        )
+        points = torch.einsum("tij,cj->tci", torch.linalg.inv(train.head_to_camera), corners)[..., :3]
+        lower, upper = points.amin((0, 1)), points.amax((0, 1))
+        lower[2], upper[2] = -self.config.back, min(self.config.front, float(upper[2]))
+        return torch.stack([lower, upper]), near, far
+
+
+def _read_background(path: Path, width: int, height: int) -> Float[Tensor, "3 H W"]:
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise UserError(f"{path}: unreadable; run dfa-process again")
+    if image.shape[:2] != (height, width):
+        raise UserError(
+            f"{path}: {image.shape[1]}x{image.shape[0]}, frames are {width}x{height}; run dfa-process again"
+        )
+    return torch.from_numpy(np.ascontiguousarray(image[:, :, ::-1])).permute(2, 0, 1).float() / 255

@@ -1,0 +1,55 @@
+"""What the field is told about a moment: the paper's f_c = [f_a : f_e], the head pose, and the torso's motion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dfa_nerfstudio.data.attribute_track import AttributeTrack
+
+
+@dataclass
+class Conditions:
+    """Standardised conditions of U frames."""
+
+    audio: Float[Tensor, "U A"]
+    eye: Float[Tensor, "U E"]
+    pose: Float[Tensor, "U 12"]
+    """Rotation matrix and translation of the head; stands in the place of the view direction (section 3.5)."""
+    torso: Float[Tensor, "U 4"]
+
+
+class ConditionNormaliser(nn.Module):
+    """Shifts and scales a track's attributes to zero mean and unit variance over the training frames.
+
+    Values further than `limit` standard deviations off are drawn back: a generated pose outside the training range
+    then asks for the nearest known look instead of an unseen one.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, train: AttributeTrack, limit: float = 4.0) -> None:
+        super().__init__()
+        self.limit = limit
+        values = self._stack(train)
+        self.sizes = [train.audio.shape[-1], train.eye.shape[-1], 12, 4]
+        deviation = []
+        for part in values.split(self.sizes, dim=-1):
+            spread = part.std(0, correction=0)
+            # Directions that hardly vary are noise: they are not blown up to unit variance.
+            deviation.append(spread.clamp(min=0.3 * spread.square().mean().sqrt().item() + 1e-6))
+        self.register_buffer("mean", values.mean(0))
+        self.register_buffer("scale", torch.cat(deviation))
+
+    @staticmethod
+    def _stack(track: AttributeTrack) -> Float[Tensor, "U C"]:
+        pose = track.head_to_camera[:, :3]
+        return torch.cat([track.audio, track.eye, pose[:, :, :3].flatten(1), pose[:, :, 3], track.torso_motion], dim=-1)
+
+    def forward(self, track: AttributeTrack) -> Conditions:
+        values = ((self._stack(track) - self.mean) / self.scale).clamp(-self.limit, self.limit)
+        return Conditions(*values.split(self.sizes, dim=-1))

@@ -1,0 +1,256 @@
+"""The nerfstudio model: conditions by time, rays in two frames of reference, the field, the background."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
+from nerfstudio.models.base_model import Model, ModelConfig
+from torch import Tensor, nn
+
+from dfa_nerfstudio.data.attribute_track import AttributeTrack
+from dfa_nerfstudio.data.dataparser import ClipMetadata
+from dfa_nerfstudio.errors import UserError, exit_on_user_error
+from dfa_nerfstudio.evaluation.image import psnr, ssim
+from dfa_nerfstudio.nerf.budget import Budget, BudgetConfig
+from dfa_nerfstudio.nerf.conditions import ConditionNormaliser, Conditions
+from dfa_nerfstudio.nerf.field import ConditionedFieldConfig, FieldOutput
+from dfa_nerfstudio.nerf.frames_of_reference import Rays, background_colour, make_rays
+from dfa_nerfstudio.nerf.marching import Marched, box_interval, march
+from dfa_nerfstudio.nerf.occupancy import OccupancyGrid
+from dfa_nerfstudio.nerf.paper_field import PaperFieldConfig
+
+
+@dataclass
+class DFANerfModelConfig(ModelConfig):
+    """Options of the method."""
+
+    _target: type = field(default_factory=lambda: DFANerfModel)
+    network: ConditionedFieldConfig | PaperFieldConfig = field(default_factory=ConditionedFieldConfig)
+    """The conditioned field, or the paper's network."""
+    num_samples: int = 24
+    """Samples per ray before empty space is skipped."""
+    occupancy_resolution: int = 32
+    """Cells of the occupancy grid along an axis; 0 asks the field everywhere."""
+    occupancy_interval: int = 16
+    """Steps between updates of the occupancy grid."""
+    occupancy_threshold: float = 0.01
+    """Opacity of one sample below which a cell counts as empty."""
+    occupancy_decay: float = 0.95
+    """Factor on a cell's remembered maximum at each update."""
+    loss: str = "l2"
+    """Photometric loss: `l2` (Eq. 11), `l1` or `huber`."""
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    """Length of the training and its learning rates."""
+    eval_num_rays_per_chunk: int = 1 << 15
+    """Rays rendered at once."""
+    render_slabs: int = 3
+    """When rendering, rays are marched in that many pieces, and opaque ones stop early."""
+
+
+class DFANerfModel(Model):
+    """DFA-NeRF (section 3.5).
+
+    `track` tells the attributes at any time. It is the training clip's own after loading; set it to another to drive
+    the head (`set_track`). Rays carry the time, and nothing else is needed: nerfstudio's own tools all work.
+
+    Raises:
+        UserError: when a checkpoint is loaded that was trained on other features than those of the dataset folder.
+    """
+
+    config: DFANerfModelConfig
+    background: Tensor
+    feature_kinds: Tensor
+
+    def __init__(self, config: DFANerfModelConfig, metadata: dict[str, Any], **kwargs: Any) -> None:
+        self.clip = cast(ClipMetadata, metadata["clip"])
+        super().__init__(config, **kwargs)
+
+    def populate_modules(self) -> None:
+        config, clip = self.config, self.clip
+        train = clip.track[: clip.num_train]
+        self.normalise = ConditionNormaliser(train)
+        self.field: nn.Module = config.network.setup(audio_dim=train.audio.shape[-1], eye_dim=train.eye.shape[-1])
+        self.occupancy = (
+            OccupancyGrid(config.occupancy_resolution, config.occupancy_threshold, config.occupancy_decay)
+            if config.occupancy_resolution
+            else None
+        )
+        self.register_buffer("background", clip.background, persistent=False)
+        self.register_buffer("box", self.scene_box.aabb.float(), persistent=False)
+        self.register_buffer("half_extent", clip.half_extent, persistent=False)
+        self.register_buffer("plain_background", clip.background.mean((1, 2)), persistent=False)
+        kinds = f"{train.audio_kind}; {train.eye_kind}".encode()
+        self.register_buffer("feature_kinds", torch.tensor(list(kinds.ljust(128)[:128]), dtype=torch.uint8))
+        self.budget = Budget(config.budget)
+        self._track = clip.track
+
+    @property
+    def track(self) -> AttributeTrack:
+        """What is rendered; lies on the model's device."""
+        if self._track.audio.device != self.device:
+            self._track = self._track.to(self.device)
+        return self._track
+
+    def set_track(self, track: AttributeTrack) -> None:
+        """Renders another track from now on.
+
+        Raises:
+            UserError: if its features are not of the kind that the model was trained on.
+        """
+        own = self.clip.track
+        for name, theirs, ours in (
+            ("audio", track.audio_kind, own.audio_kind),
+            ("eye", track.eye_kind, own.eye_kind),
+        ):
+            if theirs != ours:
+                raise UserError(f"track: its {name} feature is {theirs}, the model was trained on {ours}")
+        self._track = track
+
+    def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
+        """Loads weights; nerfstudio would quietly load a foreign checkpoint in part, which is refused here."""
+        with exit_on_user_error():
+            theirs, ours = state_dict.get("feature_kinds"), self.feature_kinds
+            if theirs is None or not torch.equal(theirs.cpu(), ours.cpu()):
+                found = "none" if theirs is None else bytes(theirs.tolist()).decode(errors="replace").strip()
+                raise UserError(
+                    f"checkpoint: trained on the features [{found}], but the dataset folder {self.clip.folder} has "
+                    f"[{bytes(ours.tolist()).decode().strip()}]; train again or restore that folder's track.npz"
+                )
+            try:
+                return super().load_state_dict(state_dict, strict=True, assign=assign)
+            except RuntimeError as error:
+                raise UserError(f"checkpoint: does not fit this configuration: {str(error).splitlines()[-1]}") from None
+
+    def get_param_groups(self) -> dict[str, list[nn.Parameter]]:
+        """`planes`: feature grids, which want a higher learning rate; `networks`: everything else."""
+        groups: dict[str, list[nn.Parameter]] = {"planes": [], "networks": []}
+        for name, parameter in self.field.named_parameters():
+            groups["planes" if "_planes." in name else "networks"].append(parameter)
+        return {name: parameters for name, parameters in groups.items() if parameters}
+
+    def get_training_callbacks(self, attributes: TrainingCallbackAttributes) -> list[TrainingCallback]:
+        callbacks = [self.budget.callback(attributes)]
+        if self.occupancy is not None:
+            callbacks.append(
+                TrainingCallback(
+                    [TrainingCallbackLocation.BEFORE_TRAIN_ITERATION],
+                    self._update_occupancy,
+                    update_every_num_iters=self.config.occupancy_interval,
+                )
+            )
+        return callbacks
+
+    def get_outputs(self, ray_bundle: RayBundle) -> dict[str, Tensor]:
+        """
+        Args:
+            ray_bundle: R rays in head space; without times they see the first frame.
+        """
+        count = len(ray_bundle)
+        times = ray_bundle.times if ray_bundle.times is not None else ray_bundle.origins.new_zeros(count)
+        moments, frame = torch.unique(times.reshape(-1), return_inverse=True)
+        attributes = self.track.at(moments)
+        conditions = self.normalise(attributes)
+        rays = make_rays(ray_bundle.origins, ray_bundle.directions, frame, attributes)
+        marched = self._march(rays, conditions)
+        behind = background_colour(rays, self.background, self.half_extent, self.clip.far, self.plain_background)
+        opacity = marched.accumulation[:, None]
+        return {
+            "rgb": marched.rgb + (1 - opacity) * behind,
+            "accumulation": opacity,
+            "depth": (marched.depth[:, None] + (1 - opacity) * self.clip.far),
+            "audio_attention": marched.audio_gate[:, None],
+            "samples_per_ray": opacity.new_full((count, 1), marched.num_samples / max(count, 1)),
+        }
+
+    def _march(self, rays: Rays, conditions: Conditions) -> Marched:
+        near, far = box_interval(rays.head_origins, rays.head_directions, self.box[0], self.box[1])
+
+        def occupied(ray: Tensor, distance: Tensor) -> Tensor:
+            points = rays.head_origins[ray] + distance[:, None] * rays.head_directions[ray]
+            return (
+                torch.ones_like(ray, dtype=torch.bool)
+                if self.occupancy is None
+                else self.occupancy(self._in_box(points))
+            )
+
+        def ask(ray: Tensor, distance: Tensor) -> FieldOutput:
+            head = rays.head_origins[ray] + distance[:, None] * rays.head_directions[ray]
+            torso = rays.torso_origins[ray] + distance[:, None] * rays.torso_directions[ray]
+            return self.field(self._in_box(head), self._in_view(torso), rays.frame[ray], conditions)
+
+        return march(
+            near,
+            far,
+            self.config.num_samples,
+            occupied,
+            ask,
+            jitter=self.training,
+            slabs=1 if self.training else self.config.render_slabs,
+        )
+
+    def _in_box(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+        """Head space to the cube [-1, 1]^3."""
+        return (points - self.box[0]) / (self.box[1] - self.box[0]) * 2 - 1
+
+    def _in_view(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+        """Torso space, before the division by depth, to the cube [-1, 1]^3."""
+        near, far = self.clip.near, self.clip.far
+        depth = points[:, 2:].clamp(min=0.1 * near)
+        return torch.cat([points[:, :2] / depth / self.half_extent, (depth - near) / (far - near) * 2 - 1], dim=-1)
+
+    def _update_occupancy(self, step: int) -> None:
+        """The opacity of one sample at each cell, at random moments of the training frames."""
+        del step
+        assert self.occupancy is not None
+        step_length = (self.clip.far - self.clip.near) / self.config.num_samples
+
+        def opacity(points: Tensor) -> Tensor:
+            world = (points + 1) / 2 * (self.box[1] - self.box[0]) + self.box[0]
+            moments = torch.randint(self.clip.num_train, (32,), device=points.device)
+            track = self.track
+            attributes = track.at(moments / max(len(track) - 1, 1))
+            frame = torch.randint(len(moments), (len(points),), device=points.device)
+            rays = make_rays(world, torch.zeros_like(world), frame, attributes)
+            conditions = self.normalise(attributes)
+            density = torch.cat(
+                [
+                    self.field(p, self._in_view(t), f, conditions).density
+                    for p, t, f in zip(
+                        points.split(1 << 16), rays.torso_origins.split(1 << 16), frame.split(1 << 16), strict=True
+                    )
+                ]
+            )
+            return 1 - torch.exp(-density * step_length)
+
+        self.occupancy.update(opacity)
+
+    def get_loss_dict(
+        self, outputs: dict[str, Tensor], batch: dict[str, Tensor], metrics_dict: dict[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """The photometric loss, Eq. 11 as a mean over rays."""
+        del metrics_dict
+        loss = {"l2": F.mse_loss, "l1": F.l1_loss, "huber": F.smooth_l1_loss}[self.config.loss]
+        return {"photometric": loss(outputs["rgb"], batch["image"].to(self.device))}
+
+    def get_metrics_dict(self, outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Of a batch of training rays."""
+        truth = batch["image"].to(self.device)
+        return {
+            "psnr": psnr(outputs["rgb"].detach(), truth),
+            "samples_per_ray": outputs["samples_per_ray"][0, 0],
+        }
+
+    def get_image_metrics_and_images(
+        self, outputs: dict[str, Tensor], batch: dict[str, Tensor]
+    ) -> tuple[dict[str, float], dict[str, Tensor]]:
+        """PSNR and SSIM of the whole frame (protocol *full*); the truth beside the picture."""
+        truth, picture = batch["image"].to(self.device)[..., :3], outputs["rgb"].clamp(0, 1)
+        metrics = {"psnr": float(psnr(picture, truth)), "ssim": ssim(picture, truth)}
+        opacity = outputs["accumulation"].expand_as(picture)
+        return metrics, {"img": torch.cat([truth, picture], dim=1), "accumulation": opacity}

@@ -1,0 +1,81 @@
+"""The paper's own network, for comparison in the same pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from nerfstudio.configs.base_config import InstantiateConfig
+from nerfstudio.field_components.encodings import NeRFEncoding
+from torch import Tensor, nn
+
+from dfa_nerfstudio.nerf.conditions import Conditions
+from dfa_nerfstudio.nerf.field import FieldOutput
+
+
+@dataclass
+class PaperFieldConfig(InstantiateConfig):
+    """Size of a `PaperField`."""
+
+    _target: type = field(default_factory=lambda: PaperField)
+    layers: int = 8
+    """Layers of the trunk."""
+    width: int = 256
+    """Width of the trunk."""
+    position_frequencies: int = 10
+    """Octaves of the position's frequency encoding."""
+    pose_frequencies: int = 4
+    """Octaves of the frequency encoding of the pose, which replaces the view direction."""
+
+
+class PaperField(nn.Module):
+    """An MLP on frequency-encoded position in head space, f_a and f_e; the head pose joins where NeRF has the view.
+
+    One frame of reference: the torso is told apart by the pose alone, in colour only.
+    """
+
+    def __init__(self, config: PaperFieldConfig, audio_dim: int, eye_dim: int) -> None:
+        super().__init__()
+        self.config = config
+        self.encode_position = NeRFEncoding(
+            3, config.position_frequencies, 0.0, config.position_frequencies - 1.0, include_input=True
+        )
+        self.encode_pose = NeRFEncoding(
+            12, config.pose_frequencies, 0.0, config.pose_frequencies - 1.0, include_input=True
+        )
+        inputs = self.encode_position.get_out_dim() + audio_dim + eye_dim
+        self.skip = config.layers // 2
+        self.trunk = nn.ModuleList(
+            nn.Linear(
+                inputs if layer == 0 else config.width + (inputs if layer == self.skip else 0),
+                config.width,
+            )
+            for layer in range(config.layers)
+        )
+        self.density_head = nn.Linear(config.width, 1)
+        self.bottleneck = nn.Linear(config.width, config.width)
+        self.colour = nn.Linear(config.width + self.encode_pose.get_out_dim(), config.width // 2)
+        self.colour_head = nn.Linear(config.width // 2, 3)
+
+    def forward(
+        self,
+        head_points: Float[Tensor, "S 3"],
+        torso_points: Float[Tensor, "S 3"],
+        frame: Int[Tensor, " S"],
+        conditions: Conditions,
+    ) -> FieldOutput:
+        """As `ConditionedField.forward`; `torso_points` are not used."""
+        del torso_points
+        condition = torch.cat([conditions.audio, conditions.eye], dim=-1)  # f_c
+        inputs = torch.cat([self.encode_position(head_points), condition[frame]], dim=-1)
+        hidden = inputs
+        for index, layer in enumerate(self.trunk):
+            if index == self.skip and index > 0:
+                hidden = torch.cat([hidden, inputs], dim=-1)
+            hidden = F.relu(layer(hidden))
+        density = F.relu(self.density_head(hidden)[:, 0] + 0.5)
+        pose = self.encode_pose(conditions.pose)[frame]
+        colour = F.relu(self.colour(torch.cat([self.bottleneck(hidden), pose], dim=-1)))
+        return FieldOutput(density, torch.sigmoid(self.colour_head(colour)), torch.ones_like(density))

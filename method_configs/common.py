@@ -1,0 +1,60 @@
+"""What the registered methods share."""
+
+from __future__ import annotations
+
+import torch
+from nerfstudio.configs.base_config import MachineConfig, ViewerConfig
+from nerfstudio.engine.optimizers import AdamOptimizerConfig
+from nerfstudio.engine.trainer import TrainerConfig
+from nerfstudio.pipelines.base_pipeline import VanillaPipelineConfig
+
+from dfa_nerfstudio.data.datamanager import TalkingHeadDataManagerConfig
+from dfa_nerfstudio.nerf.model import DFANerfModelConfig
+
+
+def device_type() -> str:
+    """The device there is."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "cpu"
+
+
+def trainer(
+    name: str,
+    *,
+    steps: int,
+    rays: int,
+    model: DFANerfModelConfig,
+    planes_rate: float = 2e-2,
+    networks_rate: float = 2e-3,
+) -> TrainerConfig:
+    """A nerfstudio trainer for this method.
+
+    Args:
+        name: as registered; runs are stored under it.
+        steps: training steps.
+        rays: rays per step.
+        model: the model's options.
+        planes_rate: learning rate of the feature planes.
+        networks_rate: learning rate of the networks.
+    """
+    optimizers = {
+        "planes": {"optimizer": AdamOptimizerConfig(lr=planes_rate, eps=1e-15), "scheduler": None},
+        "networks": {"optimizer": AdamOptimizerConfig(lr=networks_rate, eps=1e-15), "scheduler": None},
+    }
+    return TrainerConfig(
+        method_name=name,
+        steps_per_eval_batch=500,
+        steps_per_eval_image=2000,
+        steps_per_eval_all_images=10**9,
+        steps_per_save=2000,
+        max_num_iterations=steps,
+        mixed_precision=False,
+        machine=MachineConfig(device_type=device_type()),  # type: ignore[arg-type]
+        pipeline=VanillaPipelineConfig(
+            datamanager=TalkingHeadDataManagerConfig(train_num_rays_per_batch=rays), model=model
+        ),
+        optimizers=optimizers,
+        viewer=ViewerConfig(websocket_host="127.0.0.1", max_num_display_images=30, quit_on_train_completion=True),
+        vis="tensorboard",
+    )

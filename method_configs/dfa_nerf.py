@@ -1,0 +1,29 @@
+"""`dfa-nerf`: full quality, for a GPU."""
+
+from __future__ import annotations
+
+from nerfstudio.plugins.types import MethodSpecification
+
+from dfa_nerfstudio.method_configs.common import trainer
+from dfa_nerfstudio.nerf.encodings import TriPlaneConfig
+from dfa_nerfstudio.nerf.field import ConditionedFieldConfig
+from dfa_nerfstudio.nerf.model import DFANerfModelConfig
+
+dfa_nerf = MethodSpecification(
+    config=trainer(
+        "dfa-nerf",
+        steps=20_000,
+        rays=8192,
+        model=DFANerfModelConfig(
+            network=ConditionedFieldConfig(
+                head_planes=TriPlaneConfig(levels=6, max_resolution=512),
+                torso_planes=TriPlaneConfig(levels=6, max_resolution=512),
+                width=128,
+                condition_width=64,
+            ),
+            num_samples=48,
+            occupancy_resolution=64,
+        ),
+    ),
+    description="Talking heads by disentangled face attributes (DFA-NeRF): full quality, for a GPU.",
+)

@@ -1,0 +1,20 @@
+"""`dfa-nerf-paper`: the paper's network in the same pipeline, for comparison."""
+
+from __future__ import annotations
+
+from nerfstudio.plugins.types import MethodSpecification
+
+from dfa_nerfstudio.method_configs.common import trainer
+from dfa_nerfstudio.nerf.model import DFANerfModelConfig
+from dfa_nerfstudio.nerf.paper_field import PaperFieldConfig
+
+dfa_nerf_paper = MethodSpecification(
+    config=trainer(
+        "dfa-nerf-paper",
+        steps=600_000,
+        rays=2048,
+        networks_rate=5e-4,
+        model=DFANerfModelConfig(network=PaperFieldConfig(), num_samples=64, occupancy_resolution=0, render_slabs=1),
+    ),
+    description="The paper's 8x256 MLP with frequency encodings and 64 samples: slow, for comparison.",
+)
