@@ -1,0 +1,122 @@
+"""What several tests need: a tiny subject whose pictures are computed, not filmed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from dfa_nerfstudio.data.attribute_track import AttributeTrack, FeatureKind
+from dfa_nerfstudio.data.dataset_folder import MFCC_PER_FRAME, ClipAttributes, DatasetFolder
+
+CLIPS = Path(__file__).parents[1] / "../shared/clips"
+needs_clips = pytest.mark.skipif(not CLIPS.is_dir(), reason="the real clips (../shared/clips) are not there")
+
+
+@pytest.fixture(scope="session")
+def ball_person(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset folder of a ball-headed person: 48 frames of 40x40, the last 8 held out.
+
+    The head is a textured sphere that turns; its mouth opens with f_a, its eye closes with f_e; the torso is a
+    striped board below it that shifts on its own; the background is a gradient. All of it cast ray by ray.
+    """
+    folder = tmp_path_factory.mktemp("ball") / "person"
+    size, focal, count, num_train = 40, 80.0, 48, 40
+    generator = np.random.default_rng(0)
+    phase = np.linspace(0, 4 * np.pi, count)
+    yaw, pitch = 0.35 * np.sin(phase), 0.2 * np.cos(1.7 * phase)
+    poses = np.stack([_pose(y, p) for y, p in zip(yaw, pitch, strict=True)])
+    torso = np.zeros((count, 4))
+    torso[:, 0], torso[:, 1] = 0.03 * np.sin(0.9 * phase), 0.015 * np.cos(2.3 * phase)
+    mouth, eye = generator.random(count), generator.random(count)
+    audio = np.stack([mouth, 1 - mouth, *generator.normal(0, 0.05, (6, count))], -1)
+
+    (folder / "images").mkdir(parents=True)
+    (folder / "masks").mkdir()
+    background = _background(size)
+    cv2.imwrite(str(folder / "background.png"), (background[:, :, ::-1] * 255).round().astype(np.uint8))
+    for index in range(count):
+        image, mask = _cast(poses[index], torso[index], mouth[index], eye[index], size, focal, background)
+        cv2.imwrite(
+            str(folder / f"images/{index:05d}.jpg"),
+            (image[:, :, ::-1] * 255).round().astype(np.uint8),
+            [cv2.IMWRITE_JPEG_QUALITY, 100],
+        )
+        cv2.imwrite(str(folder / f"masks/{index:05d}.png"), (mask * 255).astype(np.uint8))
+    (folder / "audio.wav").write_bytes(b"RIFF")  # nothing of the renderer reads it
+    DatasetFolder.write_transforms(
+        folder, focal_length=focal, size=(size, size), num_train=num_train, head_to_camera=poses
+    )
+    zeros = np.zeros
+    ClipAttributes(
+        face_found=np.ones(count, bool),
+        landmarks=zeros((count, 478, 3), np.float32),
+        front_landmarks=zeros((count, 68, 3), np.float32),
+        head_to_camera=poses.astype(np.float32),
+        torso_motion=torso.astype(np.float32),
+        eye_opening=np.stack([eye, eye], -1).astype(np.float32),
+        mouth_opening=mouth.astype(np.float32),
+        expression=zeros((count, 4), np.float32),
+        mean_shape=zeros((478, 3), np.float32),
+        identity_basis=zeros((478, 3, 1), np.float32),
+        identity=zeros(1, np.float32),
+        expression_basis=zeros((478, 3, 4), np.float32),
+        mfcc=zeros((count * MFCC_PER_FRAME, 26), np.float32),
+    ).save(folder / "attributes.npz")
+    AttributeTrack(
+        torch.from_numpy(poses).float(),
+        torch.from_numpy(torso).float(),
+        torch.from_numpy(np.stack([eye, 1 - eye], -1)).float(),
+        torch.from_numpy(audio).float(),
+        FeatureKind("eye-blink", 1, "ball"),
+        FeatureKind("synchronised-audio", 1, "ball"),
+    ).save(folder / "track.npz")
+    return folder
+
+
+def _pose(yaw: float, pitch: float) -> np.ndarray:
+    """Head to camera: turned by yaw, then pitch, 5 units in front of the camera."""
+    pose = np.eye(4)
+    turn = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
+    nod = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
+    pose[:3, :3] = nod @ turn
+    pose[:3, 3] = 0.0, 0.2, -5.0
+    return pose
+
+
+def _background(size: int) -> np.ndarray:
+    ramp = np.linspace(0.2, 0.8, size)
+    return np.stack(np.broadcast_arrays(ramp[:, None], ramp[None, :], np.full((size, size), 0.6)), -1)
+
+
+def _cast(pose, torso, mouth, eye, size, focal, background):
+    """One frame and its mask. The head's centre lies 0.7 behind the origin of head space."""
+    axis = (np.arange(size) + 0.5 - size / 2) / focal
+    u, v = np.meshgrid(axis, -axis)
+    direction = np.stack([u, v, -np.ones_like(u)], -1)  # [H W 3], unit depth
+    to_head = np.linalg.inv(pose)
+    origin, ray = to_head[:3, 3], direction @ to_head[:3, :3].T
+    # the torso board stands 5.5 units away, below v = -0.1
+    still = np.stack([u - torso[0], v - torso[1]], -1)
+    stripes = 0.5 + 0.4 * np.sign(np.sin(still[..., 0] * 80))
+    board = np.stack([stripes, 0.3 * stripes, 1 - stripes], -1)
+    on_board = still[..., 1] < -0.1
+    image = np.where(on_board[..., None], board, background)
+    # the sphere
+    centre = np.array([0.0, 0.0, -0.7])
+    offset = origin - centre
+    a, b, c = (ray**2).sum(-1), (ray @ offset), offset @ offset - 0.7**2
+    root = b**2 - a * c
+    hit = root > 0
+    distance = (-b - np.sqrt(np.maximum(root, 0))) / a
+    normal = (origin + distance[..., None] * ray - centre) / 0.7
+    skin = 0.5 + 0.4 * np.sin(normal * np.array([4.0, 5.0, 3.0]))
+    lips = (np.abs(normal[..., 0]) < 0.4) & (np.abs(normal[..., 1] + 0.4) < 0.05 + 0.2 * mouth) & (normal[..., 2] > 0)
+    eyes = (np.abs(np.abs(normal[..., 0]) - 0.35) < 0.15) & (np.abs(normal[..., 1] - 0.3) < 0.03 + 0.12 * eye)
+    skin = np.where(lips[..., None], [0.4, 0.0, 0.1], skin)
+    skin = np.where((eyes & (normal[..., 2] > 0))[..., None], [1.0, 1.0, 1.0], skin)
+    image = np.where(hit[..., None], skin, image)
+    return image, hit | on_board
