@@ -1,0 +1,63 @@
+"""What preprocessing found, lost and interpolated: `report.json`, and the same in words."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Report:
+    """The figures and warnings of one clip."""
+
+    source: str
+    """File name of the video."""
+    frames: int = 0
+    num_train: int = 0
+    source_frame_rate: float = 0.0
+    crop: tuple[int, int, int] = (0, 0, 0)
+    """Left, top and side in pixels of the source."""
+    size: int = 0
+    """Side of the images in pixels."""
+    faces_interpolated: int = 0
+    """Frames in which the face was lost."""
+    frames_with_other_faces: int = 0
+    focal_length: float = 0.0
+    """In image sides."""
+    eye_distance: float = 0.0
+    """Mean distance of the outer eye corners in pixels of the working image."""
+    reprojection_error: float = 0.0
+    """Mean over the rigid points, in pixels of the working image."""
+    reprojection_error_held_out: float = 0.0
+    jitter: float = 0.0
+    """Standard deviation of the second difference of the reprojected rigid points, in pixels."""
+    jitter_before_smoothing: float = 0.0
+    torso_tracked: bool = True
+    torso_interpolated: int = 0
+    """Frames in which the torso was lost."""
+    torso_jitter: float = 0.0
+    """As `jitter`, of the torso's shift."""
+    blinks_seen: bool = True
+    background_seen: float = 0.0
+    """Part of the background that the person uncovered."""
+    warnings: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    """What each stage took."""
+
+    def write(self, path: Path) -> None:
+        """Writes the JSON."""
+        path.write_text(json.dumps(dataclasses.asdict(self), indent=1))
+
+    def lines(self) -> list[str]:
+        """The report in words."""
+        return [
+            f"{self.frames} frames ({self.frames / 25:.1f} s), {self.num_train} for training; "
+            f"face found in {self.frames - self.faces_interpolated}",
+            f"focal length {self.focal_length:.2f} image widths; rigid points reprojected to "
+            f"{self.reprojection_error:.2f} pixels, jitter {self.jitter_before_smoothing:.2f}, "
+            f"{self.jitter:.2f} after smoothing",
+            f"background seen in {100 * self.background_seen:.0f} % of the picture",
+            *(f"note: {warning}" for warning in self.warnings),
+        ]

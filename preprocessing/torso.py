@@ -1,0 +1,147 @@
+"""Motion of the torso as a 2-D similarity, by direct image alignment below the chin.
+
+Lucas-Kanade in its inverse compositional form: gradients and normal equations belong to the reference picture and are
+worked out once, so that a frame costs a few small warps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Float32, UInt8
+
+TRACKING_SIZE = 192
+"""Side of the pictures that are aligned, in pixels."""
+LEAST_AREA = 0.02
+"""Part of the picture that the torso must fill to be tracked."""
+BLUR = 1.5
+"""Standard deviation in pixels: widens the range over which alignment converges."""
+ITERATIONS, TOLERANCE = 30, 2e-3
+"""Steps at most, and the step in pixels at which to stop."""
+LOST_OVERLAP, LOST_RESIDUAL = 0.5, 3.0
+"""A frame counts as lost when less of the torso than that is still in the picture, or when it differs from the
+reference more than so many times the usual."""
+
+
+def tracking_image(image: UInt8[np.ndarray, "S S 3"]) -> Float32[np.ndarray, "s s"]:
+    """A frame as it is aligned: grey, small, soft."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(grey, (TRACKING_SIZE, TRACKING_SIZE), interpolation=cv2.INTER_AREA)
+    return cv2.GaussianBlur(small.astype(np.float32), (0, 0), BLUR)
+
+
+def torso_region(alpha: Float[np.ndarray, "S S"], chin: float) -> Bool[np.ndarray, "s s"] | None:
+    """Where the torso is: the person below the chin. None when hardly anything of it is in the frame.
+
+    Args:
+        alpha: the person's mean mask over training frames, in [0, 1].
+        chin: the lowest place of the chin over training frames, in picture heights from the top.
+    """
+    region = cv2.resize(alpha.astype(np.float32), (TRACKING_SIZE,) * 2, interpolation=cv2.INTER_AREA) > 0.5
+    region[: int(np.ceil(chin * TRACKING_SIZE))] = False
+    return region if region.mean() >= LEAST_AREA else None
+
+
+def _matrix(motion: Float[np.ndarray, " 4"]) -> Float[np.ndarray, "2 3"]:
+    """(dx, dy, log scale, angle) as a matrix."""
+    dx, dy, log_scale, angle = motion
+    c, s = np.exp(log_scale) * np.cos(angle), np.exp(log_scale) * np.sin(angle)
+    return np.array([[c, -s, dx], [s, c, dy]])
+
+
+def _motion(matrix: Float[np.ndarray, "2 3"]) -> Float[np.ndarray, " 4"]:
+    """The inverse of `_matrix`."""
+    c, s = matrix[:, 0]
+    return np.array([*matrix[:, 2], np.log(np.hypot(c, s)), np.arctan2(s, c)])
+
+
+@dataclass
+class TorsoAligner:
+    """Aligns pictures to a reference. Motions map reference points to the frame, in pixels from the picture's centre,
+    x right and y down."""
+
+    reference: Float32[np.ndarray, "s s"]
+    region: Bool[np.ndarray, "s s"]
+
+    def __post_init__(self) -> None:
+        size = len(self.reference)
+        centre = (size - 1) / 2
+        ys, xs = np.nonzero(self.region)
+        self._x, self._y = (xs - centre).astype(np.float32), (ys - centre).astype(np.float32)
+        self._values = self.reference[ys, xs]
+        gx = cv2.Scharr(self.reference, cv2.CV_32F, 1, 0)[ys, xs] / 32
+        gy = cv2.Scharr(self.reference, cv2.CV_32F, 0, 1)[ys, xs] / 32
+        # of shift, log scale and angle; then of contrast and brightness, which may change with the light
+        self._jacobian = np.stack(
+            [gx, gy, gx * self._x + gy * self._y, gy * self._x - gx * self._y, self._values, np.ones_like(gx)], -1
+        ).astype(np.float64)  # [M, 6]
+        self._centre = centre
+
+    def align(
+        self, image: Float32[np.ndarray, "s s"], initial: Float[np.ndarray, " 4"]
+    ) -> tuple[Float[np.ndarray, " 4"], float, float]:
+        """The torso's motion from the reference to `image`.
+
+        Returns:
+            the motion, the mean absolute grey difference that is left, and the part of the torso inside the picture.
+        """
+        matrix, contrast, brightness = _matrix(initial), 1.0, 0.0
+        residual, inside = np.zeros(1), np.zeros(1)
+        for _ in range(ITERATIONS):
+            (a, b, tx), (c, d, ty) = matrix
+            x = (a * self._x + b * self._y + tx + self._centre).astype(np.float32)
+            y = (c * self._x + d * self._y + ty + self._centre).astype(np.float32)
+            seen = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
+            limit = len(image) - 1
+            inside = (x >= 0) & (y >= 0) & (x <= limit) & (y <= limit)
+            if inside.mean() < LOST_OVERLAP / 2:
+                break
+            residual = contrast * seen + brightness - self._values
+            spread = 1.5 * np.median(np.abs(residual[inside])) + 1.0
+            weight = inside * np.minimum(1, spread / np.maximum(np.abs(residual), 1e-6))
+            weighted = self._jacobian * weight[:, None]
+            step = np.linalg.solve(weighted.T @ self._jacobian + 1e-3 * np.eye(6), weighted.T @ residual)
+            # the step moves the reference; its inverse goes before the warp
+            update = np.vstack([_matrix(step[:4]), [0, 0, 1]])
+            matrix = (np.vstack([matrix, [0, 0, 1]]) @ np.linalg.inv(update))[:2]
+            contrast, brightness = contrast / (1 + step[4]), (brightness - step[5]) / (1 + step[4])
+            if np.hypot(*step[:2]) + 0.25 * len(image) * np.hypot(*step[2:4]) < TOLERANCE:
+                break
+        return _motion(matrix), float(np.abs(residual[inside > 0]).mean()), float(inside.mean())
+
+
+def track_torso(
+    images: Iterable[Float32[np.ndarray, "s s"]], aligner: TorsoAligner
+) -> tuple[Float[np.ndarray, "T 4"], Bool[np.ndarray, " T"]]:
+    """Aligns every frame, each starting from the one before.
+
+    Returns:
+        the motions in pixels of the tracking image, y down; and which frames could be aligned.
+    """
+    motions, residuals, overlaps = [], [], []
+    last = np.zeros(4)
+    for image in images:
+        motion, residual, overlap = aligner.align(image, last)
+        if overlap < LOST_OVERLAP or not np.isfinite(motion).all():
+            motion, residual = np.zeros(4), np.inf
+        else:
+            last = motion
+        motions.append(motion)
+        residuals.append(residual)
+        overlaps.append(overlap)
+    found = np.array(residuals) < LOST_RESIDUAL * np.median(residuals) + 2.0
+    return np.array(motions), found
+
+
+def in_focal_lengths(motion: Float[np.ndarray, "T 4"], focal: float) -> Float[np.ndarray, "T 4"]:
+    """From pixels of the tracking image, y down, to the units of `ClipAttributes.torso_motion`, y up.
+
+    Args:
+        motion: as `track_torso` returns it.
+        focal: in image sides.
+    """
+    unit = focal * TRACKING_SIZE
+    return motion * [1 / unit, -1 / unit, 1, -1]
