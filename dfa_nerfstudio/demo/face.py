@@ -1,0 +1,231 @@
+"""The face in the head's texture: a mouth that opens and closes, eyelids that close.
+
+Each part maps every texture point back to where its skin comes from, in closed form. Coordinates are local to the part:
+u along the line through its corners, v across it and downwards, in scene pixels.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Float32
+from scipy.interpolate import PchipInterpolator, RBFInterpolator
+
+from dfa_nerfstudio.demo.portrait import DETAIL, MARGIN, Portrait
+
+_UPPER_INNER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
+_LOWER_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
+_UPPER_OUTER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
+_LOWER_OUTER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
+_STILL = (2, 98, 327, 50, 280, 205, 425, 207, 427, 152, 148, 377, 150, 379, 172, 397, 58, 288, 136, 365)
+_EYES = (
+    ((33, 246, 161, 160, 159, 158, 157, 173, 133), (33, 7, 163, 144, 145, 153, 154, 155, 133)),
+    ((362, 398, 384, 385, 386, 387, 388, 466, 263), (362, 382, 381, 380, 374, 373, 390, 249, 263)),
+)
+EDGE = 0.9
+"""Width in scene pixels over which one surface gives way to another."""
+
+
+class Patch:
+    """A rectangle of the texture around a part of the face, with its local coordinates."""
+
+    def __init__(self, left: np.ndarray, right: np.ndarray, above: float, below: float, beside: float) -> None:
+        """The corners of the part in scene pixels, and how far the patch reaches beyond them."""
+        self.origin = (left + right) / 2
+        along = (right - left) / np.linalg.norm(right - left)
+        self.axes = np.stack([along, [-along[1], along[0]]])  # rows u and v
+        self.half_width = float(np.linalg.norm(right - left) / 2)
+        reach = self.half_width + beside
+        x0, y0 = np.floor((self.origin + MARGIN - (reach, above)) * DETAIL).astype(int)
+        x1, y1 = np.ceil((self.origin + MARGIN + (reach, below)) * DETAIL).astype(int)
+        self.window = (slice(y0, y1), slice(x0, x1))
+        rows, columns = np.mgrid[y0:y1, x0:x1].astype(np.float32)
+        u, v = self.to_local(np.stack([columns + 0.5, rows + 0.5], -1) / DETAIL - MARGIN).transpose(2, 0, 1)
+        self.u, self.v = u.astype(np.float32), v.astype(np.float32)
+
+    def to_local(self, points: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:
+        """Scene pixels to u, v."""
+        return (points - self.origin) @ self.axes.T
+
+    def sample(self, texture: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """Looks the texture up at local coordinates."""
+        scene = np.stack([u, v], -1) @ self.axes + self.origin
+        scene = ((scene + MARGIN) * DETAIL - 0.5).astype(np.float32)
+        return cv2.remap(texture, scene[..., 0], scene[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _over(edge: np.ndarray) -> np.ndarray:
+    """Coverage [H W 1] of what lies where `edge` (distance in scene pixels) is positive."""
+    return np.clip(edge / EDGE + 0.5, 0, 1)[..., None].astype(np.float32)
+
+
+def _smoothstep(values: np.ndarray) -> np.ndarray:
+    values = np.clip(values, 0, 1)
+    return values * values * (3 - 2 * values)
+
+
+class Mouth:
+    """Lips, jaw and what is between them.
+
+    The portrait smiles with its teeth showing. Once, its lips are brought together along a seam (thin-plate splines,
+    one for each lip), which gives the face at rest. From there the lower lip and the jaw go down, the upper lip a
+    little up, and rounding draws the corners in.
+    """
+
+    def __init__(self, portrait: Portrait) -> None:
+        points = portrait.landmarks[:, :2]
+        self.unit = portrait.head_unit
+        self.patch = Patch(points[78], points[308], above=20, below=52, beside=34)
+        local = self.patch.to_local(points)
+        self.width = 0.88 * self.patch.half_width  # of half the mouth at rest
+        self.rest = self._closed_texture(portrait.head, local)
+        self._draw_inside(portrait.head, local)
+
+    def seam(self, u: np.ndarray) -> np.ndarray:
+        """Where the lips meet."""
+        return 2.6 + 2.4 * np.clip(1 - (u / self.width) ** 2, -0.5, 1)
+
+    def _closed_texture(self, head: np.ndarray, local: np.ndarray) -> np.ndarray:
+        """The whole head texture with the mouth closed."""
+        patch = self.patch
+        shrink = self.width / patch.half_width
+        lips = []
+        for inner, outer, inset in ((_UPPER_INNER, _UPPER_OUTER, -0.5), (_LOWER_INNER, _LOWER_OUTER, 1.0)):
+            source, target = [], []
+            for lip, share in ((inner, 1.0), (outer, 0.7)):
+                there = local[list(lip)]
+                back = np.stack([there[:, 0] * shrink, self.seam(there[:, 0] * shrink)], 1)
+                moved = there + share * (back - local[list(inner)])
+                if lip is inner:
+                    bulge = 1 - (there[:, 0] / patch.half_width) ** 2
+                    there = there + np.stack([np.zeros(len(lip)), inset * np.clip(bulge, 0, 1)], 1)
+                source.append(there)
+                target.append(moved)
+            still = local[list(_STILL)]
+            rim = np.array([[x, y] for x in (-60, -30, 0, 30, 60) for y in (-22, 56)] + [[-60, 10], [60, 10]], float)
+            source += [still, rim]
+            target += [still, rim]
+            target_all, first = np.unique(np.concatenate(target), axis=0, return_index=True)
+            origins = np.concatenate(source)[first]
+            spline = RBFInterpolator(target_all, origins, kernel="thin_plate_spline", smoothing=0.05)
+            origin = spline(np.stack([patch.u.ravel(), patch.v.ravel()], 1)).reshape(*patch.u.shape, 2)
+            lips.append(patch.sample(head, origin[..., 0], origin[..., 1]))
+        below = patch.v - self.seam(patch.u)
+        beyond = np.maximum(np.abs(patch.u) - self.width, 0)  # of the corners the two splines agree but for a trifle
+        closed = lips[0] + _over(below * EDGE / (EDGE + beyond)) * (lips[1] - lips[0])
+        line = np.exp(-((below / 0.9) ** 2)) * _smoothstep((self.width + 1.5 - np.abs(patch.u)) / 4)
+        closed[..., :3] *= 1 - 0.45 * line[..., None]
+        rest = head.copy()
+        rest[patch.window] = closed
+        return rest
+
+    def _draw_inside(self, head: np.ndarray, local: np.ndarray) -> None:
+        """Upper teeth, which stay with the skull, from the photograph."""
+        patch = self.patch
+        upper, lower = local[list(_UPPER_INNER)], local[list(_LOWER_INNER)]
+        lift = 3.4  # the smile shows more of the teeth than a speaking mouth
+        top = np.interp(patch.u, upper[:, 0], upper[:, 1]) - lift
+        bottom = np.interp(patch.u, lower[:, 0], lower[:, 1]) - lift - 0.8
+        clipped = np.clip(patch.v, top + 1.2, np.maximum(bottom - 0.8, top + 1.2))
+        teeth = patch.sample(head, patch.u, clipped + lift)[..., :3]
+        shade = 0.92 - 0.35 * np.clip(np.abs(patch.u) / self.width, 0, 1) ** 2
+        self.teeth = cv2.GaussianBlur(teeth, (0, 0), 0.5) * shade[..., None].astype(np.float32)
+        self.teeth_end = bottom
+
+    def draw(self, texture: Float32[np.ndarray, "W W 4"], opening: float, rounding: float) -> None:
+        """Draws the mouth into the texture of the head.
+
+        Args:
+            opening: distance of the inner lips at the middle, in head units.
+            rounding: -1 (spread) to 1 (rounded, corners drawn in).
+        """
+        patch = self.patch
+        centre = np.exp(-((patch.u / 34) ** 2) - ((patch.v - 6) / 22) ** 2)
+        u = patch.u * (1 + (0.30 * max(rounding, 0) + 0.10 * min(rounding, 0) + 0.35 * opening) * centre)
+        gap = opening * self.unit
+        up, down = 0.2 * gap, 0.8 * gap
+        lens = np.clip(1 - (u / self.width) ** 2, 0, 1) ** 0.65
+        seam = self.seam(u)
+        upper_edge, lower_edge = seam - up * lens, seam + down * lens
+        jaw = _smoothstep((54 - np.abs(u)) / 42)
+
+        follow = _smoothstep(1 - (upper_edge - patch.v) / 14)
+        upper = patch.sample(self.rest, u, patch.v + up * lens * follow)
+        sink = lens + (jaw - lens) * _smoothstep((patch.v - lower_edge) / 26)
+        lower = patch.sample(self.rest, u, patch.v - down * sink)
+        skin_above, skin_below = _over(upper_edge - patch.v), _over(patch.v - lower_edge)
+        result = skin_above * upper + skin_below * lower
+        inside = 1 - skin_above - skin_below
+        if gap > 0.05:
+            result[..., :3] += inside * self._inside(u, upper_edge, lower_edge, down)
+            result[..., 3:] += inside
+        texture[patch.window] = result
+
+    def _inside(self, u: np.ndarray, upper_edge: np.ndarray, lower_edge: np.ndarray, down: float) -> np.ndarray:
+        v = self.patch.v
+        depth = np.clip((v - upper_edge) / np.maximum(lower_edge - upper_edge, 1), 0, 1)[..., None]
+        colour = np.float32([0.20, 0.06, 0.05]) * (0.7 + 0.6 * depth)
+        tongue = _over(1.2 * (1 - (u / (0.62 * self.width)) ** 2 - ((v - (self.seam(u) + down + 1)) / 5.5) ** 2) * 2)
+        colour += tongue * (np.float32([0.52, 0.22, 0.20]) * (0.6 + 0.4 * depth) - colour)
+        lower_teeth = _over(v - (self.seam(u) + down - 1.6)) * _over(0.5 * self.width - np.abs(u)) * min(down / 10, 1)
+        colour += lower_teeth * (np.float32([0.55, 0.47, 0.42]) - colour)
+        colour += _over(self.teeth_end - v) * _over(0.9 * self.width - np.abs(u)) * (self.teeth - colour)
+        shadow = 1 - 0.45 * np.exp(-np.maximum(v - upper_edge, 0) / 1.2)  # of the upper lip
+        return (colour * shadow[..., None]).astype(np.float32)
+
+
+class Eye:
+    """An eye whose upper lid moves down over the eyeball, taking its lashes along; the eyeball stands still."""
+
+    LID = 8.0
+    """Scene pixels of skin above the margin that unfold when the eye closes."""
+
+    def __init__(self, portrait: Portrait, side: int) -> None:
+        """`side`: 0 for the eye on the image's left, 1 for the other."""
+        points = portrait.landmarks[:, :2]
+        upper, lower = (list(indices) for indices in _EYES[side])
+        self.patch = Patch(points[upper[0]], points[upper[-1]], above=16, below=13, beside=6)
+        u = self.patch.u
+        margins = []
+        for indices in (upper, lower):
+            local = self.patch.to_local(points[indices])
+            margins.append(PchipInterpolator(local[:, 0], local[:, 1])(np.clip(u, local[0, 0], local[-1, 0])))
+        self.top, self.bottom = (cv2.GaussianBlur(margin, (0, 0), 1.5) for margin in margins)
+        self.bottom = np.maximum(self.bottom, self.top)
+
+    def draw(self, texture: Float32[np.ndarray, "W W 4"], opening: float) -> None:
+        """Draws the eye into the texture of the head; `opening` from 0, closed, to 1, as in the portrait."""
+        patch, v = self.patch, self.patch.v
+        height = self.bottom - self.top
+        rise = 0.15 * (1 - opening) * height  # of the lower lid
+        drop = (1 - opening) * 0.85 * height
+        margin = self.top + drop
+        skin = v - drop * (1 - _smoothstep((margin - v) / (self.LID + drop)))
+        lid = patch.sample(texture, patch.u, np.minimum(skin, self.top + 0.8))
+        low = patch.sample(texture, patch.u, v + rise * _smoothstep(1 - (v - self.bottom + rise) / 9))
+        eyeball = texture[patch.window]
+        covered = _over(margin + 0.6 - v)
+        below = _over(v - (self.bottom - rise + 0.4)) * (1 - opening > 0)
+        result = eyeball + below * (low - eyeball)
+        result = result + covered * (lid - result)
+        texture[patch.window] = result if opening < 1 else eyeball
+
+
+class Face:
+    """The head's texture with mouth and eyes set."""
+
+    def __init__(self, portrait: Portrait) -> None:
+        self.mouth = Mouth(portrait)
+        self.eyes = [Eye(portrait, 0), Eye(portrait, 1)]
+        self._texture = self.mouth.rest.copy()
+        self._open_eyes = [self.mouth.rest[eye.patch.window].copy() for eye in self.eyes]
+
+    def texture(
+        self, mouth_opening: float, rounding: float, eye_opening: Float[np.ndarray, 2]
+    ) -> Float32[np.ndarray, "W W 4"]:
+        """The head's texture, RGBA with premultiplied alpha; valid until the next call."""
+        self.mouth.draw(self._texture, mouth_opening, rounding)
+        for eye, opened, opening in zip(self.eyes, self._open_eyes, eye_opening, strict=True):
+            self._texture[eye.patch.window] = opened
+            eye.draw(self._texture, float(opening))
+        return self._texture
