@@ -9,7 +9,7 @@ import tyro
 from rich.console import Console
 
 from dfa_nerfstudio.errors import exit_on_user_error
-from dfa_nerfstudio.preprocessing.pipeline import ProcessConfig, process_video
+from dfa_nerfstudio.preprocessing.config import ProcessConfig
 
 
 def process(
@@ -24,6 +24,8 @@ def process(
         output: the dataset folder to make.
         config: options.
     """
+    from dfa_nerfstudio.preprocessing.pipeline import process_video  # takes a second
+
     console = Console()
     report = process_video(video, output, config, console)
     for line in report.lines():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.optimize import minimize_scalar
 from scipy.spatial.transform import Rotation
 
@@ -14,7 +14,9 @@ from dfa_nerfstudio.preprocessing.head_pose import (
     Points,
     Poses,
     huber_weights,
+    linearised,
     project,
+    smooth_poses,
     solve_poses,
     solve_shape,
 )
@@ -53,6 +55,30 @@ class HeadFit:
         """The head pose of each frame."""
         initial = weak_perspective_poses(self.shape, upright(landmarks), self.focal)
         return solve_poses(self.shape[RIGID], upright(landmarks)[:, RIGID, :2], self.focal, initial, self.huber)
+
+    def smooth(
+        self,
+        landmarks: Float[np.ndarray, "T 478 3"],
+        found: Bool[np.ndarray, " T"],
+        poses: Poses,
+        acceleration: float,
+        shared: float,
+    ) -> Poses:
+        """Smooths the poses of one stretch of frames (see `smooth_track`).
+
+        Args:
+            landmarks: of these frames.
+            found: False for frames whose landmarks are interpolated, which then count for nothing.
+            poses: of these frames, from `poses`.
+            acceleration: see `typical_acceleration`, in head space units.
+            shared: how many landmarks share an error; 0 for no smoothing.
+        """
+        if shared <= 0:
+            return poses
+        seen = upright(landmarks)[:, RIGID, :2]
+        residual, normal, _ = linearised(self.shape[RIGID], seen, self.focal, poses, self.huber)
+        variance = shared * np.mean(residual**2 * huber_weights(residual, self.huber)[..., None])
+        return smooth_poses(poses, normal * found[:, None, None] / variance, acceleration)
 
     def errors(self, landmarks: Float[np.ndarray, "T 478 3"], poses: Poses) -> Float[np.ndarray, "T R"]:
         """Distance between the rigid points as seen and as reprojected, in image sides."""

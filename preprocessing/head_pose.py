@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.signal import savgol_filter
 from scipy.spatial.transform import Rotation
+
+from dfa_nerfstudio.preprocessing.smoothing import smooth_track
 
 Points = Float[np.ndarray, "N 3"]
 Observed = Float[np.ndarray, "T N 2"]
@@ -59,6 +60,29 @@ def huber_weights(residual: Float[np.ndarray, "*batch 2"], width: float) -> Floa
     return np.minimum(1, width / np.maximum(np.linalg.norm(residual, axis=-1), 1e-12))
 
 
+def linearised(
+    shape: Points, observed: Observed, focal: float, poses: Poses, huber: float
+) -> tuple[Float[np.ndarray, "T N 2"], Float[np.ndarray, "T 6 6"], Float[np.ndarray, "T 6"]]:
+    """The robust reprojection error about `poses`, to first order in a turn (applied after the pose's rotation) and a
+    shift of each.
+
+    Returns:
+        the residuals in image sides, the normal matrices J' W J, and the moments J' W residual.
+    """
+    turned = shape @ poses.rotation.transpose(0, 2, 1)  # [T, N, 3]
+    x, y, z = np.moveaxis(turned + poses.translation[:, None], -1, 0)  # [T, N] each
+    u, v = x / -z, y / -z
+    residual = observed - focal * np.stack([u, v], -1)
+    a, b, c = np.moveaxis(turned, -1, 0)
+    one, zero = np.ones_like(u), np.zeros_like(u)
+    jacobian = np.stack(
+        [np.stack([u * b, c - u * a, -b, one, zero, u], -1), np.stack([v * b - c, -v * a, a, zero, one, v], -1)], -2
+    )  # [T, N, 2, 6]: three of rotation, three of translation
+    jacobian *= (focal / -z)[..., None, None]
+    weighted = jacobian * huber_weights(residual, huber)[..., None, None]
+    return residual, np.einsum("tnki,tnkj->tij", weighted, jacobian), np.einsum("tnki,tnk->ti", weighted, residual)
+
+
 def solve_poses(
     shape: Points, observed: Observed, focal: float, initial: Poses, huber: float, iterations: int = 8
 ) -> Poses:
@@ -72,25 +96,14 @@ def solve_poses(
         huber: residual in image sides from which on a point counts less.
         iterations: number of steps; the error falls quadratically near the end.
     """
-    rotation, translation = initial.rotation.copy(), initial.translation.copy()
-    jacobian = np.zeros((*observed.shape, 6))  # [T, N, 2, 6]: three of rotation, three of translation
+    poses = initial
     for _ in range(iterations):
-        turned = shape @ rotation.transpose(0, 2, 1)  # [T, N, 3]
-        x, y, z = np.moveaxis(turned + translation[:, None], -1, 0)  # [T, N] each
-        scale = focal / -z
-        residual = observed - np.stack([scale * x, scale * y], -1)
-        u, v = x / -z, y / -z
-        a, b, c = np.moveaxis(turned, -1, 0)
-        jacobian[..., 0, :] = np.stack([u * b, c - u * a, -b, np.ones_like(u), np.zeros_like(u), u], -1)
-        jacobian[..., 1, :] = np.stack([v * b - c, -v * a, a, np.zeros_like(u), np.ones_like(u), v], -1)
-        jacobian *= scale[..., None, None]
-        weighted = jacobian * huber_weights(residual, huber)[..., None, None]
-        normal = np.einsum("tnki,tnkj->tij", weighted, jacobian)
+        _, normal, moment = linearised(shape, observed, focal, poses, huber)
         normal += 1e-9 * np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.eye(6)
-        step = np.linalg.solve(normal, np.einsum("tnki,tnk->ti", weighted, residual)[..., None])[..., 0]
-        rotation = Rotation.from_rotvec(step[:, :3]).as_matrix() @ rotation
-        translation = translation + step[:, 3:]
-    return Poses(rotation, translation)
+        step = np.linalg.solve(normal, moment[..., None])[..., 0]
+        turn = Rotation.from_rotvec(step[:, :3]).as_matrix()
+        poses = Poses(turn @ poses.rotation, poses.translation + step[:, 3:])
+    return poses
 
 
 def solve_shape(
@@ -131,22 +144,9 @@ def back_project(observed: Observed, shape: Points, focal: float, poses: Poses) 
     return (camera - poses.translation[:, None]) @ poses.rotation
 
 
-def smooth_poses(poses: Poses, window: int, order: int = 2) -> Poses:
-    """Savitzky-Golay over time, on rotation vectors about the first frame's and on translations.
-
-    A stretch shorter than the window is smoothed with the longest odd window that fits.
-    """
-    vectors = Rotation.from_matrix(poses.rotation @ poses.rotation[0].T).as_rotvec()
-    rotation = Rotation.from_rotvec(smooth(vectors, window, order)).as_matrix() @ poses.rotation[0]
-    return Poses(rotation, smooth(poses.translation, window, order))
-
-
-def smooth(values: Float[np.ndarray, "T ..."], window: int, order: int = 2) -> Float[np.ndarray, "T ..."]:
-    """Savitzky-Golay along the first axis."""
-    window = min(window, len(values) - 1 + len(values) % 2)
-    return savgol_filter(values, window, order, axis=0) if window > order else values
-
-
-def jitter(image_points: Observed) -> float:
-    """Standard deviation of the second difference over time: what shakes, not what moves."""
-    return float(np.diff(image_points, 2, axis=0).std()) if len(image_points) > 2 else 0.0
+def smooth_poses(poses: Poses, information: Float[np.ndarray, "T 6 6"], acceleration: float) -> Poses:
+    """`smooth_track` on rotation vectors, in radians, and translations, in head space units: a head turns by about as
+    many radians as it moves by its own size."""
+    values = np.concatenate([Rotation.from_matrix(poses.rotation).as_rotvec(), poses.translation], -1)  # [T, 6]
+    smoothed = smooth_track(values, information, acceleration)
+    return Poses(Rotation.from_rotvec(smoothed[:, :3]).as_matrix(), smoothed[:, 3:])

@@ -21,9 +21,10 @@ BLUR = 1.5
 """Standard deviation in pixels: widens the range over which alignment converges."""
 ITERATIONS, TOLERANCE = 30, 2e-3
 """Steps at most, and the step in pixels at which to stop."""
-LOST_OVERLAP, LOST_RESIDUAL = 0.5, 3.0
-"""A frame counts as lost when less of the torso than that is still in the picture, or when it differs from the
-reference more than so many times the usual."""
+LEAST_OVERLAP = 0.4
+"""A frame with less of the torso in the picture counts as lost."""
+LOST_RESIDUAL = 3.0
+"""So does one that differs from the reference more than so many times the usual."""
 
 
 def tracking_image(image: UInt8[np.ndarray, "S S 3"]) -> Float32[np.ndarray, "s s"]:
@@ -59,6 +60,20 @@ def _motion(matrix: Float[np.ndarray, "2 3"]) -> Float[np.ndarray, " 4"]:
 
 
 @dataclass
+class Alignment:
+    """How a frame lies over the reference."""
+
+    motion: Float[np.ndarray, " 4"]
+    """(dx, dy, log scale, angle)."""
+    residual: float
+    """Mean absolute grey difference that is left."""
+    overlap: float
+    """Part of the torso inside the picture."""
+    normal: Float[np.ndarray, "4 4"]
+    """J' W J of the motion: how sharply the picture fixes it."""
+
+
+@dataclass
 class TorsoAligner:
     """Aligns pictures to a reference. Motions map reference points to the frame, in pixels from the picture's centre,
     x right and y down."""
@@ -80,68 +95,85 @@ class TorsoAligner:
         ).astype(np.float64)  # [M, 6]
         self._centre = centre
 
-    def align(
-        self, image: Float32[np.ndarray, "s s"], initial: Float[np.ndarray, " 4"]
-    ) -> tuple[Float[np.ndarray, " 4"], float, float]:
-        """The torso's motion from the reference to `image`.
+    @property
+    def radius(self) -> float:
+        """Root mean square distance of the region from the picture's centre, in pixels: what a small angle or log
+        scale is to be multiplied by to be compared to a shift."""
+        return float(np.sqrt(np.mean(self._x**2 + self._y**2)))
 
-        Returns:
-            the motion, the mean absolute grey difference that is left, and the part of the torso inside the picture.
-        """
+    def align(self, image: Float32[np.ndarray, "s s"], initial: Float[np.ndarray, " 4"]) -> Alignment:
+        """The torso's motion from the reference to `image`, searched for from `initial` on."""
         matrix, contrast, brightness = _matrix(initial), 1.0, 0.0
-        residual, inside = np.zeros(1), np.zeros(1)
+        residual = np.full(len(self._x), np.inf)
+        inside = np.zeros(len(self._x), bool)
+        normal = np.zeros((6, 6))
+        limit = len(image) - 1
         for _ in range(ITERATIONS):
             (a, b, tx), (c, d, ty) = matrix
             x = (a * self._x + b * self._y + tx + self._centre).astype(np.float32)
             y = (c * self._x + d * self._y + ty + self._centre).astype(np.float32)
-            seen = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
-            limit = len(image) - 1
             inside = (x >= 0) & (y >= 0) & (x <= limit) & (y <= limit)
-            if inside.mean() < LOST_OVERLAP / 2:
+            if inside.mean() < LEAST_OVERLAP:
                 break
+            seen = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
             residual = contrast * seen + brightness - self._values
             spread = 1.5 * np.median(np.abs(residual[inside])) + 1.0
-            weight = inside * np.minimum(1, spread / np.maximum(np.abs(residual), 1e-6))
-            weighted = self._jacobian * weight[:, None]
-            step = np.linalg.solve(weighted.T @ self._jacobian + 1e-3 * np.eye(6), weighted.T @ residual)
+            weighted = self._jacobian * (inside * np.minimum(1, spread / np.maximum(np.abs(residual), 1e-6)))[:, None]
+            normal = weighted.T @ self._jacobian + 1e-3 * np.eye(6)
+            step = np.linalg.solve(normal, weighted.T @ residual)
             # the step moves the reference; its inverse goes before the warp
             update = np.vstack([_matrix(step[:4]), [0, 0, 1]])
             matrix = (np.vstack([matrix, [0, 0, 1]]) @ np.linalg.inv(update))[:2]
             contrast, brightness = contrast / (1 + step[4]), (brightness - step[5]) / (1 + step[4])
-            if np.hypot(*step[:2]) + 0.25 * len(image) * np.hypot(*step[2:4]) < TOLERANCE:
+            if np.hypot(*step[:2]) + self.radius * np.hypot(*step[2:4]) < TOLERANCE:
                 break
-        return _motion(matrix), float(np.abs(residual[inside > 0]).mean()), float(inside.mean())
+        light = np.linalg.solve(normal[4:, 4:] + 1e-9 * np.eye(2), normal[4:, :4])
+        return Alignment(
+            motion=_motion(matrix),
+            residual=float(np.abs(residual[inside]).mean()) if inside.any() else np.inf,
+            overlap=float(inside.mean()),
+            normal=normal[:4, :4] - normal[:4, 4:] @ light,  # what is left when the light is not known
+        )
 
 
 def track_torso(
-    images: Iterable[Float32[np.ndarray, "s s"]], aligner: TorsoAligner
-) -> tuple[Float[np.ndarray, "T 4"], Bool[np.ndarray, " T"]]:
+    images: Iterable[Float32[np.ndarray, "s s"]], aligner: TorsoAligner, num_train: int
+) -> tuple[Float[np.ndarray, "T 4"], Float[np.ndarray, "T 4 4"], Bool[np.ndarray, " T"]]:
     """Aligns every frame, each starting from the one before.
 
+    Args:
+        images: all frames, as `tracking_image` makes them.
+        aligner: knows the reference.
+        num_train: the first frames; they tell what an ordinary residual is.
+
     Returns:
-        the motions in pixels of the tracking image, y down; and which frames could be aligned.
+        the motions (dx, dy, radius * log scale, radius * angle) in pixels of the tracking image, y down; the inverse
+        covariance of each, as if every pixel erred for itself, and zero where the torso was lost; where it was not.
     """
-    motions, residuals, overlaps = [], [], []
+    alignments: list[Alignment] = []
     last = np.zeros(4)
     for image in images:
-        motion, residual, overlap = aligner.align(image, last)
-        if overlap < LOST_OVERLAP or not np.isfinite(motion).all():
-            motion, residual = np.zeros(4), np.inf
-        else:
-            last = motion
-        motions.append(motion)
-        residuals.append(residual)
-        overlaps.append(overlap)
-    found = np.array(residuals) < LOST_RESIDUAL * np.median(residuals) + 2.0
-    return np.array(motions), found
+        alignments.append(aligner.align(image, last))
+        if alignments[-1].overlap >= LEAST_OVERLAP and np.isfinite(alignments[-1].motion).all():
+            last = alignments[-1].motion
+    residual = np.array([one.residual for one in alignments])
+    usual = float(np.median(residual[:num_train]))
+    found = residual < LOST_RESIDUAL * usual + 2.0  # false where it is infinite or not a number
+    scale = np.array([1, 1, aligner.radius, aligner.radius])
+    motion = np.array([one.motion for one in alignments]) * scale
+    information = np.array([one.normal for one in alignments]) / (scale[:, None] * scale)
+    information /= np.maximum(residual, 0.5)[:, None, None] ** 2
+    motion[~found], information[~found] = 0, 0
+    return motion, information, found
 
 
-def in_focal_lengths(motion: Float[np.ndarray, "T 4"], focal: float) -> Float[np.ndarray, "T 4"]:
-    """From pixels of the tracking image, y down, to the units of `ClipAttributes.torso_motion`, y up.
+def in_focal_lengths(motion: Float[np.ndarray, "T 4"], radius: float, focal: float) -> Float[np.ndarray, "T 4"]:
+    """From what `track_torso` returns to the units of `ClipAttributes.torso_motion`, y up.
 
     Args:
         motion: as `track_torso` returns it.
+        radius: the aligner's.
         focal: in image sides.
     """
     unit = focal * TRACKING_SIZE
-    return motion * [1 / unit, -1 / unit, 1, -1]
+    return motion / [unit, -unit, radius, -radius]

@@ -1,0 +1,34 @@
+"""Options of `dfa-process`; light, so that the command line is read at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dfa_nerfstudio.errors import UserError
+
+
+@dataclass
+class ProcessConfig:
+    """How a video is turned into a dataset folder."""
+
+    size: int = 256
+    """Side of the square images in pixels; even, at least 32."""
+    held_out: float = 1 / 11
+    """The last part of the frames, kept for evaluation."""
+    expressions: int = 16
+    """Number of expression coefficients, K."""
+    smoothing: float = 5.0
+    """How many landmarks, or pixels of the torso, are thought to share an error: the more, the less a frame counts
+    against its neighbours when head pose and torso motion are smoothed; 0 for no smoothing."""
+    overwrite: bool = False
+    """Replace a dataset that is there already."""
+
+    def __post_init__(self) -> None:
+        if self.size < 32 or self.size % 2:
+            raise UserError(f"--size {self.size}: give an even number of at least 32")
+        if not 0 < self.held_out <= 0.5:
+            raise UserError(f"--held-out {self.held_out}: give a part between 0 and 0.5, for example 0.09")
+        if not 1 <= self.expressions <= 40:
+            raise UserError(f"--expressions {self.expressions}: give a number from 1 to 40")
+        if self.smoothing < 0:
+            raise UserError(f"--smoothing {self.smoothing}: give 0 or more")
