@@ -143,7 +143,7 @@ class Mouth:
         centre = np.exp(-((patch.u / 34) ** 2) - ((patch.v - 6) / 22) ** 2)
         u = patch.u * (1 + (0.30 * max(rounding, 0) + 0.10 * min(rounding, 0) + 0.35 * opening) * centre)
         gap = opening * self.unit
-        up, down = 0.2 * gap, 0.8 * gap
+        up, down = 0.25 * gap, 0.75 * gap
         lens = np.clip(1 - (u / self.width) ** 2, 0, 1) ** 0.65
         seam = self.seam(u)
         upper_edge, lower_edge = seam - up * lens, seam + down * lens
@@ -166,9 +166,9 @@ class Mouth:
         depth = np.clip((v - upper_edge) / np.maximum(lower_edge - upper_edge, 1), 0, 1)[..., None]
         colour = np.float32([0.20, 0.06, 0.05]) * (0.7 + 0.6 * depth)
         tongue = _over(1.2 * (1 - (u / (0.62 * self.width)) ** 2 - ((v - (self.seam(u) + down + 1)) / 5.5) ** 2) * 2)
-        colour += tongue * (np.float32([0.52, 0.22, 0.20]) * (0.6 + 0.4 * depth) - colour)
+        colour += tongue * (np.float32([0.38, 0.14, 0.13]) * (0.6 + 0.4 * depth) - colour)
         lower_teeth = _over(v - (self.seam(u) + down - 1.6)) * _over(0.5 * self.width - np.abs(u)) * min(down / 10, 1)
-        colour += lower_teeth * (np.float32([0.55, 0.47, 0.42]) - colour)
+        colour += lower_teeth * (np.float32([0.45, 0.38, 0.34]) - colour)
         colour += _over(self.teeth_end - v) * _over(0.9 * self.width - np.abs(u)) * (self.teeth - colour)
         shadow = 1 - 0.45 * np.exp(-np.maximum(v - upper_edge, 0) / 1.2)  # of the upper lip
         return (colour * shadow[..., None]).astype(np.float32)

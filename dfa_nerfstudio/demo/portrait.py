@@ -113,9 +113,11 @@ def load_portrait() -> Portrait:
     torso = np.where(hidden > 0.02, _polygon(np.array(_HIDDEN) - CORNER), matte) * _polygon(outline)
 
     clean_neck = (neck > 0.98) & (_grow(head, 2) < 0.02) & (_grow(1 - neck, 1) < 0.3)
+    skin = cv2.GaussianBlur(fill(image, clean_neck), (0, 0), 2.0)
+    shade = 1 - 0.35 * cv2.GaussianBlur(head, (0, 0), 2.5)  # of the jaw
     layers = {
         "torso": (fill(image, (matte > 0.97) & (hidden < 0.02)), torso),
-        "neck": (fill(image, clean_neck), neck),
+        "neck": (skin * shade[..., None], neck),
         "head": (fill(image, _shrink(head, 1) > 0.9), head),
     }
     textures = {}
@@ -171,7 +173,7 @@ def _relief(landmarks: np.ndarray, head: np.ndarray) -> np.ndarray:
     far = centre + 150 * np.stack([np.cos(angles), np.sin(angles)], 1)
     inner = 0.8 * outline + 0.2 * landmarks[168, :2]  # hair is thick: it stands out like a ball
     inner_depth = np.where(inner[:, 1] < landmarks[10, 1] + 5, 8.0, 20.0)
-    face_depth = np.minimum(landmarks[:468, 2], 24 + 0.4 * (landmarks[:468, 2] - 24))  # the temples lie under hair
+    face_depth = np.minimum(landmarks[:468, 2], 24 + 0.7 * (landmarks[:468, 2] - 24))  # the temples lie under hair
     points = np.concatenate([landmarks[:468, :2], outline, inner, far])
     depth = np.concatenate([face_depth, np.full(len(outline), 36.0), inner_depth, np.full(len(far), 50.0)])
     coarse = len(head) // 4
