@@ -1,0 +1,143 @@
+"""Mouth and eyes apart: the fully connected autoencoder F_d (section 3.2, Fig. 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dfa_nerfstudio.attributes.fitting import FitConfig, Objective
+
+NUM_LANDMARKS = 68
+LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)
+"""The eye on the image's left first, as `ClipAttributes.eye_opening` has them."""
+UPPER_FACE = [*range(17, 27), *range(36, 48)]
+"""Brows and eyes: they go with f_e. All others (jaw, nose, lips) go with f_m."""
+
+
+@dataclass
+class DisentanglingConfig:
+    """Options of F_d."""
+
+    mouth_dim: int = 32
+    """Size of f_m."""
+    eye_dim: int = 8
+    """Size of f_e."""
+    hidden: int = 192
+    """Width of the fully connected layers."""
+    batch_size: int = 192
+    """Pairs of faces a step."""
+    embedding_penalty: float = 1e-3
+    """Weight of the mean square of the embeddings, which fixes their otherwise free scale."""
+    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=900, learning_rate=2e-3, weight_decay=1e-4))
+    """Steps and rates."""
+
+
+def compose(upper: Float[Tensor, "*B 68 3"], lower: Float[Tensor, "*B 68 3"]) -> Float[Tensor, "*B 68 3"]:
+    """The face with the brows and eyes of `upper` and the jaw, nose and lips of `lower`, both in head space.
+
+    Eq. 2 asks for the landmarks of A with the mouth of B, a face that no film shows. In head space, where pose is
+    taken out and both faces have the same unit of length and origin, it can be put together from the two faces' own
+    landmarks: blinking moves the lids and, a little, the brows; speaking moves the lips, the jaw and, a little, the
+    tip of the nose; no landmark belongs to both.
+    """
+    face = lower.clone()
+    face[..., UPPER_FACE, :] = upper[..., UPPER_FACE, :]
+    return face
+
+
+class DisentanglingAutoencoder(nn.Module):
+    """F_d: encoder E_L from 68 front-view landmarks to (f_m, f_e), decoder D_L back.
+
+    Landmarks are in head space units (the distance of the outer eye corners). Inside they are centred on the mean face
+    and divided by each landmark's own spread, so that lids, which move little, weigh as much as lips.
+    """
+
+    mean_face: Tensor
+    spread: Tensor
+
+    def __init__(self, config: DisentanglingConfig) -> None:
+        super().__init__()
+        self.config = config
+        size, hidden = 3 * NUM_LANDMARKS, config.hidden
+        self.register_buffer("mean_face", torch.zeros(NUM_LANDMARKS, 3))
+        self.register_buffer("spread", torch.ones(NUM_LANDMARKS, 1))
+        self.encoder = nn.Sequential(
+            nn.Linear(size, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, config.mouth_dim + config.eye_dim),
+        )
+        self.decoder = nn.Sequential(
+            nn.Linear(config.mouth_dim + config.eye_dim, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, size),
+        )
+
+    def measure(self, landmarks: Float[Tensor, "T 68 3"]) -> None:
+        """Takes mean face and spread from training landmarks."""
+        self.mean_face = landmarks.mean(0)
+        spread = (landmarks - self.mean_face).square().sum(-1).mean(0).sqrt()  # [68]
+        self.spread = spread.clamp(min=0.25 * float(spread.median()) + 1e-6)[:, None]
+
+    def encode(self, landmarks: Float[Tensor, "B 68 3"]) -> tuple[Float[Tensor, "B M"], Float[Tensor, "B E"]]:
+        """E_L: f_m and f_e of faces in head space."""
+        features = self.encoder(((landmarks - self.mean_face) / self.spread).flatten(1))
+        mouth, eye = features.split([self.config.mouth_dim, self.config.eye_dim], dim=-1)
+        return mouth, eye
+
+    def decode(self, mouth: Float[Tensor, "B M"], eye: Float[Tensor, "B E"]) -> Float[Tensor, "B 68 3"]:
+        """D_L: the face in head space."""
+        offsets = self.decoder(torch.cat([mouth, eye], -1)).unflatten(-1, (NUM_LANDMARKS, 3))
+        return self.mean_face + self.spread * offsets
+
+
+class DisentanglingObjective(Objective):
+    """L1 reconstruction of faces A and B, and Eq. 2 with the mouth or the eye embedding switched at random.
+
+    A and B are composed themselves, each from the eyes of one frame and the mouth of another drawn independently, so
+    that in training the mouth says nothing about the eyes and E_L has no reason to look there for them. A person
+    blinks in one frame of twenty: eyes are drawn evenly over lid distance, and half of them lie between two frames.
+    """
+
+    def __init__(self, model: DisentanglingAutoencoder, landmarks: Float[Tensor, "T 68 3"]) -> None:
+        super().__init__()
+        self.model = model
+        lids = (landmarks[:, [37, 38, 43, 44]] - landmarks[:, [41, 40, 47, 46]]).norm(dim=-1).mean(-1)  # [T]
+        low, high = lids.min(), lids.max()
+        bins = ((lids - low) / (high - low).clamp(min=1e-9) * 12).long().clamp(max=11)
+        rarity = 1 / torch.bincount(bins, minlength=12).clamp(min=1)[bins].float()
+        self.hold(landmarks=landmarks, rarity=rarity)
+
+    def _faces(self, count: int) -> Float[Tensor, "B 68 3"]:
+        eyes = torch.multinomial(self.rarity, 2 * count, replacement=True).view(2, count)
+        mouths = torch.randint(len(self.landmarks), (count,), device=self.landmarks.device)
+        blend = (torch.rand(count, device=self.landmarks.device) * 2 - 1).clamp(min=0)[:, None, None]
+        return compose(torch.lerp(self.landmarks[eyes[0]], self.landmarks[eyes[1]], blend), self.landmarks[mouths])
+
+    def training_loss(self, progress: float) -> dict[str, Tensor]:
+        """L1 in units of each landmark's spread: own reconstruction and switched (Eq. 2)."""
+        model, count = self.model, self.model.config.batch_size
+        face_a, face_b = self._faces(count), self._faces(count)
+        mouth_a, eye_a = model.encode(face_a)
+        mouth_b, eye_b = model.encode(face_b)
+        # Switching mouths makes (m_B, e_A) of A, switching eyes makes (m_A, e_B): one of the two for each pair.
+        switch = torch.rand(count, 1, device=face_a.device) < 0.5
+        switched = model.decode(torch.where(switch, mouth_b, mouth_a), torch.where(switch, eye_a, eye_b))
+        target = torch.where(switch[..., None], compose(face_a, face_b), compose(face_b, face_a))
+
+        def l1(made: Tensor, true: Tensor) -> Tensor:
+            return ((made - true) / model.spread).abs().mean()
+
+        own = l1(model.decode(mouth_a, eye_a), face_a) + l1(model.decode(mouth_b, eye_b), face_b)
+        size = mouth_a.square().mean() + eye_a.square().mean()
+        return {
+            "reconstruction": own / 2,
+            "switched": l1(switched, target),
+            "size": model.config.embedding_penalty * size,
+        }

@@ -1,0 +1,102 @@
+"""Gaussian processes over time for the latent channels: prior, posterior and the divergence between them.
+
+Everything is written in the prior's own coordinates. With the Cholesky root L of the prior covariance, K_p = L L^T, a
+latent sequence is z = L u and the prior of u is white. A posterior has
+
+    z = mu + L B^-1 epsilon,    K = L (B^T B)^-1 L^T,
+
+with B upper triangular, banded and of positive diagonal: a full temporal covariance, positive definite by
+construction, few numbers to predict, and one triangular solve to sample. With B = 1 it is the prior. That is why the
+band is put on u and not on z: a banded precision of z itself is a Markov chain, whose samples are rough, and only a
+delicate cancellation within the band makes it smooth, whereas here every sample is as smooth as the kernel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def cauchy_kernel(
+    length: int, scales: Float[Tensor, Z], *, variance: float = 1.0, nugget: float = 1e-3
+) -> Float[Tensor, "Z T T"]:
+    """K(t, t) of Eq. 7 with the Cauchy kernel: variance / (1 + (t - t')^2 / l^2), with frames as the unit of time.
+
+    Args:
+        length: T.
+        scales: length scale l of each channel.
+        variance: on the diagonal.
+        nugget: share of the variance that is white noise. Without it, K is singular to working precision where l is
+            many frames.
+    """
+    time = torch.arange(length, device=scales.device, dtype=scales.dtype)
+    square = (time[:, None] - time).square() / scales[:, None, None].square()
+    identity = torch.eye(length, device=scales.device, dtype=scales.dtype)
+    return variance * ((1 - nugget) / (1 + square) + nugget * identity)
+
+
+@dataclass
+class BandedGaussian:
+    """N(mu, L (B^T B)^-1 L^T) over T frames, independently for each of Z channels and each of N sequences."""
+
+    mean: Float[Tensor, "N Z T"]
+    factor: Float[Tensor, "N Z T T"]
+    """B."""
+    root: Float[Tensor, "Z T T"]
+    """L of the prior."""
+
+    def sample(self, temperature: float = 1.0, generator: torch.Generator | None = None) -> Float[Tensor, "N Z T"]:
+        """mu + temperature L B^-1 epsilon: reparameterised, differentiable in mu and B."""
+        device = generator.device if generator is not None else self.mean.device
+        noise = torch.randn(self.mean.shape, generator=generator, device=device).to(self.mean)[..., None]
+        white = torch.linalg.solve_triangular(self.factor, noise, upper=True)  # [N, Z, T, 1]
+        return self.mean + temperature * (self.root @ white)[..., 0]
+
+    def covariance(self) -> Float[Tensor, "N Z T T"]:
+        """K."""
+        half = self.root @ self._inverse_factor()
+        return half @ half.mT
+
+    def kl_to_prior(self) -> Float[Tensor, "N Z"]:
+        """KL(q || p) from this posterior q to the prior p = N(0, L L^T), in nats per channel, in closed form.
+
+        Eq. 8 writes KL(p, q), prior first; the evidence lower bound has the posterior first, and so has this.
+        """
+        trace = self._inverse_factor().square().sum((-1, -2))
+        return 0.5 * (trace + self._whiten(self.mean).square().sum(-1) - self.mean.shape[-1]) + self._log_diagonal()
+
+    def kl_to(self, other: BandedGaussian) -> Float[Tensor, "N Z"]:
+        """KL(self || other) in nats per channel, in closed form, where both have the same prior."""
+        trace = (other.factor @ self._inverse_factor()).square().sum((-1, -2))
+        gap = other.factor @ self._whiten(other.mean - self.mean)[..., None]
+        distance = gap.square().sum((-1, -2))
+        return 0.5 * (trace + distance - self.mean.shape[-1]) + self._log_diagonal() - other._log_diagonal()
+
+    def _inverse_factor(self) -> Float[Tensor, "N Z T T"]:
+        identity = torch.eye(self.factor.shape[-1], device=self.factor.device, dtype=self.factor.dtype)
+        return torch.linalg.solve_triangular(self.factor, identity.expand_as(self.factor), upper=True)
+
+    def _log_diagonal(self) -> Float[Tensor, "N Z"]:
+        return self.factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+
+    def _whiten(self, values: Float[Tensor, "N Z T"]) -> Float[Tensor, "N Z T"]:
+        """u = L^-1 z."""
+        columns = values.permute(1, 2, 0)  # [Z, T, N]
+        return torch.linalg.solve_triangular(self.root, columns, upper=False).permute(2, 0, 1)
+
+
+def banded_factor(bands: Float[Tensor, "N T Z K"]) -> Float[Tensor, "N Z T T"]:
+    """B from what a network puts out for each frame, without constraint.
+
+    Args:
+        bands: the logarithm of the diagonal of B and its K - 1 diagonals above. Zeros give B = 1, the prior.
+    """
+    rows = bands.permute(0, 2, 3, 1)  # [N, Z, K, T]
+    length = rows.shape[-1]
+    factor = torch.diag_embed(rows[:, :, 0].clamp(-6, 6).exp())
+    for k in range(1, min(rows.shape[2], length)):
+        factor = factor + torch.diag_embed(rows[:, :, k, : length - k], offset=k)
+    return factor

@@ -1,0 +1,172 @@
+"""The Transformer GP-VAE: a latent space of head motion and blinks (section 3.4, Fig. 4a, Eqs. 4 to 8)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dfa_nerfstudio.attributes.fitting import FitConfig, Objective
+from dfa_nerfstudio.attributes.gaussian_process import BandedGaussian, banded_factor, cauchy_kernel
+
+
+@dataclass
+class GPVAEConfig:
+    """Options of the latent space."""
+
+    latent_dim: int = 16
+    """Channels Z of the latent space."""
+    width: int = 64
+    """Of the Transformers' tokens."""
+    layers: int = 2
+    """Of encoder and decoder each."""
+    heads: int = 4
+    """Of the attention."""
+    dropout: float = 0.1
+    """In the Transformers."""
+    band: int = 2
+    """Diagonals of B above the main one."""
+    window: int = 64
+    """Longest training sequence in frames; half of it is the shortest."""
+    shortest_scale: float = 2.0
+    """Length scale of the prior's fastest channel, in frames."""
+    longest_scale: float = 100.0
+    """And of its slowest; between them a geometric series."""
+    kl_weight: float = 0.004
+    """Weight of Eq. 8 against Eq. 6, per frame and channel."""
+    free_nats: float = 0.05
+    """KL per frame and channel that costs nothing, against collapsed channels."""
+    batch_size: int = 16
+    """Sequences a step."""
+    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=500, learning_rate=2e-3))
+    """Steps and rates."""
+
+
+def sinusoids(length: int, width: int, device: torch.device) -> Float[Tensor, "T W"]:
+    """Sinusoidal positions: they exist for any length."""
+    time = torch.arange(length, device=device)[:, None]
+    rate = torch.exp(torch.arange(0, width, 2, device=device) * (-math.log(10_000.0) / width))
+    return torch.cat([torch.sin(time * rate), torch.cos(time * rate)], -1)
+
+
+class SequenceTransformer(nn.Module):
+    """A Transformer encoder stack over tokens that are already `width` wide."""
+
+    def __init__(self, config: GPVAEConfig) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(
+            config.width, config.heads, 2 * config.width, config.dropout, "gelu", batch_first=True, norm_first=True
+        )
+        self.layers = nn.TransformerEncoder(
+            layer, config.layers, nn.LayerNorm(config.width), enable_nested_tensor=False
+        )
+
+    def forward(self, tokens: Float[Tensor, "N T W"]) -> Float[Tensor, "N T W"]:
+        return self.layers(tokens)
+
+
+class GaussianHead(nn.Module):
+    """Mean and banded factor of each latent channel from a frame's token."""
+
+    def __init__(self, config: GPVAEConfig) -> None:
+        super().__init__()
+        self.mean = nn.Linear(config.width, config.latent_dim)
+        self.bands = nn.Linear(config.width, config.latent_dim * (config.band + 1))
+        nn.init.normal_(self.bands.weight, std=1e-3)
+        nn.init.zeros_(self.bands.bias)
+
+    def forward(self, tokens: Float[Tensor, "N T W"]) -> tuple[Float[Tensor, "N Z T"], Float[Tensor, "N T Z K"]]:
+        """mu, and the diagonals of B."""
+        return self.mean(tokens).transpose(1, 2), self.bands(tokens).unflatten(-1, (self.mean.out_features, -1))
+
+
+class TransformerGPVAE(nn.Module):
+    """Encoder E_h: h to the posterior N(mu, K) of Eqs. 4 and 5; decoder D back; prior N(0, K(t, t)) of Eq. 7."""
+
+    scales: Tensor
+
+    def __init__(self, config: GPVAEConfig, motion_dim: int) -> None:
+        super().__init__()
+        self.config, self.motion_dim = config, motion_dim
+        ratio = torch.linspace(0, 1, config.latent_dim)
+        scales = config.shortest_scale * (config.longest_scale / config.shortest_scale) ** ratio
+        self.register_buffer("scales", scales)
+        self.embed = nn.Linear(motion_dim, config.width)
+        self.encoder = SequenceTransformer(config)
+        self.posterior = GaussianHead(config)
+        self.lift = nn.Linear(config.latent_dim, config.width)
+        self.decoder = SequenceTransformer(config)
+        self.out = nn.Linear(config.width, motion_dim)
+
+    def encode_tokens(self, motion: Float[Tensor, "N T C"]) -> Float[Tensor, "N T W"]:
+        """E_h up to its last layer: the features f_h that the cross-modal encoder reads."""
+        tokens = self.embed(motion)
+        return self.encoder(tokens + sinusoids(motion.shape[1], tokens.shape[2], tokens.device))
+
+    def encode(self, motion: Float[Tensor, "N T C"]) -> BandedGaussian:
+        """The posterior q(z | h) of standardised sequences of any length."""
+        mean, bands = self.posterior(self.encode_tokens(motion))
+        return BandedGaussian(mean, banded_factor(bands), self.prior_root(motion.shape[1]))
+
+    def decode(self, latent: Float[Tensor, "N Z T"]) -> Float[Tensor, "N T C"]:
+        """D: standardised sequences of latent ones."""
+        tokens = self.lift(latent.transpose(1, 2))
+        return self.out(self.decoder(tokens + sinusoids(tokens.shape[1], tokens.shape[2], tokens.device)))
+
+    def prior_root(self, length: int) -> Float[Tensor, "Z T T"]:
+        """L of the prior over `length` frames: K(t, t) = L L^T."""
+        return torch.linalg.cholesky(cauchy_kernel(length, self.scales))
+
+    def prior_sample(self, length: int, count: int = 1) -> Float[Tensor, "N T C"]:
+        """Motion from the prior alone, without audio."""
+        noise = torch.randn(count, self.config.latent_dim, length, 1, device=self.scales.device)
+        return self.decode((self.prior_root(length) @ noise)[..., 0])
+
+
+def random_windows(count: int, length: int, total: int, device: torch.device) -> Tensor:
+    """Frame numbers [count, length] of random windows."""
+    starts = torch.randint(total - length + 1, (count, 1), device=device)
+    return starts + torch.arange(length, device=device)
+
+
+class GPVAEObjective(Objective):
+    """Eq. 6 plus the weighted KL of Eq. 8 on random windows of random length.
+
+    The KL's weight rises linearly over the first 30 % of the steps, and each channel's KL is free up to `free_nats` a
+    frame: both keep the posterior from collapsing onto the prior before the decoder has learnt to use it.
+    """
+
+    def __init__(self, model: TransformerGPVAE, motion: Float[Tensor, "T C"], num_validation: int = 0) -> None:
+        super().__init__()
+        self.model = model
+        split = len(motion) - num_validation
+        self.hold(motion=motion[:split], check=motion[split:])
+        self.channel_kl = torch.zeros(model.config.latent_dim)
+        """Nats per frame of the last batch, per channel."""
+
+    def training_loss(self, progress: float) -> dict[str, Tensor]:
+        """Reconstruction and KL of a batch."""
+        config = self.model.config
+        longest = min(config.window, len(self.motion))
+        length = int(torch.randint(max(2, longest // 2), longest + 1, ()))
+        motion = self.motion[random_windows(config.batch_size, length, len(self.motion), self.motion.device)]
+        posterior = self.model.encode(motion)
+        made = self.model.decode(posterior.sample())
+        nats = posterior.kl_to_prior().mean(0) / length  # [Z]
+        self.channel_kl = nats.detach()
+        weight = config.kl_weight * min(1.0, progress / 0.3)
+        return {
+            "reconstruction": (made - motion).square().mean(),
+            "kl": weight * nats.clamp(min=config.free_nats).sum(),
+        }
+
+    @torch.no_grad()
+    def validation_loss(self) -> Tensor | None:
+        """Reconstruction from the posterior mean on validation frames."""
+        if len(self.check) < self.model.config.window:
+            return None
+        windows = self.check.unfold(0, self.model.config.window, 8).transpose(1, 2)
+        return (self.model.decode(self.model.encode(windows).mean) - windows).square().mean()

@@ -1,0 +1,136 @@
+"""Training the four sequence models on a dataset folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+from rich.console import Console
+
+from dfa_nerfstudio.attributes.audio_encoder import SynchronisationObjective
+from dfa_nerfstudio.attributes.bundle import FILE_NAME, TRACK_NAME, AttributeModels, ModelsConfig
+from dfa_nerfstudio.attributes.cross_modal import CrossModalObjective
+from dfa_nerfstudio.attributes.disentangling import DisentanglingObjective
+from dfa_nerfstudio.attributes.fitting import FitConfig, Objective, fit
+from dfa_nerfstudio.attributes.gp_vae import GPVAEObjective
+from dfa_nerfstudio.attributes.mfcc_statistics import MfccStatistics
+from dfa_nerfstudio.attributes.report import measure, print_report
+from dfa_nerfstudio.data.attribute_track import AttributeTrack
+from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, MFCC_PER_FRAME, ClipAttributes, DatasetFolder
+from dfa_nerfstudio.errors import UserError
+
+
+@dataclass
+class AttributesConfig:
+    """Options of `dfa-attributes`."""
+
+    models: ModelsConfig = field(default_factory=ModelsConfig)
+    """Options of each model."""
+    effort: float = 1.0
+    """Multiplies every model's training steps: 0.1 for a quick look, more for a long clip and a fast machine."""
+    seed: int = 0
+    """Makes the training repeatable."""
+    progress: bool = True
+    """Show progress bars."""
+
+
+def train_models(
+    clip: ClipAttributes, num_train: int, config: AttributesConfig, source: str = "the clip"
+) -> AttributeModels:
+    """Trains everything on the first `num_train` frames; nothing of a later frame is read.
+
+    Args:
+        clip: the measured attributes.
+        num_train: frames for training.
+        config: options.
+        source: the clip's name for errors.
+
+    Raises:
+        UserError: for a clip too short for one training window, or silent throughout.
+    """
+    window = max(config.models.latent.window, config.models.cross_modal.window)
+    if num_train <= window:
+        raise UserError(
+            f"{source}: {num_train} frames for training; the motion models need more than {window} "
+            f"({window / FRAME_RATE:.1f} s): use a longer video"
+        )
+    landmarks = torch.from_numpy(clip.front_landmarks[:num_train])  # [N, 68, 3]
+    opening = torch.from_numpy(clip.eye_opening[:num_train])  # [N, 2]
+    mfcc = torch.from_numpy(clip.mfcc[: num_train * MFCC_PER_FRAME])  # [N*4, D]
+    pose = torch.from_numpy(clip.head_to_camera[:num_train])
+    torso = torch.from_numpy(clip.torso_motion[:num_train])
+    statistics = MfccStatistics.of(mfcc, source)
+
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        models = AttributeModels(config.models, mfcc.shape[1], num_train)
+
+        def run(objective: Objective, options: FitConfig, name: str) -> None:
+            fit(objective, options.scaled(config.effort), name=name, seed=config.seed, progress=config.progress)
+
+        models.autoencoder.measure(landmarks)
+        run(DisentanglingObjective(models.autoencoder, landmarks), config.models.disentangling.fit, "mouth and eyes")
+        models.eye.learn(landmarks, opening)
+        with torch.no_grad():
+            lips = models.autoencoder.encode(landmarks)[0]
+        models.lips_mean, models.lips_std = lips.mean(0), lips.std(0).clamp(min=1e-3)
+        models.mfcc_mean, models.mfcc_std = statistics.mean, statistics.std
+
+        synchronisation = SynchronisationObjective(
+            models.audio, models.mouth, statistics.normalise(mfcc), models.lip_embedding(landmarks)
+        )
+        run(synchronisation, config.models.audio.fit, "sound and lips")
+        audio = models.audio_features(mfcc, statistics)
+
+        motion = models.motion.learn(pose, torso, models.eye.from_opening(opening))
+        models.training_motion, models.training_opening = motion, opening.clone()
+        run(GPVAEObjective(models.vae, motion), config.models.latent.fit, "motion")
+        run(
+            CrossModalObjective(models.cross_modal, models.vae, motion, audio),
+            config.models.cross_modal.fit,
+            "sound to motion",
+        )
+    return models.eval()
+
+
+def clip_track(models: AttributeModels, clip: ClipAttributes) -> AttributeTrack:
+    """The attribute track of a whole clip.
+
+    Of any frame it reads head pose, torso motion, eye opening and sound; never lips.
+    """
+    return AttributeTrack(
+        head_to_camera=torch.from_numpy(clip.head_to_camera),
+        torso_motion=torch.from_numpy(clip.torso_motion),
+        eye=models.eye.from_opening(torch.from_numpy(clip.eye_opening)),
+        audio=models.audio_features(torch.from_numpy(clip.mfcc), models.clip_statistics),
+        eye_kind=models.eye_kind,
+        audio_kind=models.audio_kind,
+        fps=FRAME_RATE,
+    )
+
+
+def train_attributes(
+    folder: tyro.conf.Positional[Path], config: Annotated[AttributesConfig, tyro.conf.arg(name="")]
+) -> None:
+    """Trains on a dataset folder and writes its `attribute_models.pt` and `track.npz`.
+
+    Args:
+        folder: the dataset folder.
+        config: options.
+
+    Raises:
+        UserError: for a folder that cannot be used.
+    """
+    if not config.effort > 0:
+        raise UserError(f"--effort {config.effort}: must be above 0")
+    dataset = DatasetFolder.open(folder)
+    clip = dataset.attributes
+    models = train_models(clip, dataset.num_train, config, str(folder))
+    models.save(folder / FILE_NAME)
+    clip_track(models, clip).save(folder / TRACK_NAME)
+    console = Console()
+    print_report(measure(models, clip, dataset.num_train), console)
+    console.print(f"wrote {folder / FILE_NAME} and {folder / TRACK_NAME}", highlight=False, soft_wrap=True)
