@@ -22,6 +22,7 @@ _EYES = (
     ((33, 246, 161, 160, 159, 158, 157, 173, 133), (33, 7, 163, 144, 145, 153, 154, 155, 133)),
     ((362, 398, 384, 385, 386, 387, 388, 466, 263), (362, 382, 381, 380, 374, 373, 390, 249, 263)),
 )
+_DARK, _TONGUE, _LOWER_TEETH = np.array([[0.20, 0.06, 0.05], [0.38, 0.14, 0.13], [0.45, 0.38, 0.34]], np.float32)
 EDGE = 0.9
 """Width in scene pixels over which one surface gives way to another."""
 
@@ -164,11 +165,11 @@ class Mouth:
     def _inside(self, u: np.ndarray, upper_edge: np.ndarray, lower_edge: np.ndarray, down: float) -> np.ndarray:
         v = self.patch.v
         depth = np.clip((v - upper_edge) / np.maximum(lower_edge - upper_edge, 1), 0, 1)[..., None]
-        colour = np.float32([0.20, 0.06, 0.05]) * (0.7 + 0.6 * depth)
+        colour = _DARK * (0.7 + 0.6 * depth)
         tongue = _over(1.2 * (1 - (u / (0.62 * self.width)) ** 2 - ((v - (self.seam(u) + down + 1)) / 5.5) ** 2) * 2)
-        colour += tongue * (np.float32([0.38, 0.14, 0.13]) * (0.6 + 0.4 * depth) - colour)
+        colour += tongue * (_TONGUE * (0.6 + 0.4 * depth) - colour)
         lower_teeth = _over(v - (self.seam(u) + down - 1.6)) * _over(0.5 * self.width - np.abs(u)) * min(down / 10, 1)
-        colour += lower_teeth * (np.float32([0.45, 0.38, 0.34]) - colour)
+        colour += lower_teeth * (_LOWER_TEETH - colour)
         colour += _over(self.teeth_end - v) * _over(0.9 * self.width - np.abs(u)) * (self.teeth - colour)
         shadow = 1 - 0.45 * np.exp(-np.maximum(v - upper_edge, 0) / 1.2)  # of the upper lip
         return (colour * shadow[..., None]).astype(np.float32)

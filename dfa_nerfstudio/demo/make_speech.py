@@ -124,7 +124,10 @@ def _write_flac(path: Path, samples: np.ndarray) -> None:
     # 12 bits: the noise stays 70 dB below, and the file shrinks by a third.
     with written_whole(path) as partial, av.open(str(partial), "w") as container:
         stream = container.add_stream("flac", rate=SAMPLE_RATE, layout="mono", options={"compression_level": "12"})
-        frame = av.AudioFrame.from_ndarray(np.int16(np.round(samples * 2047) * 16)[None], format="s16", layout="mono")
+        quantised = (np.round(samples * 2047) * 16).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(quantised[None], format="s16", layout="mono")
+            (np.round(samples * 2047) * 16).astype(np.int16)[None], format="s16", layout="mono"
+        )
         frame.sample_rate = SAMPLE_RATE
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

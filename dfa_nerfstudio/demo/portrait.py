@@ -120,11 +120,10 @@ def load_portrait() -> Portrait:
         "neck": (skin * shade[..., None], neck),
         "head": (fill(image, _shrink(head, 1) > 0.9), head),
     }
-    textures = {}
-    for name, (colour, alpha) in layers.items():
-        known = np.clip((alpha[..., None] - 0.9) / 0.1, 0, 1) if name == "head" else np.zeros_like(alpha)[..., None]
-        colour = known * image + (1 - known) * colour
-        textures[name] = _enlarge(np.concatenate([colour * alpha[..., None], alpha[..., None]], -1))
+    textures = {
+        name: _enlarge(np.concatenate([colour * alpha[..., None], alpha[..., None]], -1))
+        for name, (colour, alpha) in layers.items()
+    }
     rows = np.arange(len(matte), dtype=np.float32)[:, None].repeat(len(matte), 1) - MARGIN
     beside = (_grow(matte, 8) < 0.02) & (rows > -CORNER[1])
     visible = slice(MARGIN * DETAIL, -MARGIN * DETAIL)
@@ -146,7 +145,7 @@ def fill(image: Float32[np.ndarray, "H W C"], known: np.ndarray, grain: float = 
         grain: standard deviation of the noise that keeps what is filled from looking painted.
     """
     weight = known[..., None].astype(np.float32)
-    levels = [(image * weight, weight)]
+    levels: list[tuple[np.ndarray, np.ndarray]] = [(image * weight, weight)]
     while min(levels[-1][0].shape[:2]) > 2:
         size = [(side + 1) // 2 for side in levels[-1][0].shape[1::-1]]
         colour, count = (cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in levels[-1])
@@ -165,7 +164,7 @@ def fill(image: Float32[np.ndarray, "H W C"], known: np.ndarray, grain: float = 
 
 def _relief(landmarks: np.ndarray, head: np.ndarray) -> np.ndarray:
     """A smooth surface through the face that bends back to the silhouette of the hair."""
-    contours, _ = cv2.findContours(np.uint8(head > 0.5), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    contours, _ = cv2.findContours((head > 0.5).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     outline = max(contours, key=len)[:, 0][::8] + 0.5 - MARGIN
     outline = outline[outline[:, 1] < landmarks[454, 1]]
     centre = np.array([SCENE / 2, landmarks[152, 1] - 60])
@@ -197,7 +196,7 @@ def _polygon(points: np.ndarray) -> np.ndarray:
     """Coverage of a polygon given in scene pixels, with soft edges."""
     side = SCENE + 2 * MARGIN
     fine = np.zeros((side * 4, side * 4), np.float32)
-    cv2.fillPoly(fine, [np.int32(np.round((points + MARGIN) * 4))], 1.0)
+    cv2.fillPoly(fine, [np.round((points + MARGIN) * 4).astype(np.int32)], (1.0,))
     return cv2.GaussianBlur(cv2.resize(fine, (side, side), interpolation=cv2.INTER_AREA), (0, 0), 0.7)
 
 

@@ -51,7 +51,7 @@ class Renderer:
         _blend(image, *self._neck(torso, rigid))
         texture = self.face.texture(mouth_opening, rounding, eye_opening)
         _blend(image, *self._head(texture, rigid))
-        return np.uint8(np.round(np.clip(image, 0, 1) * 255))
+        return np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)
 
     def _torso_matrix(self, motion: Float[np.ndarray, 4]) -> Float[np.ndarray, "2 3"]:
         """The torso's similarity in scene pixels, y down."""
