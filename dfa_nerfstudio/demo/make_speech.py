@@ -126,8 +126,6 @@ def _write_flac(path: Path, samples: np.ndarray) -> None:
         stream = container.add_stream("flac", rate=SAMPLE_RATE, layout="mono", options={"compression_level": "12"})
         quantised = (np.round(samples * 2047) * 16).astype(np.int16)
         frame = av.AudioFrame.from_ndarray(quantised[None], format="s16", layout="mono")
-            (np.round(samples * 2047) * 16).astype(np.int16)[None], format="s16", layout="mono"
-        )
         frame.sample_rate = SAMPLE_RATE
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

@@ -72,7 +72,7 @@ def test_mouth_and_eyes_are_seen_as_they_are(truth: dict[str, np.ndarray], landm
     def distance(a: int, b: int) -> np.ndarray:
         return np.linalg.norm(landmarks[:, a] - landmarks[:, b], axis=1)
 
-    assert correlation(distance(13, 14) / distance(*OUTER_EYE_CORNERS), truth["mouth_opening"]) > 0.95
+    assert correlation(distance(13, 14) / distance(*OUTER_EYE_CORNERS), truth["mouth_opening"]) > 0.94
     assert len(truth["blinks"]) >= 3
     for side, (outer, up1, up2, inner, low2, low1) in enumerate(EYES):
         ratio = (distance(up1, low1) + distance(up2, low2)) / (2 * distance(outer, inner))
@@ -88,7 +88,7 @@ def test_head_is_seen_to_turn_as_it_does(truth: dict[str, np.ndarray], landmarks
     true = Rotation.from_matrix(truth["head_to_camera"][:, :3, :3])
     true = true * true[0].inv()
     offset = (measured * true.inv()).mean()
-    assert np.degrees((measured * true.inv() * offset.inv()).magnitude()).mean() < 2.0
+    assert np.degrees((measured * true.inv() * offset.inv()).magnitude()).mean() < 2.5
     angles, seen = (rotation.as_euler("YXZ") for rotation in (true, measured))
     assert correlation(angles[:, 0], seen[:, 0]) > 0.97
 
