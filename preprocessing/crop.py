@@ -63,6 +63,11 @@ class FaceSurvey:
         self.numbers.append(number)
         self.faces.append(np.array(sorted(boxes, key=lambda box: -box[3])).reshape(-1, 4))
 
+    @property
+    def several(self) -> int:
+        """Number of sampled frames with more than one face."""
+        return sum(len(faces) > 1 for faces in self.faces)
+
     def largest(self, before: int) -> Float[np.ndarray, "N 4"]:
         """The largest face's box of each sampled frame before frame `before` that shows one."""
         return np.array(

@@ -116,16 +116,16 @@ def _torso_motion(
 
         aligner = TorsoAligner(tracking_image(read_image(image_path(folder, reference))), region)
         motion, information, found = track_torso(pictures(), aligner, train.stop)
-    report.torso_interpolated = int((~found).sum())
-    if not all(found[part].mean() > 0.5 for part in parts):
+    if found[train].mean() < 0.5:
         report.torso_tracked = False
         report.warnings.append("the torso cannot be followed; its motion is taken as none")
         return none
+    report.torso_interpolated = int((~found).sum())
     if report.torso_interpolated:
         report.warnings.append(f"the torso was lost in {report.torso_interpolated} frames, which are interpolated")
     acceleration = typical_acceleration(motion[train, :2][found[train]])
     weight = information / max(smoothing, 1e-3)
-    steady = np.concatenate([smooth_track(motion[part], weight[part], acceleration) for part in parts])
-    motion = in_focal_lengths(steady, aligner.radius, focal)
+    motion = np.concatenate([smooth_track(motion[part], weight[part], acceleration) for part in parts])
+    motion = in_focal_lengths(motion, aligner.radius, focal)
     report.torso_jitter = jitter(motion[:, :2]) * focal * report.size
     return motion

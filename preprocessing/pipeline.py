@@ -98,6 +98,8 @@ def _process(video_path: Path, folder: Path, config: ProcessConfig, stages: Stag
 
     tracked = track(video, folder, crop, config.size, parts, stages)
     report.warnings.extend(video.warnings)
+    if faces.several or report.frames_with_other_faces:
+        report.warnings.append("several faces in the picture; the largest one was taken and followed")
     measured = measure(tracked, folder, config, parts, stages)
     with stages.stage("background"):
         _write_background(folder, num_train, report)

@@ -18,10 +18,13 @@ def smooth_track(
 
     Args:
         values: measurements y, in units in which accelerations of all D parameters are alike.
-        information: inverse covariance of each measurement; zero for a frame that was lost.
+        information: inverse covariance of each measurement; zero for a frame that was lost. With fewer than two
+            frames the motion is not known, and the result is zero.
         acceleration: standard deviation of the second difference of the true motion.
     """
     count, width = values.shape
+    if np.count_nonzero(information.any((1, 2))) < 2:
+        return np.zeros_like(values)
     if count < 3:
         return values
     upper = 2 * width  # a frame is tied to the two after it

@@ -107,10 +107,6 @@ def track(video: Video, folder: Path, crop: Square, size: int, parts: tuple[slic
     report.frames_with_other_faces = tracker.frames_with_others
     if report.faces_interpolated:
         report.warnings.append(f"the face was lost in {report.faces_interpolated} frames, which are interpolated")
-    if report.frames_with_other_faces:
-        report.warnings.append(
-            f"several faces in {report.frames_with_other_faces} frames; the largest one was taken and followed"
-        )
     seen = np.stack(tracker.landmarks).astype(np.float64)
     landmarks = np.concatenate([interpolate_lost(seen[part], found[part]) for part in parts])
     return Tracked(landmarks, found, total_alpha / (255 * train))

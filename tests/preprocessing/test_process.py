@@ -1,0 +1,183 @@
+"""`dfa-process` end to end: against the demo subject's truth, on a real clip, and on input it must refuse."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from dfa_nerfstudio.data.audio import read_audio
+from dfa_nerfstudio.data.dataset_folder import DatasetFolder
+from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.preprocessing import cli
+from dfa_nerfstudio.preprocessing.config import ProcessConfig
+from dfa_nerfstudio.preprocessing.face_topology import RIGID
+from dfa_nerfstudio.preprocessing.pipeline import process_video
+
+from .conftest import decode, write_clip
+
+SMALL = ProcessConfig(size=64)
+
+
+@pytest.fixture(scope="module")
+def demo(demo_clip: tuple[Path, dict], tmp_path_factory: pytest.TempPathFactory) -> DatasetFolder:
+    output = tmp_path_factory.mktemp("datasets") / "demo"
+    process_video(demo_clip[0], output, ProcessConfig(size=128))
+    return DatasetFolder.open(output)
+
+
+def correlation(first: np.ndarray, second: np.ndarray) -> float:
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def test_head_pose_follows_the_truth(demo: DatasetFolder, demo_clip: tuple[Path, dict]) -> None:
+    truth = demo_clip[1]["head_to_camera"]
+    found = demo.attributes.head_to_camera
+    assert len(found) == len(truth)
+    # the two head spaces differ by a constant turn
+    constant = Rotation.from_matrix(truth[:, :3, :3].transpose(0, 2, 1) @ found[:, :3, :3]).mean()
+    expected = Rotation.from_matrix(truth[:, :3, :3]) * constant
+    angles = expected.as_rotvec(degrees=True), Rotation.from_matrix(found[:, :3, :3]).as_rotvec(degrees=True)
+    for axis in range(3):
+        assert correlation(angles[0][:, axis], angles[1][:, axis]) > 0.97
+    assert np.median(np.linalg.norm(angles[0] - angles[1], axis=1)) < 3.0
+    for axis in range(2):
+        assert correlation(truth[:, axis, 3] / truth[:, 2, 3], found[:, axis, 3] / found[:, 2, 3]) > 0.98
+
+
+def test_torso_mouth_and_eyes_follow_the_truth(demo: DatasetFolder, demo_clip: tuple[Path, dict]) -> None:
+    truth, found = demo_clip[1], demo.attributes
+    ratio = (demo.meta["fl_x"] / demo.meta["w"]) / (truth["focal_length"] / truth["size"])
+    error = found.torso_motion * [ratio, ratio, 1, 1] - truth["torso_motion"]
+    assert (error - error.mean(0)).std(0)[:2].max() * truth["focal_length"] < 0.1  # pixels of 256
+    assert (error - error.mean(0)).std(0)[2:].max() < 2e-3
+    assert correlation(found.mouth_opening, truth["mouth_opening"]) > 0.9
+    for eye in range(2):
+        assert correlation(found.eye_opening[:, eye], truth["eye_opening"][:, eye]) > 0.9
+    assert found.eye_opening.min() < 0.25 and np.median(found.eye_opening) > 0.75
+
+
+def test_reprojected_landmarks_lie_on_the_face(demo: DatasetFolder) -> None:
+    """The conventions, from the written files alone: transforms.json, the mean shape and the landmarks agree."""
+    attributes, meta = demo.attributes, demo.meta
+    shape = (attributes.mean_shape + attributes.identity_basis @ attributes.identity)[RIGID]
+    assert shape.mean(0) == pytest.approx(0, abs=0.02)
+    for number in range(0, demo.num_frames, 25):
+        camera = np.array(meta["frames"][number]["transform_matrix"])
+        points = (shape - camera[:3, 3]) @ camera[:3, :3]  # the inverse of a rigid motion
+        assert (points[:, 2] < 0).all()
+        x = meta["cx"] + meta["fl_x"] * points[:, 0] / -points[:, 2]
+        y = meta["cy"] - meta["fl_y"] * points[:, 1] / -points[:, 2]
+        distance = np.hypot(x - attributes.landmarks[number, RIGID, 0], y - attributes.landmarks[number, RIGID, 1])
+        assert distance.mean() < 0.5
+    nose, chin = attributes.front_landmarks[:, 30].mean(0), attributes.front_landmarks[:, 8].mean(0)
+    assert nose[2] > 0.2 and chin[1] < -0.8
+    coefficients = attributes.expression
+    assert np.abs(coefficients[: demo.num_train].mean(0)).max() < 1e-4
+
+
+def test_background_is_the_scene_without_the_person(demo: DatasetFolder) -> None:
+    background = cv2.imread(str(demo.path / "background.png")).astype(float)
+    frame = cv2.imread(str(demo.path / demo.meta["frames"][0]["file_path"])).astype(float)
+    mask = cv2.imread(str(demo.path / demo.meta["frames"][0]["person_mask_path"]), cv2.IMREAD_GRAYSCALE)
+    assert 0.2 < (mask > 127).mean() < 0.8
+    outside = cv2.dilate(mask, np.ones((9, 9))) < 13
+    assert np.abs(background - frame)[outside].mean() < 4
+    assert np.abs(background - frame)[mask > 200].mean() > 30
+
+
+def test_real_clip(real_clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    report = process_video(real_clip, tmp_path / "real", ProcessConfig(size=128))
+    folder = DatasetFolder.open(tmp_path / "real")
+    assert capfd.readouterr() == ("", "")  # no word of the libraries' own
+    assert folder.num_frames == 100 and folder.num_train == 91
+    assert report.faces_interpolated == 0 and report.crop == (0, 0, 512)
+    assert report.reprojection_error < 0.01 * report.eye_distance
+    assert report.jitter < 0.7 * report.jitter_before_smoothing
+    assert len(read_audio(folder.path / "audio.wav")) == 100 * 640
+    blink = folder.attributes.eye_opening.min(1)
+    assert blink.min() < 0.2 and np.median(blink) > 0.6
+    assert json.loads((folder.path / "report.json").read_text())["frames"] == 100
+
+
+def test_held_out_frames_teach_nothing(real_clip: Path, tmp_path: Path) -> None:
+    """Two clips that differ in the held-out end only give the same training side, to the last bit."""
+    frames, audio = decode(real_clip)[:75], read_audio(real_clip)[: 75 * 640]
+    other = list(frames)
+    for number in range(68, 75):
+        other[number] = np.ascontiguousarray(255 - np.roll(frames[number], 60, axis=1)[:, ::-1] // 2)
+    folders = []
+    for name, images in (("first", frames), ("second", other)):
+        video = write_clip(tmp_path / f"{name}.mkv", images, audio=audio)
+        process_video(video, tmp_path / name, SMALL)
+        folders.append(DatasetFolder.open(tmp_path / name))
+    first, second = folders
+    assert first.num_train == second.num_train == 68
+    for field in ("mean_shape", "identity_basis", "identity", "expression_basis"):
+        np.testing.assert_array_equal(getattr(first.attributes, field), getattr(second.attributes, field))
+    for field in ("landmarks", "front_landmarks", "head_to_camera", "torso_motion", "eye_opening", "expression"):
+        mine, theirs = getattr(first.attributes, field), getattr(second.attributes, field)
+        np.testing.assert_array_equal(mine[:68], theirs[:68])
+        assert not np.array_equal(mine[68:], theirs[68:])
+    assert first.meta["fl_x"] == second.meta["fl_x"]
+    names = [
+        "background.png",
+        *(f"{kind}{n:05d}.{end}" for n in range(68) for kind, end in (("images/", "jpg"), ("masks/", "png"))),
+    ]
+    for name in names:
+        assert (first.path / name).read_bytes() == (second.path / name).read_bytes()
+
+
+def refused(argv: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> str:
+    """Runs the command, which must end with code 2 and one line; returns the line."""
+    monkeypatch.setattr("sys.argv", ["dfa-process", *argv])
+    with pytest.raises(SystemExit) as exit_info:
+        cli.main()
+    assert exit_info.value.code == 2
+    error = capsys.readouterr().err.strip()
+    assert "\n" not in error and "Traceback" not in error
+    return error
+
+
+def test_bad_input_is_refused_in_one_line(
+    real_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    frames, audio = decode(real_clip)[:60], read_audio(real_clip)[: 60 * 640]
+    grey = [np.full((128, 128, 3), 90, np.uint8)] * 60
+    text = tmp_path / "text.mp4"
+    text.write_text("not a video")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/precious.txt").write_text("mine")
+    output = str(tmp_path / "out")
+    cases = {
+        "no such file": [str(tmp_path / "none.mp4")],
+        "not a": [str(text)],
+        "no sound": [str(write_clip(tmp_path / "mute.mkv", frames))],
+        "silent": [str(write_clip(tmp_path / "silent.mkv", frames, audio=np.zeros_like(audio)))],
+        "no face": [str(write_clip(tmp_path / "grey.mkv", grey, audio=audio))],
+        "1.0 s long": [str(write_clip(tmp_path / "short.mkv", frames[:25], audio=audio))],
+        "only": [str(write_clip(tmp_path / "gone.mkv", frames[:20] + [frames[0] * 0] * 40, audio=audio))],
+        "--size 30": [str(real_clip), "--size", "30"],
+    }
+    for words, argv in cases.items():
+        assert words in refused([*argv, "--output", output], monkeypatch, capsys)
+    assert "other files" in refused([str(real_clip), "--output", str(tmp_path / "full")], monkeypatch, capsys)
+    assert "cannot be written" in refused([str(real_clip), "--output", str(text / "x")], monkeypatch, capsys)
+    assert (tmp_path / "full/precious.txt").read_text() == "mine"
+    assert not [name for name in os.listdir(tmp_path) if "out" in name]  # nothing half-written
+
+
+def test_several_faces_are_said_and_a_dataset_is_not_overwritten_unasked(real_clip: Path, tmp_path: Path) -> None:
+    frames = decode(real_clip)[:60]
+    wide = [np.hstack([image, np.pad(image[::2, ::2], ((128, 128), (0, 0), (0, 0)), mode="edge")]) for image in frames]
+    video = write_clip(tmp_path / "two.mkv", wide, audio=read_audio(real_clip)[: 60 * 640])
+    report = process_video(video, tmp_path / "two", SMALL)
+    assert report.crop[0] < 100 and report.eye_distance > 0.2 * 64  # the larger one
+    assert any("several faces" in warning for warning in report.warnings)
+    with pytest.raises(UserError, match="--overwrite"):
+        process_video(video, tmp_path / "two", SMALL)
