@@ -7,7 +7,8 @@ import numpy as np
 NUM_LANDMARKS = 478
 
 OUTER_EYE_CORNERS = (33, 263)
-INNER_LIPS = (13, 14)
+INNER_LIPS = np.array([[82, 87], [13, 14], [312, 317]])
+"""[pair, upper or lower], at the middle of the mouth."""
 CHIN = 152
 
 RIGID = np.array(

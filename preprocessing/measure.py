@@ -58,7 +58,7 @@ def measure(
     report.blinks_seen = eyes.blinks_seen
     if not eyes.blinks_seen:
         report.warnings.append("no blink in the training part; what a closed eye looks like is a guess")
-    upper, lower = INNER_LIPS
+    upper, lower = front[:, INNER_LIPS].transpose(2, 0, 1, 3)  # [T, pairs, 3] each
     return {
         "face_found": tracked.found,
         "landmarks": landmarks * size,
@@ -66,7 +66,7 @@ def measure(
         "head_to_camera": poses.matrices(),
         "torso_motion": _torso_motion(tracked, folder, head.focal, config.smoothing, poses, parts, stages),
         "eye_opening": eyes.opening(ratio),
-        "mouth_opening": np.linalg.norm(front[:, upper] - front[:, lower], axis=-1),
+        "mouth_opening": np.linalg.norm(upper - lower, axis=-1).mean(-1),
         "expression": model.project(front),
         "mean_shape": model.mean,
         "identity_basis": model.identity_basis,
