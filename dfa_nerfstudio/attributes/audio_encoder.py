@@ -160,7 +160,7 @@ class SynchronisationObjective(Objective):
         rows = split * MFCC_PER_FRAME
         self.hold(mfcc=mfcc[:rows], lips=lips[:split], check_mfcc=mfcc[rows:], check_lips=lips[split:])
 
-    def _loss(self, audio: Tensor, mouth: Tensor, frames: Int[Tensor, B]) -> Tensor:
+    def _loss(self, audio: Tensor, mouth: Tensor, frames: Int[Tensor, " B"]) -> Tensor:
         cosine = mouth @ audio.T  # [B, B]
         apart = (frames[:, None] - frames).abs()
         positive = apart == 0

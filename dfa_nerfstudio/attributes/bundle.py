@@ -173,7 +173,7 @@ class AttributeModels(nn.Module):
             raise UserError(f"{path}: not a file of attribute models; run dfa-attributes")
         if content.get("version") != FORMAT_VERSION:
             raise UserError(
-                f"{path}: version {content.get('version')}, this program reads {FORMAT_VERSION}; run dfa-attributes again"
+                f"{path}: version {content.get('version')}, this program reads {FORMAT_VERSION}; run dfa-attributes"
             )
         try:
             models = cls(_config(ModelsConfig, content["config"]), **content["sizes"])

@@ -16,7 +16,9 @@ from dfa_nerfstudio.attributes.gp_vae import (
     SequenceTransformer,
     TransformerGPVAE,
     random_windows,
+    sequence_error,
     sinusoids,
+    usual_speed,
 )
 
 
@@ -36,7 +38,7 @@ class CrossModalConfig:
     """Gaussian noise on f_a in training."""
     batch_size: int = 16
     """Windows a step."""
-    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=400, learning_rate=1e-3))
+    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=400, learning_rate=2e-3))
     """Steps and rates."""
 
 
@@ -103,6 +105,7 @@ class CrossModalObjective(Objective):
         super().__init__()
         self.model, self.vae = model, vae.requires_grad_(False)
         split = len(motion) - num_validation
+        self.hold(speed=usual_speed(motion[:split]))
         self.hold(motion=motion[:split], audio=audio[:split], check_motion=motion[split:], check_audio=audio[split:])
 
     def _terms(self, motion: Tensor, audio: Tensor, noise: float, audio_noise: float) -> tuple[Tensor, Tensor]:
@@ -111,7 +114,7 @@ class CrossModalObjective(Objective):
         start = motion[:, :tau] + noise * torch.randn_like(motion[:, :tau])
         audio = audio + audio_noise * torch.randn_like(audio) / audio.shape[-1] ** 0.5
         guess = self.model(audio, start, self.vae)
-        error = (self.vae.decode(guess.mean) - motion).square().mean()
+        error = sequence_error(self.vae.decode(guess.mean), motion, self.speed, self.vae.config.velocity_weight)
         with torch.no_grad():
             truth = self.vae.encode(motion)
         return error, truth.kl_to(guess).mean(0).sum() / motion.shape[1]

@@ -24,8 +24,8 @@ class MfccStatistics:
     silence does not matter either.
     """
 
-    mean: Float[Tensor, D]
-    std: Float[Tensor, D]
+    mean: Float[Tensor, " D"]
+    std: Float[Tensor, " D"]
 
     @classmethod
     def of(cls, mfcc: Float[Tensor, "R D"], source: str = "the audio") -> MfccStatistics:

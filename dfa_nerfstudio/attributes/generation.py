@@ -1,0 +1,141 @@
+"""Attribute tracks for new audio: generated head motion and blinks, or the source video's poses."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dfa_nerfstudio.attributes.blinks import BlinkHabits, with_blinks
+from dfa_nerfstudio.attributes.bundle import AttributeModels
+from dfa_nerfstudio.attributes.motion import EYE_START
+from dfa_nerfstudio.data.attribute_track import AttributeTrack
+from dfa_nerfstudio.data.dataset_folder import FRAME_RATE
+from dfa_nerfstudio.errors import UserError
+
+
+def _check_audio(models: AttributeModels, audio: Float[Tensor, "T A"]) -> None:
+    if audio.ndim != 2 or audio.shape[1] != models.config.audio.embedding_dim or len(audio) == 0:
+        raise UserError(
+            f"f_a of shape {tuple(audio.shape)}: one row of {models.config.audio.embedding_dim} a frame needed"
+        )
+
+
+@torch.no_grad()
+def generate_track(
+    models: AttributeModels, audio: Float[Tensor, "T A"], *, seed: int = 0, temperature: float = 1.0
+) -> AttributeTrack:
+    """Head pose, torso motion and blinks for new audio of any length.
+
+    Args:
+        models: the person's.
+        audio: f_a of the audio, by `AttributeModels.audio_features`.
+        seed: another seed gives another motion; the same gives the same.
+        temperature: 1 moves as much as the person does, 0 gives the mean of all motions.
+
+    Returns:
+        Exactly T frames.
+
+    Raises:
+        UserError: for a negative temperature or features of another size.
+    """
+    if not temperature >= 0:
+        raise UserError(f"--temperature {temperature}: must be 0 or more")
+    _check_audio(models, audio)
+    generator = torch.Generator().manual_seed(seed)
+    pose, torso, eye = models.motion.decode(generate_motion(models, audio, generator, temperature))
+    habits = BlinkHabits.of(models.training_opening)
+    opening = with_blinks(models.eye.to_opening(eye), habits, generator, temperature)
+    return AttributeTrack(
+        pose, torso, models.eye.from_opening(opening), audio, models.eye_kind, models.audio_kind, FRAME_RATE
+    )
+
+
+@torch.no_grad()
+def generate_motion(
+    models: AttributeModels, audio: Float[Tensor, "T A"], generator: torch.Generator, temperature: float = 1.0
+) -> Float[Tensor, "T C"]:
+    """Standardised motion h for f_a, window after window (section 3.4, test phase).
+
+    The first beginning of pose is a stretch of the training frames. The last tau frames generated are the next
+    window's beginning of pose. E_ah decodes those frames too, as part of its window, and over them the old and the new
+    curve are blended: neither position nor velocity jumps. Everything is kept softly within the training range.
+    Memory besides the result is that of one window.
+    """
+    config = models.config.cross_modal
+    tau, window = config.bop, config.window
+    real = models.training_motion
+    start = _beginning(real, tau, generator, temperature)
+    made = [real[start : start + tau]]  # the beginning of pose, and then the frames asked for
+    ramp = torch.linspace(0, 1, tau + 2)[1:-1, None]
+    ramp = ramp * ramp * (3 - 2 * ramp)
+    done = 0
+    while done < len(audio):
+        # The beginning of pose sounds like what was just said; before the first word, like its first frame.
+        rows = torch.arange(done - tau, done - tau + window).clamp(0, len(audio) - 1)
+        bop = made[-1][-tau:]
+        latent = models.cross_modal(audio[rows][None], bop[None], models.vae).sample(temperature, generator)
+        decoded = models.motion.bound(models.vae.decode(latent)[0])
+        made[-1] = torch.cat([made[-1][:-tau], torch.lerp(bop, decoded[:tau], ramp)])
+        made.append(decoded[tau:])
+        done += window - tau
+    return torch.cat(made)[tau : tau + len(audio)]
+
+
+def _beginning(real: Float[Tensor, "N C"], tau: int, generator: torch.Generator, temperature: float) -> int:
+    """Where the first beginning of pose starts: a random stretch, at temperature 0 the one nearest to the mean pose.
+
+    Stretches with a sudden jump, as at a cut, are not taken.
+    """
+    windows = real[:, :EYE_START].unfold(0, tau, 1)  # [N - tau + 1, C, tau]
+    jump = windows.diff(dim=-1).abs().amax((1, 2))
+    calm = torch.nonzero(jump <= jump.quantile(0.8)).flatten()
+    if temperature == 0:
+        return int(calm[windows[calm].square().mean((1, 2)).argmin()])
+    return int(calm[int(torch.randint(len(calm), (), generator=generator))])
+
+
+@torch.no_grad()
+def source_track(
+    models: AttributeModels,
+    audio: Float[Tensor, "T A"],
+    source: AttributeTrack,
+    mode: Literal["source", "still"] = "source",
+) -> AttributeTrack:
+    """The source video's own motion for new audio.
+
+    Args:
+        models: the person's.
+        audio: f_a of the audio.
+        source: the training part of the clip's track.
+        mode: `source` plays its frames forth and back for as long as needed; `still` holds the training frame nearest
+            to the mean pose, with open eyes.
+
+    Raises:
+        UserError: where the track is not of these models.
+    """
+    _check_audio(models, audio)
+    if source.eye_kind != models.eye_kind:
+        raise UserError(f"the track has {source.eye_kind}, the models make {models.eye_kind}; run dfa-attributes again")
+    count, length = len(source), len(audio)
+    if mode == "still":
+        real = models.motion.encode(source.head_to_camera, source.torso_motion, source.eye)
+        frames = real[:, :EYE_START].square().mean(-1).argmin().repeat(length)
+        open_eyes = torch.quantile(models.training_opening, 0.8, dim=0).expand(length, 2)
+        eye = models.eye.from_opening(open_eyes)
+    else:
+        period = max(1, 2 * (count - 1))
+        phase = torch.arange(length) % period
+        frames = torch.minimum(phase, period - phase).clamp(max=count - 1)
+        eye = source.eye[frames]
+    return AttributeTrack(
+        source.head_to_camera[frames],
+        source.torso_motion[frames],
+        eye,
+        audio,
+        models.eye_kind,
+        models.audio_kind,
+        FRAME_RATE,
+    )
