@@ -19,7 +19,7 @@ LEAST_AREA = 0.02
 """Part of the picture that the torso must fill to be tracked."""
 BLUR = 1.5
 """Standard deviation in pixels: widens the range over which alignment converges."""
-ITERATIONS, TOLERANCE = 30, 2e-3
+ITERATIONS, TOLERANCE = 20, 1e-2
 """Steps at most, and the step in pixels at which to stop."""
 LEAST_OVERLAP = 0.4
 """A frame with less of the torso in the picture counts as lost."""
