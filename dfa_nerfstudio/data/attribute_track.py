@@ -79,6 +79,8 @@ class AttributeTrack:
             times: any shape; flattened in the result, clamped to [0, 1].
         """
         position = times.reshape(-1).double().clamp(0, 1) * (len(self) - 1)
+        whole = position.round()  # float32 times miss whole frames by a little, and a whole frame needs no SVD
+        position = torch.where((position - whole).abs() < 0.01, whole, position)
         below = position.floor().long().clamp(0, max(len(self) - 2, 0))
         above = (below + 1).clamp(max=len(self) - 1)
         weight = (position - below).to(self.audio.dtype)
@@ -88,7 +90,7 @@ class AttributeTrack:
             return torch.lerp(values[below], values[above], blend)
 
         pose = mix(self.head_to_camera)
-        if (weight.remainder(1.0) > 1e-6).any():  # training asks for whole frames only: no SVD then
+        if (weight.remainder(1.0) > 0).any():
             u, _, vh = torch.linalg.svd(pose[:, :3, :3])
             pose[:, :3, :3] = u @ vh
         return AttributeTrack(
@@ -143,10 +145,10 @@ class AttributeTrack:
         arrays = load_npz(path)
         try:
             kinds = json.loads(str(arrays["kinds"]))
-            parts = [
-                torch.from_numpy(arrays[name]).float() for name in ("head_to_camera", "torso_motion", "eye", "audio")
-            ]
-            track = cls(*parts, FeatureKind(**kinds["eye"]), FeatureKind(**kinds["audio"]), float(arrays["fps"]))
+            names = ("head_to_camera", "torso_motion", "eye", "audio")
+            pose, torso, eye, audio = parts = [torch.from_numpy(arrays[name]).float() for name in names]
+            eye_kind, audio_kind = FeatureKind(**kinds["eye"]), FeatureKind(**kinds["audio"])
+            track = cls(pose, torso, eye, audio, eye_kind, audio_kind, float(arrays["fps"]))
         except (KeyError, ValueError, TypeError) as error:
             raise UserError(f"{path}: not an attribute track ({error}); run dfa-attributes again") from None
         if not all(torch.isfinite(part).all() for part in parts):

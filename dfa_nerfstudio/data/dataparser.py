@@ -31,6 +31,8 @@ class ClipMetadata:
     """Attributes of all frames, held-out ones included."""
     num_train: int
     """The first frames of the track, which are for training."""
+    size: tuple[int, int]
+    """Width and height of the frames."""
     background: Float[Tensor, "3 H W"]
     """In [0, 1]."""
     half_extent: Float[Tensor, 2]
@@ -98,6 +100,7 @@ class DFADataParser(DataParser):
             folder=folder.path,
             track=track,
             num_train=folder.num_train,
+            size=(width, height),
             background=_read_background(folder.path / BACKGROUND, width, height),
             half_extent=half_extent,
             near=near,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from skimage.metrics import structural_similarity
@@ -21,14 +22,13 @@ def psnr(picture: Float[Tensor, "*shape"], truth: Float[Tensor, "*shape"]) -> Fl
 
 def ssim(picture: Float[Tensor, "H W 3"], truth: Float[Tensor, "H W 3"]) -> float:
     """Structural similarity of values in [0, 1], scikit-image's with the Gaussian window of the original paper."""
-    return float(
-        structural_similarity(
-            truth.cpu().numpy(),
-            picture.cpu().numpy(),
-            channel_axis=-1,
-            data_range=1.0,
-            gaussian_weights=True,
-            sigma=1.5,
-            use_sample_covariance=False,
-        )
+    value = structural_similarity(
+        truth.cpu().numpy(),
+        picture.cpu().numpy(),
+        channel_axis=-1,
+        data_range=1.0,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
     )
+    return float(np.asarray(value))

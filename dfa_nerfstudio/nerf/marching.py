@@ -23,6 +23,9 @@ class Marched:
     """Expected distance along the ray times accumulation."""
     audio_gate: Float[Tensor, " R"]
     """Audio gate weighted by opacity."""
+    spread: Float[Tensor, " R"]
+    """Mean distance between two samples drawn by weight, as a share of the ray's length (mip-NeRF 360's distortion):
+    0 for a surface. Within a slab."""
     num_samples: int
     """Samples at which the field was asked."""
 
@@ -49,6 +52,7 @@ def march(
     field: Callable[[Int[Tensor, " S"], Float[Tensor, " S"]], FieldOutput],
     *,
     jitter: bool,
+    observe: Callable[[Int[Tensor, " S"], Float[Tensor, " S"], Float[Tensor, " S"]], None] | None = None,
     slabs: int = 1,
     stop_below: float = 1e-2,
 ) -> Marched:
@@ -61,6 +65,7 @@ def march(
         occupied: from ray indices and distances, whether anything can be there.
         field: the field at ray indices and distances.
         jitter: random positions within the strata (training) instead of their centres.
+        observe: told the ray indices, distances and weights of the samples.
         slabs: the ray is marched in that many pieces; a ray that has become opaque leaves after each.
         stop_below: transmittance at which a ray counts as opaque.
     """
@@ -70,6 +75,7 @@ def march(
     transmittance = near.new_ones(rays)
     # rgb, accumulation, depth, audio gate: composited together in one product per slab.
     total = near.new_zeros(rays, 6)
+    spread = near.new_zeros(rays)
     alive = torch.nonzero(far > near)[:, 0]
     asked = 0
     for stratum in torch.arange(num_samples, device=device).chunk(slabs):
@@ -86,7 +92,11 @@ def march(
             dense = torch.zeros_like(distance).index_put((row, column), alpha)  # [r, s]
             through = torch.cumprod(1 - dense + 1e-10, dim=-1)
             before = torch.cat([torch.ones_like(through[:, :1]), through[:, :-1]], dim=-1) * transmittance[alive, None]
-            weight = (dense * before)[row, column]  # [S]
+            weights = dense * before  # [r, s]
+            weight = weights[row, column]  # [S]
+            spread = spread.index_put((alive,), spread[alive] + _spread(weights, (stratum + 0.5) / num_samples))
+            if observe is not None:
+                observe(kept_ray, kept_distance, weight.detach())
             values = torch.cat(
                 [output.rgb, torch.ones_like(alpha)[:, None], kept_distance[:, None], output.audio_gate[:, None]], -1
             )
@@ -94,4 +104,11 @@ def march(
             transmittance = transmittance.index_put((alive,), transmittance[alive] * through[:, -1])
         if slabs > 1:
             alive = alive[transmittance[alive] > stop_below]
-    return Marched(total[:, :3], total[:, 3], total[:, 4], total[:, 5], asked)
+    return Marched(total[:, :3], total[:, 3], total[:, 4], total[:, 5], spread, asked)
+
+
+def _spread(weights: Float[Tensor, "r s"], position: Float[Tensor, " s"]) -> Float[Tensor, " r"]:
+    """Sum over pairs of weights times the distance of their positions, in linear time."""
+    moment = weights * position
+    mass_before, moment_before = weights.cumsum(-1) - weights, moment.cumsum(-1) - moment
+    return 2 * (weights * (position * mass_before - moment_before)).sum(-1)

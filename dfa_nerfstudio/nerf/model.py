@@ -40,11 +40,13 @@ class DFANerfModelConfig(ModelConfig):
     occupancy_interval: int = 16
     """Steps between updates of the occupancy grid."""
     occupancy_threshold: float = 0.01
-    """Opacity of one sample below which a cell counts as empty."""
-    occupancy_decay: float = 0.95
+    """Weight of a sample in the picture below which it counts as not seen."""
+    occupancy_decay: float = 0.9
     """Factor on a cell's remembered maximum at each update."""
     loss: str = "l2"
     """Photometric loss: `l2` (Eq. 11), `l1` or `huber`."""
+    spread_weight: float = 0.01
+    """Weight of the loss that gathers a ray's samples on a surface, which empty space around it then makes cheap."""
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     """Length of the training and its learning rates."""
     eval_num_rays_per_chunk: int = 1 << 15
@@ -65,6 +67,9 @@ class DFANerfModel(Model):
 
     config: DFANerfModelConfig
     background: Tensor
+    box: Tensor
+    half_extent: Tensor
+    plain_background: Tensor
     feature_kinds: Tensor
 
     def __init__(self, config: DFANerfModelConfig, metadata: dict[str, Any], **kwargs: Any) -> None:
@@ -75,7 +80,7 @@ class DFANerfModel(Model):
         config, clip = self.config, self.clip
         train = clip.track[: clip.num_train]
         self.normalise = ConditionNormaliser(train)
-        self.field: nn.Module = config.network.setup(audio_dim=train.audio.shape[-1], eye_dim=train.eye.shape[-1])
+        self.network: nn.Module = config.network.setup(audio_dim=train.audio.shape[-1], eye_dim=train.eye.shape[-1])
         self.occupancy = (
             OccupancyGrid(config.occupancy_resolution, config.occupancy_threshold, config.occupancy_decay)
             if config.occupancy_resolution
@@ -130,17 +135,18 @@ class DFANerfModel(Model):
     def get_param_groups(self) -> dict[str, list[nn.Parameter]]:
         """`planes`: feature grids, which want a higher learning rate; `networks`: everything else."""
         groups: dict[str, list[nn.Parameter]] = {"planes": [], "networks": []}
-        for name, parameter in self.field.named_parameters():
+        for name, parameter in self.network.named_parameters():
             groups["planes" if "_planes." in name else "networks"].append(parameter)
         return {name: parameters for name, parameters in groups.items() if parameters}
 
     def get_training_callbacks(self, attributes: TrainingCallbackAttributes) -> list[TrainingCallback]:
         callbacks = [self.budget.callback(attributes)]
         if self.occupancy is not None:
+            occupancy = self.occupancy
             callbacks.append(
                 TrainingCallback(
-                    [TrainingCallbackLocation.BEFORE_TRAIN_ITERATION],
-                    self._update_occupancy,
+                    [TrainingCallbackLocation.AFTER_TRAIN_ITERATION],
+                    lambda step: occupancy.update(),
                     update_every_num_iters=self.config.occupancy_interval,
                 )
             )
@@ -165,24 +171,29 @@ class DFANerfModel(Model):
             "accumulation": opacity,
             "depth": (marched.depth[:, None] + (1 - opacity) * self.clip.far),
             "audio_attention": marched.audio_gate[:, None],
+            "spread": marched.spread[:, None],
             "samples_per_ray": opacity.new_full((count, 1), marched.num_samples / max(count, 1)),
         }
 
     def _march(self, rays: Rays, conditions: Conditions) -> Marched:
         near, far = box_interval(rays.head_origins, rays.head_directions, self.box[0], self.box[1])
+        occupancy = self.occupancy
+
+        def head_points(ray: Tensor, distance: Tensor) -> Tensor:
+            return self._in_box(rays.head_origins[ray] + distance[:, None] * rays.head_directions[ray])
 
         def occupied(ray: Tensor, distance: Tensor) -> Tensor:
-            points = rays.head_origins[ray] + distance[:, None] * rays.head_directions[ray]
             return (
-                torch.ones_like(ray, dtype=torch.bool)
-                if self.occupancy is None
-                else self.occupancy(self._in_box(points))
+                torch.ones_like(ray, dtype=torch.bool) if occupancy is None else occupancy(head_points(ray, distance))
             )
 
         def ask(ray: Tensor, distance: Tensor) -> FieldOutput:
-            head = rays.head_origins[ray] + distance[:, None] * rays.head_directions[ray]
             torso = rays.torso_origins[ray] + distance[:, None] * rays.torso_directions[ray]
-            return self.field(self._in_box(head), self._in_view(torso), rays.frame[ray], conditions)
+            return self.network(head_points(ray, distance), self._in_view(torso), rays.frame[ray], conditions)
+
+        def observe(ray: Tensor, distance: Tensor, weight: Tensor) -> None:
+            if occupancy is not None:
+                occupancy.observe(head_points(ray, distance), weight)
 
         return march(
             near,
@@ -191,6 +202,7 @@ class DFANerfModel(Model):
             occupied,
             ask,
             jitter=self.training,
+            observe=observe if self.training else None,
             slabs=1 if self.training else self.config.render_slabs,
         )
 
@@ -204,39 +216,16 @@ class DFANerfModel(Model):
         depth = points[:, 2:].clamp(min=0.1 * near)
         return torch.cat([points[:, :2] / depth / self.half_extent, (depth - near) / (far - near) * 2 - 1], dim=-1)
 
-    def _update_occupancy(self, step: int) -> None:
-        """The opacity of one sample at each cell, at random moments of the training frames."""
-        del step
-        assert self.occupancy is not None
-        step_length = (self.clip.far - self.clip.near) / self.config.num_samples
-
-        def opacity(points: Tensor) -> Tensor:
-            world = (points + 1) / 2 * (self.box[1] - self.box[0]) + self.box[0]
-            moments = torch.randint(self.clip.num_train, (32,), device=points.device)
-            track = self.track
-            attributes = track.at(moments / max(len(track) - 1, 1))
-            frame = torch.randint(len(moments), (len(points),), device=points.device)
-            rays = make_rays(world, torch.zeros_like(world), frame, attributes)
-            conditions = self.normalise(attributes)
-            density = torch.cat(
-                [
-                    self.field(p, self._in_view(t), f, conditions).density
-                    for p, t, f in zip(
-                        points.split(1 << 16), rays.torso_origins.split(1 << 16), frame.split(1 << 16), strict=True
-                    )
-                ]
-            )
-            return 1 - torch.exp(-density * step_length)
-
-        self.occupancy.update(opacity)
-
     def get_loss_dict(
         self, outputs: dict[str, Tensor], batch: dict[str, Tensor], metrics_dict: dict[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
         """The photometric loss, Eq. 11 as a mean over rays."""
         del metrics_dict
         loss = {"l2": F.mse_loss, "l1": F.l1_loss, "huber": F.smooth_l1_loss}[self.config.loss]
-        return {"photometric": loss(outputs["rgb"], batch["image"].to(self.device))}
+        return {
+            "photometric": loss(outputs["rgb"], batch["image"].to(self.device)),
+            "spread": self.config.spread_weight * outputs["spread"].mean(),
+        }
 
     def get_metrics_dict(self, outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Of a batch of training rays."""

@@ -2,55 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 
 class OccupancyGrid(nn.Module):
-    """Cells of the cube [-1, 1]^3 in which anything was dense at any moment, with a decay that lets them empty again.
+    """Cells of the cube [-1, 1]^3 in which training rays have seen anything lately, and the cells next to them.
 
-    The head turns against the torso and the mouth opens: a cell counts as occupied if it was at one of the random
-    moments it was asked about. Everything is occupied until the first update.
+    The head turns against the torso and the mouth opens: a cell counts as occupied if it was visible at one of the
+    random moments that training asks for, with a decay that lets it empty again. Visible is what counts, not dense:
+    the inside of a head is never seen, gets no gradient and would stay occupied for ever. Training feeds the grid with
+    weights it has computed anyway, so that it costs no question to the field.
+
+    Everything is occupied at first; what stays unseen empties after some updates.
     """
 
-    peak: Tensor  # decayed maximum of the opacity of one sample, per cell
+    seen: Tensor  # decayed maximum of a sample's weight in the picture, per cell
     occupied: Tensor
 
     def __init__(self, resolution: int, threshold: float, decay: float) -> None:
         """
         Args:
             resolution: cells along an axis.
-            threshold: opacity of a single sample below which a cell is skipped.
+            threshold: weight of a single sample below which it counts as not seen.
             decay: factor on the remembered maximum at each update.
         """
         super().__init__()
         self.resolution, self.threshold, self.decay = resolution, threshold, decay
-        self.register_buffer("peak", torch.ones(resolution**3))
+        self.register_buffer("seen", torch.full((resolution**3,), 3 * threshold))
         self.register_buffer("occupied", torch.ones(resolution**3, dtype=torch.bool))
 
     @torch.no_grad()
-    def update(self, opacity: Callable[[Float[Tensor, "n 3"]], Float[Tensor, " n"]]) -> None:
-        """Asks once for each cell, at a random point in it.
+    def observe(self, points: Float[Tensor, "n 3"], weights: Float[Tensor, " n"]) -> None:
+        """Remembers how much samples at `points` counted in the picture."""
+        self.seen.scatter_reduce_(0, self._cell(points), weights.float(), "amax")
 
-        Args:
-            opacity: opacity of one sample at points of the cube, each at a random moment.
-        """
+    @torch.no_grad()
+    def update(self) -> None:
+        """Lets the memory fade and decides anew which cells are occupied."""
         size = self.resolution
-        cells = torch.arange(size**3, device=self.peak.device)
-        corner = torch.stack([cells // (size * size), cells // size % size, cells % size], -1)
-        points = (corner + torch.rand_like(corner, dtype=torch.float32)) / size * 2 - 1
-        torch.maximum(self.peak * self.decay, opacity(points), out=self.peak)
-        dilated = nn.functional.max_pool3d(self.peak.view(1, 1, size, size, size), 3, stride=1, padding=1)
-        self.occupied.copy_(dilated.flatten() > self.threshold)
+        self.seen *= self.decay
+        grown = nn.functional.max_pool3d(self.seen.view(1, 1, size, size, size), 3, stride=1, padding=1)
+        self.occupied.copy_(grown.flatten() > self.threshold)
 
     def forward(self, points: Float[Tensor, "*batch 3"]) -> Bool[Tensor, "*batch"]:
         """Whether each point lies in an occupied cell; points outside the cube do not."""
+        return self.occupied[self._cell(points)] & (points.abs() <= 1).all(-1)
+
+    def _cell(self, points: Float[Tensor, "*batch 3"]) -> Int[Tensor, "*batch"]:
         size = self.resolution
-        scaled = (points + 1) * (size / 2)
-        cell = scaled.long().clamp(0, size - 1)
-        index = (cell[..., 0] * size + cell[..., 1]) * size + cell[..., 2]
-        inside = ((scaled >= 0) & (scaled <= size)).all(-1)
-        return self.occupied[index] & inside
+        x, y, z = ((points + 1) * (size / 2)).long().clamp_(0, size - 1).unbind(-1)
+        return (x * size + y) * size + z

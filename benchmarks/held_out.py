@@ -1,0 +1,107 @@
+"""Figures of a trained model on the held-out end of its clip (protocol *full*: the whole frame is synthesised)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from dfa_nerfstudio.data.attribute_track import AttributeTrack
+from dfa_nerfstudio.data.dataset_folder import DatasetFolder
+from dfa_nerfstudio.evaluation.image import psnr, ssim
+from dfa_nerfstudio.nerf.model import DFANerfModel
+from dfa_nerfstudio.talk.render import render_track
+
+LIPS = (61, 291, 0, 17, 13, 14)
+"""mediapipe landmarks that span the mouth."""
+CHIN = 152
+
+
+@dataclass
+class Regions:
+    """Where the truth's own landmarks put mouth and chin, per held-out frame, in pixels."""
+
+    mouth: Int[np.ndarray, "T 4"]
+    """left, top, right, bottom: the lips' box, half as wide again, 0.35 of its width up and down from its middle"""
+    chin: Int[np.ndarray, " T"]
+
+    @classmethod
+    def of(cls, folder: DatasetFolder) -> Regions:
+        marks = folder.attributes.landmarks[folder.num_train :]
+        width, height = folder.size
+        lips = marks[:, LIPS, :2]
+        centre = (lips.min(1) + lips.max(1)) / 2
+        reach = (lips.max(1) - lips.min(1))[:, :1] * np.array([[0.75, 0.5]])
+        box = np.concatenate([centre - reach, centre + reach], -1).round().astype(int)
+        return cls(box.clip(0, [width, height] * 2), marks[:, CHIN, 1].round().astype(int).clip(0, height - 1))
+
+
+def held_out_truth(folder: DatasetFolder) -> Float[Tensor, "T H W 3"]:
+    """The held-out frames in [0, 1]."""
+    paths = [folder.path / frame["file_path"] for frame in folder.meta["frames"][folder.num_train :]]
+    frames = [np.ascontiguousarray(cv2.imread(str(path))[:, :, ::-1]) for path in paths]
+    return torch.from_numpy(np.stack(frames)).float() / 255
+
+
+def score(pictures: Float[Tensor, "T H W 3"], truth: Float[Tensor, "T H W 3"], regions: Regions) -> dict[str, float]:
+    """Means over frames of PSNR in dB: whole frame, mouth box, below the chin; and SSIM of the whole frame."""
+    rows = []
+    for index, (picture, true) in enumerate(zip(pictures, truth, strict=True)):
+        left, top, right, bottom = regions.mouth[index]
+        chin = regions.chin[index]
+        rows.append(
+            {
+                "psnr": float(psnr(picture, true)),
+                "ssim": ssim(picture, true),
+                "mouth_psnr": float(psnr(picture[top:bottom, left:right], true[top:bottom, left:right])),
+                "below_chin_psnr": float(psnr(picture[chin:], true[chin:])),
+            }
+        )
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+
+def render(model: DFANerfModel, track: AttributeTrack) -> tuple[Float[Tensor, "T H W 3"], float]:
+    """All frames of a track, and frames/s (median over frames)."""
+    pictures, seconds = [], []
+    frames: Iterator[np.ndarray] = render_track(model, track)
+    while True:
+        start = time.perf_counter()
+        picture = next(frames, None)
+        seconds.append(time.perf_counter() - start)
+        if picture is None:
+            break
+        pictures.append(torch.from_numpy(picture).float() / 255)
+    return torch.stack(pictures), 1 / float(np.median(seconds[:-1]))
+
+
+def shuffled(track: AttributeTrack, seed: int = 0) -> AttributeTrack:
+    """The track with the audio feature of other frames: what the lips are worth without sound."""
+    order = torch.randperm(len(track), generator=torch.Generator().manual_seed(seed))
+    kinds = (track.eye_kind, track.audio_kind)
+    return AttributeTrack(track.head_to_camera, track.torso_motion, track.eye, track.audio[order], *kinds, track.fps)
+
+
+def mean_image(folder: DatasetFolder) -> Float[Tensor, "H W 3"]:
+    """Mean of the training frames."""
+    total: np.ndarray | float = 0.0
+    for frame in folder.meta["frames"][: folder.num_train]:
+        total = total + cv2.imread(str(folder.path / frame["file_path"]))[:, :, ::-1].astype(np.float64)
+    return torch.from_numpy(np.asarray(total) / folder.num_train / 255).float()
+
+
+def contact_sheet(
+    pictures: Float[Tensor, "T H W 3"], truth: Float[Tensor, "T H W 3"], path: Path, count: int = 3
+) -> None:
+    """Evenly spaced frames, the truth above, the picture below."""
+    chosen = np.linspace(0, len(truth) - 1, count + 2).round().astype(int)[1:-1]
+    rows = [torch.cat([stack[index] for index in chosen], dim=1) for stack in (truth, pictures)]
+    sheet = (torch.cat(rows).clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.ascontiguousarray(sheet[:, :, ::-1]))

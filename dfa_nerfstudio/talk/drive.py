@@ -1,0 +1,74 @@
+"""From speech to an attribute track."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+
+from dfa_nerfstudio.attributes.bundle import FILE_NAME, AttributeModels
+from dfa_nerfstudio.attributes.generation import generate_track, source_track
+from dfa_nerfstudio.data.attribute_track import AttributeTrack
+from dfa_nerfstudio.data.audio import read_audio
+from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, SAMPLE_RATE
+from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.nerf.model import DFANerfModel
+
+Pose = Literal["generated", "source", "still"]
+
+_SILENT = 1e-4
+"""Peak amplitude below which a recording holds nothing: -80 dB."""
+
+
+def read_speech(path: Path) -> Float32[np.ndarray, " S"]:
+    """The sound of any audio or video file, 16 kHz mono.
+
+    Raises:
+        UserError: if it cannot be read, is shorter than a frame or silent throughout.
+    """
+    audio = read_audio(path)
+    if len(audio) < SAMPLE_RATE / FRAME_RATE:
+        raise UserError(f"{path}: {len(audio) / SAMPLE_RATE:.3f} s of sound; give at least one word")
+    if np.abs(audio).max() < _SILENT:
+        raise UserError(f"{path}: silent throughout; give speech")
+    return audio
+
+
+def drive(
+    model: DFANerfModel, audio: Float32[np.ndarray, " S"], *, source: Path, pose: Pose, seed: int, temperature: float
+) -> AttributeTrack:
+    """What the person does when saying `audio`.
+
+    Args:
+        model: decides the person: the sequence models are those of its dataset folder.
+        audio: 16 kHz mono.
+        source: where it came from, for errors.
+        pose: head motion and blinks generated, the training video's own, or held still.
+        seed: of the generation.
+        temperature: of the generation; 0 gives the mean motion.
+
+    Returns:
+        One frame per 1/25 s, the last one begun included.
+
+    Raises:
+        UserError: if the audio is too short, or the folder's models are not those the model was trained with.
+    """
+    from dfa_nerfstudio.preprocessing.mfcc import mfcc  # librosa takes a second to import
+
+    models = AttributeModels.load(model.clip.folder / FILE_NAME)
+    if models.audio_kind != model.clip.track.audio_kind:
+        raise UserError(
+            f"{model.clip.folder / FILE_NAME}: makes {models.audio_kind}, the checkpoint was trained on "
+            f"{model.clip.track.audio_kind}; restore the folder or train again"
+        )
+    frames = int(np.ceil(len(audio) * FRAME_RATE / SAMPLE_RATE))
+    try:
+        features = models.audio_features(torch.from_numpy(mfcc(audio, frames)))
+    except UserError as error:
+        raise UserError(f"{source}: {error}") from None
+    if pose == "generated":
+        return generate_track(models, features, seed=seed, temperature=temperature)
+    return source_track(models, features, model.clip.track[: model.clip.num_train], pose)

@@ -1,0 +1,155 @@
+"""The model through nerfstudio's own trainer, on a subject whose pictures are computed."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from nerfstudio.engine.trainer import Trainer, TrainerConfig
+
+import dfa_nerfstudio.method_configs as methods
+from dfa_nerfstudio.data.attribute_track import AttributeTrack, FeatureKind
+from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.evaluation.image import psnr
+from dfa_nerfstudio.nerf.model import DFANerfModel
+from dfa_nerfstudio.talk.load import load_model
+from dfa_nerfstudio.talk.render import render_track
+
+
+def _trainer(method: str, data: Path, output: Path, steps: int, rays: int = 1024) -> Trainer:
+    specification = {"dfa-nerf": methods.dfa_nerf, "dfa-nerf-lite": methods.dfa_nerf_lite}.get(
+        method, methods.dfa_nerf_paper
+    )
+    config = copy.deepcopy(specification.config)
+    assert isinstance(config, TrainerConfig)
+    config.data = config.pipeline.datamanager.data = data
+    config.output_dir, config.timestamp, config.experiment_name = output, "run", "ball"
+    config.max_num_iterations, config.vis, config.machine.device_type = steps, "tensorboard", "cpu"
+    config.pipeline.datamanager.train_num_rays_per_batch = rays
+    config.set_timestamp()
+    config.save_config()
+    trainer = config.setup(local_rank=0, world_size=1)
+    trainer.setup()
+    return trainer
+
+
+@pytest.fixture(scope="module")
+def trained(ball_person: Path, tmp_path_factory: pytest.TempPathFactory) -> Trainer:
+    """`dfa-nerf-lite` after a short training, saved."""
+    trainer = _trainer("dfa-nerf-lite", ball_person, tmp_path_factory.mktemp("runs"), steps=250)
+    trainer.train()
+    return trainer
+
+
+def _held_out(model: DFANerfModel, track: AttributeTrack) -> torch.Tensor:
+    frames = list(render_track(model, track))[model.clip.num_train :]
+    return torch.stack([torch.from_numpy(frame).float() / 255 for frame in frames])
+
+
+def test_held_out_frames_are_predicted_from_their_attributes(trained: Trainer):
+    model, dataset = trained.pipeline.model, trained.pipeline.datamanager.eval_dataset
+    assert isinstance(model, DFANerfModel)
+    truth = torch.stack([dataset.get_image_float32(index) for index in range(len(dataset))])
+    mean = trained.pipeline.datamanager._frames.float().mean(0) / 255
+    track = model.clip.track
+    full = psnr(_held_out(model, track), truth)
+    still = AttributeTrack(
+        track.head_to_camera,
+        torch.zeros_like(track.torso_motion),
+        track.eye,
+        track.audio,
+        track.eye_kind,
+        track.audio_kind,
+    )
+    silent = AttributeTrack(
+        track.head_to_camera,
+        track.torso_motion,
+        track.eye,
+        track.audio.mean(0).expand_as(track.audio),
+        track.eye_kind,
+        track.audio_kind,
+    )
+    without_torso, without_sound = psnr(_held_out(model, still), truth), psnr(_held_out(model, silent), truth)
+    model.set_track(track)
+    assert full > psnr(mean.expand_as(truth), truth) + 4, "no better than the mean image"
+    assert full > without_torso + 1, "the torso's own motion is not used"
+    assert full > without_sound + 0.2, "the audio feature is not used"
+
+
+def test_empty_space_is_skipped(trained: Trainer):
+    occupancy = trained.pipeline.model.occupancy
+    assert 0.05 < occupancy.occupied.float().mean() < 0.8
+
+
+def test_checkpoint_opens_again_with_the_same_pictures(trained: Trainer):
+    before = next(render_track(trained.pipeline.model, trained.pipeline.model.clip.track))
+    model = load_model(trained.base_dir / "config.yml")
+    after = next(render_track(model, model.clip.track))
+    assert (before == after).all()
+
+
+def test_checkpoint_of_other_features_is_refused(trained: Trainer, ball_person: Path, capsys):
+    track = AttributeTrack.load(ball_person / "track.npz")
+    path = ball_person / "track.npz"
+    original = path.read_bytes()
+    other = FeatureKind("synchronised-audio", 1, "of another person")
+    AttributeTrack(track.head_to_camera, track.torso_motion, track.eye, track.audio, track.eye_kind, other).save(path)
+    try:
+        with pytest.raises(SystemExit) as stop:
+            load_model(trained.base_dir / "config.yml")
+    finally:
+        path.write_bytes(original)
+    assert stop.value.code == 2
+    message = capsys.readouterr().err.strip()
+    assert "of another person" in message and "\n" not in message
+
+    with pytest.raises(UserError, match="of another person"):
+        trained.pipeline.model.set_track(
+            AttributeTrack(track.head_to_camera, track.torso_motion, track.eye, track.audio, track.eye_kind, other)
+        )
+
+
+def test_training_stops_by_the_clock_with_settled_rates(ball_person: Path, tmp_path: Path):
+    trainer = _trainer("dfa-nerf-lite", ball_person, tmp_path, steps=100_000, rays=64)
+    trainer.pipeline.model.config.budget.max_seconds = 3.0
+    trainer.train()
+    assert trainer.step < 5_000
+    final = trainer.optimizers.optimizers["networks"].param_groups[0]["lr"]
+    start = trainer.config.optimizers["networks"]["optimizer"].lr
+    assert final == pytest.approx(start * trainer.pipeline.model.config.budget.final_rate, rel=0.3)
+
+
+@pytest.mark.parametrize("method", ["dfa-nerf", "dfa-nerf-paper"])
+def test_two_steps_of_the_other_methods(method: str, ball_person: Path, tmp_path: Path):
+    trainer = _trainer(method, ball_person, tmp_path, steps=2, rays=32)
+    before = [parameter.detach().clone() for parameter in trainer.pipeline.model.network.parameters()]
+    trainer.train()
+    after = list(trainer.pipeline.model.network.parameters())
+    moved = [not torch.equal(old, new) for old, new in zip(before, after, strict=True)]
+    assert all(moved), "a parameter that training never reaches"
+
+
+def test_without_times_the_first_frame_is_shown(trained: Trainer):
+    """`ns-render interpolate` drops times."""
+    model = trained.pipeline.model
+    camera = trained.pipeline.datamanager.train_dataset.cameras[:1]
+    with_time = model.get_outputs_for_camera(camera)["rgb"]
+    camera = copy.deepcopy(camera)
+    camera.times = None
+    torch.testing.assert_close(model.get_outputs_for_camera(camera)["rgb"], with_time)
+
+
+def test_a_folder_with_a_missing_frame_is_one_line(ball_person: Path, tmp_path: Path, capsys):
+    copy_of = tmp_path / "person"
+    shutil.copytree(ball_person, copy_of)
+    (copy_of / "images/00003.jpg").unlink()
+    with pytest.raises(SystemExit) as stop:
+        _trainer("dfa-nerf-lite", copy_of, tmp_path, steps=1)
+    assert stop.value.code == 2 and "00003.jpg: missing" in capsys.readouterr().err
+    (copy_of / "images/00003.jpg").write_bytes((ball_person / "images/00003.jpg").read_bytes()[:100])
+    with pytest.raises(SystemExit) as stop:
+        _trainer("dfa-nerf-lite", copy_of, tmp_path, steps=1)
+    assert stop.value.code == 2 and "00003.jpg: truncated" in capsys.readouterr().err
