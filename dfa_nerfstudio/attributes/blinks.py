@@ -52,9 +52,7 @@ class BlinkHabits:
         spread = torch.quantile(level, torch.tensor([0.05, 0.95]).to(level))
         return cls(
             torch.stack(shapes) if shapes else opening.new_zeros(0, 2 * REACH + 1, 2),
-            torch.tensor([len(opening) / len(deepest)] * len(deepest))
-            if len(deepest) < 3
-            else _gaps(deepest, len(both)),
+            _gaps(deepest, len(both)),
             (float(spread[0]), float(spread[1])),
         )
 
@@ -104,5 +102,7 @@ def with_blinks(
 
 def _gaps(deepest: list[int], length: int) -> Float[Tensor, " K"]:
     """Intervals between events, with the two ends of the recording joined into one: the rate is the recording's."""
+    if not deepest:
+        return torch.zeros(0)
     frames = torch.tensor(deepest, dtype=torch.float32)
     return torch.cat([frames.diff(), frames[:1] + length - frames[-1:]])

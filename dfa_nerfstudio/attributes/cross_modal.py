@@ -17,6 +17,7 @@ from dfa_nerfstudio.attributes.gp_vae import (
     TransformerGPVAE,
     random_windows,
     sequence_error,
+    shots,
     sinusoids,
     usual_speed,
 )
@@ -105,7 +106,7 @@ class CrossModalObjective(Objective):
         super().__init__()
         self.model, self.vae = model, vae.requires_grad_(False)
         split = len(motion) - num_validation
-        self.hold(speed=usual_speed(motion[:split]))
+        self.hold(speed=usual_speed(motion[:split]), shot=shots(motion[:split]))
         self.hold(motion=motion[:split], audio=audio[:split], check_motion=motion[split:], check_audio=audio[split:])
 
     def _terms(self, motion: Tensor, audio: Tensor, noise: float, audio_noise: float) -> tuple[Tensor, Tensor]:
@@ -122,7 +123,7 @@ class CrossModalObjective(Objective):
     def training_loss(self, progress: float) -> dict[str, Tensor]:
         """Both terms on a batch of windows."""
         config = self.model.config
-        frames = random_windows(config.batch_size, config.window, len(self.motion), self.motion.device)
+        frames = random_windows(config.batch_size, config.window, self.shot)
         error, nats = self._terms(self.motion[frames], self.audio[frames], config.bop_noise, config.audio_noise)
         return {"prediction": error, "divergence": config.posterior_weight * nats}
 

@@ -31,7 +31,10 @@ class DisentanglingConfig:
     """Pairs of faces a step."""
     embedding_penalty: float = 1e-3
     """Weight of the mean square of the embeddings, which fixes their otherwise free scale."""
-    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=900, learning_rate=2e-3, weight_decay=1e-4))
+    invariance_weight: float = 0.4
+    """Weight of the share of f_m's variance that comes from other eyes, and of f_e's that comes from another mouth.
+    Eq. 2 alone lets each embedding carry what the decoder then ignores."""
+    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=500, learning_rate=2e-3, weight_decay=1e-4))
     """Steps and rates."""
 
 
@@ -128,16 +131,25 @@ class DisentanglingObjective(Objective):
         mouth_b, eye_b = model.encode(face_b)
         # Switching mouths makes (m_B, e_A) of A, switching eyes makes (m_A, e_B): one of the two for each pair.
         switch = torch.rand(count, 1, device=face_a.device) < 0.5
-        switched = model.decode(torch.where(switch, mouth_b, mouth_a), torch.where(switch, eye_a, eye_b))
+        mouth, eye = torch.where(switch, mouth_b, mouth_a), torch.where(switch, eye_a, eye_b)
+        switched = model.decode(mouth, eye)
         target = torch.where(switch[..., None], compose(face_a, face_b), compose(face_b, face_a))
+        mouth_again, eye_again = model.encode(target)
 
         def l1(made: Tensor, true: Tensor) -> Tensor:
             return ((made - true) / model.spread).abs().mean()
+
+        # Scale-free, and rising from zero: it must not be won by embeddings that say nothing.
+        def changed(again: Tensor, first: Tensor) -> Tensor:
+            return (again - first).square().mean() / first.var(0).mean().clamp(min=1e-6)
 
         own = l1(model.decode(mouth_a, eye_a), face_a) + l1(model.decode(mouth_b, eye_b), face_b)
         size = mouth_a.square().mean() + eye_a.square().mean()
         return {
             "reconstruction": own / 2,
             "switched": l1(switched, target),
+            "invariance": progress
+            * model.config.invariance_weight
+            * (changed(mouth_again, mouth) + changed(eye_again, eye)),
             "size": model.config.embedding_penalty * size,
         }

@@ -6,11 +6,12 @@ import math
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dfa_nerfstudio.attributes.fitting import FitConfig, Objective
 from dfa_nerfstudio.attributes.gaussian_process import BandedGaussian, banded_factor, cauchy_kernel
+from dfa_nerfstudio.attributes.motion import EYE_START
 
 
 @dataclass
@@ -31,7 +32,7 @@ class GPVAEConfig:
     """Diagonals of B above the main one."""
     window: int = 64
     """Longest training sequence in frames; half of it is the shortest."""
-    shortest_scale: float = 5.0
+    shortest_scale: float = 6.0
     """Length scale of the prior's fastest channel, in frames."""
     longest_scale: float = 100.0
     """And of its slowest; between them a geometric series."""
@@ -39,6 +40,9 @@ class GPVAEConfig:
     """Weight of Eq. 8 against Eq. 6, per frame and channel."""
     free_nats: float = 0.05
     """KL per frame and channel that costs nothing, against collapsed channels."""
+    level_noise: float = 0.3
+    """Standard deviation of a random constant added to each channel of a training sequence: a minute of film holds few
+    different postures, and a new one is still a posture."""
     velocity_weight: float = 0.1
     """Weight of the error of frame-to-frame change in Eqs. 6 and 9."""
     batch_size: int = 16
@@ -120,7 +124,7 @@ class TransformerGPVAE(nn.Module):
 
     def prior_root(self, length: int) -> Float[Tensor, "Z T T"]:
         """L of the prior over `length` frames: K(t, t) = L L^T."""
-        return torch.linalg.cholesky(cauchy_kernel(length, self.scales))
+        return torch.linalg.cholesky(cauchy_kernel(length, self.scales.double())).to(self.scales.dtype)
 
     def prior_sample(self, length: int, count: int = 1) -> Float[Tensor, "N T C"]:
         """Motion from the prior alone, without audio."""
@@ -128,10 +132,23 @@ class TransformerGPVAE(nn.Module):
         return self.decode((self.prior_root(length) @ noise)[..., 0])
 
 
-def random_windows(count: int, length: int, total: int, device: torch.device) -> Tensor:
-    """Frame numbers [count, length] of random windows."""
-    starts = torch.randint(total - length + 1, (count, 1), device=device)
-    return starts + torch.arange(length, device=device)
+def shots(motion: Float[Tensor, "T C"], limit: float = 10.0) -> Int[Tensor, " T"]:
+    """The number of the shot each frame belongs to: a cut in the film is no motion to learn.
+
+    A cut is where any channel of the head's or torso's motion changes by more than `limit` times its usual (root mean
+    square) change.
+    """
+    change = motion[:, :EYE_START].diff(dim=0).abs()
+    cut = (change > limit * change.square().mean(0).sqrt().clamp(min=1e-6)).any(-1)
+    return torch.cat([cut.new_zeros(1), cut]).cumsum(0)
+
+
+def random_windows(count: int, length: int, shot: Int[Tensor, " T"]) -> Int[Tensor, "N L"]:
+    """Frame numbers of `count` random windows of consecutive frames within one shot (any, where no shot is as long)."""
+    whole = shot[length - 1 :] == shot[: len(shot) - length + 1]
+    weight = whole.float() if whole.any() else torch.ones_like(whole, dtype=torch.float32)
+    starts = torch.multinomial(weight, count, replacement=True)[:, None]
+    return starts + torch.arange(length, device=shot.device)
 
 
 def sequence_error(
@@ -172,7 +189,9 @@ class GPVAEObjective(Objective):
         super().__init__()
         self.model = model
         split = len(motion) - num_validation
-        self.hold(motion=motion[:split], check=motion[split:], speed=usual_speed(motion[:split]))
+        self.hold(
+            motion=motion[:split], check=motion[split:], speed=usual_speed(motion[:split]), shot=shots(motion[:split])
+        )
         self.channel_kl = torch.zeros(model.config.latent_dim)
         """Nats per frame of the last batch, per channel."""
 
@@ -181,7 +200,8 @@ class GPVAEObjective(Objective):
         config = self.model.config
         longest = min(config.window, len(self.motion))
         length = int(torch.randint(max(2, longest // 2), longest + 1, ()))
-        motion = self.motion[random_windows(config.batch_size, length, len(self.motion), self.motion.device)]
+        motion = self.motion[random_windows(config.batch_size, length, self.shot)]
+        motion = motion + config.level_noise * torch.randn_like(motion[:, :1])
         posterior = self.model.encode(motion)
         made = self.model.decode(posterior.sample())
         nats = posterior.kl_to_prior().mean(0) / length  # [Z]

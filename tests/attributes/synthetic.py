@@ -54,7 +54,7 @@ def synthetic_clip(frames: int = 500, seed: int = 0, *, speech: bool = True) -> 
     heard = opening if speech else 1.5 + smooth_noise(rng, 4 * frames, 9, 2)
     mouth = 0.05 * opening[::4].clip(0)  # [T, 2]
     eyes = np.full((frames, 2), 0.85) + 0.03 * smooth_noise(rng, frames, 20, 2)
-    for blink in np.arange(20, frames - 8, 70) + rng.integers(-12, 13, len(range(20, frames - 8, 70))):
+    for blink in np.arange(20, frames - 20, 70) + rng.integers(-12, 13, len(range(20, frames - 20, 70))):
         eyes[blink : blink + 7] *= (1 - np.array([0.3, 0.8, 1, 1, 0.8, 0.5, 0.2]))[:, None]
     face = neutral_face()
     front = np.repeat(face[None], frames, 0)

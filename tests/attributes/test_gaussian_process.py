@@ -44,15 +44,15 @@ def test_kl_between_posteriors_agrees_with_torch():
 
 def test_no_bands_is_the_prior():
     q = gaussian(0)
-    prior = BandedGaussian(torch.zeros_like(q.mean), banded_factor(q.mean.new_zeros(BATCH, FRAMES, CHANNELS, 3)), q.root)
+    prior = BandedGaussian(
+        torch.zeros_like(q.mean), banded_factor(q.mean.new_zeros(BATCH, FRAMES, CHANNELS, 3)), q.root
+    )
     torch.testing.assert_close(prior.kl_to_prior(), torch.zeros(BATCH, CHANNELS, dtype=torch.float64))
 
 
 def test_samples_have_the_dense_mean_and_covariance():
     q = gaussian(2)
-    many = BandedGaussian(
-        q.mean[:1].expand(40_000, -1, -1), q.factor[:1].expand(40_000, -1, -1, -1), q.root
-    )
+    many = BandedGaussian(q.mean[:1].expand(40_000, -1, -1), q.factor[:1].expand(40_000, -1, -1, -1), q.root)
     samples = many.sample(generator=torch.Generator().manual_seed(0))
     for channel in range(CHANNELS):
         true = q.covariance()[0, channel]

@@ -1,0 +1,267 @@
+"""Training on a synthetic person whose signals are known: what is learnt, what is not read, what is generated."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from dfa_nerfstudio.attributes.blinks import BlinkHabits, with_blinks
+from dfa_nerfstudio.attributes.bundle import AttributeModels
+from dfa_nerfstudio.attributes.disentangling import compose
+from dfa_nerfstudio.attributes.generation import generate_motion, generate_track, source_track
+from dfa_nerfstudio.attributes.mfcc_statistics import MfccStatistics
+from dfa_nerfstudio.attributes.motion import rotation_matrix, rotation_vector
+from dfa_nerfstudio.attributes.report import measure
+from dfa_nerfstudio.attributes.sync import ridge_correlation, sync_accuracy
+from dfa_nerfstudio.attributes.training import AttributesConfig, clip_track, train_models
+from dfa_nerfstudio.errors import UserError
+from tests.attributes.synthetic import COEFFICIENTS, smooth_noise, synthetic_clip
+
+FRAMES, TRAIN = 660, 500
+
+
+def quick(seed: int = 0) -> AttributesConfig:
+    config = AttributesConfig(seed=seed, progress=False)
+    config.models.disentangling.fit.steps = 350
+    config.models.audio.fit.steps = 100
+    config.models.latent.fit.steps = 60
+    config.models.cross_modal.fit.steps = 40
+    return config
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return synthetic_clip(FRAMES)
+
+
+@pytest.fixture(scope="module")
+def models(clip):
+    return train_models(clip, TRAIN, quick())
+
+
+@pytest.fixture(scope="module")
+def driving(models):
+    """f_a of another recording."""
+    return models.audio_features(torch.from_numpy(synthetic_clip(300, seed=7).mfcc))
+
+
+@torch.no_grad()
+def test_mouth_and_eyes_are_apart(models, clip):
+    held_out = torch.from_numpy(clip.front_landmarks[TRAIN:])
+    figures = measure(models, clip, TRAIN)
+    assert figures["landmark error, %"] < 1.0
+    assert figures["eyes moved by mouth swap"] < 0.1
+    assert figures["mouth moved by eye swap"] < 0.1
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randint(len(held_out), (2, 2, 1500), generator=generator)
+    mouth, eyes = torch.from_numpy(clip.mouth_opening[TRAIN:, None]), torch.from_numpy(clip.eye_opening[TRAIN:])
+    sets = []
+    for upper, lower in rows:
+        f_m, f_e = models.autoencoder.encode(compose(held_out[upper], held_out[lower]))
+        sets.append((f_m, f_e, mouth[lower], eyes[upper]))
+    (m0, e0, mouth0, eyes0), (m1, e1, mouth1, eyes1) = sets
+    assert ridge_correlation((m0, mouth0), (m1, mouth1), 1e-3)[1] > 0.95
+    assert ridge_correlation((e0, eyes0), (e1, eyes1), 1e-3)[1] > 0.9
+    assert ridge_correlation((e0, mouth0), (e1, mouth1), 1e-3)[1] < 0.1
+    assert ridge_correlation((m0, eyes0), (m1, eyes1), 1e-3)[1] < 0.1
+
+
+def test_eye_embedding_goes_there_and_back(models):
+    opening = torch.rand(200, 2, generator=torch.Generator().manual_seed(0))
+    f_e = models.eye.from_opening(opening)
+    assert f_e.shape == (200, models.config.disentangling.eye_dim)
+    assert (models.eye.to_opening(f_e) - opening).abs().max() < 0.05
+    # The lids of the decoded face follow.
+    steps = models.eye.from_opening(torch.tensor([[0.0, 0.0], [0.4, 0.4], [0.8, 0.8]]))
+    with torch.no_grad():
+        mouth = models.autoencoder.encode(models.autoencoder.mean_face[None])[0]
+        faces = models.autoencoder.decode(mouth.expand(3, -1), steps)
+    lids = (faces[:, [37, 38, 43, 44]] - faces[:, [41, 40, 47, 46]]).norm(dim=-1).mean(-1)
+    assert lids[0] < 0.2 * lids[2] and lids[1] / lids[2] == pytest.approx(0.5, abs=0.15)
+
+
+def test_sound_and_lips_are_in_step(models, clip):
+    lips = models.mouth_features(torch.from_numpy(clip.front_landmarks[TRAIN:]))
+    sound = models.audio_features(torch.from_numpy(clip.mfcc), models.clip_statistics)[TRAIN:]
+    assert sync_accuracy(sound, lips, window=25) > 0.9
+    late = sound.roll(6, 0)
+    assert sync_accuracy(late, lips, window=25) < 0.1  # it is the offset that is found, not just any agreement
+
+
+def test_unrelated_sound_is_at_chance():
+    shuffled = synthetic_clip(FRAMES, speech=False)
+    config = quick()
+    config.models.latent.fit.steps = config.models.cross_modal.fit.steps = 2
+    models = train_models(shuffled, TRAIN, config)
+    lips = models.mouth_features(torch.from_numpy(shuffled.front_landmarks[TRAIN:]))
+    sound = models.audio_features(torch.from_numpy(shuffled.mfcc), models.clip_statistics)[TRAIN:]
+    assert sync_accuracy(sound, lips, window=25) < 0.4  # chance is 3 / 31, windows overlap
+
+
+def test_chunks_change_nothing(models, clip):
+    mfcc = models.clip_statistics.normalise(torch.from_numpy(clip.mfcc))
+    whole = models.audio.features(mfcc, chunk=10_000)
+    torch.testing.assert_close(models.audio.features(mfcc, chunk=37), whole, atol=1e-6, rtol=0)
+    assert whole.shape == (FRAMES, models.config.audio.embedding_dim)
+    torch.testing.assert_close(whole.norm(dim=-1), torch.ones(FRAMES))
+
+
+def test_the_window_is_centred(models):
+    """Frame i hears rows 4 i - 18 to 4 i + 17 and no others."""
+    mfcc = torch.randn(400, COEFFICIENTS, generator=torch.Generator().manual_seed(0))
+    changed = mfcc.clone()
+    changed[200] += 3
+    moved = (models.audio.features(changed) - models.audio.features(mfcc)).abs().amax(-1) > 1e-7
+    heard = [i for i in range(100) if 4 * i - 18 <= 200 < 4 * i + 18]
+    assert torch.nonzero(moved).flatten().tolist() == heard
+
+
+def test_held_out_means_held_out(clip, models):
+    other = synthetic_clip(FRAMES, seed=5)
+    changed = dataclasses.replace(clip, **{f.name: getattr(clip, f.name).copy() for f in dataclasses.fields(clip)})
+    for name in ("front_landmarks", "landmarks", "mouth_opening", "eye_opening", "head_to_camera", "torso_motion"):
+        getattr(changed, name)[TRAIN:] = getattr(other, name)[TRAIN:]
+    changed.mfcc[4 * TRAIN :] = other.mfcc[4 * TRAIN :]
+    config = quick()
+    for part in (config.models.disentangling, config.models.audio, config.models.latent, config.models.cross_modal):
+        part.fit.steps = 3
+    weights = [train_models(c, TRAIN, config).state_dict() for c in (clip, changed)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+    lips = dataclasses.replace(clip, front_landmarks=clip.front_landmarks.copy())
+    lips.front_landmarks[TRAIN:] = other.front_landmarks[TRAIN:]
+    lips.mouth_opening = np.zeros_like(clip.mouth_opening)
+    before, after = clip_track(models, clip), clip_track(models, lips)
+    for name in ("head_to_camera", "torso_motion", "eye", "audio"):
+        assert torch.equal(getattr(before, name), getattr(after, name))
+
+
+@pytest.mark.parametrize("frames", [1, 48, 49, 300])
+def test_a_generated_track_is_as_long_as_its_audio(models, driving, frames):
+    track = generate_track(models, driving[:frames], seed=1)
+    assert len(track) == frames
+    assert torch.equal(track.audio, driving[:frames])
+    rotation = track.head_to_camera[:, :3, :3]
+    torch.testing.assert_close(rotation @ rotation.mT, torch.eye(3).expand_as(rotation), atol=1e-5, rtol=0)
+
+
+def test_seeds_repeat_and_differ(models, driving):
+    first, again, other = (generate_track(models, driving, seed=seed) for seed in (3, 3, 4))
+    assert torch.equal(first.head_to_camera, again.head_to_camera) and torch.equal(first.eye, again.eye)
+    own = models.training_motion[:, :6].std(0).mean()
+    gap = (
+        (
+            models.motion.encode(first.head_to_camera, first.torso_motion, first.eye)
+            - models.motion.encode(other.head_to_camera, other.torso_motion, other.eye)
+        )[:, :6]
+        .square()
+        .mean()
+        .sqrt()
+    )
+    assert gap > 0.2 * own
+    mean = [generate_track(models, driving, seed=seed, temperature=0) for seed in (3, 4)]
+    assert torch.equal(mean[0].head_to_camera, mean[1].head_to_camera)
+
+
+def test_no_seam_between_windows(models):
+    audio = models.audio_features(torch.from_numpy(synthetic_clip(1200, seed=8).mfcc))
+    motion = generate_motion(models, audio, torch.Generator().manual_seed(0))[:, :10]
+    step = models.config.cross_modal.window - models.config.cross_modal.bop
+    borders = torch.zeros(len(motion), dtype=torch.bool)
+    for border in range(step, len(motion) - 2, step):
+        borders[border - 1 : border + 2] = True
+        borders[border - models.config.cross_modal.bop] = True  # where blending begins
+    velocity = motion.diff(dim=0).norm(dim=-1)
+    turn = motion.diff(n=2, dim=0).norm(dim=-1)
+    for change, at in ((velocity, borders[1:]), (turn, borders[2:])):
+        assert change[at].max() < 1.2 * change[~at].max()
+        assert change[at].mean() < 1.5 * change[~at].mean()
+    low, high = models.motion.low[:10], models.motion.high[:10]
+    margin = 0.16 * (high - low) / 2
+    assert (motion > low - margin).all() and (motion < high + margin).all()
+
+
+def test_blinks_come_at_the_persons_rate_and_close_the_eyes():
+    opening = torch.from_numpy(synthetic_clip(1500).eye_opening)
+    habits = BlinkHabits.of(opening)
+    assert len(habits.shapes) == len(range(20, 1500 - 20, 70))
+    assert float(habits.intervals.mean()) == pytest.approx(70, rel=0.05)
+    wobbly = torch.from_numpy(0.8 + 0.05 * smooth_noise(np.random.default_rng(3), 3000, 5, 2)).float()
+    made = with_blinks(wobbly, habits, torch.Generator().manual_seed(0))
+    assert made.min() >= 0 and made.max() <= 1
+    again = BlinkHabits.of(made)
+    assert len(again.shapes) == pytest.approx(3000 / 70, rel=0.25)
+    closed = (opening.mean(-1) < 0.4).float().mean(), (made.mean(-1) < 0.4).float().mean()
+    assert closed[1] == pytest.approx(float(closed[0]), rel=0.35)
+
+
+def test_who_never_blinks_generates_open_eyes():
+    habits = BlinkHabits.of(torch.full((400, 2), 0.8))
+    made = with_blinks(torch.rand(300, 2), habits, torch.Generator().manual_seed(0))
+    assert len(habits.shapes) == 0 and made.min() > 0.79
+
+
+def test_source_poses_run_forth_and_back(models, clip, driving):
+    source = clip_track(models, clip)[slice(0, 100)]
+    looped = source_track(models, driving, source)
+    assert torch.equal(looped.head_to_camera[:100], source.head_to_camera)
+    assert torch.equal(looped.eye[100:199], source.eye[:99].flip(0))
+    assert torch.equal(looped.torso_motion[198:298], source.torso_motion)
+    still = source_track(models, driving, source, "still")
+    assert len(still) == 300 and (still.head_to_camera == still.head_to_camera[0]).all()
+    assert (models.eye.to_opening(still.eye) > 0.7).all()
+
+
+def test_bundle_round_trip_and_refusals(models, clip, tmp_path):
+    path = tmp_path / "attribute_models.pt"
+    models.save(path)
+    loaded = AttributeModels.load(path)
+    assert (loaded.eye_kind, loaded.audio_kind) == (models.eye_kind, models.audio_kind)
+    before, after = clip_track(models, clip), clip_track(loaded, clip)
+    assert torch.equal(before.audio, after.audio) and torch.equal(before.eye, after.eye)
+    with pytest.raises(UserError, match="no such file"):
+        AttributeModels.load(tmp_path / "none.pt")
+    content = path.read_bytes()
+    for size in (0, 100, len(content) // 2, len(content) - 10):
+        path.write_bytes(content[:size])
+        with pytest.raises(UserError, match=str(path)):
+            AttributeModels.load(path)
+    path.write_bytes(content)
+    saved = torch.load(path, weights_only=True)
+    for change, message in (
+        ({"version": 99}, "version 99"),
+        ({"format": "x"}, "not a file"),
+        ({"sizes": {}}, "not fit"),
+    ):
+        torch.save({**saved, **change}, path)
+        with pytest.raises(UserError, match=message):
+            AttributeModels.load(path)
+    saved["weights"]["audio.layers.0.weight"][0, 0, 0] += 1
+    torch.save(saved, path)
+    with pytest.raises(UserError, match="damaged"):
+        AttributeModels.load(path)
+
+
+def test_bad_sound_is_refused(models, clip, driving):
+    with pytest.raises(UserError, match="silent"):
+        MfccStatistics.of(torch.full((200, COEFFICIENTS), -300.0))
+    with pytest.raises(UserError, match="shorter than one window"):
+        models.audio_features(torch.randn(20, COEFFICIENTS))
+    with pytest.raises(UserError, match="coefficients"):
+        models.audio_features(torch.randn(200, COEFFICIENTS + 1))
+    with pytest.raises(UserError, match="temperature"):
+        generate_track(models, driving, temperature=-1)
+    with pytest.raises(UserError, match="longer video"):
+        train_models(clip, 40, quick())
+    silent = dataclasses.replace(clip, mfcc=np.full_like(clip.mfcc, -300.0))
+    with pytest.raises(UserError, match="my clip: silent"):
+        train_models(silent, TRAIN, quick(), "my clip")
+
+
+def test_rotation_vectors_go_there_and_back():
+    vectors = 0.6 * torch.randn(50, 3, generator=torch.Generator().manual_seed(0))  # angles below pi
+    vectors[0] = 0
+    torch.testing.assert_close(rotation_vector(rotation_matrix(vectors)), vectors, atol=1e-4, rtol=1e-4)
