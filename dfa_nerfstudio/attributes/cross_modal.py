@@ -39,7 +39,7 @@ class CrossModalConfig:
     """Gaussian noise on f_a in training."""
     batch_size: int = 16
     """Windows a step."""
-    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=400, learning_rate=2e-3))
+    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=350, learning_rate=2e-3))
     """Steps and rates."""
 
 

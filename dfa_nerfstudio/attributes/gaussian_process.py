@@ -21,7 +21,7 @@ from torch import Tensor
 
 
 def cauchy_kernel(
-    length: int, scales: Float[Tensor, " Z"], *, variance: float = 1.0, nugget: float = 2e-4
+    length: int, scales: Float[Tensor, " Z"], *, variance: float = 1.0, nugget: float = 1e-3
 ) -> Float[Tensor, "Z T T"]:
     """K(t, t) of Eq. 7 with the Cauchy kernel: variance / (1 + (t - t')^2 / l^2), with frames as the unit of time.
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -30,9 +31,12 @@ class GPVAEConfig:
     """In the Transformers."""
     band: int = 2
     """Diagonals of B above the main one."""
+    inertia: float = 1.2
+    """Standard deviation in frames of the Gaussian through which D's head and torso channels pass: heads are heavy.
+    Blinks are not held back."""
     window: int = 64
     """Longest training sequence in frames; half of it is the shortest."""
-    shortest_scale: float = 6.0
+    shortest_scale: float = 8.0
     """Length scale of the prior's fastest channel, in frames."""
     longest_scale: float = 100.0
     """And of its slowest; between them a geometric series."""
@@ -47,7 +51,7 @@ class GPVAEConfig:
     """Weight of the error of frame-to-frame change in Eqs. 6 and 9."""
     batch_size: int = 16
     """Sequences a step."""
-    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=500, learning_rate=2e-3))
+    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=400, learning_rate=2e-3))
     """Steps and rates."""
 
 
@@ -56,6 +60,17 @@ def sinusoids(length: int, width: int, device: torch.device) -> Float[Tensor, "T
     time = torch.arange(length, device=device)[:, None]
     rate = torch.exp(torch.arange(0, width, 2, device=device) * (-math.log(10_000.0) / width))
     return torch.cat([torch.sin(time * rate), torch.cos(time * rate)], -1)
+
+
+def smooth(values: Float[Tensor, "N T C"], sigma: float) -> Float[Tensor, "N T C"]:
+    """Gaussian smoothing over time; the ends are extended by their last value."""
+    if sigma <= 0:
+        return values
+    reach = math.ceil(3 * sigma)
+    time = torch.arange(-reach, reach + 1, device=values.device, dtype=values.dtype)
+    kernel = torch.softmax(-0.5 * (time / sigma).square(), 0)
+    padded = F.pad(values.transpose(1, 2), (reach, reach), mode="replicate")  # [N, C, T + 2 reach]
+    return (padded.unfold(2, 2 * reach + 1, 1) @ kernel).transpose(1, 2)
 
 
 class SequenceTransformer(nn.Module):
@@ -120,7 +135,8 @@ class TransformerGPVAE(nn.Module):
     def decode(self, latent: Float[Tensor, "N Z T"]) -> Float[Tensor, "N T C"]:
         """D: standardised sequences of latent ones."""
         tokens = self.lift(latent.transpose(1, 2))
-        return self.out(self.decoder(tokens + sinusoids(tokens.shape[1], tokens.shape[2], tokens.device)))
+        made = self.out(self.decoder(tokens + sinusoids(tokens.shape[1], tokens.shape[2], tokens.device)))
+        return torch.cat([smooth(made[..., :EYE_START], self.config.inertia), made[..., EYE_START:]], -1)
 
     def prior_root(self, length: int) -> Float[Tensor, "Z T T"]:
         """L of the prior over `length` frames: K(t, t) = L L^T."""
