@@ -31,6 +31,9 @@ class CrossModalConfig:
     """Frames of the beginning of pose (tau)."""
     window: int = 64
     """Frames of a window: the beginning of pose and what follows it."""
+    start_variance: float = 0.05
+    """Of the noise that the Gaussian process allows for when it continues the beginning of pose: an exact
+    interpolation would go on with its last tremble."""
     posterior_weight: float = 0.01
     """Weight of the divergence from E_h's posterior, per frame and channel."""
     bop_noise: float = 0.05
@@ -76,9 +79,10 @@ class CrossModalEncoder(nn.Module):
         features = vae.encode_tokens(bop)
         start, start_bands = vae.posterior(features)
         root = vae.prior_root(length)
-        # u = L^-1 z is known for the first tau frames and 0 in the mean for the others: z = L u continues the start.
-        white = torch.linalg.solve_triangular(root[:, :tau, :tau], start.permute(1, 2, 0), upper=False)
-        continued = (root[:, :, :tau] @ white).permute(2, 0, 1)  # [N, Z, T]
+        kernel = root @ root.mT
+        known = kernel[:, :tau, :tau] + self.config.start_variance * torch.eye(tau, device=root.device)
+        weights = torch.linalg.solve(known, kernel[:, :tau]).mT  # [Z, T, tau]
+        continued = torch.einsum("ztk,nzk->nzt", weights, start)  # [N, Z, T]
         position = sinusoids(length, features.shape[2], audio.device)
         tokens = torch.cat([self.audio(audio) + position, self.motion(features) + position[:tau]], 1)
         mean, bands = self.head(self.transformer(tokens)[:, :length])
