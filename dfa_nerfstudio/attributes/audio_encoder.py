@@ -137,6 +137,11 @@ class SynchronisationObjective(Objective):
     both directions.
     """
 
+    mfcc: Tensor
+    lips: Tensor
+    check_mfcc: Tensor
+    check_lips: Tensor
+
     def __init__(
         self,
         audio: AudioEncoder,

@@ -99,6 +99,13 @@ class CrossModalObjective(Objective):
     beginning. Eq. 9's error is also counted on the beginning of pose itself, so that a window joins the one before.
     """
 
+    motion: Tensor
+    audio: Tensor
+    speed: Tensor
+    shot: Tensor
+    check_motion: Tensor
+    check_audio: Tensor
+
     def __init__(
         self,
         model: CrossModalEncoder,

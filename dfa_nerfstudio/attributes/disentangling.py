@@ -108,6 +108,9 @@ class DisentanglingObjective(Objective):
     blinks in one frame of twenty: eyes are drawn evenly over lid distance, and half of them lie between two frames.
     """
 
+    landmarks: Tensor
+    rarity: Tensor
+
     def __init__(self, model: DisentanglingAutoencoder, landmarks: Float[Tensor, "T 68 3"]) -> None:
         super().__init__()
         self.model = model

@@ -201,6 +201,11 @@ class GPVAEObjective(Objective):
     frame: both keep the posterior from collapsing onto the prior before the decoder has learnt to use it.
     """
 
+    motion: Tensor
+    speed: Tensor
+    shot: Tensor
+    check: Tensor
+
     def __init__(self, model: TransformerGPVAE, motion: Float[Tensor, "T C"], num_validation: int = 0) -> None:
         super().__init__()
         self.model = model

@@ -1,0 +1,77 @@
+"""`dfa-attributes` from a dataset folder to models and track, and what it refuses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dfa_nerfstudio.attributes import cli
+from dfa_nerfstudio.attributes.bundle import AttributeModels
+from dfa_nerfstudio.data.attribute_track import AttributeTrack
+from dfa_nerfstudio.data.dataset_folder import DatasetFolder
+from tests.attributes.synthetic import synthetic_clip
+
+
+def write_folder(path: Path, frames: int, num_train: int) -> Path:
+    clip = synthetic_clip(frames)
+    for name in ("images", "masks"):
+        (path / name).mkdir(parents=True)
+    for index in range(frames):
+        (path / f"images/{index:05d}.jpg").touch()
+        (path / f"masks/{index:05d}.png").touch()
+    (path / "audio.wav").touch()
+    (path / "background.png").touch()
+    clip.save(path / "attributes.npz")
+    DatasetFolder.write_transforms(
+        path, focal_length=200, size=(64, 64), num_train=num_train, head_to_camera=clip.head_to_camera
+    )
+    return path
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["dfa-attributes", *arguments])
+    cli.main()
+
+
+def test_writes_models_and_track_of_all_frames(tmp_path, monkeypatch, capsys):
+    folder = write_folder(tmp_path / "me", 240, 180)
+    monkeypatch.chdir(tmp_path)
+    run(monkeypatch, str(folder), "--effort", "0.02", "--no-progress")
+    assert "sync, 1 s windows" in capsys.readouterr().out
+    models, track = AttributeModels.load(folder / "attribute_models.pt"), AttributeTrack.load(folder / "track.npz")
+    assert len(track) == 240
+    assert (track.eye_kind, track.audio_kind) == (models.eye_kind, models.audio_kind)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["me"]  # no logs or checkpoints left about
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda folder: (folder / "attributes.npz").unlink(), "attributes.npz: missing"),
+        (lambda folder: (folder / "attributes.npz").write_bytes(b"PK"), "truncated"),
+        (lambda folder: (folder / "transforms.json").write_text("{"), "transforms.json: not a dataset"),
+    ],
+)
+def test_a_spoilt_folder_is_one_line_and_code_2(tmp_path, monkeypatch, capsys, spoil, message):
+    folder = write_folder(tmp_path / "me", 100, 90)
+    spoil(folder)
+    with pytest.raises(SystemExit) as stop:
+        run(monkeypatch, str(folder), "--no-progress")
+    error = capsys.readouterr().err
+    assert stop.value.code == 2 and message in error and error.count("\n") == 1
+    assert not (folder / "track.npz").exists() and not (folder / "attribute_models.pt").exists()
+
+
+def test_a_short_clip_is_refused(tmp_path, monkeypatch, capsys):
+    folder = write_folder(tmp_path / "me", 60, 50)
+    with pytest.raises(SystemExit) as stop:
+        run(monkeypatch, str(folder), "--no-progress")
+    assert stop.value.code == 2 and "use a longer video" in capsys.readouterr().err
+
+
+def test_the_command_imports_nothing_heavy():
+    code = "import sys, dfa_nerfstudio.attributes.cli; print([m for m in ('torch', 'lightning') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
