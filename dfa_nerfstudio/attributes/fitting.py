@@ -124,7 +124,7 @@ def fit(
             accelerator="auto",
             devices=1,
             max_steps=config.steps,
-            max_epochs=-1,
+            max_epochs=1,
             val_check_interval=every if validates else None,
             limit_val_batches=1 if validates else 0,
             num_sanity_val_steps=0,

@@ -31,6 +31,9 @@ class AttributesConfig:
     """Options of each model."""
     effort: float = 1.0
     """Multiplies every model's training steps: 0.1 for a quick look, more for a long clip and a fast machine."""
+    validation: float = 0.0
+    """Share of the training part, at its end, that trains nothing and stops the audio and motion models early. At the
+    default steps it gains nothing on a minute of film, and the minute is short; it is for more effort."""
     seed: int = 0
     """Makes the training repeatable."""
     progress: bool = True
@@ -63,6 +66,11 @@ def train_models(
     pose = torch.from_numpy(clip.head_to_camera[:num_train])
     torso = torch.from_numpy(clip.torso_motion[:num_train])
     statistics = MfccStatistics.of(mfcc, source)
+    aside = round(config.validation * num_train)
+    if not (config.validation >= 0 and num_train - aside > window):
+        raise UserError(
+            f"--validation {config.validation}: must be 0 or more and leave more than {window} frames to train"
+        )
 
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
@@ -80,16 +88,16 @@ def train_models(
         models.mfcc_mean, models.mfcc_std = statistics.mean, statistics.std
 
         synchronisation = SynchronisationObjective(
-            models.audio, models.mouth, statistics.normalise(mfcc), models.lip_embedding(landmarks)
+            models.audio, models.mouth, statistics.normalise(mfcc), models.lip_embedding(landmarks), aside
         )
         run(synchronisation, config.models.audio.fit, "sound and lips")
         audio = models.audio_features(mfcc, statistics)
 
         motion = models.motion.learn(pose, torso, models.eye.from_opening(opening))
         models.training_motion, models.training_opening = motion, opening.clone()
-        run(GPVAEObjective(models.vae, motion), config.models.latent.fit, "motion")
+        run(GPVAEObjective(models.vae, motion, aside), config.models.latent.fit, "motion")
         run(
-            CrossModalObjective(models.cross_modal, models.vae, motion, audio),
+            CrossModalObjective(models.cross_modal, models.vae, motion, audio, aside),
             config.models.cross_modal.fit,
             "sound to motion",
         )

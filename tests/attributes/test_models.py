@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from dfa_nerfstudio.attributes.audio_encoder import AudioEncoder, MouthEncoder, SynchronisationObjective
 from dfa_nerfstudio.attributes.blinks import BlinkHabits, with_blinks
 from dfa_nerfstudio.attributes.bundle import AttributeModels
 from dfa_nerfstudio.attributes.disentangling import compose
+from dfa_nerfstudio.attributes.fitting import FitConfig, fit
 from dfa_nerfstudio.attributes.generation import generate_motion, generate_track, source_track
 from dfa_nerfstudio.attributes.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.attributes.motion import rotation_matrix, rotation_vector
@@ -243,6 +245,21 @@ def test_bundle_round_trip_and_refusals(models, clip, tmp_path):
     torch.save(saved, path)
     with pytest.raises(UserError, match="damaged"):
         AttributeModels.load(path)
+
+
+def test_validation_frames_keep_the_best_weights(clip):
+    """A learning rate that ruins the model after the first check: the weights of the best check are the ones kept."""
+    config = quick().models.audio
+    torch.manual_seed(0)
+    audio, mouth = AudioEncoder(config, COEFFICIENTS), MouthEncoder(config, 4)
+    lips = torch.from_numpy(clip.front_landmarks[:TRAIN, 48:52, 1])
+    mfcc = MfccStatistics.of(torch.from_numpy(clip.mfcc)).normalise(torch.from_numpy(clip.mfcc[: 4 * TRAIN]))
+    objective = SynchronisationObjective(audio, mouth, mfcc, (lips - lips.mean(0)) / lips.std(0), 100)
+    result = fit(objective, FitConfig(steps=60, learning_rate=0.3, checks=6, patience=6), name="test", progress=False)
+    objective.eval()
+    kept = objective.validation_loss()
+    assert kept is not None
+    assert float(kept) == pytest.approx(result["validation"], abs=1e-5)
 
 
 def test_bad_sound_is_refused(models, clip, driving):
