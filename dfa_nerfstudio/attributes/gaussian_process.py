@@ -91,12 +91,18 @@ class BandedGaussian:
 def banded_factor(bands: Float[Tensor, "N T Z K"]) -> Float[Tensor, "N Z T T"]:
     """B from what a network puts out for each frame, without constraint.
 
+    A row's diagonals above are kept, in sum, below nine tenths of its diagonal. B is invertible without that, but
+    B^-1 epsilon is a recursion over time, and would now and then grow exponentially along it.
+
     Args:
-        bands: the logarithm of the diagonal of B and its K - 1 diagonals above. Zeros give B = 1, the prior.
+        bands: the logarithm of the diagonal of B and, before they are bounded, its K - 1 diagonals above relative to
+            it. Zeros give B = 1, the prior.
     """
     rows = bands.permute(0, 2, 3, 1)  # [N, Z, K, T]
-    length = rows.shape[-1]
-    factor = torch.diag_embed(rows[:, :, 0].clamp(-6, 6).exp())
-    for k in range(1, min(rows.shape[2], length)):
-        factor = factor + torch.diag_embed(rows[:, :, k, : length - k], offset=k)
+    length, count = rows.shape[-1], rows.shape[2]
+    diagonal = rows[:, :, 0].clamp(-4, 6).exp()
+    factor = torch.diag_embed(diagonal)
+    for k in range(1, min(count, length)):
+        above = diagonal * (0.9 / (count - 1)) * torch.tanh(rows[:, :, k])
+        factor = factor + torch.diag_embed(above[:, :, : length - k], offset=k)
     return factor

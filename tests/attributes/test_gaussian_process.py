@@ -64,6 +64,14 @@ def test_samples_have_the_dense_mean_and_covariance():
     assert q.covariance()[0].abs().min() > 0 and (q.covariance()[0].abs() > 1e-6).float().mean() > 0.95
 
 
+def test_no_output_of_a_network_makes_samples_explode():
+    bands = 20 * torch.randn(64, 64, 2, 4, generator=torch.Generator().manual_seed(0))
+    bands[..., 0] = 0
+    root = torch.linalg.cholesky(cauchy_kernel(64, torch.tensor([6.0, 60.0])))
+    q = BandedGaussian(torch.zeros(64, 2, 64), banded_factor(bands), root)
+    assert q.sample().abs().max() < 60
+
+
 def test_temperature_zero_is_the_mean():
     q = gaussian(3)
     torch.testing.assert_close(q.sample(0.0), q.mean)
