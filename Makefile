@@ -19,8 +19,20 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip check
 	touch $@
 
+# The README's five commands on the demo subject, then what they reached.
+DEMO := outputs/demo
+RUN := $(DEMO)/runs/demo/dfa-nerf-lite/run
 demo: $(INSTALLED)
-	$(BIN)/python -m dfa_nerfstudio.demo.walkthrough --output outputs/demo
+	rm -rf $(DEMO)
+	$(BIN)/dfa-demo make-clip --output $(DEMO)/clip.mp4
+	$(BIN)/dfa-demo driving-audio --output $(DEMO)/speech.wav
+	$(BIN)/dfa-process $(DEMO)/clip.mp4 --output $(DEMO)/data --size 128
+	$(BIN)/dfa-attributes $(DEMO)/data
+	$(BIN)/ns-train dfa-nerf-lite --data $(DEMO)/data --output-dir $(DEMO)/runs --experiment-name demo --timestamp run \
+		--pipeline.model.budget.max-seconds 180
+	$(BIN)/ns-eval --load-config $(RUN)/config.yml --output-path $(DEMO)/eval.json
+	$(BIN)/dfa-talk --load-config $(RUN)/config.yml --audio $(DEMO)/speech.wav --output $(DEMO)/talking.mp4
+	$(BIN)/dfa-demo figures $(DEMO)
 
 test: $(INSTALLED) typecheck
 	$(BIN)/ruff check .

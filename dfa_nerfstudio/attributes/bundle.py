@@ -25,7 +25,7 @@ from dfa_nerfstudio.data.attribute_track import FeatureKind
 from dfa_nerfstudio.data.files import written_whole
 from dfa_nerfstudio.errors import UserError
 
-FILE_NAME, TRACK_NAME = "attribute_models.pt", "track.npz"
+FILE_NAME, REPORT_NAME = "attribute_models.pt", "attribute_report.json"
 """In the dataset folder."""
 FORMAT = "dfa-nerfstudio attribute models"
 FORMAT_VERSION = 1

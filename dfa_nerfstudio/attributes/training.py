@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +13,7 @@ import tyro
 from rich.console import Console
 
 from dfa_nerfstudio.attributes.audio_encoder import SynchronisationObjective
-from dfa_nerfstudio.attributes.bundle import FILE_NAME, TRACK_NAME, AttributeModels, ModelsConfig
+from dfa_nerfstudio.attributes.bundle import FILE_NAME, REPORT_NAME, AttributeModels, ModelsConfig
 from dfa_nerfstudio.attributes.cross_modal import CrossModalObjective
 from dfa_nerfstudio.attributes.disentangling import DisentanglingObjective
 from dfa_nerfstudio.attributes.fitting import FitConfig, Objective, fit
@@ -19,7 +21,8 @@ from dfa_nerfstudio.attributes.gp_vae import GPVAEObjective
 from dfa_nerfstudio.attributes.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.attributes.report import measure, print_report
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
-from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, MFCC_PER_FRAME, ClipAttributes, DatasetFolder
+from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, MFCC_PER_FRAME, TRACK, ClipAttributes, DatasetFolder
+from dfa_nerfstudio.data.files import written_whole
 from dfa_nerfstudio.errors import UserError
 
 
@@ -123,7 +126,7 @@ def clip_track(models: AttributeModels, clip: ClipAttributes) -> AttributeTrack:
 def train_attributes(
     folder: tyro.conf.Positional[Path], config: Annotated[AttributesConfig, tyro.conf.arg(name="")]
 ) -> None:
-    """Trains on a dataset folder and writes its `attribute_models.pt` and `track.npz`.
+    """Trains on a dataset folder; writes its `attribute_models.pt`, `track.npz` and `attribute_report.json`.
 
     Args:
         folder: the dataset folder.
@@ -138,7 +141,10 @@ def train_attributes(
     clip = dataset.attributes
     models = train_models(clip, dataset.num_train, config, str(folder))
     models.save(folder / FILE_NAME)
-    clip_track(models, clip).save(folder / TRACK_NAME)
+    clip_track(models, clip).save(folder / TRACK)
     console = Console()
-    print_report(measure(models, clip, dataset.num_train), console)
-    console.print(f"wrote {folder / FILE_NAME} and {folder / TRACK_NAME}", highlight=False, soft_wrap=True)
+    figures = measure(models, clip, dataset.num_train)
+    print_report(figures, console)
+    with written_whole(folder / REPORT_NAME) as partial:
+        partial.write_text(json.dumps({k: v if math.isfinite(v) else None for k, v in figures.items()}, indent=1))
+    console.print(f"wrote {folder / FILE_NAME} and {folder / TRACK}", highlight=False, soft_wrap=True)

@@ -56,7 +56,7 @@ class TalkingHeadDataManagerConfig(VanillaDataManagerConfig):
     _target: type = field(default_factory=lambda: TalkingHeadDataManager)
     dataparser: DFADataParserConfig = field(default_factory=DFADataParserConfig)  # type: ignore[assignment]
     train_num_rays_per_batch: int = 4096
-    """Rays per training step, each from a frame of its own."""
+    """Rays per training step, each from a frame of its own; a model may adapt it (`samples_per_step`)."""
     person_share: float = 0.95
     """Share of the rays drawn from pixels that ever show the person; the rest is drawn from the whole image."""
 
@@ -67,6 +67,7 @@ class TalkingHeadDataManager(VanillaDataManager[TalkingHeadDataset]):
     config: TalkingHeadDataManagerConfig
 
     def setup_train(self) -> None:
+        self.rays_per_step = self.config.train_num_rays_per_batch
         with exit_on_user_error():
             self._frames = self.train_dataset.frames_uint8()
             person = self.train_dataset.mean_mask() > 0.02
@@ -86,7 +87,7 @@ class TalkingHeadDataManager(VanillaDataManager[TalkingHeadDataset]):
 
     def next_train(self, step: int) -> tuple[RayBundle, dict[str, Tensor]]:
         self.train_count += 1
-        indices = self._draw(self.config.train_num_rays_per_batch)
+        indices = self._draw(self.rays_per_step)
         frame, row, column = indices.unbind(-1)
         batch = {"indices": indices, "image": self._frames[frame, row, column].float() / 255}
         return self.train_ray_generator(indices.to(self.device)), batch
@@ -112,4 +113,4 @@ class TalkingHeadDataManager(VanillaDataManager[TalkingHeadDataset]):
         return self.eval_ray_generator(indices.to(self.device)), batch
 
     def get_train_rays_per_batch(self) -> int:
-        return self.config.train_num_rays_per_batch
+        return self.rays_per_step

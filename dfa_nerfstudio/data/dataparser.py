@@ -16,10 +16,8 @@ from nerfstudio.data.scene_box import SceneBox
 from torch import Tensor
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
-from dfa_nerfstudio.data.dataset_folder import BACKGROUND, DatasetFolder
+from dfa_nerfstudio.data.dataset_folder import BACKGROUND, TRACK, DatasetFolder
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
-
-TRACK = "track.npz"
 
 
 @dataclass
@@ -35,7 +33,7 @@ class ClipMetadata:
     """Width and height of the frames."""
     background: Float[Tensor, "3 H W"]
     """In [0, 1]."""
-    half_extent: Float[Tensor, 2]
+    half_extent: Float[Tensor, "2"]
     """Half the film camera's view, horizontally and vertically, in units of the focal length."""
     near: float
     """Smallest depth in the film camera at which anything of the person can be, in head space units."""
@@ -52,9 +50,9 @@ class DFADataParserConfig(DataParserConfig):
     _target: type = field(default_factory=lambda: DFADataParser)
     data: Path = Path("data/me")
     """The dataset folder."""
-    front: float = 0.9
+    front: float = 0.5
     """How far the scene reaches in front of the head's origin (a point on the face), in outer eye corner distances."""
-    back: float = 1.6
+    back: float = 1.0
     """How far it reaches behind it."""
 
 
@@ -116,7 +114,9 @@ class DFADataParser(DataParser):
             dataparser_scale=1.0,
         )
 
-    def _scene(self, train: AttributeTrack, half_extent: Float[Tensor, 2]) -> tuple[Float[Tensor, "2 3"], float, float]:
+    def _scene(
+        self, train: AttributeTrack, half_extent: Float[Tensor, "2"]
+    ) -> tuple[Float[Tensor, "2 3"], float, float]:
         """The part of head space that the film sees at the depths of the head, and that range of depths."""
         depth = -train.head_to_camera[:, 2, 3]
         near = float(depth.min()) - self.config.front

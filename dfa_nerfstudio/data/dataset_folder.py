@@ -38,6 +38,8 @@ MFCC_PER_FRAME = 4
 FORMAT_VERSION = 1
 
 TRANSFORMS, ATTRIBUTES, AUDIO, BACKGROUND = "transforms.json", "attributes.npz", "audio.wav", "background.png"
+TRACK = "track.npz"
+"""The clip's own attribute track, which dfa-attributes adds."""
 
 
 @dataclass

@@ -55,10 +55,26 @@ class DrivingAudio:
         print(f"{self.output}: {speech.duration:.1f} s")
 
 
+@dataclass
+class Figures:
+    """Prints what a finished `make demo` reached, against the truth that was rendered."""
+
+    folder: tyro.conf.Positional[Path]
+    """The demo's folder, outputs/demo."""
+
+    def run(self) -> None:
+        from rich.console import Console
+
+        from dfa_nerfstudio.demo.figures import print_figures
+
+        print_figures(self.folder, Console())
+
+
 def main() -> None:
     """Entry point of `dfa-demo`."""
     with exit_on_user_error():
-        tyro.extras.subcommand_cli_from_dict({"make-clip": MakeClip, "driving-audio": DrivingAudio}).run()
+        commands = {"make-clip": MakeClip, "driving-audio": DrivingAudio, "figures": Figures}
+        tyro.extras.subcommand_cli_from_dict(commands).run()
 
 
 if __name__ == "__main__":

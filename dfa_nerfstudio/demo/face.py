@@ -222,7 +222,7 @@ class Face:
         self._open_eyes = [self.mouth.rest[eye.patch.window].copy() for eye in self.eyes]
 
     def texture(
-        self, mouth_opening: float, rounding: float, eye_opening: Float[np.ndarray, 2]
+        self, mouth_opening: float, rounding: float, eye_opening: Float[np.ndarray, "2"]
     ) -> Float32[np.ndarray, "W W 4"]:
         """The head's texture, RGBA with premultiplied alpha; valid until the next call."""
         self.mouth.draw(self._texture, mouth_opening, rounding)

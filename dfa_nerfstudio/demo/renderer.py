@@ -38,10 +38,10 @@ class Renderer:
     def render(
         self,
         head_to_camera: Float[np.ndarray, "4 4"],
-        torso_motion: Float[np.ndarray, 4],
+        torso_motion: Float[np.ndarray, "4"],
         mouth_opening: float,
         rounding: float,
-        eye_opening: Float[np.ndarray, 2],
+        eye_opening: Float[np.ndarray, "2"],
     ) -> UInt8[np.ndarray, "size size 3"]:
         """One RGB frame."""
         image = self._background.copy()
@@ -53,7 +53,7 @@ class Renderer:
         _blend(image, *self._head(texture, rigid))
         return np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)
 
-    def _torso_matrix(self, motion: Float[np.ndarray, 4]) -> Float[np.ndarray, "2 3"]:
+    def _torso_matrix(self, motion: Float[np.ndarray, "4"]) -> Float[np.ndarray, "2 3"]:
         """The torso's similarity in scene pixels, y down."""
         dx, dy, log_scale, angle = motion
         cos, sin = np.exp(log_scale) * np.cos(angle), np.exp(log_scale) * np.sin(angle)

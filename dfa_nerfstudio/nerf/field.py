@@ -62,7 +62,9 @@ class ConditionedField(nn.Module):
 
         self.audio_net, self.eye_net = per_frame(audio_dim), per_frame(eye_dim)
         self.pose_net = per_frame(12 + 4)
-        self.first = nn.Linear(self.head_planes.out_dim + self.torso_planes.out_dim, width + 2)
+        features = self.head_planes.out_dim + self.torso_planes.out_dim
+        self.first = nn.Linear(features, width)
+        self.gates = nn.Linear(features, 2)
         self.second = nn.Linear(width, width)
         self.density_head = nn.Linear(width, 1)
         self.colour = nn.Linear(width, width)
@@ -83,17 +85,18 @@ class ConditionedField(nn.Module):
             conditions: of U frames.
         """
         features = torch.cat([self.head_planes(head_points), self.torso_planes(torso_points)], dim=-1)
-        hidden, gates = self.first(features).split([self.config.width, 2], dim=-1)
-        gates = torch.sigmoid(gates)
-        pose = self.pose_net(torch.cat([conditions.pose, conditions.torso], dim=-1))  # [U, width]
-        hidden = hidden + gates[:, :1] * self.audio_net(conditions.audio)[frame]
-        hidden = hidden + gates[:, 1:] * self.eye_net(conditions.eye)[frame]
+        gates = torch.sigmoid(self.gates(features))
+        audio, eye = self.audio_net(conditions.audio), self.eye_net(conditions.eye)  # [U, width]
+        pose = self.pose_net(torch.cat([conditions.pose, conditions.torso], dim=-1)).index_select(0, frame)
+        hidden = self.first(features)
+        hidden = torch.addcmul(hidden, gates[:, :1], audio.index_select(0, frame))
+        hidden = torch.addcmul(hidden, gates[:, 1:], eye.index_select(0, frame))
         if self.config.pose_in_density:
-            hidden = hidden + pose[frame]
+            hidden = hidden + pose
         hidden = F.relu(self.second(F.relu(hidden)))
         density = trunc_exp(self.density_head(hidden)[:, 0])
         hidden = self.colour(hidden)
         if not self.config.pose_in_density:
-            hidden = hidden + pose[frame]
+            hidden = hidden + pose
         rgb = torch.sigmoid(self.colour_head(F.relu(hidden)))
         return FieldOutput(density, rgb, gates[:, 0])

@@ -17,23 +17,52 @@ from dfa_nerfstudio.data.attribute_track import AttributeTrack
 
 
 @dataclass
+class Scene:
+    """The space that is rendered."""
+
+    box: Float[Tensor, "2 3"]
+    """Lower and upper corner in head space."""
+    half_extent: Float[Tensor, "2"]
+    """Half the film camera's view, horizontally and vertically, in units of the focal length."""
+    near: float
+    """Depths in the film camera between which the person is."""
+    far: float
+
+
+@dataclass
 class Rays:
     """R rays in both frames of reference, each at the moment of one of U frames.
 
-    Torso space is projective: u, v in units of the focal length on the image plane, and depth. Before the division the
-    points are `torso_origins + t torso_directions` = (u depth, v depth, depth).
+    `origins + t directions`, t in head space units, is a place in head space scaled so that the scene's box is the cube
+    [-1, 1]^3; in the film camera's space as (x, y, depth); and in torso space before the division by depth.
     """
 
     head_origins: Float[Tensor, "R 3"]
     head_directions: Float[Tensor, "R 3"]
-    """Unit length."""
     camera_origins: Float[Tensor, "R 3"]
-    """In the film camera's space, depth positive along the view."""
     camera_directions: Float[Tensor, "R 3"]
     torso_origins: Float[Tensor, "R 3"]
     torso_directions: Float[Tensor, "R 3"]
     frame: Int[Tensor, " R"]
     """Index of the ray's frame among the U frames."""
+
+    def in_head_space(self, ray: Int[Tensor, " S"], distance: Float[Tensor, " S"]) -> Float[Tensor, "S 3"]:
+        """Places along rays, the scene's box scaled to [-1, 1]^3."""
+        return torch.addcmul(
+            self.head_origins.index_select(0, ray), distance[:, None], self.head_directions.index_select(0, ray)
+        )
+
+    def in_torso_space(
+        self, ray: Int[Tensor, " S"], distance: Float[Tensor, " S"], scene: Scene
+    ) -> Float[Tensor, "S 3"]:
+        """Places along rays as seen by the film camera where the torso stands still: u, v and depth, the view between
+        the scene's depths scaled to [-1, 1]^3."""
+        points = torch.addcmul(
+            self.torso_origins.index_select(0, ray), distance[:, None], self.torso_directions.index_select(0, ray)
+        )
+        depth = points[:, 2:].clamp(min=0.1 * scene.near)
+        scaled = (depth - scene.near) * (2 / (scene.far - scene.near)) - 1
+        return torch.cat([points[:, :2] / (depth * scene.half_extent), scaled], dim=-1)
 
 
 def make_rays(
@@ -41,8 +70,9 @@ def make_rays(
     directions: Float[Tensor, "R 3"],
     frame: Int[Tensor, " R"],
     attributes: AttributeTrack,
+    scene: Scene,
 ) -> Rays:
-    """Places rays given in head space in the camera and torso space of their moment.
+    """Places rays given in head space in the frames of reference of their moment.
 
     The film's own camera at that moment decides, not the camera that looks: seen from elsewhere, torso and background
     stay where the film has them.
@@ -52,6 +82,7 @@ def make_rays(
         directions: in head space, unit length.
         frame: index into `attributes` per ray.
         attributes: the U frames' attributes.
+        scene: the space that is rendered.
     """
     flip = origins.new_tensor([1.0, 1.0, -1.0])  # OpenGL looks along -z; depth is positive
     rotation = attributes.head_to_camera[:, :3, :3] * flip[:, None]  # [U, 3, 3]
@@ -59,9 +90,10 @@ def make_rays(
     camera_origins = torch.einsum("rij,rj->ri", rotation[frame], origins) + translation[frame]
     camera_directions = torch.einsum("rij,rj->ri", rotation[frame], directions)
     still = _torso_stillness(attributes.torso_motion)[frame]  # [R, 3, 3]
+    centre, half = scene.box.mean(0), (scene.box[1] - scene.box[0]) / 2
     return Rays(
-        head_origins=origins,
-        head_directions=directions,
+        head_origins=(origins - centre) / half,
+        head_directions=directions / half,
         camera_origins=camera_origins,
         camera_directions=camera_directions,
         torso_origins=torch.einsum("rij,rj->ri", still, camera_origins),
@@ -86,25 +118,24 @@ def _torso_stillness(motion: Float[Tensor, "U 4"]) -> Float[Tensor, "U 3 3"]:
 def background_colour(
     rays: Rays,
     background: Float[Tensor, "3 H W"],
-    half_extent: Float[Tensor, 2],
-    distance: float,
-    plain: Float[Tensor, 3],
+    scene: Scene,
+    plain: Float[Tensor, "3"],
 ) -> Float[Tensor, "R 3"]:
-    """What a ray sees behind the person: the background as a plane that fills the film camera's view.
+    """What a ray sees behind the person: the background as a plane that fills the film camera's view, at the far end of
+    the scene.
 
     For rays of the film camera this is the background's own pixel, whatever the distance.
 
     Args:
         rays: the rays.
         background: image in [0, 1].
-        half_extent: u at the image's right edge, v at its top edge.
-        distance: depth of the plane.
+        scene: the space that is rendered.
         plain: colour around the plane and behind the camera.
     """
-    depth = rays.camera_directions[:, 2]
+    depth, distance = rays.camera_directions[:, 2], scene.far
     steps = (distance - rays.camera_origins[:, 2]) / torch.where(depth.abs() < 1e-6, 1e-6, depth)
     points = rays.camera_origins + steps[:, None] * rays.camera_directions
-    uv = points[:, :2] / distance / half_extent
+    uv = points[:, :2] / distance / scene.half_extent
     uv = uv * uv.new_tensor([1.0, -1.0])  # image rows run down
     colour = F.grid_sample(background[None], uv[None, None], padding_mode="border", align_corners=False)
     inside = (uv.abs() <= 1.0).all(-1) & (steps > 0)

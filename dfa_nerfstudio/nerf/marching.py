@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from dfa_nerfstudio.nerf.field import FieldOutput
+from dfa_nerfstudio.nerf.occupancy import OccupancyGrid
 
 
 @dataclass
@@ -30,59 +31,54 @@ class Marched:
     """Samples at which the field was asked."""
 
 
-def box_interval(
-    origins: Float[Tensor, "R 3"],
-    directions: Float[Tensor, "R 3"],
-    lower: Float[Tensor, 3],
-    upper: Float[Tensor, 3],
+def cube_interval(
+    origins: Float[Tensor, "R 3"], directions: Float[Tensor, "R 3"]
 ) -> tuple[Float[Tensor, " R"], Float[Tensor, " R"]]:
-    """Distances at which rays enter and leave a box; equal where they miss it."""
+    """Distances at which rays enter and leave the cube [-1, 1]^3; equal where they miss it."""
     inverse = 1.0 / torch.where(directions.abs() < 1e-9, 1e-9, directions)
-    first, second = (lower - origins) * inverse, (upper - origins) * inverse
+    first, second = (-1 - origins) * inverse, (1 - origins) * inverse
     near = torch.minimum(first, second).amax(-1).clamp(min=1e-3)
     far = torch.maximum(first, second).amin(-1)
     return near, torch.maximum(far, near)
 
 
 def march(
-    near: Float[Tensor, " R"],
-    far: Float[Tensor, " R"],
+    origins: Float[Tensor, "R 3"],
+    directions: Float[Tensor, "R 3"],
     num_samples: int,
-    occupied: Callable[[Int[Tensor, " S"], Float[Tensor, " S"]], Bool[Tensor, " S"]],
+    occupancy: OccupancyGrid | None,
     field: Callable[[Int[Tensor, " S"], Float[Tensor, " S"]], FieldOutput],
     *,
-    jitter: bool,
-    observe: Callable[[Int[Tensor, " S"], Float[Tensor, " S"], Float[Tensor, " S"]], None] | None = None,
+    training: bool,
     slabs: int = 1,
     stop_below: float = 1e-2,
 ) -> Marched:
-    """Stratified samples between `near` and `far`; only those in occupied space reach the field.
+    """Stratified samples on the rays' way through the cube [-1, 1]^3; only those in occupied space reach the field.
 
     Args:
-        near: where each ray starts.
-        far: where it ends.
+        origins: of the rays, in units of the cube.
+        directions: likewise; distances are counted in their length.
         num_samples: samples per ray before empty space is skipped.
-        occupied: from ray indices and distances, whether anything can be there.
+        occupancy: where anything can be; None asks the field everywhere.
         field: the field at ray indices and distances.
-        jitter: random positions within the strata (training) instead of their centres.
-        observe: told the ray indices, distances and weights of the samples.
+        training: random positions within the strata instead of their centres, and `occupancy` is told what was seen.
         slabs: the ray is marched in that many pieces; a ray that has become opaque leaves after each.
         stop_below: transmittance at which a ray counts as opaque.
     """
-    rays = len(near)
-    device = near.device
+    near, far = cube_interval(origins, directions)
     step = (far - near) / num_samples  # [R]
-    transmittance = near.new_ones(rays)
+    transmittance = torch.ones_like(near)
     # rgb, accumulation, depth, audio gate: composited together in one product per slab.
-    total = near.new_zeros(rays, 6)
-    spread = near.new_zeros(rays)
+    total = near.new_zeros(len(near), 6)
+    spread = torch.zeros_like(near)
     alive = torch.nonzero(far > near)[:, 0]
     asked = 0
-    for stratum in torch.arange(num_samples, device=device).chunk(slabs):
-        offset = torch.rand(len(alive), len(stratum), device=device) if jitter else 0.5
+    for stratum in torch.arange(num_samples, device=near.device).chunk(slabs):
+        offset = torch.rand(len(alive), len(stratum), device=near.device) if training else 0.5
         distance = near[alive, None] + (stratum + offset) * step[alive, None]  # [r, s]
-        ray = alive[:, None].expand_as(distance)
-        keep = occupied(ray.flatten(), distance.flatten()).view_as(distance)
+        points = origins[alive, None] + distance[..., None] * directions[alive, None]  # [r, s, 3]
+        cell = None if occupancy is None else occupancy.cell(points)
+        keep = torch.ones_like(distance, dtype=torch.bool) if cell is None else occupancy.occupied[cell]
         row, column = torch.nonzero(keep, as_tuple=True)
         asked += len(row)
         if len(row):
@@ -93,14 +89,13 @@ def march(
             through = torch.cumprod(1 - dense + 1e-10, dim=-1)
             before = torch.cat([torch.ones_like(through[:, :1]), through[:, :-1]], dim=-1) * transmittance[alive, None]
             weights = dense * before  # [r, s]
-            weight = weights[row, column]  # [S]
-            spread = spread.index_put((alive,), spread[alive] + _spread(weights, (stratum + 0.5) / num_samples))
-            if observe is not None:
-                observe(kept_ray, kept_distance, weight.detach())
+            if training and occupancy is not None and cell is not None:
+                occupancy.observe(cell[row, column], weights.detach()[row, column])
             values = torch.cat(
                 [output.rgb, torch.ones_like(alpha)[:, None], kept_distance[:, None], output.audio_gate[:, None]], -1
             )
-            total = total.index_add(0, kept_ray, weight[:, None] * values)
+            total = total.index_add(0, kept_ray, weights[row, column][:, None] * values)
+            spread = spread.index_add(0, alive, _spread(weights, (stratum + 0.5) / num_samples))
             transmittance = transmittance.index_put((alive,), transmittance[alive] * through[:, -1])
         if slabs > 1:
             alive = alive[transmittance[alive] > stop_below]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.models.base_model import Model, ModelConfig
@@ -18,10 +17,10 @@ from dfa_nerfstudio.data.dataparser import ClipMetadata
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 from dfa_nerfstudio.evaluation.image import psnr, ssim
 from dfa_nerfstudio.nerf.budget import Budget, BudgetConfig
-from dfa_nerfstudio.nerf.conditions import ConditionNormaliser, Conditions
+from dfa_nerfstudio.nerf.conditions import ConditionNormaliser
 from dfa_nerfstudio.nerf.field import ConditionedFieldConfig, FieldOutput
-from dfa_nerfstudio.nerf.frames_of_reference import Rays, background_colour, make_rays
-from dfa_nerfstudio.nerf.marching import Marched, box_interval, march
+from dfa_nerfstudio.nerf.frames_of_reference import Scene, background_colour, make_rays
+from dfa_nerfstudio.nerf.marching import march
 from dfa_nerfstudio.nerf.occupancy import OccupancyGrid
 from dfa_nerfstudio.nerf.paper_field import PaperFieldConfig
 
@@ -43,8 +42,11 @@ class DFANerfModelConfig(ModelConfig):
     """Weight of a sample in the picture below which it counts as not seen."""
     occupancy_decay: float = 0.9
     """Factor on a cell's remembered maximum at each update."""
-    loss: str = "l2"
-    """Photometric loss: `l2` (Eq. 11), `l1` or `huber`."""
+    samples_per_step: int = 0
+    """Adapts the number of rays per step so that the field is asked about this often: few rays while everything is
+    fog, many once empty space is known. 0 keeps the datamanager's number."""
+    loss: Literal["l2", "l1", "huber"] = "l2"
+    """Photometric loss; `l2` is Eq. 11."""
     spread_weight: float = 0.01
     """Weight of the loss that gathers a ray's samples on a surface, which empty space around it then makes cheap."""
     budget: BudgetConfig = field(default_factory=BudgetConfig)
@@ -94,6 +96,7 @@ class DFANerfModel(Model):
         self.register_buffer("feature_kinds", torch.tensor(list(kinds.ljust(128)[:128]), dtype=torch.uint8))
         self.budget = Budget(config.budget)
         self._track = clip.track
+        self._samples_per_ray = float(config.num_samples)
 
     @property
     def track(self) -> AttributeTrack:
@@ -141,6 +144,16 @@ class DFANerfModel(Model):
 
     def get_training_callbacks(self, attributes: TrainingCallbackAttributes) -> list[TrainingCallback]:
         callbacks = [self.budget.callback(attributes)]
+        if self.config.samples_per_step:
+            assert attributes.pipeline is not None
+            datamanager = attributes.pipeline.datamanager
+
+            def adapt(step: int) -> None:
+                del step
+                rays = self.config.samples_per_step / max(self._samples_per_ray, 1.0)
+                datamanager.rays_per_step = int(min(max(rays, 128), 1 << 16))
+
+            callbacks.append(TrainingCallback([TrainingCallbackLocation.BEFORE_TRAIN_ITERATION], adapt))
         if self.occupancy is not None:
             occupancy = self.occupancy
             callbacks.append(
@@ -162,59 +175,38 @@ class DFANerfModel(Model):
         moments, frame = torch.unique(times.reshape(-1), return_inverse=True)
         attributes = self.track.at(moments)
         conditions = self.normalise(attributes)
-        rays = make_rays(ray_bundle.origins, ray_bundle.directions, frame, attributes)
-        marched = self._march(rays, conditions)
-        behind = background_colour(rays, self.background, self.half_extent, self.clip.far, self.plain_background)
+        scene = Scene(self.box, self.half_extent, self.clip.near, self.clip.far)
+        rays = make_rays(ray_bundle.origins, ray_bundle.directions, frame, attributes, scene)
+
+        def ask(ray: Tensor, distance: Tensor) -> FieldOutput:
+            return self.network(
+                rays.in_head_space(ray, distance),
+                rays.in_torso_space(ray, distance, scene),
+                rays.frame.index_select(0, ray),
+                conditions,
+            )
+
+        marched = march(
+            rays.head_origins,
+            rays.head_directions,
+            self.config.num_samples,
+            self.occupancy,
+            ask,
+            training=self.training,
+            slabs=1 if self.training else self.config.render_slabs,
+        )
+        if self.training:
+            self._samples_per_ray = marched.num_samples / max(count, 1)
+        behind = background_colour(rays, self.background, scene, self.plain_background)
         opacity = marched.accumulation[:, None]
         return {
             "rgb": marched.rgb + (1 - opacity) * behind,
             "accumulation": opacity,
-            "depth": (marched.depth[:, None] + (1 - opacity) * self.clip.far),
+            "depth": marched.depth[:, None] + (1 - opacity) * self.clip.far,
             "audio_attention": marched.audio_gate[:, None],
             "spread": marched.spread[:, None],
             "samples_per_ray": opacity.new_full((count, 1), marched.num_samples / max(count, 1)),
         }
-
-    def _march(self, rays: Rays, conditions: Conditions) -> Marched:
-        near, far = box_interval(rays.head_origins, rays.head_directions, self.box[0], self.box[1])
-        occupancy = self.occupancy
-
-        def head_points(ray: Tensor, distance: Tensor) -> Tensor:
-            return self._in_box(rays.head_origins[ray] + distance[:, None] * rays.head_directions[ray])
-
-        def occupied(ray: Tensor, distance: Tensor) -> Tensor:
-            return (
-                torch.ones_like(ray, dtype=torch.bool) if occupancy is None else occupancy(head_points(ray, distance))
-            )
-
-        def ask(ray: Tensor, distance: Tensor) -> FieldOutput:
-            torso = rays.torso_origins[ray] + distance[:, None] * rays.torso_directions[ray]
-            return self.network(head_points(ray, distance), self._in_view(torso), rays.frame[ray], conditions)
-
-        def observe(ray: Tensor, distance: Tensor, weight: Tensor) -> None:
-            if occupancy is not None:
-                occupancy.observe(head_points(ray, distance), weight)
-
-        return march(
-            near,
-            far,
-            self.config.num_samples,
-            occupied,
-            ask,
-            jitter=self.training,
-            observe=observe if self.training else None,
-            slabs=1 if self.training else self.config.render_slabs,
-        )
-
-    def _in_box(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
-        """Head space to the cube [-1, 1]^3."""
-        return (points - self.box[0]) / (self.box[1] - self.box[0]) * 2 - 1
-
-    def _in_view(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
-        """Torso space, before the division by depth, to the cube [-1, 1]^3."""
-        near, far = self.clip.near, self.clip.far
-        depth = points[:, 2:].clamp(min=0.1 * near)
-        return torch.cat([points[:, :2] / depth / self.half_extent, (depth - near) / (far - near) * 2 - 1], dim=-1)
 
     def get_loss_dict(
         self, outputs: dict[str, Tensor], batch: dict[str, Tensor], metrics_dict: dict[str, Tensor] | None = None

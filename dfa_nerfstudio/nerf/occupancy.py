@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 
@@ -33,10 +33,16 @@ class OccupancyGrid(nn.Module):
         self.register_buffer("seen", torch.full((resolution**3,), 3 * threshold))
         self.register_buffer("occupied", torch.ones(resolution**3, dtype=torch.bool))
 
+    def cell(self, points: Float[Tensor, "*batch 3"]) -> Int[Tensor, "*batch"]:
+        """Index of the cell of each point of the cube; points outside count to the border."""
+        size = self.resolution
+        x, y, z = ((points + 1) * (size / 2)).long().clamp_(0, size - 1).unbind(-1)
+        return (x * size + y) * size + z
+
     @torch.no_grad()
-    def observe(self, points: Float[Tensor, "n 3"], weights: Float[Tensor, " n"]) -> None:
-        """Remembers how much samples at `points` counted in the picture."""
-        self.seen.scatter_reduce_(0, self._cell(points), weights.float(), "amax")
+    def observe(self, cell: Int[Tensor, " n"], weight: Float[Tensor, " n"]) -> None:
+        """Remembers how much samples in the cells counted in the picture."""
+        self.seen.scatter_reduce_(0, cell, weight.float(), "amax")
 
     @torch.no_grad()
     def update(self) -> None:
@@ -45,12 +51,3 @@ class OccupancyGrid(nn.Module):
         self.seen *= self.decay
         grown = nn.functional.max_pool3d(self.seen.view(1, 1, size, size, size), 3, stride=1, padding=1)
         self.occupied.copy_(grown.flatten() > self.threshold)
-
-    def forward(self, points: Float[Tensor, "*batch 3"]) -> Bool[Tensor, "*batch"]:
-        """Whether each point lies in an occupied cell; points outside the cube do not."""
-        return self.occupied[self._cell(points)] & (points.abs() <= 1).all(-1)
-
-    def _cell(self, points: Float[Tensor, "*batch 3"]) -> Int[Tensor, "*batch"]:
-        size = self.resolution
-        x, y, z = ((points + 1) * (size / 2)).long().clamp_(0, size - 1).unbind(-1)
-        return (x * size + y) * size + z

@@ -7,7 +7,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack, FeatureKind
-from dfa_nerfstudio.nerf.frames_of_reference import background_colour, make_rays
+from dfa_nerfstudio.nerf.frames_of_reference import Scene, background_colour, make_rays
 
 
 def _track(motion: list[float]) -> AttributeTrack:
@@ -28,10 +28,15 @@ def test_torso_space_undoes_the_torsos_motion():
     camera = np.concatenate([moved * depth[:, None], -depth[:, None], np.ones((2, 1))], -1)  # OpenGL
     head = torch.from_numpy(camera @ np.linalg.inv(track.head_to_camera[0].numpy()).T)[:, :3].float()
 
-    rays = make_rays(head, torch.zeros_like(head), torch.zeros(2, dtype=torch.long), track)
+    scene = Scene(torch.tensor([[-4.0, -2.0, -1.0], [4.0, 2.0, 3.0]]), torch.tensor([0.5, 0.4]), near=4.0, far=8.0)
 
-    torch.testing.assert_close(rays.torso_origins[:, :2] / rays.torso_origins[:, 2:], torch.from_numpy(still).float())
-    torch.testing.assert_close(rays.torso_origins[:, 2], torch.from_numpy(depth).float())
+    rays = make_rays(head, torch.zeros_like(head), torch.zeros(2, dtype=torch.long), track, scene)
+    in_torso = rays.in_torso_space(torch.arange(2), torch.zeros(2), scene)
+    in_head = rays.in_head_space(torch.arange(2), torch.zeros(2))
+
+    torch.testing.assert_close(in_torso[:, :2], torch.from_numpy(still / [0.5, 0.4]).float())
+    torch.testing.assert_close(in_torso[:, 2], torch.tensor([-0.5, 0.5]))
+    torch.testing.assert_close(in_head, (head - torch.tensor([0.0, 0.0, 1.0])) / torch.tensor([4.0, 2.0, 2.0]))
 
 
 def test_background_is_the_films_own_pixel_whatever_its_distance():
@@ -43,11 +48,11 @@ def test_background_is_the_films_own_pixel_whatever_its_distance():
     to_head = torch.linalg.inv(track.head_to_camera[0])
     direction = torch.nn.functional.normalize(direction @ to_head[:3, :3].T, dim=-1)
     origin = to_head[:3, 3].expand_as(direction)
-    rays = make_rays(origin, direction, torch.zeros(len(origin), dtype=torch.long), track)
-    half = torch.tensor([size[0] / 2 / focal, size[1] / 2 / focal])
-    plain = torch.tensor([1.0, 0.0, 0.0])
+    half, box = torch.tensor([size[0] / 2 / focal, size[1] / 2 / focal]), torch.tensor([[-1.0] * 3, [1.0] * 3])
+    plain, frame = torch.tensor([1.0, 0.0, 0.0]), torch.zeros(len(origin), dtype=torch.long)
     for distance in (6.0, 30.0):
-        seen = background_colour(rays, image, half, distance, plain)
+        scene = Scene(box, half, near=1.0, far=distance)
+        seen = background_colour(make_rays(origin, direction, frame, track, scene), image, scene, plain)
         torch.testing.assert_close(seen, image.flatten(1).t(), atol=1e-4, rtol=0)
-    away = make_rays(origin, -direction, rays.frame, track)
-    assert (background_colour(away, image, half, 6.0, plain) == plain).all()
+    away = make_rays(origin, -direction, frame, track, scene)
+    assert (background_colour(away, image, scene, plain) == plain).all()

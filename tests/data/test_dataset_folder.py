@@ -1,0 +1,64 @@
+"""What a dataset folder refuses, and that files appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dfa_nerfstudio.data.dataset_folder import ATTRIBUTES, TRANSFORMS, DatasetFolder, load_npz
+from dfa_nerfstudio.data.files import written_whole
+from dfa_nerfstudio.errors import UserError
+
+
+@pytest.fixture
+def person(ball_person: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(ball_person, tmp_path / "person"))
+
+
+def test_a_whole_folder_opens(person: Path):
+    folder = DatasetFolder.open(person)
+    assert (folder.num_frames, folder.num_train, folder.size) == (48, 40, (40, 40))
+    cameras = np.array([frame["transform_matrix"] for frame in folder.meta["frames"]])
+    np.testing.assert_allclose(cameras @ folder.attributes.head_to_camera, np.eye(4)[None].repeat(48, 0), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [TRANSFORMS, ATTRIBUTES, "audio.wav", "background.png", "masks/00007.png"])
+def test_a_missing_file_is_named(person: Path, name: str):
+    (person / name).unlink()
+    with pytest.raises(UserError, match=name.replace(".", r"\.")):
+        DatasetFolder.open(person)
+
+
+def test_truncated_and_foreign_files_are_named(person: Path):
+    transforms, attributes = person / TRANSFORMS, person / ATTRIBUTES
+    text, arrays = transforms.read_text(), load_npz(attributes)
+    for broken in (text[:500], "{}", json.dumps({**json.loads(text), "dfa_format_version": 99}), "[]"):
+        transforms.write_text(broken)
+        with pytest.raises(UserError, match=r"transforms\.json"):
+            DatasetFolder.open(person)
+    transforms.write_text(text)
+    attributes.write_bytes(attributes.read_bytes()[:5000])
+    with pytest.raises(UserError, match=r"attributes\.npz: unreadable or truncated"):
+        DatasetFolder.open(person)
+    arrays["eye_opening"][3] = np.nan
+    np.savez(attributes, **arrays)
+    with pytest.raises(UserError, match="eye_opening holds numbers that are not finite"):
+        DatasetFolder.open(person)
+    with pytest.raises(UserError, match="no such folder"):
+        DatasetFolder.open(person / "nothing")
+
+
+def test_a_file_takes_its_name_only_when_whole(tmp_path: Path):
+    final = tmp_path / "new" / "file.txt"
+    with pytest.raises(RuntimeError), written_whole(final) as partial:
+        partial.write_text("half")
+        raise RuntimeError
+    assert list(final.parent.iterdir()) == []
+    with written_whole(final) as partial:
+        partial.write_text("whole")
+        assert not final.exists()
+    assert final.read_text() == "whole" and list(final.parent.iterdir()) == [final]
