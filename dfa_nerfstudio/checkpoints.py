@@ -7,16 +7,16 @@ one numpy opens under the other.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
 _scalar = np.float64(0).__reduce__()[0]
-if hasattr(torch.serialization, "add_safe_globals"):
-    torch.serialization.add_safe_globals(
-        [
-            (_scalar, "numpy.core.multiarray.scalar"),
-            (_scalar, "numpy._core.multiarray.scalar"),
-            np.dtype,
-            *{type(np.dtype(kind)) for kind in (np.float32, np.float64, np.int64)},
-        ]
-    )
+_safe: list[Any] = [
+    (_scalar, "numpy.core.multiarray.scalar"),
+    (_scalar, "numpy._core.multiarray.scalar"),
+    np.dtype,
+    *{type(np.dtype(kind)) for kind in (np.float32, np.float64, np.int64)},
+]
+torch.serialization.add_safe_globals(_safe)

@@ -8,6 +8,12 @@ from dfa_nerfstudio.method_configs.common import trainer
 from dfa_nerfstudio.nerf.model import DFANerfModelConfig
 
 dfa_nerf_lite = MethodSpecification(
-    config=trainer("dfa-nerf-lite", steps=4000, rays=4096, model=DFANerfModelConfig()),
+    config=trainer(
+        "dfa-nerf-lite",
+        steps=8000,
+        rays=512,
+        networks_rate=1e-2,
+        model=DFANerfModelConfig(samples_per_step=8192),
+    ),
     description="DFA-NeRF for laptops: minutes of training on a CPU at 128x128.",
 )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
-import mediapipe as mp
 import numpy as np
 from jaxtyping import Float, UInt8
+from mediapipe.python.solutions import face_detection
 
 from dfa_nerfstudio.preprocessing.quiet import native_stderr_silenced
 
@@ -41,7 +41,7 @@ class FaceSurvey:
 
     def __post_init__(self) -> None:
         with native_stderr_silenced():
-            self._detector = mp.solutions.face_detection.FaceDetection(model_selection=1, min_detection_confidence=0.5)
+            self._detector = face_detection.FaceDetection(model_selection=1, min_detection_confidence=0.5)
             self._detector.process(np.zeros((128, 128, 3), np.uint8))
 
     def add(self, number: int, image: UInt8[np.ndarray, "H W 3"]) -> None:
@@ -50,7 +50,8 @@ class FaceSurvey:
         scale = min(1.0, 960 / max(height, width))
         small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         boxes = []
-        for found in self._detector.process(small).detections or []:
+        result: Any = self._detector.process(small)  # a named tuple whose fields mediapipe does not declare
+        for found in result.detections or []:
             box = found.location_data.relative_bounding_box
             boxes.append(
                 (

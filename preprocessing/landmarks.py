@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
-import mediapipe as mp
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
+from mediapipe.python.solutions import face_mesh
 
 from dfa_nerfstudio.preprocessing.face_topology import NUM_LANDMARKS
 from dfa_nerfstudio.preprocessing.quiet import native_stderr_silenced
@@ -27,7 +28,7 @@ class LandmarkTracker:
 
     def __post_init__(self) -> None:
         with native_stderr_silenced():
-            self._mesh = mp.solutions.face_mesh.FaceMesh(
+            self._mesh = face_mesh.FaceMesh(
                 max_num_faces=MAX_FACES,
                 refine_landmarks=True,
                 min_detection_confidence=0.5,
@@ -38,9 +39,10 @@ class LandmarkTracker:
 
     def add(self, image: UInt8[np.ndarray, "S S 3"]) -> None:
         """Measures the next frame."""
+        result: Any = self._mesh.process(image)  # a named tuple whose fields mediapipe does not declare
         faces = [
             np.array([(point.x, point.y, point.z) for point in face.landmark], np.float32)
-            for face in self._mesh.process(image).multi_face_landmarks or []
+            for face in result.multi_face_landmarks or []
         ]  # each [478, 3]
         chosen = self._choose(faces)
         self.frames_with_others += len(faces) > 1

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
-import mediapipe as mp
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
+from mediapipe.python.solutions import selfie_segmentation
 
 from dfa_nerfstudio.preprocessing.quiet import native_stderr_silenced
 
@@ -17,13 +19,14 @@ class PersonSegmenter:
 
     def __init__(self) -> None:
         with native_stderr_silenced():
-            self._network = mp.solutions.selfie_segmentation.SelfieSegmentation(model_selection=0)
+            self._network = selfie_segmentation.SelfieSegmentation(model_selection=0)
             self._network.process(np.zeros((NETWORK_SIZE, NETWORK_SIZE, 3), np.uint8))
 
     def alpha(self, image: UInt8[np.ndarray, "S S 3"], size: int) -> UInt8[np.ndarray, "size size"]:
         """How much of each pixel is the person, 0 to 255, at `size` pixels."""
         small = cv2.resize(image, (NETWORK_SIZE, NETWORK_SIZE), interpolation=cv2.INTER_AREA)
-        alpha = self._network.process(small).segmentation_mask
+        result: Any = self._network.process(small)  # a named tuple whose fields mediapipe does not declare
+        alpha = result.segmentation_mask
         way = cv2.INTER_AREA if size < NETWORK_SIZE else cv2.INTER_LINEAR
         return np.round(cv2.resize(alpha, (size, size), interpolation=way).clip(0, 1) * 255).astype(np.uint8)
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
 from av.stream import Disposition
 from jaxtyping import UInt8
 
@@ -41,7 +43,7 @@ class Video:
                     raise UserError(f"{self.path}: not a video (no moving picture in it)")
                 self.source_rate = float(stream.average_rate or 0)
                 self.has_sound = bool(container.streams.audio)
-        except av.FFmpegError as error:
+        except FFmpegError as error:
             raise UserError(f"{self.path}: not a video that can be read ({error.strerror})") from None
 
     def frames(self) -> Iterator[av.VideoFrame]:
@@ -80,13 +82,13 @@ class Video:
             stream.thread_type = "AUTO"
             try:
                 yield from container.decode(stream)
-            except av.FFmpegError as error:
+            except FFmpegError as error:
                 warning = f"the file is damaged and was read only up to there ({error.strerror})"
                 if warning not in self.warnings:
                     self.warnings.append(warning)
 
 
-def _moving_picture(container: av.container.InputContainer) -> av.VideoStream | None:
+def _moving_picture(container: InputContainer) -> av.VideoStream | None:
     """The first video stream that is no cover picture."""
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:

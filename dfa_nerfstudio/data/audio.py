@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer
+from av.error import FFmpegError
 from av.stream import Disposition
 from jaxtyping import Float32
 
@@ -37,7 +38,7 @@ def read_audio(path: Path) -> Float32[np.ndarray, " S"]:
             video_start = _first_frame_time(container)
         with av.open(str(path)) as container:
             audio = _decode(container, video_start)
-    except av.FFmpegError as error:
+    except FFmpegError as error:
         raise UserError(f"{path}: not a readable audio or video file ({error.strerror})") from None
     if not len(audio):
         raise UserError(f"{path}: its sound stream is empty")
@@ -75,7 +76,7 @@ def _decode(container: InputContainer, origin: float | None) -> Float32[np.ndarr
             expected += frame.samples / frame.sample_rate
             frame.pts = None  # what a time stamp says is settled here, not guessed again by the resampler
             resample(frame)
-    except av.FFmpegError:
+    except FFmpegError:
         if not runs:
             raise
     if not runs:

@@ -76,9 +76,12 @@ def march(
     for stratum in torch.arange(num_samples, device=near.device).chunk(slabs):
         offset = torch.rand(len(alive), len(stratum), device=near.device) if training else 0.5
         distance = near[alive, None] + (stratum + offset) * step[alive, None]  # [r, s]
-        points = origins[alive, None] + distance[..., None] * directions[alive, None]  # [r, s, 3]
-        cell = None if occupancy is None else occupancy.cell(points)
-        keep = torch.ones_like(distance, dtype=torch.bool) if cell is None else occupancy.occupied[cell]
+        cell = None
+        keep = torch.ones_like(distance, dtype=torch.bool)
+        if occupancy is not None:
+            points = origins[alive, None] + distance[..., None] * directions[alive, None]  # [r, s, 3]
+            cell = occupancy.cell(points)
+            keep = occupancy.occupied[cell]
         row, column = torch.nonzero(keep, as_tuple=True)
         asked += len(row)
         if len(row):

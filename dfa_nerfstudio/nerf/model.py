@@ -13,6 +13,7 @@ from nerfstudio.models.base_model import Model, ModelConfig
 from torch import Tensor, nn
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
+from dfa_nerfstudio.data.datamanager import TalkingHeadDataManager
 from dfa_nerfstudio.data.dataparser import ClipMetadata
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 from dfa_nerfstudio.evaluation.image import psnr, ssim
@@ -32,7 +33,7 @@ class DFANerfModelConfig(ModelConfig):
     _target: type = field(default_factory=lambda: DFANerfModel)
     network: ConditionedFieldConfig | PaperFieldConfig = field(default_factory=ConditionedFieldConfig)
     """The conditioned field, or the paper's network."""
-    num_samples: int = 24
+    num_samples: int = 16
     """Samples per ray before empty space is skipped."""
     occupancy_resolution: int = 32
     """Cells of the occupancy grid along an axis; 0 asks the field everywhere."""
@@ -146,12 +147,12 @@ class DFANerfModel(Model):
         callbacks = [self.budget.callback(attributes)]
         if self.config.samples_per_step:
             assert attributes.pipeline is not None
-            datamanager = attributes.pipeline.datamanager
+            datamanager = cast(TalkingHeadDataManager, attributes.pipeline.datamanager)
 
             def adapt(step: int) -> None:
                 del step
                 rays = self.config.samples_per_step / max(self._samples_per_ray, 1.0)
-                datamanager.rays_per_step = int(min(max(rays, 128), 1 << 16))
+                datamanager.rays_per_step = round(min(max(rays, 128), 1 << 16))
 
             callbacks.append(TrainingCallback([TrainingCallbackLocation.BEFORE_TRAIN_ITERATION], adapt))
         if self.occupancy is not None:
