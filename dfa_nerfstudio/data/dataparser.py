@@ -70,6 +70,8 @@ class DFADataParser(DataParser):
 
     def _read(self, split: str) -> DataparserOutputs:
         folder = DatasetFolder.open(self.config.data)
+        if not (folder.path / TRACK).is_file():
+            raise UserError(f"{folder.path / TRACK}: missing; make it with: dfa-attributes {folder.path}")
         track = AttributeTrack.load(folder.path / TRACK)
         if len(track) != folder.num_frames:
             raise UserError(
