@@ -42,6 +42,9 @@ class Regions:
         box = np.concatenate([centre - reach, centre + reach], -1).round().astype(int)
         return cls(box.clip(0, [width, height] * 2), marks[:, CHIN, 1].round().astype(int).clip(0, height - 1))
 
+    def __getitem__(self, frames: slice) -> Regions:
+        return Regions(self.mouth[frames], self.chin[frames])
+
 
 def held_out_truth(folder: DatasetFolder) -> Float[Tensor, "T H W 3"]:
     """The held-out frames in [0, 1]."""
