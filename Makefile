@@ -29,7 +29,7 @@ demo: $(INSTALLED)
 	$(BIN)/dfa-process $(DEMO)/clip.mp4 --output $(DEMO)/data --size 128
 	$(BIN)/dfa-attributes $(DEMO)/data
 	$(BIN)/ns-train dfa-nerf-lite --data $(DEMO)/data --output-dir $(DEMO)/runs --experiment-name demo --timestamp run \
-		--pipeline.model.budget.max-seconds 180
+		--vis tensorboard --pipeline.model.budget.max-seconds 180
 	$(BIN)/ns-eval --load-config $(RUN)/config.yml --output-path $(DEMO)/eval.json
 	$(BIN)/dfa-talk --load-config $(RUN)/config.yml --audio $(DEMO)/speech.wav --output $(DEMO)/talking.mp4
 	$(BIN)/dfa-demo figures $(DEMO)

@@ -107,9 +107,8 @@ class Bench:
 
         stamp = budget.replace(" ", "")
         runs = ["--output-dir", str(self.output / "runs"), "--experiment-name", "acosta", "--timestamp", stamp]
-        took = self._timed(
-            ["ns-train", method, "--data", str(folder.path), "--machine.device-type", self.device, *runs, *options]
-        )
+        machine = ["--machine.device-type", self.device, "--vis", "tensorboard"]
+        took = self._timed(["ns-train", method, "--data", str(folder.path), *machine, *runs, *options])
         run = self.output / "runs/acosta" / method / stamp
         model = load_model(run / "config.yml")
         checkpoint = max((run / "nerfstudio_models").glob("step-*.ckpt"))
@@ -142,6 +141,7 @@ class Bench:
             "budget",
             "steps",
             "wall_s",
+            "frames",
             "psnr",
             "ssim",
             "mouth_psnr",

@@ -56,5 +56,5 @@ def trainer(
         ),
         optimizers=optimizers,
         viewer=ViewerConfig(websocket_host="127.0.0.1", max_num_display_images=30, quit_on_train_completion=True),
-        vis="tensorboard",
+        vis="viewer+tensorboard",
     )

@@ -51,7 +51,8 @@ def walk(folder: Path, clip: Path, speech: Path, steps: int) -> Walked:
     succeed("dfa-process", clip, "--output", data, "--size", "64")
     succeed("dfa-attributes", data, "--effort", "0.1", "--no-progress")
     runs = ("--output-dir", folder / "runs", "--experiment-name", "test", "--timestamp", "run")
-    succeed("ns-train", "dfa-nerf-lite", "--data", data, *runs, "--max-num-iterations", str(steps))
+    options = ("--vis", "tensorboard", "--max-num-iterations", str(steps))
+    succeed("ns-train", "dfa-nerf-lite", "--data", data, *runs, *options)
     return Walked(folder, folder / "runs/test/dfa-nerf-lite/run/config.yml", speech, data)
 
 
