@@ -24,6 +24,7 @@ from dfa_nerfstudio.nerf.frames_of_reference import Scene, background_colour, ma
 from dfa_nerfstudio.nerf.marching import march
 from dfa_nerfstudio.nerf.occupancy import OccupancyGrid
 from dfa_nerfstudio.nerf.paper_field import PaperFieldConfig
+from dfa_nerfstudio.viewer.film_camera import FilmCamera
 
 
 @dataclass
@@ -96,6 +97,7 @@ class DFANerfModel(Model):
         kinds = f"{train.audio_kind}; {train.eye_kind}".encode()
         self.register_buffer("feature_kinds", torch.tensor(list(kinds.ljust(128)[:128]), dtype=torch.uint8))
         self.budget = Budget(config.budget)
+        self.film_camera = FilmCamera(torch.linalg.inv(train.head_to_camera[0]).numpy(), float(clip.half_extent[1]))
         self._track = clip.track
         self._samples_per_ray = float(config.num_samples)
 

@@ -1,0 +1,1 @@
+"""Controls for nerfstudio's viewer."""
