@@ -14,7 +14,7 @@ class ProcessConfig:
     size: int = 256
     """Side of the square images in pixels; even, at least 32."""
     held_out: float = 1 / 11
-    """The last part of the frames, kept for evaluation."""
+    """The last part of the frames, kept for evaluation; 0 trains on everything."""
     expressions: int = 16
     """Number of expression coefficients, K."""
     smoothing: float = 5.0
@@ -26,8 +26,8 @@ class ProcessConfig:
     def __post_init__(self) -> None:
         if self.size < 32 or self.size % 2:
             raise UserError(f"--size {self.size}: give an even number of at least 32")
-        if not 0 < self.held_out <= 0.5:
-            raise UserError(f"--held-out {self.held_out}: give a part between 0 and 0.5, for example 0.09")
+        if not 0 <= self.held_out <= 0.5:
+            raise UserError(f"--held-out {self.held_out}: give a part from 0 to 0.5, for example 0.09")
         if not 1 <= self.expressions <= 40:
             raise UserError(f"--expressions {self.expressions}: give a number from 1 to 40")
         if self.smoothing < 0:

@@ -26,8 +26,8 @@ from dfa_nerfstudio.preprocessing.torso import (
 )
 from dfa_nerfstudio.preprocessing.tracking import Tracked
 
-Parts = tuple[slice, slice]
-"""The training frames and the held-out ones."""
+Parts = tuple[slice, ...]
+"""The training frames and, where there are any, the held-out ones."""
 
 
 def measure(
@@ -48,7 +48,9 @@ def measure(
         head, poses = _head_poses(tracked, config.smoothing, parts, stages)
     errors = head.errors(landmarks, poses) * size
     report.focal_length, report.eye_distance = head.focal, head.scale * size
-    report.reprojection_error, report.reprojection_error_held_out = (float(errors[part].mean()) for part in parts)
+    report.reprojection_error = float(errors[train].mean())
+    if len(parts) > 1:
+        report.reprojection_error_held_out = float(errors[parts[1]].mean())
 
     with stages.stage("expression and eyes"):
         front = back_project(upright(landmarks)[..., :2], head.shape, head.focal, poses)

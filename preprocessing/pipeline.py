@@ -88,7 +88,7 @@ def _process(video_path: Path, folder: Path, config: ProcessConfig, stages: Stag
     crop = head_and_shoulders(boxes, width, height)
     report.frames, report.num_train, report.source_frame_rate = frames, num_train, video.source_rate
     report.crop = crop
-    parts = (slice(0, num_train), slice(num_train, frames))
+    parts = (slice(0, num_train), slice(num_train, frames))[: 1 + (num_train < frames)]
 
     samples = round(frames * SAMPLE_RATE / FRAME_RATE)
     if len(audio) < samples - SAMPLE_RATE // 4:

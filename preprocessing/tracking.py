@@ -55,7 +55,7 @@ def survey(video: Video, stages: Stages) -> tuple[FaceSurvey, int, tuple[int, in
     return faces, count, size
 
 
-def track(video: Video, folder: Path, crop: Square, size: int, parts: tuple[slice, slice], stages: Stages) -> Tracked:
+def track(video: Video, folder: Path, crop: Square, size: int, parts: tuple[slice, ...], stages: Stages) -> Tracked:
     """The one pass over all frames: images, masks and landmarks. Tracking and segmentation run side by side."""
 
     tracker, segmenter = LandmarkTracker(), PersonSegmenter()
@@ -97,7 +97,7 @@ def track(video: Video, folder: Path, crop: Square, size: int, parts: tuple[slic
             job.result()
 
     found = np.array(tracker.found)
-    for part, words in zip(parts, ("the video", "its held-out end"), strict=True):
+    for part, words in zip(parts, ("the video", "its held-out end"), strict=False):
         if found[part].mean() < LEAST_FACES:
             raise UserError(
                 f"{video.path}: the face is found in only {found[part].sum()} of {len(found[part])} frames of {words}; "

@@ -74,7 +74,9 @@ def measure(models: AttributeModels, clip: ClipAttributes, num_train: int) -> di
 
 
 def print_report(figures: dict[str, float], console: Console) -> None:
-    """A table of `measure`'s figures."""
+    """A table of `measure`'s figures; nothing where nothing is held out."""
+    if not figures:
+        return
     table = Table("held-out frames", "", title="attribute models", title_justify="left")
     for name, value in figures.items():
         table.add_row(name, "too short to measure" if value != value else f"{value:.3f}")
