@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -17,11 +17,11 @@ from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.evaluation.image import psnr, ssim
 from dfa_nerfstudio.nerf.model import DFANerfModel
+from dfa_nerfstudio.preprocessing.face_topology import CHIN
 from dfa_nerfstudio.talk.render import render_track
 
 LIPS = (61, 291, 0, 17, 13, 14)
 """mediapipe landmarks that span the mouth."""
-CHIN = 152
 
 
 @dataclass
@@ -87,8 +87,7 @@ def render(model: DFANerfModel, track: AttributeTrack) -> tuple[Float[Tensor, "T
 def shuffled(track: AttributeTrack, seed: int = 0) -> AttributeTrack:
     """The track with the audio feature of other frames: what the lips are worth without sound."""
     order = torch.randperm(len(track), generator=torch.Generator().manual_seed(seed))
-    kinds = (track.eye_kind, track.audio_kind)
-    return AttributeTrack(track.head_to_camera, track.torso_motion, track.eye, track.audio[order], *kinds, track.fps)
+    return replace(track, audio=track.audio[order])
 
 
 def mean_image(folder: DatasetFolder) -> Float[Tensor, "H W 3"]:

@@ -7,7 +7,8 @@ cannot tell which.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -89,36 +90,28 @@ class AttributeTrack:
             blend = weight.reshape(-1, *[1] * (values.ndim - 1))
             return torch.lerp(values[below], values[above], blend)
 
-        pose = mix(self.head_to_camera)
+        mixed = self._map(mix)
         if (weight.remainder(1.0) > 0).any():
-            u, _, vh = torch.linalg.svd(pose[:, :3, :3])
-            pose[:, :3, :3] = u @ vh
-        return AttributeTrack(
-            pose, mix(self.torso_motion), mix(self.eye), mix(self.audio), self.eye_kind, self.audio_kind, self.fps
-        )
+            u, _, vh = torch.linalg.svd(mixed.head_to_camera[:, :3, :3])
+            mixed.head_to_camera[:, :3, :3] = u @ vh
+        return mixed
 
     def __getitem__(self, frames: slice) -> AttributeTrack:
         """A stretch of the track."""
-        return AttributeTrack(
-            self.head_to_camera[frames],
-            self.torso_motion[frames],
-            self.eye[frames],
-            self.audio[frames],
-            self.eye_kind,
-            self.audio_kind,
-            self.fps,
-        )
+        return self._map(lambda values: values[frames])
 
     def to(self, device: torch.device | str) -> AttributeTrack:
         """The track on another device."""
-        return AttributeTrack(
-            self.head_to_camera.to(device),
-            self.torso_motion.to(device),
-            self.eye.to(device),
-            self.audio.to(device),
-            self.eye_kind,
-            self.audio_kind,
-            self.fps,
+        return self._map(lambda values: values.to(device))
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> AttributeTrack:
+        """The track with every attribute changed."""
+        return replace(
+            self,
+            head_to_camera=change(self.head_to_camera),
+            torso_motion=change(self.torso_motion),
+            eye=change(self.eye),
+            audio=change(self.audio),
         )
 
     def save(self, path: Path) -> None:

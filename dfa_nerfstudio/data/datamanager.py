@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,20 +27,19 @@ class TalkingHeadDataset(InputDataset):
 
     def frames_uint8(self) -> UInt8[Tensor, "T H W 3"]:
         """All frames of the split; a quarter of the memory of nerfstudio's own cache."""
-        size = (int(self.cameras.height[0]), int(self.cameras.width[0]))
-        with ThreadPoolExecutor() as pool:
-            frames = list(pool.map(lambda path: _read(path, cv2.IMREAD_COLOR, size)[:, :, ::-1], self.image_filenames))
-        return torch.from_numpy(np.stack(frames))
+        frames = self._images(self.image_filenames, cv2.IMREAD_COLOR)
+        return torch.from_numpy(np.stack([frame[:, :, ::-1] for frame in frames]))
 
     def mean_mask(self) -> Float[Tensor, "H W"]:
         """Share of the frames in which each pixel shows the person."""
         clip: ClipMetadata = self.metadata["clip"]
-        size = (int(self.cameras.height[0]), int(self.cameras.width[0]))
-        total = np.zeros(size)
-        with ThreadPoolExecutor() as pool:
-            for mask in pool.map(lambda path: _read(path, cv2.IMREAD_GRAYSCALE, size), clip.masks):
-                total += mask / 255.0
+        total = sum(mask / 255.0 for mask in self._images(clip.masks, cv2.IMREAD_GRAYSCALE))
         return torch.from_numpy(total / len(clip.masks)).float()
+
+    def _images(self, paths: list[Path], mode: int) -> Iterator[np.ndarray]:
+        size = (int(self.cameras.height[0]), int(self.cameras.width[0]))
+        with ThreadPoolExecutor() as pool:
+            yield from pool.map(lambda path: _read(path, mode, size), paths)
 
 
 def _read(path: Path, mode: int, size: tuple[int, int]) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 
@@ -46,7 +45,7 @@ class Budget:
             self.started = now if self.started is None else self.started
             self.progress = step / max(trainer.config.max_num_iterations, 1)
             limit = self.config.max_seconds
-            if limit is not None and math.isfinite(limit):
+            if limit is not None:
                 self.progress = max(self.progress, (now - self.started) / limit)
                 if self.progress >= 1.0:
                     trainer.stop_training = True

@@ -34,8 +34,6 @@ class Talk:
             raise UserError(f"{self.output}: the output must be named .mp4")
         if self.temperature < 0:
             raise UserError(f"--temperature {self.temperature}: must be 0 or more")
-        if not self.audio.is_file():
-            raise UserError(f"{self.audio}: no such file")
 
         from rich.console import Console
         from rich.progress import track as progress

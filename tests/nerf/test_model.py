@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,22 +58,8 @@ def test_held_out_frames_are_predicted_from_their_attributes(trained: Trainer):
     track = model.clip.track
     pictures = _held_out(model, track)
     full = psnr(pictures, truth)
-    still = AttributeTrack(
-        track.head_to_camera,
-        torch.zeros_like(track.torso_motion),
-        track.eye,
-        track.audio,
-        track.eye_kind,
-        track.audio_kind,
-    )
-    silent = AttributeTrack(
-        track.head_to_camera,
-        track.torso_motion,
-        track.eye,
-        track.audio.mean(0).expand_as(track.audio),
-        track.eye_kind,
-        track.audio_kind,
-    )
+    still = replace(track, torso_motion=torch.zeros_like(track.torso_motion))
+    silent = replace(track, audio=track.audio.mean(0).expand_as(track.audio))
     without_torso = psnr(_held_out(model, still), truth)
     mouth = (slice(None), slice(16, 27), slice(10, 30))
     with_sound, without_sound = psnr(pictures[mouth], truth[mouth]), psnr(_held_out(model, silent)[mouth], truth[mouth])
@@ -100,7 +87,8 @@ def test_checkpoint_of_other_features_is_refused(trained: Trainer, ball_person: 
     path = ball_person / "track.npz"
     original = path.read_bytes()
     other = FeatureKind("synchronised-audio", 1, "of another person")
-    AttributeTrack(track.head_to_camera, track.torso_motion, track.eye, track.audio, track.eye_kind, other).save(path)
+    foreign = replace(track, audio_kind=other)
+    foreign.save(path)
     try:
         with pytest.raises(SystemExit) as stop:
             load_model(trained.base_dir / "config.yml")
@@ -111,9 +99,7 @@ def test_checkpoint_of_other_features_is_refused(trained: Trainer, ball_person: 
     assert "of another person" in message and "\n" not in message
 
     with pytest.raises(UserError, match="of another person"):
-        trained.pipeline.model.set_track(
-            AttributeTrack(track.head_to_camera, track.torso_motion, track.eye, track.audio, track.eye_kind, other)
-        )
+        trained.pipeline.model.set_track(foreign)
 
 
 def test_training_stops_by_the_clock_with_settled_rates(ball_person: Path, tmp_path: Path):
