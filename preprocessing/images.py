@@ -22,6 +22,11 @@ def mask_path(folder: Path, number: int) -> Path:
     return folder / "masks" / f"{number:05d}.png"
 
 
+def torso_mask_path(folder: Path, number: int) -> Path:
+    """Where the mask of what is not head lies."""
+    return folder / "torso_masks" / f"{number:05d}.png"
+
+
 def write_image(path: Path, image: UInt8[np.ndarray, ...]) -> None:
     """Writes an RGB [H, W, 3] or grey [H, W] image.
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from dfa_nerfstudio.preprocessing.config import ProcessConfig
 from dfa_nerfstudio.preprocessing.eyes import EyeCalibration, lid_ratio
 from dfa_nerfstudio.preprocessing.face_topology import CHIN, INNER_LIPS, LANDMARKS_68, RIGID
+from dfa_nerfstudio.preprocessing.footage import Footage
 from dfa_nerfstudio.preprocessing.head_fit import HeadFit, fit_head, upright
 from dfa_nerfstudio.preprocessing.head_pose import Poses, back_project, join, project
 from dfa_nerfstudio.preprocessing.images import image_path, read_image
@@ -31,12 +32,13 @@ Parts = tuple[slice, ...]
 
 
 def measure(
-    tracked: Tracked, folder: Path, config: ProcessConfig, parts: Parts, stages: Stages
+    tracked: Tracked, footage: Footage, folder: Path, config: ProcessConfig, parts: Parts, stages: Stages
 ) -> dict[str, np.ndarray]:
-    """Every field of `ClipAttributes` but `mfcc`.
+    """Every field of `ClipAttributes` but those of the sound.
 
     Args:
         tracked: what the pass over the frames found.
+        footage: the frames.
         folder: where the images lie.
         config: options.
         parts: training and held-out frames.
@@ -62,14 +64,19 @@ def measure(
         report.warnings.append("no blink in the training part; what a closed eye looks like is a guess")
     upper, lower = front[:, INNER_LIPS].transpose(2, 0, 1, 3)  # [T, pairs, 3] each
     return {
+        "shot": np.zeros(len(footage), np.int32),
         "face_found": tracked.found,
         "landmarks": landmarks * size,
         "front_landmarks": front[:, LANDMARKS_68],
         "head_to_camera": poses.matrices(),
         "torso_motion": _torso_motion(tracked, folder, head.focal, config.smoothing, poses, parts, stages),
+        "torso_deviation": np.zeros((len(footage), 4)),
+        "torso_found": np.full(len(footage), report.torso_tracked),
         "eye_opening": eyes.opening(ratio),
+        "blinks": np.zeros((0, 3)),
         "mouth_opening": np.linalg.norm(upper - lower, axis=-1).mean(-1),
         "expression": model.project(front),
+        "blendshapes": np.zeros((len(footage), 0)),
         "mean_shape": model.mean,
         "identity_basis": model.identity_basis,
         "identity": model.identity,

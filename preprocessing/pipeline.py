@@ -20,11 +20,12 @@ from dfa_nerfstudio.data.files import written_whole
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.preprocessing.config import ProcessConfig
 from dfa_nerfstudio.preprocessing.crop import head_and_shoulders
+from dfa_nerfstudio.preprocessing.footage import Footage
 from dfa_nerfstudio.preprocessing.images import image_path, mask_path, read_image, read_mask, write_image
 from dfa_nerfstudio.preprocessing.measure import measure
-from dfa_nerfstudio.preprocessing.mfcc import mfcc
 from dfa_nerfstudio.preprocessing.person import uncovered_background
 from dfa_nerfstudio.preprocessing.report import Report
+from dfa_nerfstudio.preprocessing.sound import sound_attributes
 from dfa_nerfstudio.preprocessing.stages import Stages
 from dfa_nerfstudio.preprocessing.tracking import survey, track
 from dfa_nerfstudio.preprocessing.video import Video
@@ -96,16 +97,17 @@ def _process(video_path: Path, folder: Path, config: ProcessConfig, stages: Stag
     audio = np.pad(audio[:samples], (0, max(samples - len(audio), 0)))
     write_wav(folder / dataset_folder.AUDIO, audio)
 
-    tracked = track(video, folder, crop, config.size, parts, stages)
+    footage = Footage(video, crop, frames)
+    tracked = track(footage, folder, config.size, parts, stages)
     report.warnings.extend(video.warnings)
     if faces.several or report.frames_with_other_faces:
         report.warnings.append("several faces in the picture; the largest one was taken and followed")
-    measured = measure(tracked, folder, config, parts, stages)
+    measured = measure(tracked, footage, folder, config, parts, stages)
     with stages.stage("background"):
         _write_background(folder, num_train, report)
     with stages.stage("MFCC"):
-        measured["mfcc"] = mfcc(audio, frames)
-    compact = {name: value if value.dtype == bool else value.astype(np.float32) for name, value in measured.items()}
+        measured |= sound_attributes(audio, frames, num_train)
+    compact = {name: value.astype(np.float32) if value.dtype.kind == "f" else value for name, value in measured.items()}
     ClipAttributes(**compact).save(folder / dataset_folder.ATTRIBUTES)
     DatasetFolder.write_transforms(
         folder,

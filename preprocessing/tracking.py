@@ -11,8 +11,9 @@ from jaxtyping import Bool, Float, UInt8
 
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.preprocessing.crop import FaceSurvey, Square
-from dfa_nerfstudio.preprocessing.images import image_path, mask_path, resized, write_image
+from dfa_nerfstudio.preprocessing.crop import FaceSurvey
+from dfa_nerfstudio.preprocessing.footage import Footage
+from dfa_nerfstudio.preprocessing.images import image_path, mask_path, resized, torso_mask_path, write_image
 from dfa_nerfstudio.preprocessing.landmarks import LandmarkTracker, interpolate_lost
 from dfa_nerfstudio.preprocessing.person import PersonSegmenter
 from dfa_nerfstudio.preprocessing.stages import Stages
@@ -55,15 +56,16 @@ def survey(video: Video, stages: Stages) -> tuple[FaceSurvey, int, tuple[int, in
     return faces, count, size
 
 
-def track(video: Video, folder: Path, crop: Square, size: int, parts: tuple[slice, ...], stages: Stages) -> Tracked:
+def track(footage: Footage, folder: Path, size: int, parts: tuple[slice, ...], stages: Stages) -> Tracked:
     """The one pass over all frames: images, masks and landmarks. Tracking and segmentation run side by side."""
 
     tracker, segmenter = LandmarkTracker(), PersonSegmenter()
-    side = min(crop.side, TRACKING_SIDE)
+    side = min(footage.square.side, TRACKING_SIDE)
     train, report = parts[0].stop, stages.report
     total_alpha = np.zeros((size, size), np.float64)
     (folder / "images").mkdir()
     (folder / "masks").mkdir()
+    (folder / "torso_masks").mkdir()
 
     def follow(images: list[UInt8[np.ndarray, "S S 3"]]) -> None:
         for image in images:
@@ -73,6 +75,7 @@ def track(video: Video, folder: Path, crop: Square, size: int, parts: tuple[slic
         for number, image in enumerate(images, start=first):
             alpha = segmenter.alpha(image, size)
             write_image(mask_path(folder, number), alpha)
+            write_image(torso_mask_path(folder, number), alpha)
             if number < train:
                 np.add(total_alpha, alpha, out=total_alpha)
 
@@ -83,8 +86,7 @@ def track(video: Video, folder: Path, crop: Square, size: int, parts: tuple[slic
     ):
         pending = []
         chunk: list[np.ndarray] = []
-        for number, frame in enumerate(video.frames()):
-            image = crop.cut(to_rgb(frame))
+        for number, image in enumerate(footage.images()):
             write_image(image_path(folder, number), resized(image, size))
             chunk.append(resized(image, side))
             if len(chunk) == CHUNK or number == report.frames - 1:
@@ -100,8 +102,8 @@ def track(video: Video, folder: Path, crop: Square, size: int, parts: tuple[slic
     for part, words in zip(parts, ("the video", "its held-out end"), strict=False):
         if found[part].mean() < LEAST_FACES:
             raise UserError(
-                f"{video.path}: the face is found in only {found[part].sum()} of {len(found[part])} frames of {words}; "
-                "use a clip that shows it throughout"
+                f"{footage.video.path}: the face is found in only {found[part].sum()} of {len(found[part])} frames of "
+                f"{words}; use a clip that shows it throughout"
             )
     report.faces_interpolated = int((~found).sum())
     report.frames_with_other_faces = tracker.frames_with_others

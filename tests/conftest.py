@@ -36,6 +36,7 @@ def ball_person(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     (folder / "images").mkdir(parents=True)
     (folder / "masks").mkdir()
+    (folder / "torso_masks").mkdir()
     background = _background(size)
     cv2.imwrite(str(folder / "background.png"), (background[:, :, ::-1] * 255).round().astype(np.uint8))
     for index in range(count):
@@ -45,26 +46,36 @@ def ball_person(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (image[:, :, ::-1] * 255).round().astype(np.uint8),
             [cv2.IMWRITE_JPEG_QUALITY, 100],
         )
-        cv2.imwrite(str(folder / f"masks/{index:05d}.png"), (mask * 255).astype(np.uint8))
+        for name in ("masks", "torso_masks"):
+            cv2.imwrite(str(folder / f"{name}/{index:05d}.png"), (mask * 255).astype(np.uint8))
     (folder / "audio.wav").write_bytes(b"RIFF")  # nothing of the renderer reads it
     DatasetFolder.write_transforms(
         folder, focal_length=focal, size=(size, size), num_train=num_train, head_to_camera=poses
     )
     zeros = np.zeros
     ClipAttributes(
+        shot=zeros(count, np.int32),
         face_found=np.ones(count, bool),
         landmarks=zeros((count, 478, 3), np.float32),
         front_landmarks=zeros((count, 68, 3), np.float32),
         head_to_camera=poses.astype(np.float32),
         torso_motion=torso.astype(np.float32),
         eye_opening=np.stack([eye, eye], -1).astype(np.float32),
+        torso_deviation=zeros((count, 4), np.float32),
+        torso_found=np.ones(count, bool),
+        blinks=zeros((0, 3), np.float32),
         mouth_opening=mouth.astype(np.float32),
         expression=zeros((count, 4), np.float32),
+        blendshapes=zeros((count, 0), np.float32),
         mean_shape=zeros((478, 3), np.float32),
         identity_basis=zeros((478, 3, 1), np.float32),
         identity=zeros(1, np.float32),
         expression_basis=zeros((478, 3, 4), np.float32),
         mfcc=zeros((count * MFCC_PER_FRAME, 26), np.float32),
+        mfcc_mean=zeros(26, np.float32),
+        mfcc_std=np.ones(26, np.float32),
+        loudness=zeros(count * MFCC_PER_FRAME, np.float32),
+        voice=np.ones(count * MFCC_PER_FRAME, bool),
     ).save(folder / "attributes.npz")
     AttributeTrack(
         torch.from_numpy(poses).float(),

@@ -19,10 +19,10 @@ from dfa_nerfstudio.attributes.cross_modal import CrossModalConfig, CrossModalEn
 from dfa_nerfstudio.attributes.disentangling import DisentanglingAutoencoder, DisentanglingConfig
 from dfa_nerfstudio.attributes.eye_embedding import EyeEmbedding
 from dfa_nerfstudio.attributes.gp_vae import GPVAEConfig, TransformerGPVAE
-from dfa_nerfstudio.attributes.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.attributes.motion import MotionSpace
 from dfa_nerfstudio.data.attribute_track import FeatureKind
 from dfa_nerfstudio.data.files import written_whole
+from dfa_nerfstudio.data.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.errors import UserError
 
 FILE_NAME, REPORT_NAME = "attribute_models.pt", "attribute_report.json"

@@ -18,11 +18,11 @@ from dfa_nerfstudio.attributes.cross_modal import CrossModalObjective
 from dfa_nerfstudio.attributes.disentangling import DisentanglingObjective
 from dfa_nerfstudio.attributes.fitting import FitConfig, Objective, fit
 from dfa_nerfstudio.attributes.gp_vae import GPVAEObjective
-from dfa_nerfstudio.attributes.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.attributes.report import measure, print_report
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, MFCC_PER_FRAME, TRACK, ClipAttributes, DatasetFolder
 from dfa_nerfstudio.data.files import written_whole
+from dfa_nerfstudio.data.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.errors import UserError
 
 

@@ -2,10 +2,11 @@
 
     transforms.json   intrinsics, and per frame its image, mask, time and camera in head space
     images/  masks/   the frames (JPEG) and the person's alpha (PNG, 8 bit)
+    torso_masks/      the alpha of what of the person is not the head (PNG, 8 bit)
     background.png    the scene without the person, seen from the film's camera
     audio.wav         16 kHz mono, starting with the first frame
     attributes.npz    `ClipAttributes`
-    report.json       what was found, lost and interpolated
+    report.json       what was found, lost and interpolated; report.html shows it
 
 Axes. *Camera space* has OpenGL axes: x to the image's right, y up, z towards the viewer. *Head space* stands still on
 the head, has its origin at the centroid of the rigid landmarks, the same axes when the head faces the camera, and the
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int32
 
 from dfa_nerfstudio.data.files import written_whole
 from dfa_nerfstudio.errors import UserError
@@ -35,17 +36,26 @@ SAMPLE_RATE = 16_000
 """Samples per second of `audio.wav`."""
 MFCC_PER_FRAME = 4
 """MFCC vectors per video frame: one every 10 ms."""
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 TRANSFORMS, ATTRIBUTES, AUDIO, BACKGROUND = "transforms.json", "attributes.npz", "audio.wav", "background.png"
 TRACK = "track.npz"
 """The clip's own attribute track, which dfa-attributes adds."""
 
+PER_FRAME = (
+    *("shot", "face_found", "landmarks", "front_landmarks", "torso_motion", "torso_deviation", "torso_found"),
+    *("eye_opening", "mouth_opening", "expression", "blendshapes"),
+)
+PER_MFCC = ("mfcc", "loudness", "voice")
+
 
 @dataclass
 class ClipAttributes:
-    """What preprocessing measures in T frames (`attributes.npz`). Everything but `mfcc` has one row a frame."""
+    """What preprocessing measures in T frames (`attributes.npz`)."""
 
+    shot: Int32[np.ndarray, " T"]
+    """Frames of one number follow each other without a cut; -1 where the face was lost for so long that the frame is of
+    no use: it trains nothing and is not scored."""
     face_found: Bool[np.ndarray, " T"]
     """False where the face was lost and the row is interpolated."""
     landmarks: Float32[np.ndarray, "T 478 3"]
@@ -57,22 +67,37 @@ class ClipAttributes:
     torso_motion: Float32[np.ndarray, "T 4"]
     """2-D similarity (dx, dy, log scale, angle in radians) of the torso since the reference frame. It maps image-plane
     points in units of the focal length (x right, y up): q_t = exp(log scale) R(angle) q_ref + (dx, dy)."""
+    torso_deviation: Float32[np.ndarray, "T 4"]
+    """Standard deviation of `torso_motion`, in its units."""
+    torso_found: Bool[np.ndarray, " T"]
+    """False where the torso was lost and its motion is interpolated; nowhere true where no torso is in the picture."""
     eye_opening: Float32[np.ndarray, "T 2"]
     """0 closed to 1 open; the eye on the image's left first."""
+    blinks: Float32[np.ndarray, "B 3"]
+    """Start, apex and end of each blink in seconds."""
     mouth_opening: Float32[np.ndarray, " T"]
     """Distance of the inner lips in head space units."""
     expression: Float32[np.ndarray, "T K"]
     """Coefficients F_exp of Eq. 1."""
-    mean_shape: Float32[np.ndarray, "478 3"]
+    blendshapes: Float32[np.ndarray, "T B"]
+    """The 52 scores of mediapipe's face landmarker, 0 to 1, in its order; B = 0 where another tracker was used."""
+    mean_shape: Float32[np.ndarray, "N 3"]
     """S-bar of Eq. 1, head space."""
-    identity_basis: Float32[np.ndarray, "478 3 I"]
+    identity_basis: Float32[np.ndarray, "N 3 I"]
     """B_id of Eq. 1."""
     identity: Float32[np.ndarray, " I"]
     """Coefficients F_id of Eq. 1, one set for the clip."""
-    expression_basis: Float32[np.ndarray, "478 3 K"]
+    expression_basis: Float32[np.ndarray, "N 3 K"]
     """B_exp of Eq. 1."""
     mfcc: Float32[np.ndarray, "T*4 D"]
     """MFCC every 10 ms, four per frame; row 4 i is centred on the start of frame i's display interval, i / 25 s."""
+    mfcc_mean: Float32[np.ndarray, " D"]
+    """Over the training rows in which someone speaks (`MfccStatistics`)."""
+    mfcc_std: Float32[np.ndarray, " D"]
+    loudness: Float32[np.ndarray, " R"]
+    """Root mean square of the sound in dB of full scale, R = 4 T rows as in `mfcc`."""
+    voice: Bool[np.ndarray, " R"]
+    """Whether someone speaks, R = 4 T rows as in `mfcc`."""
 
     def __len__(self) -> int:
         return len(self.head_to_camera)
@@ -95,13 +120,12 @@ class ClipAttributes:
         if missing:
             raise UserError(f"{path}: no array {', '.join(missing)}; run dfa-process again")
         frames = len(arrays["head_to_camera"])
-        for name in ("face_found", "landmarks", "front_landmarks", "torso_motion", "eye_opening", "mouth_opening"):
-            if len(arrays[name]) != frames:
-                raise UserError(
-                    f"{path}: {name} has {len(arrays[name])} rows for {frames} frames; run dfa-process again"
-                )
-        if len(arrays["mfcc"]) != MFCC_PER_FRAME * frames:
-            raise UserError(f"{path}: {len(arrays['mfcc'])} MFCC rows for {frames} frames; run dfa-process again")
+        for names_of, rows in ((PER_FRAME, frames), (PER_MFCC, MFCC_PER_FRAME * frames)):
+            for name in names_of:
+                if len(arrays[name]) != rows:
+                    raise UserError(
+                        f"{path}: {name} has {len(arrays[name])} rows instead of {rows}; run dfa-process again"
+                    )
         for name in names:
             if not np.isfinite(arrays[name]).all():
                 raise UserError(f"{path}: {name} holds numbers that are not finite; run dfa-process again")
@@ -147,7 +171,7 @@ class DatasetFolder:
             )
         folder = cls(path, meta)
         for frame in frames:
-            for key in ("file_path", "person_mask_path"):
+            for key in ("file_path", "person_mask_path", "torso_mask_path"):
                 if not (path / frame[key]).is_file():
                     raise UserError(f"{path / frame[key]}: missing; run dfa-process again")
         if len(folder.attributes) != folder.num_frames:
@@ -185,7 +209,8 @@ class DatasetFolder:
         num_train: int,
         head_to_camera: Float32[np.ndarray, "T 4 4"],
     ) -> None:
-        """Writes `transforms.json` for frames `images/00000.jpg`... and `masks/00000.png`...
+        """Writes `transforms.json` for frames `images/00000.jpg`..., `masks/00000.png`... and
+        `torso_masks/00000.png`...
 
         Args:
             path: the dataset folder.
@@ -212,6 +237,7 @@ class DatasetFolder:
                 {
                     "file_path": f"images/{index:05d}.jpg",
                     "person_mask_path": f"masks/{index:05d}.png",
+                    "torso_mask_path": f"torso_masks/{index:05d}.png",
                     "time": index / max(count - 1, 1),
                     "transform_matrix": camera.tolist(),
                 }

@@ -72,17 +72,26 @@ def synthetic_clip(frames: int = 500, seed: int = 0, *, speech: bool = True) -> 
     mixing = np.random.default_rng(99).standard_normal((2, COEFFICIENTS))
     mfcc = np.tanh(heard @ mixing) * 20 + 3 * rng.standard_normal((4 * frames, COEFFICIENTS))
     return ClipAttributes(
+        shot=np.zeros(frames, np.int32),
         face_found=np.ones(frames, bool),
         landmarks=np.zeros((frames, 478, 3), np.float32),
         front_landmarks=front.astype(np.float32),
         head_to_camera=pose.astype(np.float32),
         torso_motion=(0.02 * drift[:, [3, 4, 5, 2]]).astype(np.float32),
         eye_opening=eyes.clip(0, 1).astype(np.float32),
+        torso_deviation=np.zeros((frames, 4), np.float32),
+        torso_found=np.ones(frames, bool),
+        blinks=np.zeros((0, 3), np.float32),
         mouth_opening=(2 * mouth[:, 0]).astype(np.float32),
         expression=np.zeros((frames, 1), np.float32),
+        blendshapes=np.zeros((frames, 0), np.float32),
         mean_shape=np.zeros((478, 3), np.float32),
         identity_basis=np.zeros((478, 3, 1), np.float32),
         identity=np.zeros(1, np.float32),
         expression_basis=np.zeros((478, 3, 1), np.float32),
         mfcc=mfcc.astype(np.float32),
+        mfcc_mean=mfcc.mean(0).astype(np.float32),
+        mfcc_std=mfcc.std(0).astype(np.float32),
+        loudness=np.zeros(len(mfcc), np.float32),
+        voice=np.ones(len(mfcc), bool),
     )

@@ -17,11 +17,12 @@ from tests.attributes.synthetic import synthetic_clip
 
 def write_folder(path: Path, frames: int, num_train: int) -> Path:
     clip = synthetic_clip(frames)
-    for name in ("images", "masks"):
+    for name in ("images", "masks", "torso_masks"):
         (path / name).mkdir(parents=True)
     for index in range(frames):
         (path / f"images/{index:05d}.jpg").touch()
         (path / f"masks/{index:05d}.png").touch()
+        (path / f"torso_masks/{index:05d}.png").touch()
     (path / "audio.wav").touch()
     (path / "background.png").touch()
     clip.save(path / "attributes.npz")

@@ -14,11 +14,11 @@ from dfa_nerfstudio.attributes.bundle import AttributeModels
 from dfa_nerfstudio.attributes.disentangling import compose
 from dfa_nerfstudio.attributes.fitting import FitConfig, fit
 from dfa_nerfstudio.attributes.generation import generate_motion, generate_track, source_track
-from dfa_nerfstudio.attributes.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.attributes.motion import rotation_matrix, rotation_vector
 from dfa_nerfstudio.attributes.report import measure
 from dfa_nerfstudio.attributes.sync import ridge_correlation, sync_accuracy
 from dfa_nerfstudio.attributes.training import AttributesConfig, clip_track, train_models
+from dfa_nerfstudio.data.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.errors import UserError
 from tests.attributes.synthetic import COEFFICIENTS, smooth_noise, synthetic_clip
 

@@ -1,0 +1,30 @@
+"""What is measured of the sound."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+
+from dfa_nerfstudio.data.dataset_folder import MFCC_PER_FRAME
+from dfa_nerfstudio.data.mfcc_statistics import MfccStatistics
+from dfa_nerfstudio.preprocessing.mfcc import mfcc
+
+
+def sound_attributes(audio: Float32[np.ndarray, " S"], num_frames: int, num_train: int) -> dict[str, np.ndarray]:
+    """The fields of `ClipAttributes` that are about sound.
+
+    Args:
+        audio: 16 kHz.
+        num_frames: frames of video at 25 frames/s.
+        num_train: of these, the first so many are for training.
+    """
+    features = mfcc(audio, num_frames)
+    statistics = MfccStatistics.of(torch.from_numpy(features[: num_train * MFCC_PER_FRAME]))
+    return {
+        "mfcc": features,
+        "mfcc_mean": statistics.mean.numpy(),
+        "mfcc_std": statistics.std.numpy(),
+        "loudness": np.zeros(len(features)),
+        "voice": np.ones(len(features), bool),
+    }
