@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from dfa_nerfstudio.errors import UserError
 
@@ -20,6 +21,8 @@ class ProcessConfig:
     smoothing: float = 5.0
     """How many landmarks, or pixels of the torso, are thought to share an error: the more, the less a frame counts
     against its neighbours when head pose and torso motion are smoothed; 0 for no smoothing."""
+    face_landmarker: Path | None = None
+    """mediapipe's `face_landmarker.task`: landmarks are then found by it, and its blendshapes stored too."""
     overwrite: bool = False
     """Replace a dataset that is there already."""
 

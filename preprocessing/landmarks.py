@@ -1,63 +1,158 @@
-"""mediapipe's refined face mesh, of one face followed through the clip."""
+"""mediapipe's 478 landmarks of one face followed through the clip, by one of its two trackers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
+from mediapipe import Image, ImageFormat
 from mediapipe.python.solutions import face_mesh
+from mediapipe.tasks.python import BaseOptions, vision
 
+from dfa_nerfstudio.data.dataset_folder import FRAME_RATE
+from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.preprocessing.face_topology import NUM_LANDMARKS
 from dfa_nerfstudio.preprocessing.quiet import native_stderr_silenced
 
 MAX_FACES = 3
+NUM_BLENDSHAPES = 52
 
 
-@dataclass
-class LandmarkTracker:
-    """Finds the 478 landmarks frame by frame. Of several faces the largest one is taken and then followed."""
+class Face(NamedTuple):
+    """One face of one frame."""
 
-    found: list[bool] = field(default_factory=list)
-    """Per frame, whether the face was there."""
-    landmarks: list[Float32[np.ndarray, "478 3"]] = field(default_factory=list)
-    """Per frame x right, y down and z away from the viewer, in units of the image's side; NaN where it was lost."""
-    frames_with_others: int = 0
-    """Number of frames that show a further face."""
+    landmarks: Float32[np.ndarray, "478 3"]
+    blendshapes: Float32[np.ndarray, " B"]
 
-    def __post_init__(self) -> None:
-        with native_stderr_silenced():
-            self._mesh = face_mesh.FaceMesh(
-                max_num_faces=MAX_FACES,
-                refine_landmarks=True,
-                min_detection_confidence=0.5,
-                min_tracking_confidence=0.5,
-            )
-            self._mesh.process(np.zeros((128, 128, 3), np.uint8))
+
+class LandmarkTracker(ABC):
+    """Finds the landmarks frame by frame. Of several faces the largest one is taken and then followed."""
+
+    num_blendshapes = 0
+    """B: 0 for a tracker that measures none."""
+
+    def __init__(self) -> None:
+        self.found: list[bool] = []
+        """Per frame, whether the face was there."""
+        self.landmarks: list[Float32[np.ndarray, "478 3"]] = []
+        """Per frame x right, y down and z away from the viewer, in units of the image's side; NaN where it was lost."""
+        self.blendshapes: list[Float32[np.ndarray, " B"]] = []
+        """Per frame mediapipe's scores, 0 to 1, in its order; NaN where the face was lost."""
+        self.frames_with_others = 0
+        """Number of frames that show a further face."""
         self._last: np.ndarray | None = None
+        with native_stderr_silenced():
+            self._start()
+            self._faces(np.zeros((128, 128, 3), np.uint8))
+
+    @classmethod
+    def create(cls, face_landmarker: Path | None) -> LandmarkTracker:
+        """The tracker of a model file of mediapipe's Tasks, or the one that mediapipe carries.
+
+        Raises:
+            UserError: if the model file is missing or of no use.
+        """
+        return FaceMeshTracker() if face_landmarker is None else FaceLandmarkerTracker(face_landmarker)
 
     def add(self, image: UInt8[np.ndarray, "S S 3"]) -> None:
         """Measures the next frame."""
-        result: Any = self._mesh.process(image)  # a named tuple whose fields mediapipe does not declare
-        faces = [
-            np.array([(point.x, point.y, point.z) for point in face.landmark], np.float32)
-            for face in result.multi_face_landmarks or []
-        ]  # each [478, 3]
+        faces = self._faces(image)
         chosen = self._choose(faces)
         self.frames_with_others += len(faces) > 1
         self.found.append(chosen is not None)
-        self.landmarks.append(np.full((NUM_LANDMARKS, 3), np.nan, np.float32) if chosen is None else chosen)
-        if chosen is not None:
-            self._last = chosen
+        if chosen is None:
+            nowhere = np.full((NUM_LANDMARKS, 3), np.nan, np.float32)
+            chosen = Face(nowhere, np.full(self.num_blendshapes, np.nan, np.float32))
+        else:
+            self._last = chosen.landmarks
+        self.landmarks.append(chosen.landmarks)
+        self.blendshapes.append(chosen.blendshapes)
 
-    def _choose(self, faces: list[np.ndarray]) -> np.ndarray | None:
+    @abstractmethod
+    def _start(self) -> None:
+        """Loads the networks."""
+
+    @abstractmethod
+    def _faces(self, image: UInt8[np.ndarray, "S S 3"]) -> list[Face]:
+        """All faces of the next frame."""
+
+    def _choose(self, faces: list[Face]) -> Face | None:
         """The face nearest to the last one; none if the nearest is more than half a face away."""
         if self._last is None or not faces:
-            return max(faces, key=_extent, default=None)
+            return max(faces, key=lambda face: _extent(face.landmarks), default=None)
         last = self._last
-        nearest = min(faces, key=lambda face: _distance(face, last))
-        return nearest if _distance(nearest, last) < 0.5 * _extent(last) else None
+        nearest = min(faces, key=lambda face: _distance(face.landmarks, last))
+        return nearest if _distance(nearest.landmarks, last) < 0.5 * _extent(last) else None
+
+
+class FaceMeshTracker(LandmarkTracker):
+    """The refined face mesh, whose networks mediapipe carries."""
+
+    def _start(self) -> None:
+        self._mesh = face_mesh.FaceMesh(
+            max_num_faces=MAX_FACES,
+            refine_landmarks=True,
+            min_detection_confidence=0.5,
+            min_tracking_confidence=0.5,
+        )
+
+    def _faces(self, image: UInt8[np.ndarray, "S S 3"]) -> list[Face]:
+        result: Any = self._mesh.process(image)  # a named tuple whose fields mediapipe does not declare
+        return [Face(_points(face.landmark), np.zeros(0, np.float32)) for face in result.multi_face_landmarks or []]
+
+
+class FaceLandmarkerTracker(LandmarkTracker):
+    """mediapipe's Tasks with a `face_landmarker.task` that the user has; measures blendshapes too.
+
+    Args:
+        model: the file.
+
+    Raises:
+        UserError: if it is missing or of no use.
+    """
+
+    num_blendshapes = NUM_BLENDSHAPES
+
+    def __init__(self, model: Path) -> None:
+        self._model, self._frames = model, 0
+        super().__init__()
+
+    def _start(self) -> None:
+        try:
+            options = vision.FaceLandmarkerOptions(
+                base_options=BaseOptions(model_asset_buffer=self._model.read_bytes()),
+                running_mode=vision.RunningMode.VIDEO,
+                num_faces=MAX_FACES,
+                output_face_blendshapes=True,
+            )
+            self._landmarker = vision.FaceLandmarker.create_from_options(options)
+        except OSError as error:
+            raise UserError(
+                f"{self._model}: cannot be read ({error.strerror}); give --face-landmarker mediapipe's "
+                "face_landmarker.task, or leave the option out"
+            ) from None
+        except (RuntimeError, ValueError) as error:
+            raise UserError(
+                f"{self._model}: not a face landmarker that mediapipe can load ({error}); give --face-landmarker "
+                "mediapipe's face_landmarker.task, with blendshapes"
+            ) from None
+
+    def _faces(self, image: UInt8[np.ndarray, "S S 3"]) -> list[Face]:
+        milliseconds = round(self._frames * 1000 / FRAME_RATE)
+        self._frames += 1
+        picture = Image(image_format=ImageFormat.SRGB, data=np.ascontiguousarray(image))
+        result = self._landmarker.detect_for_video(picture, milliseconds)
+        return [
+            Face(_points(points), np.array([score.score for score in scores], np.float32))
+            for points, scores in zip(result.face_landmarks, result.face_blendshapes, strict=True)
+        ]
+
+
+def _points(landmarks: Any) -> Float32[np.ndarray, "478 3"]:
+    return np.array([(point.x, point.y, point.z) for point in landmarks], np.float32)
 
 
 def _extent(face: np.ndarray) -> float:
@@ -73,8 +168,9 @@ def interpolate_lost(
 ) -> Float32[np.ndarray, "T ..."]:
     """Fills rows that are not `found` linearly between their neighbours; before the first and after the last one the
     nearest is held. At least one row must be found."""
-    rows = np.arange(len(values))
-    known = rows[found]
-    flat = values.reshape(len(values), -1)
-    filled = np.stack([np.interp(rows, known, column) for column in flat[found].T], axis=1)
-    return filled.reshape(values.shape).astype(values.dtype)
+    known = np.flatnonzero(found)
+    place = np.interp(np.arange(len(values)), known, np.arange(len(known)))  # among the known ones
+    before = place.astype(int)
+    after = np.minimum(before + 1, len(known) - 1)
+    part = (place - before).reshape(-1, *(1,) * (values.ndim - 1))
+    return (values[known[before]] * (1 - part) + values[known[after]] * part).astype(values.dtype)

@@ -27,12 +27,9 @@ from dfa_nerfstudio.preprocessing.torso import (
 )
 from dfa_nerfstudio.preprocessing.tracking import Tracked
 
-Parts = tuple[slice, ...]
-"""The training frames and, where there are any, the held-out ones."""
-
 
 def measure(
-    tracked: Tracked, footage: Footage, folder: Path, config: ProcessConfig, parts: Parts, stages: Stages
+    tracked: Tracked, footage: Footage, folder: Path, config: ProcessConfig, stages: Stages
 ) -> dict[str, np.ndarray]:
     """Every field of `ClipAttributes` but those of the sound.
 
@@ -41,42 +38,41 @@ def measure(
         footage: the frames.
         folder: where the images lie.
         config: options.
-        parts: training and held-out frames.
         stages: progress and report.
     """
-    report, train, size = stages.report, parts[0], config.size
-    landmarks = tracked.landmarks
+    report, size, timeline = stages.report, config.size, tracked.timeline
+    landmarks, learn = tracked.landmarks, timeline.learnable & tracked.found
     with stages.stage("head pose"):
-        head, poses = _head_poses(tracked, config.smoothing, parts, stages)
+        head, poses = _head_poses(tracked, config.smoothing, stages)
     errors = head.errors(landmarks, poses) * size
     report.focal_length, report.eye_distance = head.focal, head.scale * size
-    report.reprojection_error = float(errors[train].mean())
-    if len(parts) > 1:
-        report.reprojection_error_held_out = float(errors[parts[1]].mean())
+    report.reprojection_error = float(errors[timeline.learnable].mean())
+    if (held_out := timeline.usable & ~timeline.learnable).any():
+        report.reprojection_error_held_out = float(errors[held_out].mean())
 
     with stages.stage("expression and eyes"):
         front = back_project(upright(landmarks)[..., :2], head.shape, head.focal, poses)
-        model = learn_morphable_model(front[train][tracked.found[train]], config.expressions)
+        model = learn_morphable_model(front[learn], config.expressions)
         ratio = lid_ratio(front)
-        eyes = EyeCalibration.learn(ratio[train])
+        eyes = EyeCalibration.learn(ratio[learn])
     report.blinks_seen = eyes.blinks_seen
     if not eyes.blinks_seen:
         report.warnings.append("no blink in the training part; what a closed eye looks like is a guess")
     upper, lower = front[:, INNER_LIPS].transpose(2, 0, 1, 3)  # [T, pairs, 3] each
     return {
-        "shot": np.zeros(len(footage), np.int32),
+        "shot": timeline.shot,
         "face_found": tracked.found,
         "landmarks": landmarks * size,
         "front_landmarks": front[:, LANDMARKS_68],
         "head_to_camera": poses.matrices(),
-        "torso_motion": _torso_motion(tracked, folder, head.focal, config.smoothing, poses, parts, stages),
+        "torso_motion": _torso_motion(tracked, folder, head.focal, config.smoothing, poses, stages),
         "torso_deviation": np.zeros((len(footage), 4)),
         "torso_found": np.full(len(footage), report.torso_tracked),
         "eye_opening": eyes.opening(ratio),
         "blinks": np.zeros((0, 3)),
         "mouth_opening": np.linalg.norm(upper - lower, axis=-1).mean(-1),
         "expression": model.project(front),
-        "blendshapes": np.zeros((len(footage), 0)),
+        "blendshapes": tracked.blendshapes,
         "mean_shape": model.mean,
         "identity_basis": model.identity_basis,
         "identity": model.identity,
@@ -84,38 +80,42 @@ def measure(
     }
 
 
-def _head_poses(tracked: Tracked, smoothing: float, parts: Parts, stages: Stages) -> tuple[HeadFit, Poses]:
-    """Learns the head from training frames and follows it through all, each part smoothed for itself."""
-    report, train = stages.report, parts[0]
-    head = fit_head(tracked.landmarks[train][tracked.found[train]])
+def _head_poses(tracked: Tracked, smoothing: float, stages: Stages) -> tuple[HeadFit, Poses]:
+    """Learns the head from training frames and follows it through all, each stretch smoothed for itself."""
+    report, timeline = stages.report, tracked.timeline
+    head = fit_head(tracked.landmarks[timeline.learnable & tracked.found])
     raw = head.poses(tracked.landmarks)
-    acceleration = typical_acceleration(raw.translation[train, :2])
+    acceleration = typical_acceleration(raw.translation[timeline.learnable, :2])
     poses = join(
         [
-            head.smooth(tracked.landmarks[part], tracked.found[part], raw[part], acceleration, smoothing)
-            for part in parts
+            head.smooth(tracked.landmarks[run], tracked.found[run], raw[run], acceleration, smoothing)
+            if timeline.usable[run.start]
+            else raw[run]
+            for run in timeline.runs()
         ]
     )
     rigid = head.shape[RIGID]
-    report.jitter_before_smoothing = report.size * jitter(project(raw.to_camera(rigid), head.focal))
-    report.jitter = report.size * jitter(project(poses.to_camera(rigid), head.focal))
+    report.jitter_before_smoothing = report.size * jitter(
+        project(raw.to_camera(rigid), head.focal), timeline.stretches()
+    )
+    report.jitter = report.size * jitter(project(poses.to_camera(rigid), head.focal), timeline.stretches())
     return head, poses
 
 
 def _torso_motion(
-    tracked: Tracked, folder: Path, focal: float, smoothing: float, poses: Poses, parts: Parts, stages: Stages
+    tracked: Tracked, folder: Path, focal: float, smoothing: float, poses: Poses, stages: Stages
 ) -> Float[np.ndarray, "T 4"]:
     """The torso's motion since the training frame in which the head is nearest to its usual place; zeros, with a
     warning, where no torso can be followed."""
-    report, train = stages.report, parts[0]
+    report, timeline, train = stages.report, tracked.timeline, tracked.timeline.learnable
     none = np.zeros((report.frames, 4))
     region = torso_region(tracked.mean_alpha, float(np.percentile(tracked.landmarks[train, CHIN, 1], 99)))
     if region is None:
         report.torso_tracked = False
         report.warnings.append("hardly any torso in the picture; its motion is taken as none")
         return none
-    places = poses.translation[train]
-    reference = int(np.linalg.norm(places - np.median(places, axis=0), axis=-1).argmin())
+    away = np.linalg.norm(poses.translation - np.median(poses.translation[train], axis=0), axis=-1)
+    reference = int(np.where(train, away, np.inf).argmin())
     with stages.stage("torso", report.frames) as advance:
 
         def pictures() -> Iterator[np.ndarray]:
@@ -124,7 +124,7 @@ def _torso_motion(
                 advance(1)
 
         aligner = TorsoAligner(tracking_image(read_image(image_path(folder, reference))), region)
-        motion, information, found = track_torso(pictures(), aligner, train.stop)
+        motion, information, found = track_torso(pictures(), aligner, train)
     if found[train].mean() < 0.5:
         report.torso_tracked = False
         report.warnings.append("the torso cannot be followed; its motion is taken as none")
@@ -132,9 +132,9 @@ def _torso_motion(
     report.torso_interpolated = int((~found).sum())
     if report.torso_interpolated:
         report.warnings.append(f"the torso was lost in {report.torso_interpolated} frames, which are interpolated")
-    acceleration = typical_acceleration(motion[train, :2][found[train]])
+    acceleration = typical_acceleration(motion[train & found, :2])
     weight = information / max(smoothing, 1e-3)
-    motion = np.concatenate([smooth_track(motion[part], weight[part], acceleration) for part in parts])
+    motion = np.concatenate([smooth_track(motion[run], weight[run], acceleration) for run in timeline.runs()])
     motion = in_focal_lengths(motion, aligner.radius, focal)
-    report.torso_jitter = jitter(motion[:, :2]) * focal * report.size
+    report.torso_jitter = jitter(motion[:, :2], timeline.stretches()) * focal * report.size
     return motion

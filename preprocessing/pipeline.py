@@ -22,11 +22,13 @@ from dfa_nerfstudio.preprocessing.config import ProcessConfig
 from dfa_nerfstudio.preprocessing.crop import head_and_shoulders
 from dfa_nerfstudio.preprocessing.footage import Footage
 from dfa_nerfstudio.preprocessing.images import image_path, mask_path, read_image, read_mask, write_image
+from dfa_nerfstudio.preprocessing.landmarks import LandmarkTracker
 from dfa_nerfstudio.preprocessing.measure import measure
 from dfa_nerfstudio.preprocessing.person import uncovered_background
 from dfa_nerfstudio.preprocessing.report import Report
 from dfa_nerfstudio.preprocessing.sound import sound_attributes
 from dfa_nerfstudio.preprocessing.stages import Stages
+from dfa_nerfstudio.preprocessing.timeline import Timeline
 from dfa_nerfstudio.preprocessing.tracking import survey, track
 from dfa_nerfstudio.preprocessing.video import Video
 
@@ -72,6 +74,7 @@ def _check_output(output: Path, overwrite: bool) -> None:
 
 def _process(video_path: Path, folder: Path, config: ProcessConfig, stages: Stages) -> None:
     report = stages.report
+    tracker = LandmarkTracker.create(config.face_landmarker)
     video = Video(video_path)
     with stages.stage("sound"):
         audio = read_audio(video_path)
@@ -89,7 +92,7 @@ def _process(video_path: Path, folder: Path, config: ProcessConfig, stages: Stag
     crop = head_and_shoulders(boxes, width, height)
     report.frames, report.num_train, report.source_frame_rate = frames, num_train, video.source_rate
     report.crop = crop
-    parts = (slice(0, num_train), slice(num_train, frames))[: 1 + (num_train < frames)]
+    timeline = Timeline.of(frames, num_train)
 
     samples = round(frames * SAMPLE_RATE / FRAME_RATE)
     if len(audio) < samples - SAMPLE_RATE // 4:
@@ -98,11 +101,11 @@ def _process(video_path: Path, folder: Path, config: ProcessConfig, stages: Stag
     write_wav(folder / dataset_folder.AUDIO, audio)
 
     footage = Footage(video, crop, frames)
-    tracked = track(footage, folder, config.size, parts, stages)
+    tracked = track(footage, folder, config.size, timeline, tracker, stages)
     report.warnings.extend(video.warnings)
     if faces.several or report.frames_with_other_faces:
         report.warnings.append("several faces in the picture; the largest one was taken and followed")
-    measured = measure(tracked, footage, folder, config, parts, stages)
+    measured = measure(tracked, footage, folder, config, stages)
     with stages.stage("background"):
         _write_background(folder, num_train, report)
     with stages.stage("MFCC"):

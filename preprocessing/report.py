@@ -22,7 +22,9 @@ class Report:
     size: int = 0
     """Side of the images in pixels."""
     faces_interpolated: int = 0
-    """Frames in which the face was lost."""
+    """Frames in which the face was lost for a moment."""
+    left_out: list[tuple[float, float]] = field(default_factory=list)
+    """From when to when, in seconds, frames are of no use because the face was lost for longer."""
     frames_with_other_faces: int = 0
     focal_length: float = 0.0
     """In image sides."""

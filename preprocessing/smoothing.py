@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float
 from scipy.linalg import solveh_banded
@@ -48,6 +50,7 @@ def typical_acceleration(places: Float[np.ndarray, "T 2"]) -> float:
     return max(1.4826 * float(np.median(np.abs(np.diff(places, 2, axis=0)))), 1e-6)
 
 
-def jitter(places: Float[np.ndarray, "T ..."]) -> float:
-    """Standard deviation of the second difference over time: what shakes, not what moves."""
-    return float(np.diff(places, 2, axis=0).std()) if len(places) > 2 else 0.0
+def jitter(places: Float[np.ndarray, "T ..."], stretches: Sequence[slice]) -> float:
+    """Standard deviation of the second difference over time, within stretches: what shakes, not what moves."""
+    shakes = [np.diff(places[stretch], 2, axis=0) for stretch in stretches]
+    return float(np.concatenate(shakes).std()) if sum(map(len, shakes)) else 0.0

@@ -137,14 +137,14 @@ class TorsoAligner:
 
 
 def track_torso(
-    images: Iterable[Float32[np.ndarray, "s s"]], aligner: TorsoAligner, num_train: int
+    images: Iterable[Float32[np.ndarray, "s s"]], aligner: TorsoAligner, learnable: Bool[np.ndarray, " T"]
 ) -> tuple[Float[np.ndarray, "T 4"], Float[np.ndarray, "T 4 4"], Bool[np.ndarray, " T"]]:
     """Aligns every frame, each starting from the one before.
 
     Args:
         images: all frames, as `tracking_image` makes them.
         aligner: knows the reference.
-        num_train: the first frames; they tell what an ordinary residual is.
+        learnable: the frames that tell what an ordinary residual is.
 
     Returns:
         the motions (dx, dy, radius * log scale, radius * angle) in pixels of the tracking image, y down; the inverse
@@ -157,7 +157,7 @@ def track_torso(
         if alignments[-1].overlap >= LEAST_OVERLAP and np.isfinite(alignments[-1].motion).all():
             last = alignments[-1].motion
     residual = np.array([one.residual for one in alignments])
-    usual = float(np.median(residual[:num_train]))
+    usual = float(np.median(residual[learnable]))
     found = residual < LOST_RESIDUAL * usual + 2.0  # false where it is infinite or not a number
     scale = np.array([1, 1, aligner.radius, aligner.radius])
     motion = np.array([one.motion for one in alignments]) * scale

@@ -17,6 +17,7 @@ from dfa_nerfstudio.preprocessing.images import image_path, mask_path, resized, 
 from dfa_nerfstudio.preprocessing.landmarks import LandmarkTracker, interpolate_lost
 from dfa_nerfstudio.preprocessing.person import PersonSegmenter
 from dfa_nerfstudio.preprocessing.stages import Stages
+from dfa_nerfstudio.preprocessing.timeline import Timeline
 from dfa_nerfstudio.preprocessing.video import Video, to_rgb
 
 LEAST_FACES = 0.5
@@ -33,9 +34,13 @@ class Tracked:
 
     landmarks: Float[np.ndarray, "T 478 3"]
     """In image sides, lost ones interpolated."""
+    blendshapes: Float[np.ndarray, "T B"]
+    """Lost ones interpolated; B = 0 where the tracker measures none."""
     found: Bool[np.ndarray, " T"]
     mean_alpha: Float[np.ndarray, "S S"]
     """Over training frames, in [0, 1]."""
+    timeline: Timeline
+    """Without the frames that are of no use because the face was lost."""
 
 
 def survey(video: Video, stages: Stages) -> tuple[FaceSurvey, int, tuple[int, int]]:
@@ -56,12 +61,19 @@ def survey(video: Video, stages: Stages) -> tuple[FaceSurvey, int, tuple[int, in
     return faces, count, size
 
 
-def track(footage: Footage, folder: Path, size: int, parts: tuple[slice, ...], stages: Stages) -> Tracked:
+def track(
+    footage: Footage,
+    folder: Path,
+    size: int,
+    timeline: Timeline,
+    tracker: LandmarkTracker,
+    stages: Stages,
+) -> Tracked:
     """The one pass over all frames: images, masks and landmarks. Tracking and segmentation run side by side."""
 
-    tracker, segmenter = LandmarkTracker(), PersonSegmenter()
+    segmenter = PersonSegmenter()
     side = min(footage.square.side, TRACKING_SIDE)
-    train, report = parts[0].stop, stages.report
+    train, report = timeline.num_train, stages.report
     total_alpha = np.zeros((size, size), np.float64)
     (folder / "images").mkdir()
     (folder / "masks").mkdir()
@@ -99,16 +111,23 @@ def track(footage: Footage, folder: Path, size: int, parts: tuple[slice, ...], s
             job.result()
 
     found = np.array(tracker.found)
-    for part, words in zip(parts, ("the video", "its held-out end"), strict=False):
-        if found[part].mean() < LEAST_FACES:
+    whole, timeline = timeline, timeline.without_lost(found)
+    for part, words in zip(whole.parts, ("the video", "its held-out end"), strict=False):
+        if timeline.usable[part].mean() < LEAST_FACES:
             raise UserError(
                 f"{footage.video.path}: the face is found in only {found[part].sum()} of {len(found[part])} frames of "
                 f"{words}; use a clip that shows it throughout"
             )
-    report.faces_interpolated = int((~found).sum())
+    report.faces_interpolated = int((timeline.usable & ~found).sum())
     report.frames_with_other_faces = tracker.frames_with_others
     if report.faces_interpolated:
         report.warnings.append(f"the face was lost in {report.faces_interpolated} frames, which are interpolated")
-    seen = np.stack(tracker.landmarks).astype(np.float64)
-    landmarks = np.concatenate([interpolate_lost(seen[part], found[part]) for part in parts])
-    return Tracked(landmarks, found, total_alpha / (255 * train))
+    report.left_out = [(gap.start / FRAME_RATE, gap.stop / FRAME_RATE) for gap in timeline.left_out()]
+    if report.left_out:
+        spans = ", ".join(f"{start:.1f} to {stop:.1f} s" for start, stop in report.left_out)
+        report.warnings.append(f"the face was lost for long; these parts train nothing and are not scored: {spans}")
+    landmarks, blendshapes = (
+        np.concatenate([interpolate_lost(seen[part], found[part]) for part in timeline.parts])
+        for seen in (np.stack(tracker.landmarks).astype(np.float64), np.stack(tracker.blendshapes))
+    )
+    return Tracked(landmarks, blendshapes, found, total_alpha / (255 * train), timeline)
