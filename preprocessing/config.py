@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from dfa_nerfstudio.errors import UserError
 
@@ -23,6 +24,9 @@ class ProcessConfig:
     against its neighbours when head pose and torso motion are smoothed; 0 for no smoothing."""
     face_landmarker: Path | None = None
     """mediapipe's `face_landmarker.task`: landmarks are then found by it, and its blendshapes stored too."""
+    on_cut: Literal["refuse", "split"] = "refuse"
+    """What to do with a video in which the scene changes: refuse it, or make a dataset of each scene. Cuts within one
+    scene, as edited interviews have them, do no harm."""
     overwrite: bool = False
     """Replace a dataset that is there already."""
 
@@ -35,3 +39,22 @@ class ProcessConfig:
             raise UserError(f"--expressions {self.expressions}: give a number from 1 to 40")
         if self.smoothing < 0:
             raise UserError(f"--smoothing {self.smoothing}: give 0 or more")
+
+    def described(self) -> dict[str, Any]:
+        """The options that decide what the dataset is, as the report notes them."""
+        options = {name: value.name if isinstance(value, Path) else value for name, value in vars(self).items()}
+        return {name: value for name, value in options.items() if name != "overwrite"}
+
+
+@dataclass
+class CorpusConfig:
+    """How a folder of videos is worked through."""
+
+    jobs: int = 0
+    """Videos at a time; 0 for one to every two cores, or to every core of the Ray cluster."""
+    backend: Literal["local", "ray"] = "local"
+    """Where: on this machine, or on the Ray cluster that RAY_ADDRESS names (without it, one on this machine)."""
+
+    def __post_init__(self) -> None:
+        if self.jobs < 0:
+            raise UserError(f"--jobs {self.jobs}: give a number of videos, or 0 for as many as fit")

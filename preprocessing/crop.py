@@ -17,6 +17,9 @@ FACE_TO_SIDE = 3.2
 FACE_FROM_TOP = 0.48
 """Where the middle of the face box lies in the square."""
 
+REACH = 1.5
+"""Within how many heights of a face box the same person moves."""
+
 
 class Square(NamedTuple):
     """A square of the source frame in pixels."""
@@ -64,16 +67,28 @@ class FaceSurvey:
         self.numbers.append(number)
         self.faces.append(np.array(sorted(boxes, key=lambda box: -box[3])).reshape(-1, 4))
 
-    @property
-    def several(self) -> int:
-        """Number of sampled frames with more than one face."""
-        return sum(len(faces) > 1 for faces in self.faces)
+    def within(self, frames: range) -> list[Float[np.ndarray, "F 4"]]:
+        """The faces of the sampled frames among `frames`, without frames that show none."""
+        sampled = zip(self.numbers, self.faces, strict=True)
+        return [faces for number, faces in sampled if number in frames and len(faces)]
 
-    def largest(self, before: int) -> Float[np.ndarray, "N 4"]:
-        """The largest face's box of each sampled frame before frame `before` that shows one."""
-        return np.array(
-            [faces[0] for number, faces in zip(self.numbers, self.faces, strict=True) if number < before and len(faces)]
-        ).reshape(-1, 4)
+
+def main_person(faces: list[Float[np.ndarray, "F 4"]]) -> Float[np.ndarray, "N 4"]:
+    """One person's box of each frame that shows them: of the person whose face is large for long.
+
+    Args:
+        faces: per frame the boxes of its faces, see `FaceSurvey.faces`.
+    """
+    if not faces:
+        return np.zeros((0, 4))
+    everyone = np.concatenate(faces)  # [M, 4]
+
+    def near(face: Float[np.ndarray, " 4"]) -> Float[np.ndarray, "N 4"]:
+        nearest = np.stack([boxes[np.hypot(*(boxes[:, :2] - face[:2]).T).argmin()] for boxes in faces])
+        return nearest[np.hypot(*(nearest[:, :2] - face[:2]).T) < REACH * face[3]]
+
+    seed = max(everyone, key=lambda face: near(face)[:, 3].sum())
+    return near(np.median(near(seed), axis=0))
 
 
 def head_and_shoulders(boxes: Float[np.ndarray, "N 4"], width: int, height: int) -> Square:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 NUM_LANDMARKS = 478
+NUM_MESH = 468
+"""The first so many are on the skin, the others are the irises'."""
 
 OUTER_EYE_CORNERS = (33, 263)
-INNER_LIPS = np.array([[82, 87], [13, 14], [312, 317]])
+INNER_LIPS = np.array([[81, 178], [82, 87], [13, 14], [312, 317], [311, 402]])
 """[pair, upper or lower], at the middle of the mouth."""
 CHIN = 152
+JAW = np.array([58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288])
+"""Lower edge of the face from corner to corner, from the image's left."""
 
 RIGID = np.array(
     [
@@ -46,3 +50,21 @@ EYELIDS = np.array(
     ]
 )
 """[left or right, pair, upper or lower]."""
+
+FACE_OVAL = np.array(
+    [
+        *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
+        *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
+    ]
+)
+"""The outline of the face, in order."""
+EYES = (
+    np.array([33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7]),
+    np.array([362, 398, 384, 385, 386, 387, 388, 466, 263, 249, 390, 373, 374, 380, 381, 382]),
+)
+BROWS = (
+    np.array([70, 63, 105, 66, 107, 55, 65, 52, 53, 46]),
+    np.array([336, 296, 334, 293, 300, 276, 283, 282, 295, 285]),
+)
+"""Outlines, the one on the image's left first."""
+NOSE_BASE = np.array([2, 98, 327])

@@ -57,8 +57,8 @@ class LandmarkTracker(ABC):
         """
         return FaceMeshTracker() if face_landmarker is None else FaceLandmarkerTracker(face_landmarker)
 
-    def add(self, image: UInt8[np.ndarray, "S S 3"]) -> None:
-        """Measures the next frame."""
+    def add(self, image: UInt8[np.ndarray, "S S 3"], after_cut: bool = False) -> None:
+        """Measures the next frame, which may follow a cut."""
         faces = self._faces(image)
         chosen = self._choose(faces)
         self.frames_with_others += len(faces) > 1

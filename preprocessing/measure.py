@@ -124,7 +124,7 @@ def _torso_motion(
                 advance(1)
 
         aligner = TorsoAligner(tracking_image(read_image(image_path(folder, reference))), region)
-        motion, information, found = track_torso(pictures(), aligner, train)
+        motion, information, found = track_torso(pictures(), aligner, train, set(timeline.cuts))
     if found[train].mean() < 0.5:
         report.torso_tracked = False
         report.warnings.append("the torso cannot be followed; its motion is taken as none")

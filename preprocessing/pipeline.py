@@ -8,9 +8,11 @@ are measured, with what was learnt. Smoothing and interpolation never reach over
 from __future__ import annotations
 
 import errno
+import shutil
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float32
 from rich.console import Console
 
 from dfa_nerfstudio.data import dataset_folder
@@ -18,23 +20,28 @@ from dfa_nerfstudio.data.audio import read_audio, write_wav
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, SAMPLE_RATE, ClipAttributes, DatasetFolder
 from dfa_nerfstudio.data.files import written_whole
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.preprocessing.background import uncovered_background
 from dfa_nerfstudio.preprocessing.config import ProcessConfig
-from dfa_nerfstudio.preprocessing.crop import head_and_shoulders
+from dfa_nerfstudio.preprocessing.crop import head_and_shoulders, main_person
 from dfa_nerfstudio.preprocessing.footage import Footage
 from dfa_nerfstudio.preprocessing.images import image_path, mask_path, read_image, read_mask, write_image
 from dfa_nerfstudio.preprocessing.landmarks import LandmarkTracker
 from dfa_nerfstudio.preprocessing.measure import measure
-from dfa_nerfstudio.preprocessing.person import uncovered_background
 from dfa_nerfstudio.preprocessing.report import Report
 from dfa_nerfstudio.preprocessing.sound import sound_attributes
 from dfa_nerfstudio.preprocessing.stages import Stages
 from dfa_nerfstudio.preprocessing.timeline import Timeline
-from dfa_nerfstudio.preprocessing.tracking import survey, track
+from dfa_nerfstudio.preprocessing.torso_mask import write_torso_masks
+from dfa_nerfstudio.preprocessing.tracking import Survey, survey, track
 from dfa_nerfstudio.preprocessing.video import Video
 
 LEAST_SECONDS = 2.0
+SCENE = "scene_"
+"""What the folders of a video's scenes are called, with a number."""
 BACKGROUND_SAMPLES = 120
 """Training frames that the background is taken from."""
+MUCH_CHANGES = 0.05
+"""Part of the background that may change without a word."""
 
 
 def process_video(video: Path, output: Path, config: ProcessConfig, console: Console | None = None) -> Report:
@@ -42,16 +49,18 @@ def process_video(video: Path, output: Path, config: ProcessConfig, console: Con
 
     Args:
         video: any file that PyAV reads, with sound.
-        output: the folder to make; it appears whole or not at all.
+        output: the folder to make; it appears whole or not at all. Of a video that is split into scenes it holds a
+            dataset folder of each.
         config: options.
         console: where progress is shown; a quiet one shows nothing.
 
     Raises:
         UserError: if the video is of no use (no picture, sound or face, too short, silent), or the output exists or
-            cannot be written.
+            cannot be written; or if its scene changes and `config.on_cut` does not say to split it.
     """
     _check_output(output, config.overwrite)
-    stages = Stages(console or Console(quiet=True), Report(source=video.name, size=config.size))
+    LandmarkTracker.create(config.face_landmarker)  # a model file of no use is found out now, not after a minute
+    stages = Stages(console or Console(quiet=True), Report(video.name, config.described(), size=config.size))
     try:
         with written_whole(output) as partial, stages.progress:
             partial.mkdir()
@@ -64,7 +73,7 @@ def process_video(video: Path, output: Path, config: ProcessConfig, console: Con
 
 def _check_output(output: Path, overwrite: bool) -> None:
     if output.is_dir() and any(output.iterdir()):
-        if not (output / dataset_folder.TRANSFORMS).is_file():
+        if not any(output.glob(f"{name}{dataset_folder.TRANSFORMS}") for name in ("", f"{SCENE}*/")):
             raise UserError(f"{output}: holds other files; give a new or empty folder")
         if not overwrite:
             raise UserError(f"{output}: is a dataset already; replace it with --overwrite, or give another folder")
@@ -72,42 +81,79 @@ def _check_output(output: Path, overwrite: bool) -> None:
         raise UserError(f"{output}: is a file; give a folder")
 
 
-def _process(video_path: Path, folder: Path, config: ProcessConfig, stages: Stages) -> None:
-    report = stages.report
-    tracker = LandmarkTracker.create(config.face_landmarker)
-    video = Video(video_path)
+def _process(path: Path, folder: Path, config: ProcessConfig, stages: Stages) -> None:
+    report, video = stages.report, Video(path)
     with stages.stage("sound"):
-        audio = read_audio(video_path)
-        if np.abs(audio).max() < 1e-4:
-            raise UserError(f"{video_path}: its sound is silent throughout; a talking head needs speech")
-    faces, frames, (width, height) = survey(video, stages)
+        audio = read_audio(path)
+    found = survey(video, stages)
+    report.frames, report.source_frame_rate = found.frames, video.source_rate
+    if len(found.scenes) == 1:
+        return _make_dataset(video, found, found.scenes[0], audio, folder, config, stages)
+    if config.on_cut == "refuse":
+        times = ", ".join(f"{scene.start / FRAME_RATE:.2f} s" for scene in found.scenes[1:])
+        raise UserError(
+            f"{path}: the scene changes at {times}; give one scene, or make a dataset of each with --on-cut split"
+        )
+    for number, scene in enumerate(found.scenes):
+        name, start = f"{SCENE}{number:02d}", scene.start / FRAME_RATE
+        of_scene = Report(report.source, report.options, size=config.size, start=start, source_frame_rate=video.source_rate)
+        (folder / name).mkdir()
+        try:
+            _make_dataset(video, found, scene, audio, folder / name, config, stages.of_scene(of_scene))
+            report.scenes[name] = of_scene
+        except UserError as error:
+            shutil.rmtree(folder / name)
+            report.warnings.append(f"{name}, from {start:.1f} s to {scene.stop / FRAME_RATE:.1f} s, left out: {error}")
+    if not report.scenes:
+        raise UserError(f"{path}: not one of its {len(found.scenes)} scenes is of use; {'; '.join(report.warnings)}")
+    report.write(folder / "report.json")
+
+
+def _make_dataset(
+    video: Video,
+    found: Survey,
+    scene: range,
+    audio: Float32[np.ndarray, " S"],
+    folder: Path,
+    config: ProcessConfig,
+    stages: Stages,
+) -> None:
+    """Makes the dataset folder of one scene; the sound is that of the whole video."""
+    report, frames = stages.report, len(scene)
     if frames < LEAST_SECONDS * FRAME_RATE:
         raise UserError(
-            f"{video_path}: only {frames / FRAME_RATE:.1f} s long; at least {LEAST_SECONDS:.0f} s are needed"
+            f"{video.path}: only {frames / FRAME_RATE:.1f} s long; at least {LEAST_SECONDS:.0f} s are needed"
         )
     num_train = frames - round(config.held_out * frames)
-    boxes = faces.largest(before=num_train)
+    faces = found.faces.within(scene[:num_train])
+    boxes = main_person(faces)
     if not len(boxes):
-        raise UserError(f"{video_path}: no face found; the video must show one person's face from the front")
-    crop = head_and_shoulders(boxes, width, height)
-    report.frames, report.num_train, report.source_frame_rate = frames, num_train, video.source_rate
-    report.crop = crop
-    timeline = Timeline.of(frames, num_train)
+        raise UserError(f"{video.path}: no face found; the video must show one person's face from the front")
+    crop = head_and_shoulders(boxes, *found.size)
+    report.frames, report.num_train, report.crop = frames, num_train, crop
 
-    samples = round(frames * SAMPLE_RATE / FRAME_RATE)
-    if len(audio) < samples - SAMPLE_RATE // 4:
-        report.warnings.append(f"the sound ends {(samples - len(audio)) / SAMPLE_RATE:.1f} s before the picture")
-    audio = np.pad(audio[:samples], (0, max(samples - len(audio), 0)))
+    per_frame = round(SAMPLE_RATE / FRAME_RATE)
+    audio = audio[scene.start * per_frame : scene.stop * per_frame]
+    missing = frames * per_frame - len(audio)
+    if not len(audio) or np.abs(audio).max() < 1e-4:
+        raise UserError(f"{video.path}: its sound is silent throughout; a talking head needs speech")
+    if missing > SAMPLE_RATE // 4:
+        report.warnings.append(f"the sound ends {missing / SAMPLE_RATE:.1f} s before the picture")
+    audio = np.pad(audio, (0, missing))
     write_wav(folder / dataset_folder.AUDIO, audio)
 
-    footage = Footage(video, crop, frames)
+    footage = Footage(video, crop, frames, scene.start)
+    timeline = Timeline.of(frames, num_train, found.cuts_within(scene))
+    tracker = LandmarkTracker.create(config.face_landmarker)
     tracked = track(footage, folder, config.size, timeline, tracker, stages)
     report.warnings.extend(video.warnings)
-    if faces.several or report.frames_with_other_faces:
+    if any(len(boxes) > 1 for boxes in faces) or report.frames_with_other_faces:
         report.warnings.append("several faces in the picture; the largest one was taken and followed")
     measured = measure(tracked, footage, folder, config, stages)
+    with stages.stage("torso masks"):
+        write_torso_masks(folder, tracked.landmarks)
     with stages.stage("background"):
-        _write_background(folder, num_train, report)
+        _write_background(folder, tracked.timeline, report)
     with stages.stage("MFCC"):
         measured |= sound_attributes(audio, frames, num_train)
     compact = {name: value.astype(np.float32) if value.dtype.kind == "f" else value for name, value in measured.items()}
@@ -122,10 +168,15 @@ def _process(video_path: Path, folder: Path, config: ProcessConfig, stages: Stag
     report.write(folder / "report.json")
 
 
-def _write_background(folder: Path, num_train: int, report: Report) -> None:
-    sampled = np.unique(np.linspace(0, num_train - 1, BACKGROUND_SAMPLES).round().astype(int))
+def _write_background(folder: Path, timeline: Timeline, report: Report) -> None:
+    learnable = np.flatnonzero(timeline.learnable)
+    sampled = learnable[np.unique(np.linspace(0, len(learnable) - 1, BACKGROUND_SAMPLES).round().astype(int))]
     images = np.stack([read_image(image_path(folder, number)) for number in sampled])
     alphas = np.stack([read_mask(mask_path(folder, number)) for number in sampled])
-    background, seen = uncovered_background(images, alphas)
-    write_image(folder / dataset_folder.BACKGROUND, background)
-    report.background_seen = float(seen.mean())
+    background = uncovered_background(images, alphas)
+    write_image(folder / dataset_folder.BACKGROUND, background.image)
+    report.background_seen, report.background_changing = float(background.seen.mean()), background.changing
+    if background.changing > MUCH_CHANGES:
+        report.warnings.append(
+            f"{100 * background.changing:.0f} % of the background changes in the film; its usual state is taken"
+        )

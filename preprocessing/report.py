@@ -6,6 +6,7 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass
@@ -14,6 +15,8 @@ class Report:
 
     source: str
     """File name of the video."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """How it was processed."""
     frames: int = 0
     num_train: int = 0
     source_frame_rate: float = 0.0
@@ -23,6 +26,8 @@ class Report:
     """Side of the images in pixels."""
     faces_interpolated: int = 0
     """Frames in which the face was lost for a moment."""
+    cuts: list[float] = field(default_factory=list)
+    """When, in seconds, the person jumps within the same scene."""
     left_out: list[tuple[float, float]] = field(default_factory=list)
     """From when to when, in seconds, frames are of no use because the face was lost for longer."""
     frames_with_other_faces: int = 0
@@ -44,6 +49,12 @@ class Report:
     blinks_seen: bool = True
     background_seen: float = 0.0
     """Part of the background that the person uncovered."""
+    background_changing: float = 0.0
+    """Part of that in which the scene itself changes."""
+    start: float = 0.0
+    """Where in the video the clip begins, in seconds."""
+    scenes: dict[str, Report] = field(default_factory=dict)
+    """Of a video split into scenes: the folder's name and report of each."""
     warnings: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     """What each stage took."""
@@ -54,12 +65,21 @@ class Report:
 
     def lines(self) -> list[str]:
         """The report in words."""
+        notes = [f"note: {warning}" for warning in self.warnings]
+        if self.scenes:
+            of_scenes = [
+                f"{name} (from {scene.start:.1f} s): {line}"
+                for name, scene in self.scenes.items()
+                for line in scene.lines()
+            ]
+            return [*of_scenes, *notes]
         return [
             f"{self.frames} frames ({self.frames / 25:.1f} s), {self.num_train} for training; "
             f"face found in {self.frames - self.faces_interpolated}",
             f"focal length {self.focal_length:.2f} image widths; rigid points reprojected to "
             f"{self.reprojection_error:.2f} pixels, jitter {self.jitter_before_smoothing:.2f}, "
             f"{self.jitter:.2f} after smoothing",
+            *([f"cuts within the scene at {', '.join(f'{cut:.2f} s' for cut in self.cuts)}"] if self.cuts else []),
             f"background seen in {100 * self.background_seen:.0f} % of the picture",
-            *(f"note: {warning}" for warning in self.warnings),
+            *notes,
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import time
 from collections.abc import Callable, Iterator
 
@@ -19,6 +20,12 @@ class Stages:
         self.report = report
         columns = (TextColumn("{task.description:<20}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self.progress = Progress(*columns, console=console)
+
+    def of_scene(self, report: Report) -> Stages:
+        """The same bars for another report."""
+        stages = copy.copy(self)
+        stages.report = report
+        return stages
 
     @contextlib.contextmanager
     def stage(self, name: str, total: int | None = None) -> Iterator[Callable[[int], None]]:

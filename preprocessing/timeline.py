@@ -63,10 +63,14 @@ class Timeline:
         """Usable training frames: whatever is learnt is learnt from these."""
         return self.usable & (np.arange(len(self)) < self.num_train)
 
+    @property
+    def cuts(self) -> list[int]:
+        """The first frame of each shot but the first."""
+        return (np.flatnonzero(np.diff(self.shot)) + 1).tolist()
+
     def runs(self) -> list[slice]:
         """The stretches, and the runs of unusable frames between them: together all frames in their order."""
-        border = np.flatnonzero(np.diff(self.shot)) + 1
-        edges = np.unique([0, *border, self.num_train, len(self)])
+        edges = np.unique([0, *self.cuts, self.num_train, len(self)])
         return [slice(int(start), int(stop)) for start, stop in pairwise(edges)]
 
     def stretches(self) -> list[slice]:

@@ -6,7 +6,7 @@ worked out once, so that a frame costs a few small warps.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -23,6 +23,8 @@ ITERATIONS, TOLERANCE = 20, 1e-2
 """Steps at most, and the step in pixels at which to stop."""
 LEAST_OVERLAP = 0.4
 """A frame with less of the torso in the picture counts as lost."""
+FARTHEST, COARSE_STEP = 32, 4
+"""How far, and in what steps, the torso is searched for after a cut, in pixels."""
 LOST_RESIDUAL = 3.0
 """So does one that differs from the reference more than so many times the usual."""
 
@@ -101,6 +103,21 @@ class TorsoAligner:
         scale is to be multiplied by to be compared to a shift."""
         return float(np.sqrt(np.mean(self._x**2 + self._y**2)))
 
+    def search(self, image: Float32[np.ndarray, "s s"]) -> Float[np.ndarray, " 4"]:
+        """The shift, in coarse steps, after which `image` is most like the reference."""
+        shifts = np.arange(-FARTHEST, FARTHEST + 1, COARSE_STEP)
+        x, y = (np.round(place + self._centre).astype(int) for place in (self._x, self._y))
+        limit, best, least = len(image) - 1, np.zeros(4), np.inf
+        for dx in shifts:
+            for dy in shifts:
+                inside = (x + dx >= 0) & (x + dx <= limit) & (y + dy >= 0) & (y + dy <= limit)
+                if inside.mean() < LEAST_OVERLAP:
+                    continue
+                residual = image[y[inside] + dy, x[inside] + dx] - self._values[inside]
+                if (mean := float(np.abs(residual - np.median(residual)).mean())) < least:
+                    best, least = np.array([dx, dy, 0, 0], float), mean
+        return best
+
     def align(self, image: Float32[np.ndarray, "s s"], initial: Float[np.ndarray, " 4"]) -> Alignment:
         """The torso's motion from the reference to `image`, searched for from `initial` on."""
         matrix, contrast, brightness = _matrix(initial), 1.0, 0.0
@@ -137,14 +154,18 @@ class TorsoAligner:
 
 
 def track_torso(
-    images: Iterable[Float32[np.ndarray, "s s"]], aligner: TorsoAligner, learnable: Bool[np.ndarray, " T"]
+    images: Iterable[Float32[np.ndarray, "s s"]],
+    aligner: TorsoAligner,
+    learnable: Bool[np.ndarray, " T"],
+    cuts: Collection[int] = (),
 ) -> tuple[Float[np.ndarray, "T 4"], Float[np.ndarray, "T 4 4"], Bool[np.ndarray, " T"]]:
-    """Aligns every frame, each starting from the one before.
+    """Aligns every frame, each starting from the one before; after a cut the torso is searched for.
 
     Args:
         images: all frames, as `tracking_image` makes them.
         aligner: knows the reference.
         learnable: the frames that tell what an ordinary residual is.
+        cuts: the first frame after each cut.
 
     Returns:
         the motions (dx, dy, radius * log scale, radius * angle) in pixels of the tracking image, y down; the inverse
@@ -152,8 +173,9 @@ def track_torso(
     """
     alignments: list[Alignment] = []
     last = np.zeros(4)
-    for image in images:
-        alignments.append(aligner.align(image, last))
+    for number, image in enumerate(images):
+        starts = [last, np.zeros(4), aligner.search(image)] if number in cuts else [last]
+        alignments.append(min((aligner.align(image, start) for start in starts), key=lambda found: found.residual))
         if alignments[-1].overlap >= LEAST_OVERLAP and np.isfinite(alignments[-1].motion).all():
             last = alignments[-1].motion
     residual = np.array([one.residual for one in alignments])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from jaxtyping import Bool, Float, UInt8
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.preprocessing.crop import FaceSurvey
+from dfa_nerfstudio.preprocessing.cuts import Cut, CutDetector, head_jumps
 from dfa_nerfstudio.preprocessing.footage import Footage
-from dfa_nerfstudio.preprocessing.images import image_path, mask_path, resized, torso_mask_path, write_image
+from dfa_nerfstudio.preprocessing.images import image_path, mask_path, resized, write_image
 from dfa_nerfstudio.preprocessing.landmarks import LandmarkTracker, interpolate_lost
 from dfa_nerfstudio.preprocessing.person import PersonSegmenter
 from dfa_nerfstudio.preprocessing.stages import Stages
@@ -43,22 +45,41 @@ class Tracked:
     """Without the frames that are of no use because the face was lost."""
 
 
-def survey(video: Video, stages: Stages) -> tuple[FaceSurvey, int, tuple[int, int]]:
-    """Counts the frames and looks for faces once a second.
+@dataclass
+class Survey:
+    """What a first look at the video shows."""
 
-    Returns:
-        the faces, the number of frames at 25 frames/s, and the frame's width and height.
-    """
-    faces, count, size = FaceSurvey(), 0, (0, 0)
+    frames: int
+    """Their number at 25 frames/s."""
+    size: tuple[int, int]
+    """Width and height of a frame."""
+    faces: FaceSurvey
+    cuts: list[Cut]
+
+    @property
+    def scenes(self) -> list[range]:
+        """The frames between changes of scene."""
+        borders = [0, *(cut.frame for cut in self.cuts if not cut.same_scene), self.frames]
+        return [range(first, stop) for first, stop in pairwise(borders)]
+
+    def cuts_within(self, scene: range) -> list[int]:
+        """The jump cuts of a scene, counted from its first frame."""
+        return [cut.frame - scene.start for cut in self.cuts if cut.frame in scene and cut.frame != scene.start]
+
+
+def survey(video: Video, stages: Stages) -> Survey:
+    """Counts the frames, looks for cuts, and once a second for faces."""
+    faces, cuts, count, size = FaceSurvey(), CutDetector(), 0, (0, 0)
     with stages.stage("looking for faces") as advance:
         for number, frame in enumerate(video.frames()):
             if number % round(FRAME_RATE) == 0:
                 image = to_rgb(frame)
                 size = image.shape[1], image.shape[0]
                 faces.add(number, image)
+            cuts.add(frame)
             count = number + 1
             advance(1)
-    return faces, count, size
+    return Survey(count, size, faces, cuts.cuts())
 
 
 def track(
@@ -73,21 +94,22 @@ def track(
 
     segmenter = PersonSegmenter()
     side = min(footage.square.side, TRACKING_SIDE)
-    train, report = timeline.num_train, stages.report
+    train, report, cuts = timeline.num_train, stages.report, set(timeline.cuts)
     total_alpha = np.zeros((size, size), np.float64)
+    starts = {run.start for run in timeline.runs()}
     (folder / "images").mkdir()
     (folder / "masks").mkdir()
-    (folder / "torso_masks").mkdir()
 
-    def follow(images: list[UInt8[np.ndarray, "S S 3"]]) -> None:
-        for image in images:
-            tracker.add(image)
+    def follow(first: int, images: list[UInt8[np.ndarray, "S S 3"]]) -> None:
+        for number, image in enumerate(images, start=first):
+            tracker.add(image, after_cut=number in cuts)
 
     def segment(first: int, images: list[UInt8[np.ndarray, "S S 3"]]) -> None:
         for number, image in enumerate(images, start=first):
+            if number in starts:
+                segmenter.forget()
             alpha = segmenter.alpha(image, size)
             write_image(mask_path(folder, number), alpha)
-            write_image(torso_mask_path(folder, number), alpha)
             if number < train:
                 np.add(total_alpha, alpha, out=total_alpha)
 
@@ -105,14 +127,17 @@ def track(
                 for job in pending:
                     job.result()
                 advance(len(chunk))
-                pending = [tracking.submit(follow, chunk), segmenting.submit(segment, number + 1 - len(chunk), chunk)]
+                start = number + 1 - len(chunk)
+                pending = [tracking.submit(follow, start, chunk), segmenting.submit(segment, start, chunk)]
                 chunk = []
         for job in pending:
             job.result()
 
     found = np.array(tracker.found)
-    whole, timeline = timeline, timeline.without_lost(found)
-    for part, words in zip(whole.parts, ("the video", "its held-out end"), strict=False):
+    seen = np.stack(tracker.landmarks).astype(np.float64)
+    jumps = head_jumps(seen, found)
+    timeline = Timeline.of(len(found), train, cuts.union(jumps)).without_lost(found)
+    for part, words in zip(timeline.parts, ("the video", "its held-out end"), strict=False):
         if timeline.usable[part].mean() < LEAST_FACES:
             raise UserError(
                 f"{footage.video.path}: the face is found in only {found[part].sum()} of {len(found[part])} frames of "
@@ -122,12 +147,13 @@ def track(
     report.frames_with_other_faces = tracker.frames_with_others
     if report.faces_interpolated:
         report.warnings.append(f"the face was lost in {report.faces_interpolated} frames, which are interpolated")
+    report.cuts = [cut / FRAME_RATE for cut in sorted(cuts.union(jumps))]
     report.left_out = [(gap.start / FRAME_RATE, gap.stop / FRAME_RATE) for gap in timeline.left_out()]
     if report.left_out:
         spans = ", ".join(f"{start:.1f} to {stop:.1f} s" for start, stop in report.left_out)
         report.warnings.append(f"the face was lost for long; these parts train nothing and are not scored: {spans}")
     landmarks, blendshapes = (
         np.concatenate([interpolate_lost(seen[part], found[part]) for part in timeline.parts])
-        for seen in (np.stack(tracker.landmarks).astype(np.float64), np.stack(tracker.blendshapes))
+        for seen in (seen, np.stack(tracker.blendshapes))
     )
     return Tracked(landmarks, blendshapes, found, total_alpha / (255 * train), timeline)

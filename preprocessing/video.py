@@ -98,6 +98,10 @@ def _moving_picture(container: InputContainer) -> av.VideoStream | None:
 
 def to_rgb(frame: av.VideoFrame) -> UInt8[np.ndarray, "H W 3"]:
     """A frame upright: turned as its display matrix says."""
-    image = frame.to_ndarray(format="rgb24")
+    return turned_upright(frame.to_ndarray(format="rgb24"), frame)
+
+
+def turned_upright(image: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
+    """Turns any picture [H, W, ...] made of `frame` as the frame's display matrix says."""
     turn = ROTATIONS.get(round(frame.rotation) % 360)
     return image if turn is None else cv2.rotate(image, turn)
