@@ -19,7 +19,7 @@ def written_whole(final: Path) -> Iterator[Path]:
     Args:
         final: where the finished file or folder is to be.
     """
-    partial = final.with_name(f".{final.stem}.partial{final.suffix}")
+    partial = _partial(final)
     _remove(partial)
     final.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -29,6 +29,15 @@ def written_whole(final: Path) -> Iterator[Path]:
         os.replace(partial, final)
     finally:
         _remove(partial)
+
+
+def discard_partial(final: Path) -> None:
+    """Removes what a process that was killed had written on the way to `final`."""
+    _remove(_partial(final))
+
+
+def _partial(final: Path) -> Path:
+    return final.with_name(f".{final.stem}.partial{final.suffix}")
 
 
 def _remove(path: Path) -> None:
