@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
@@ -34,7 +34,7 @@ class Regions:
 
     @classmethod
     def of(cls, folder: DatasetFolder) -> Regions:
-        marks = folder.attributes.landmarks[folder.num_train :]
+        marks = folder.attributes.landmarks[folder.held_out_frames]
         width, height = folder.size
         lips = marks[:, LIPS, :2]
         centre = (lips.min(1) + lips.max(1)) / 2
@@ -47,10 +47,13 @@ class Regions:
 
 
 def held_out_truth(folder: DatasetFolder) -> Float[Tensor, "T H W 3"]:
-    """The held-out frames in [0, 1]."""
-    paths = [folder.path / frame["file_path"] for frame in folder.meta["frames"][folder.num_train :]]
-    frames = [np.ascontiguousarray(cv2.imread(str(path))[:, :, ::-1]) for path in paths]
-    return torch.from_numpy(np.stack(frames)).float() / 255
+    """The held-out frames of use in [0, 1]."""
+    return torch.from_numpy(np.stack([_image(folder, number) for number in folder.held_out_frames])).float() / 255
+
+
+def _image(folder: DatasetFolder, number: int) -> UInt8[np.ndarray, "H W 3"]:
+    path = folder.path / folder.meta["frames"][number]["file_path"]
+    return np.ascontiguousarray(cv2.imread(str(path))[:, :, ::-1])
 
 
 def score(pictures: Float[Tensor, "T H W 3"], truth: Float[Tensor, "T H W 3"], regions: Regions) -> dict[str, float]:
@@ -92,10 +95,8 @@ def shuffled(track: AttributeTrack, seed: int = 0) -> AttributeTrack:
 
 def mean_image(folder: DatasetFolder) -> Float[Tensor, "H W 3"]:
     """Mean of the training frames."""
-    total: np.ndarray | float = 0.0
-    for frame in folder.meta["frames"][: folder.num_train]:
-        total = total + cv2.imread(str(folder.path / frame["file_path"]))[:, :, ::-1].astype(np.float64)
-    return torch.from_numpy(np.asarray(total) / folder.num_train / 255).float()
+    total = sum(_image(folder, number).astype(np.float64) for number in folder.train_frames)
+    return torch.from_numpy(total / len(folder.train_frames) / 255).float()
 
 
 def contact_sheet(

@@ -113,7 +113,7 @@ class Bench:
         model = load_model(run / "config.yml")
         checkpoint = max((run / "nerfstudio_models").glob("step-*.ckpt"))
         track, truth, regions = model.clip.track, held_out_truth(folder)[::every], Regions.of(folder)[::every]
-        held_out = slice(folder.num_train, None, every)
+        held_out = torch.from_numpy(folder.held_out_frames[::every])
         common = {
             "method": method,
             "budget": budget,

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dfa_nerfstudio.attributes.fitting import FitConfig, Objective
+from dfa_nerfstudio.attributes.shots import random_windows
 from dfa_nerfstudio.data.dataset_folder import MFCC_PER_FRAME
 
 
@@ -139,8 +140,10 @@ class SynchronisationObjective(Objective):
 
     mfcc: Tensor
     lips: Tensor
+    shot: Tensor
     check_mfcc: Tensor
     check_lips: Tensor
+    check_shot: Tensor
 
     def __init__(
         self,
@@ -148,6 +151,7 @@ class SynchronisationObjective(Objective):
         mouth: MouthEncoder,
         mfcc: Float[Tensor, "T*4 D"],
         lips: Float[Tensor, "T M"],
+        shot: Int[Tensor, " T"],
         num_validation: int = 0,
     ) -> None:
         """
@@ -156,6 +160,7 @@ class SynchronisationObjective(Objective):
             mouth: the encoder of the mouth.
             mfcc: normalised, of training frames.
             lips: f_m of training frames, unit variance.
+            shot: of training frames; frames of shot -1 are not looked at.
             num_validation: so many frames at the end train nothing and choose the best weights.
         """
         super().__init__()
@@ -163,7 +168,8 @@ class SynchronisationObjective(Objective):
         self.scale, self.bias = nn.Parameter(torch.tensor(2.0)), nn.Parameter(torch.tensor(-3.0))
         split = len(lips) - num_validation
         rows = split * MFCC_PER_FRAME
-        self.hold(mfcc=mfcc[:rows], lips=lips[:split], check_mfcc=mfcc[rows:], check_lips=lips[split:])
+        self.hold(mfcc=mfcc[:rows], lips=lips[:split], shot=shot[:split])
+        self.hold(check_mfcc=mfcc[rows:], check_lips=lips[split:], check_shot=shot[split:])
 
     def _loss(self, audio: Tensor, mouth: Tensor, frames: Int[Tensor, " B"]) -> Tensor:
         cosine = mouth @ audio.T  # [B, B]
@@ -195,9 +201,10 @@ class SynchronisationObjective(Objective):
     def training_loss(self, progress: float) -> dict[str, Tensor]:
         """Eq. 3 on augmented stretches."""
         config, device = self.audio.config, self.lips.device
-        length = min(config.run_length, len(self.lips))
-        starts = torch.randint(len(self.lips) - length + 1, (config.runs, 1), device=device)
-        frames = starts + torch.arange(length, device=device)  # [R, L]
+        reach = config.mouth_frames // 2  # a mouth is not to be looked at across a cut
+        length = min(config.run_length, len(self.lips) - 2 * reach)
+        frames = random_windows(config.runs, length + 2 * reach, self.shot)[:, reach : reach + length]  # [R, L]
+        starts = frames[:, :1]
         margin = config.window // 2
         # Rows of each stretch with the margins that its windows reach into.
         rows = starts * MFCC_PER_FRAME + torch.arange(
@@ -214,4 +221,5 @@ class SynchronisationObjective(Objective):
         if len(self.check_lips) < 2 * self.audio.config.run_length:
             return None
         audio, mouth = self.audio.features(self.check_mfcc), self.mouth(self.mouth.windows(self.check_lips))
-        return self._loss(audio, mouth, torch.arange(len(audio), device=audio.device))
+        use = torch.nonzero(self.check_shot >= 0).flatten()
+        return self._loss(audio[use], mouth[use], use)

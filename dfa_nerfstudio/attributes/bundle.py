@@ -28,7 +28,7 @@ from dfa_nerfstudio.errors import UserError
 FILE_NAME, REPORT_NAME = "attribute_models.pt", "attribute_report.json"
 """In the dataset folder."""
 FORMAT = "dfa-nerfstudio attribute models"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 EYE_FEATURE, EYE_VERSION = "eye-blink", 1
 AUDIO_FEATURE, AUDIO_VERSION = "synchronised-audio", 1
 
@@ -63,13 +63,15 @@ class AttributeModels(nn.Module):
     """h of the training frames [N, C]: generation starts from it and takes the range of poses from it."""
     training_opening: Tensor
     """Eye opening of the training frames [N, 2]: the person's own blinks."""
+    training_shot: Tensor
+    """Which of the training frames follow each other [N]."""
 
     def __init__(self, config: ModelsConfig, num_coefficients: int, num_train: int) -> None:
         """
         Args:
             config: of all models.
             num_coefficients: MFCC per row.
-            num_train: training frames.
+            num_train: training frames that are of use.
         """
         super().__init__()
         self.config = config
@@ -87,6 +89,7 @@ class AttributeModels(nn.Module):
         self.register_buffer("lips_std", torch.ones(config.disentangling.mouth_dim))
         self.register_buffer("training_motion", torch.zeros(num_train, self.motion.dim))
         self.register_buffer("training_opening", torch.ones(num_train, 2))
+        self.register_buffer("training_shot", torch.zeros(num_train, dtype=torch.long))
         self.eval()
 
     @property

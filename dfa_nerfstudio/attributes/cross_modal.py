@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dfa_nerfstudio.attributes.fitting import FitConfig, Objective
@@ -15,12 +15,11 @@ from dfa_nerfstudio.attributes.gp_vae import (
     GaussianHead,
     SequenceTransformer,
     TransformerGPVAE,
-    random_windows,
     sequence_error,
-    shots,
     sinusoids,
     usual_speed,
 )
+from dfa_nerfstudio.attributes.shots import random_windows
 
 
 @dataclass
@@ -112,12 +111,13 @@ class CrossModalObjective(Objective):
         vae: TransformerGPVAE,
         motion: Float[Tensor, "T C"],
         audio: Float[Tensor, "T A"],
+        shot: Int[Tensor, " T"],
         num_validation: int = 0,
     ) -> None:
         super().__init__()
         self.model, self.vae = model, vae.requires_grad_(False)
         split = len(motion) - num_validation
-        self.hold(speed=usual_speed(motion[:split]), shot=shots(motion[:split]))
+        self.hold(speed=usual_speed(motion[:split], shot[:split]), shot=shot[:split])
         self.hold(motion=motion[:split], audio=audio[:split], check_motion=motion[split:], check_audio=audio[split:])
 
     def _terms(self, motion: Tensor, audio: Tensor, noise: float, audio_noise: float) -> tuple[Tensor, Tensor]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from dfa_nerfstudio.attributes.blinks import BlinkHabits, with_blinks
 from dfa_nerfstudio.attributes.bundle import AttributeModels
 from dfa_nerfstudio.attributes.motion import EYE_START
+from dfa_nerfstudio.attributes.shots import whole_windows
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE
 from dfa_nerfstudio.errors import UserError
@@ -67,7 +68,7 @@ def generate_motion(
     config = models.config.cross_modal
     tau, window = config.bop, config.window
     real = models.training_motion
-    start = _beginning(real, tau, generator, temperature)
+    start = _beginning(real, models.training_shot, tau, generator, temperature)
     made = [real[start : start + tau]]  # the beginning of pose, and then the frames asked for
     ramp = torch.linspace(0, 1, tau + 2)[1:-1, None]
     ramp = ramp * ramp * (3 - 2 * ramp)
@@ -84,14 +85,18 @@ def generate_motion(
     return torch.cat(made)[tau : tau + len(audio)]
 
 
-def _beginning(real: Float[Tensor, "N C"], tau: int, generator: torch.Generator, temperature: float) -> int:
+def _beginning(
+    real: Float[Tensor, "N C"], shot: Int[Tensor, " N"], tau: int, generator: torch.Generator, temperature: float
+) -> int:
     """Where the first beginning of pose starts: a random stretch, at temperature 0 the one nearest to the mean pose.
 
-    Stretches with a sudden jump, as at a cut, are not taken.
+    A stretch lies within one shot (any, where no shot is as long) and has no sudden movement.
     """
     windows = real[:, :EYE_START].unfold(0, tau, 1)  # [N - tau + 1, C, tau]
+    whole = whole_windows(shot, tau)
+    whole = whole if whole.any() else torch.ones_like(whole)
     jump = windows.diff(dim=-1).abs().amax((1, 2))
-    calm = torch.nonzero(jump <= jump.quantile(0.8)).flatten()
+    calm = torch.nonzero(whole & (jump <= jump[whole].quantile(0.8))).flatten()
     if temperature == 0:
         return int(calm[windows[calm].square().mean((1, 2)).argmin()])
     return int(calm[int(torch.randint(len(calm), (), generator=generator))])

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from dfa_nerfstudio.attributes.fitting import FitConfig, Objective
 from dfa_nerfstudio.attributes.gaussian_process import BandedGaussian, banded_factor, cauchy_kernel
 from dfa_nerfstudio.attributes.motion import EYE_START
+from dfa_nerfstudio.attributes.shots import random_windows
 
 
 @dataclass
@@ -148,25 +149,6 @@ class TransformerGPVAE(nn.Module):
         return self.decode((self.prior_root(length) @ noise)[..., 0])
 
 
-def shots(motion: Float[Tensor, "T C"], limit: float = 10.0) -> Int[Tensor, " T"]:
-    """The number of the shot each frame belongs to: a cut in the film is no motion to learn.
-
-    A cut is where any channel of the head's or torso's motion changes by more than `limit` times its usual (root mean
-    square) change.
-    """
-    change = motion[:, :EYE_START].diff(dim=0).abs()
-    cut = (change > limit * change.square().mean(0).sqrt().clamp(min=1e-6)).any(-1)
-    return torch.cat([cut.new_zeros(1), cut]).cumsum(0)
-
-
-def random_windows(count: int, length: int, shot: Int[Tensor, " T"]) -> Int[Tensor, "N L"]:
-    """Frame numbers of `count` random windows of consecutive frames within one shot (any, where no shot is as long)."""
-    whole = shot[length - 1 :] == shot[: len(shot) - length + 1]
-    weight = whole.float() if whole.any() else torch.ones_like(whole, dtype=torch.float32)
-    starts = torch.multinomial(weight, count, replacement=True)[:, None]
-    return starts + torch.arange(length, device=shot.device)
-
-
 def sequence_error(
     made: Float[Tensor, "N T C"],
     true: Float[Tensor, "N T C"],
@@ -188,9 +170,9 @@ def sequence_error(
     return (made - true).square().mean() + velocity_weight * change
 
 
-def usual_speed(motion: Float[Tensor, "T C"]) -> Float[Tensor, " C"]:
-    """Root mean square frame-to-frame change of each channel; not below a tenth of the fastest channel's."""
-    speed = motion.diff(dim=0).square().mean(0).sqrt()
+def usual_speed(motion: Float[Tensor, "T C"], shot: Int[Tensor, " T"]) -> Float[Tensor, " C"]:
+    """Root mean square frame-to-frame change of each channel, cuts apart; at least a tenth of the fastest one's."""
+    speed = motion.diff(dim=0)[shot.diff() == 0].square().mean(0).sqrt()
     return speed.clamp(min=0.1 * float(speed.max()) + 1e-6)
 
 
@@ -206,13 +188,18 @@ class GPVAEObjective(Objective):
     shot: Tensor
     check: Tensor
 
-    def __init__(self, model: TransformerGPVAE, motion: Float[Tensor, "T C"], num_validation: int = 0) -> None:
+    def __init__(
+        self,
+        model: TransformerGPVAE,
+        motion: Float[Tensor, "T C"],
+        shot: Int[Tensor, " T"],
+        num_validation: int = 0,
+    ) -> None:
         super().__init__()
         self.model = model
         split = len(motion) - num_validation
-        self.hold(
-            motion=motion[:split], check=motion[split:], speed=usual_speed(motion[:split]), shot=shots(motion[:split])
-        )
+        self.hold(motion=motion[:split], shot=shot[:split], check=motion[split:])
+        self.hold(speed=usual_speed(self.motion, self.shot))
         self.channel_kl = torch.zeros(model.config.latent_dim)
         """Nats per frame of the last batch, per channel."""
 

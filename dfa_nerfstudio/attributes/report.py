@@ -26,10 +26,11 @@ def measure(models: AttributeModels, clip: ClipAttributes, num_train: int) -> di
         is within +-1 frame; mouth opening read from f_a by a ridge regression fitted on training frames, as
         correlation.
     """
-    if num_train >= len(clip):
+    use, held_use = (torch.from_numpy(clip.of_use(*part)) for part in ((0, num_train), (num_train, len(clip))))
+    if not len(held_use):
         return {}
-    landmarks = torch.from_numpy(clip.front_landmarks)
-    train, held_out = landmarks[:num_train], landmarks[num_train:]
+    landmarks, shot = torch.from_numpy(clip.front_landmarks), torch.from_numpy(clip.shot).long()
+    held_out = landmarks[held_use]
     model = models.autoencoder
     mouth, eye = model.encode(held_out)
     rebuilt = model.decode(mouth, eye)
@@ -48,8 +49,8 @@ def measure(models: AttributeModels, clip: ClipAttributes, num_train: int) -> di
     generator = torch.Generator().manual_seed(0)
     mouth_opening = torch.from_numpy(clip.mouth_opening)[:, None]
     faces = {}
-    for name, start, end in (("train", 0, num_train), ("test", num_train, len(clip))):
-        upper, lower = torch.randint(start, end, (2, 2000), generator=generator)
+    for name, frames in (("train", use), ("test", held_use)):
+        upper, lower = frames[torch.randint(len(frames), (2, 2000), generator=generator)]
         f_m, f_e = model.encode(compose(landmarks[upper], landmarks[lower]))
         faces[name] = (f_m, f_e, mouth_opening[lower])
     for index, name in enumerate(("f_m", "f_e")):
@@ -57,17 +58,17 @@ def measure(models: AttributeModels, clip: ClipAttributes, num_train: int) -> di
         figures[f"mouth opening from {name}, correlation"] = ridge_correlation(pair[0], pair[1], 1e-4)[0]
 
     audio = models.audio_features(torch.from_numpy(clip.mfcc), models.clip_statistics)
-    lips = models.mouth_features(held_out)
     # Sound of its own stretch only, as if the held-out part were a recording of its own.
     sound = models.audio_features(torch.from_numpy(clip.mfcc[num_train * MFCC_PER_FRAME :]), models.clip_statistics)
+    train = slice(num_train)
     for seconds in (1, 2):
-        window = int(seconds * FRAME_RATE)
-        figures[f"sync, {seconds} s windows"] = sync_accuracy(sound, lips, window=window)
-        train_lips = models.mouth_features(train)
-        figures[f"sync in training, {seconds} s windows"] = sync_accuracy(audio[:num_train], train_lips, window=window)
-    fitted = (audio[:num_train], mouth_opening[:num_train])
+        window, name = int(seconds * FRAME_RATE), f"{seconds} s windows"
+        for title, part, heard in (("sync", slice(num_train, None), sound), ("sync in training", train, audio[train])):
+            lips = models.mouth_features(landmarks[part])
+            figures[f"{title}, {name}"] = sync_accuracy(heard, lips, window=window, shot=shot[part])
+    fitted = (audio[use], mouth_opening[use])
     figures["mouth opening from f_a, correlation"] = ridge_correlation(
-        fitted, (audio[num_train:], mouth_opening[num_train:])
+        fitted, (audio[held_use], mouth_opening[held_use])
     )[0]
     figures["mouth opening from f_a in training, correlation"] = ridge_correlation(fitted, fitted)[0]
     return figures

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
+
+from dfa_nerfstudio.attributes.shots import stretches
 
 
 def offset_curves(
@@ -32,13 +34,22 @@ def offset_curves(
 
 
 def sync_accuracy(
-    audio: Float[Tensor, "T A"], mouth: Float[Tensor, "T A"], *, window: int, max_offset: int = 15, tolerance: int = 1
+    audio: Float[Tensor, "T A"],
+    mouth: Float[Tensor, "T A"],
+    *,
+    window: int,
+    max_offset: int = 15,
+    tolerance: int = 1,
+    shot: Int[Tensor, " T"] | None = None,
 ) -> float:
     """Share of windows whose best offset lies within +-`tolerance` frames; NaN where no window fits.
 
+    A window lies within one shot, where `shot` is given (see `ClipAttributes.shot`).
+
     Chance is (2 tolerance + 1) / (2 max_offset + 1), about a tenth.
     """
-    curves = offset_curves(audio, mouth, window=window, max_offset=max_offset)
+    parts = [slice(None)] if shot is None else stretches(shot)
+    curves = torch.cat([offset_curves(audio[p], mouth[p], window=window, max_offset=max_offset) for p in parts])
     best = curves.argmax(-1) - max_offset
     return float((best.abs() <= tolerance).float().mean())
 

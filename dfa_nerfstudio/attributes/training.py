@@ -58,26 +58,28 @@ def train_models(
         UserError: for a clip too short for one training window, or silent throughout.
     """
     window = max(config.models.latent.window, config.models.cross_modal.window)
-    if num_train <= window:
+    use = torch.from_numpy(clip.of_use(0, num_train))  # [N]
+    if len(use) <= window:
         raise UserError(
-            f"{source}: {num_train} frames for training; the motion models need more than {window} "
+            f"{source}: {len(use)} frames for training; the motion models need more than {window} "
             f"({window / FRAME_RATE:.1f} s): use a longer video"
         )
-    landmarks = torch.from_numpy(clip.front_landmarks[:num_train])  # [N, 68, 3]
-    opening = torch.from_numpy(clip.eye_opening[:num_train])  # [N, 2]
-    mfcc = torch.from_numpy(clip.mfcc[: num_train * MFCC_PER_FRAME])  # [N*4, D]
-    pose = torch.from_numpy(clip.head_to_camera[:num_train])
-    torso = torch.from_numpy(clip.torso_motion[:num_train])
+    every_landmark = torch.from_numpy(clip.front_landmarks[:num_train])  # [T, 68, 3]
+    every_shot = torch.from_numpy(clip.shot[:num_train]).long()
+    mfcc = torch.from_numpy(clip.mfcc[: num_train * MFCC_PER_FRAME])  # [T*4, D]: sound has no gaps
+    landmarks, shot = every_landmark[use], every_shot[use]  # [N, 68, 3]
+    opening = torch.from_numpy(clip.eye_opening)[use]  # [N, 2]
+    pose, torso = torch.from_numpy(clip.head_to_camera)[use], torch.from_numpy(clip.torso_motion)[use]
     statistics = MfccStatistics.of(mfcc, source)
-    aside = round(config.validation * num_train)
-    if not (config.validation >= 0 and num_train - aside > window):
+    aside = round(config.validation * len(use))
+    if not (config.validation >= 0 and len(use) - aside > window):
         raise UserError(
             f"--validation {config.validation}: must be 0 or more and leave more than {window} frames to train"
         )
 
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        models = AttributeModels(config.models, mfcc.shape[1], num_train)
+        models = AttributeModels(config.models, mfcc.shape[1], len(use))
 
         def run(objective: Objective, options: FitConfig, name: str) -> None:
             fit(objective, options.scaled(config.effort), name=name, seed=config.seed, progress=config.progress)
@@ -91,16 +93,21 @@ def train_models(
         models.mfcc_mean, models.mfcc_std = statistics.mean, statistics.std
 
         synchronisation = SynchronisationObjective(
-            models.audio, models.mouth, statistics.normalise(mfcc), models.lip_embedding(landmarks), aside
+            models.audio,
+            models.mouth,
+            statistics.normalise(mfcc),
+            models.lip_embedding(every_landmark),
+            every_shot,
+            aside,
         )
         run(synchronisation, config.models.audio.fit, "sound and lips")
-        audio = models.audio_features(mfcc, statistics)
+        audio = models.audio_features(mfcc, statistics)[use]
 
         motion = models.motion.learn(pose, torso, models.eye.from_opening(opening))
-        models.training_motion, models.training_opening = motion, opening.clone()
-        run(GPVAEObjective(models.vae, motion, aside), config.models.latent.fit, "motion")
+        models.training_motion, models.training_opening, models.training_shot = motion, opening.clone(), shot
+        run(GPVAEObjective(models.vae, motion, shot, aside), config.models.latent.fit, "motion")
         run(
-            CrossModalObjective(models.cross_modal, models.vae, motion, audio, aside),
+            CrossModalObjective(models.cross_modal, models.vae, motion, audio, shot, aside),
             config.models.cross_modal.fit,
             "sound to motion",
         )

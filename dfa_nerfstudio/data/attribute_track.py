@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from dfa_nerfstudio.data.dataset_folder import load_npz
@@ -96,8 +96,8 @@ class AttributeTrack:
             mixed.head_to_camera[:, :3, :3] = u @ vh
         return mixed
 
-    def __getitem__(self, frames: slice) -> AttributeTrack:
-        """A stretch of the track."""
+    def __getitem__(self, frames: slice | Int[Tensor, " N"]) -> AttributeTrack:
+        """A stretch of the track, or chosen frames of it."""
         return self._map(lambda values: values[frames])
 
     def to(self, device: torch.device | str) -> AttributeTrack:

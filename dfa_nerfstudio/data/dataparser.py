@@ -9,10 +9,11 @@ from typing import Literal
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from nerfstudio.cameras.cameras import Cameras, CameraType
 from nerfstudio.data.dataparsers.base_dataparser import DataParser, DataParserConfig, DataparserOutputs
 from nerfstudio.data.scene_box import SceneBox
+from nerfstudio.plugins.registry_dataparser import DataParserSpecification
 from torch import Tensor
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
@@ -27,8 +28,8 @@ class ClipMetadata:
     folder: Path
     track: AttributeTrack
     """Attributes of all frames, held-out ones included."""
-    num_train: int
-    """The first frames of the track, which are for training."""
+    train_frames: Int[Tensor, " N"]
+    """The frames of the track that are for training."""
     size: tuple[int, int]
     """Width and height of the frames."""
     background: Float[Tensor, "3 H W"]
@@ -57,10 +58,16 @@ class DFADataParserConfig(DataParserConfig):
 
 
 class DFADataParser(DataParser):
-    """The first frames train, the last ones are held out (`num_train` in transforms.json)."""
+    """The first frames train, the last ones are held out (`num_train` in transforms.json); frames in which the face was
+    lost do neither."""
 
     config: DFADataParserConfig
     includes_time = True
+
+    @property
+    def folder(self) -> Path:
+        """The dataset folder."""
+        return self.config.data
 
     def _generate_dataparser_outputs(
         self, split: Literal["train", "val", "test"] = "train", **kwargs: object
@@ -69,7 +76,7 @@ class DFADataParser(DataParser):
             return self._read(split)
 
     def _read(self, split: str) -> DataparserOutputs:
-        folder = DatasetFolder.open(self.config.data)
+        folder = DatasetFolder.open(self.folder)
         if not (folder.path / TRACK).is_file():
             raise UserError(f"{folder.path / TRACK}: missing; make it with: dfa-attributes {folder.path}")
         track = AttributeTrack.load(folder.path / TRACK)
@@ -79,9 +86,11 @@ class DFADataParser(DataParser):
                 "run dfa-attributes again"
             )
         meta, width, height = folder.meta, *folder.size
-        frames = meta["frames"][: folder.num_train] if split == "train" else meta["frames"][folder.num_train :]
-        if not frames:  # nothing held out: the viewer and ns-eval then look at the training frames
-            frames = meta["frames"]
+        used = folder.train_frames if split == "train" else folder.held_out_frames
+        if not len(used):  # nothing held out: the viewer and ns-eval then look at the training frames
+            used = folder.train_frames
+        frames = [meta["frames"][number] for number in used]
+        train_frames = torch.from_numpy(folder.train_frames)
         poses = torch.tensor([frame["transform_matrix"] for frame in frames])[:, :3]
         cameras = Cameras(
             camera_to_worlds=poses,
@@ -95,11 +104,11 @@ class DFADataParser(DataParser):
             camera_type=CameraType.PERSPECTIVE,
         )
         half_extent = torch.tensor([width / 2 / meta["fl_x"], height / 2 / meta["fl_y"]])
-        box, near, far = self._scene(track[: folder.num_train], half_extent)
+        box, near, far = self._scene(track[train_frames], half_extent)
         clip = ClipMetadata(
             folder=folder.path,
             track=track,
-            num_train=folder.num_train,
+            train_frames=train_frames,
             size=(width, height),
             background=_read_background(folder.path / BACKGROUND, width, height),
             half_extent=half_extent,
@@ -136,6 +145,9 @@ class DFADataParser(DataParser):
         lower, upper = points.amin((0, 1)), points.amax((0, 1))
         lower[2], upper[2] = -self.config.back, min(self.config.front, float(upper[2]))
         return torch.stack([lower, upper]), near, far
+
+
+dfa_data = DataParserSpecification(config=DFADataParserConfig(), description="Dataset folders of dfa-process.")
 
 
 def _read_background(path: Path, width: int, height: int) -> Float[Tensor, "3 H W"]:

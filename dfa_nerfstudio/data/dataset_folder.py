@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32
+from jaxtyping import Bool, Float32, Int32, Int64
 
 from dfa_nerfstudio.data.files import written_whole
 from dfa_nerfstudio.errors import UserError
@@ -101,6 +101,10 @@ class ClipAttributes:
 
     def __len__(self) -> int:
         return len(self.head_to_camera)
+
+    def of_use(self, first: int, stop: int) -> Int64[np.ndarray, " N"]:
+        """The frames from `first` to before `stop` that show the face."""
+        return first + np.flatnonzero(self.shot[first:stop] >= 0)
 
     def save(self, path: Path) -> None:
         """Writes the `.npz`, whole or not at all."""
@@ -194,6 +198,16 @@ class DatasetFolder:
     def num_train(self) -> int:
         """The first `num_train` frames are for training, the rest is held out."""
         return self.meta["num_train"]
+
+    @property
+    def train_frames(self) -> Int64[np.ndarray, " N"]:
+        """The training frames that are of use."""
+        return self.attributes.of_use(0, self.num_train)
+
+    @property
+    def held_out_frames(self) -> Int64[np.ndarray, " N"]:
+        """The held-out frames that are of use."""
+        return self.attributes.of_use(self.num_train, self.num_frames)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -29,7 +29,7 @@ def print_figures(folder: Path, console: Console) -> None:
     for name, value in compare_with_truth(data, truth_path(folder / "clip.mp4")).items():
         table.add_row(f"tracking: {name.replace('_', ' ')}", f"{value:.3f}")
     results = json.loads((folder / "eval.json").read_text())["results"]
-    held_out = data.num_frames - data.num_train
+    held_out = len(data.held_out_frames)
     table.add_row(f"held-out PSNR, {held_out} frames, full frame, dB", f"{results['psnr']:.2f}")
     table.add_row("held-out SSIM", f"{results['ssim']:.3f}")
     table.add_row("rendering and scoring, frames/s", f"{results['fps']:.1f}")

@@ -82,7 +82,7 @@ class DFANerfModel(Model):
 
     def populate_modules(self) -> None:
         config, clip = self.config, self.clip
-        train = clip.track[: clip.num_train]
+        train = clip.track[clip.train_frames]
         self.normalise = ConditionNormaliser(train)
         self.network: nn.Module = config.network.setup(audio_dim=train.audio.shape[-1], eye_dim=train.eye.shape[-1])
         self.occupancy = (

@@ -71,4 +71,4 @@ def drive(
         raise UserError(f"{source}: {error}") from None
     if pose == "generated":
         return generate_track(models, features, seed=seed, temperature=temperature)
-    return source_track(models, features, model.clip.track[: model.clip.num_train], pose)
+    return source_track(models, features, model.clip.track[model.clip.train_frames], pose)

@@ -16,6 +16,7 @@ from dfa_nerfstudio.attributes.fitting import FitConfig, fit
 from dfa_nerfstudio.attributes.generation import generate_motion, generate_track, source_track
 from dfa_nerfstudio.attributes.motion import rotation_matrix, rotation_vector
 from dfa_nerfstudio.attributes.report import measure
+from dfa_nerfstudio.attributes.shots import random_windows
 from dfa_nerfstudio.attributes.sync import ridge_correlation, sync_accuracy
 from dfa_nerfstudio.attributes.training import AttributesConfig, clip_track, train_models
 from dfa_nerfstudio.data.mfcc_statistics import MfccStatistics
@@ -141,6 +142,33 @@ def test_held_out_means_held_out(clip, models):
         assert torch.equal(getattr(before, name), getattr(after, name))
 
 
+def test_frames_of_no_use_teach_nothing(clip):
+    """Whatever lies in them, and whether a window would reach over a cut."""
+    lost, cut = slice(60, 90), 200
+    clip = dataclasses.replace(clip, shot=np.repeat([0, -1, 1, 2], [60, 30, cut - 90, FRAMES - cut]).astype(np.int32))
+    names = ("front_landmarks", "mouth_opening", "eye_opening", "head_to_camera", "torso_motion")
+    other = dataclasses.replace(clip, **{name: getattr(clip, name).copy() for name in names})
+    for name in names:
+        getattr(other, name)[lost] = getattr(synthetic_clip(FRAMES, seed=5), name)[lost]
+    config = quick()
+    for part in (config.models.disentangling, config.models.audio, config.models.latent, config.models.cross_modal):
+        part.fit.steps = 3
+    trained = [train_models(c, TRAIN, config) for c in (clip, other)]
+    weights = [models.state_dict() for models in trained]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert measure(trained[0], clip, TRAIN) == pytest.approx(measure(trained[0], other, TRAIN), nan_ok=True)
+    assert len(trained[0].training_motion) == TRAIN - 30
+    lips = torch.randn(FRAMES, 32)
+    lips[lost] = torch.nan
+    shot, mfcc = torch.from_numpy(clip.shot).long(), torch.from_numpy(clip.mfcc)
+    sync = SynchronisationObjective(trained[0].audio, trained[0].mouth, mfcc, lips, shot)
+    assert all(sync.training_loss(0.5)["contrast"].isfinite() for _ in range(20))
+    for length in (2, 16, 64):
+        frames = random_windows(500, length, torch.from_numpy(clip.shot).long())
+        shots = torch.from_numpy(clip.shot)[frames]
+        assert (shots == shots[:, :1]).all() and (shots >= 0).all() and shots.unique().numel() >= 2
+
+
 @pytest.mark.parametrize("frames", [1, 48, 49, 300])
 def test_a_generated_track_is_as_long_as_its_audio(models, driving, frames):
     track = generate_track(models, driving[:frames], seed=1)
@@ -254,7 +282,8 @@ def test_validation_frames_keep_the_best_weights(clip):
     audio, mouth = AudioEncoder(config, COEFFICIENTS), MouthEncoder(config, 4)
     lips = torch.from_numpy(clip.front_landmarks[:TRAIN, 48:52, 1])
     mfcc = MfccStatistics.of(torch.from_numpy(clip.mfcc)).normalise(torch.from_numpy(clip.mfcc[: 4 * TRAIN]))
-    objective = SynchronisationObjective(audio, mouth, mfcc, (lips - lips.mean(0)) / lips.std(0), 100)
+    shot = torch.zeros(len(lips), dtype=torch.long)
+    objective = SynchronisationObjective(audio, mouth, mfcc, (lips - lips.mean(0)) / lips.std(0), shot, 100)
     result = fit(objective, FitConfig(steps=60, learning_rate=0.3, checks=6, patience=6), name="test", progress=False)
     objective.eval()
     kept = objective.validation_loss()

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dfa_nerfstudio.data.dataparser import DFADataParserConfig
 from dfa_nerfstudio.data.dataset_folder import ATTRIBUTES, TRANSFORMS, DatasetFolder, load_npz
 from dfa_nerfstudio.data.files import written_whole
 from dfa_nerfstudio.errors import UserError
@@ -62,3 +63,16 @@ def test_a_file_takes_its_name_only_when_whole(tmp_path: Path):
         partial.write_text("whole")
         assert not final.exists()
     assert final.read_text() == "whole" and list(final.parent.iterdir()) == [final]
+
+
+def test_frames_of_no_use_neither_train_nor_are_scored(person: Path):
+    clip = DatasetFolder.open(person).attributes
+    clip.shot[5:10], clip.shot[10:], clip.shot[44] = -1, 1, -1
+    clip.save(person / "attributes.npz")
+    for split, kept in (("train", [*range(5), *range(10, 40)]), ("test", [*range(40, 44), *range(45, 48)])):
+        outputs = DFADataParserConfig(data=person).setup().get_dataparser_outputs(split)
+        meta = outputs.metadata["clip"]
+        assert [int(path.stem) for path in outputs.image_filenames] == kept
+        assert [int(path.stem) for path in meta.masks] == kept
+        assert outputs.cameras.times.flatten().numpy() == pytest.approx(np.array(kept) / 47)
+        assert len(meta.track) == 48 and meta.train_frames.tolist() == [*range(5), *range(10, 40)]

@@ -46,7 +46,7 @@ def trained(ball_person: Path, tmp_path_factory: pytest.TempPathFactory) -> Trai
 
 
 def _held_out(model: DFANerfModel, track: AttributeTrack) -> torch.Tensor:
-    frames = list(render_track(model, track))[model.clip.num_train :]
+    frames = list(render_track(model, track))[len(model.clip.train_frames) :]
     return torch.stack([torch.from_numpy(frame).float() / 255 for frame in frames])
 
 
