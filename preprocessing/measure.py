@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from dfa_nerfstudio.data.dataset_folder import FRAME_RATE
 from dfa_nerfstudio.preprocessing.config import ProcessConfig
-from dfa_nerfstudio.preprocessing.eyes import EyeCalibration, lid_ratio
-from dfa_nerfstudio.preprocessing.face_topology import CHIN, INNER_LIPS, LANDMARKS_68, RIGID
+from dfa_nerfstudio.preprocessing.eyes import EyeCalibration, find_blinks
+from dfa_nerfstudio.preprocessing.face_topology import CHIN, LANDMARKS_68, RIGID
 from dfa_nerfstudio.preprocessing.footage import Footage
 from dfa_nerfstudio.preprocessing.head_fit import HeadFit, fit_head, upright
 from dfa_nerfstudio.preprocessing.head_pose import Poses, back_project, join, project
 from dfa_nerfstudio.preprocessing.images import image_path, read_image
 from dfa_nerfstudio.preprocessing.morphable_model import learn_morphable_model
+from dfa_nerfstudio.preprocessing.mouth import mouth_opening
 from dfa_nerfstudio.preprocessing.smoothing import jitter, smooth_track, typical_acceleration
 from dfa_nerfstudio.preprocessing.stages import Stages
 from dfa_nerfstudio.preprocessing.torso import (
@@ -53,12 +55,13 @@ def measure(
     with stages.stage("expression and eyes"):
         front = back_project(upright(landmarks)[..., :2], head.shape, head.focal, poses)
         model = learn_morphable_model(front[learn], config.expressions)
-        ratio = lid_ratio(front)
-        eyes = EyeCalibration.learn(ratio[learn])
-    report.blinks_seen = eyes.blinks_seen
+        eyes = EyeCalibration.learn(front, poses, tracked.found, timeline)
+        eye_opening = eyes.opening(front, poses, timeline)
+        blinks = find_blinks(eye_opening, tracked.found, timeline)
+    report.blinks_seen, report.blinks = eyes.blinks_seen, len(blinks)
+    report.blinks_per_second = len(blinks) * FRAME_RATE / int(timeline.usable.sum())
     if not eyes.blinks_seen:
         report.warnings.append("no blink in the training part; what a closed eye looks like is a guess")
-    upper, lower = front[:, INNER_LIPS].transpose(2, 0, 1, 3)  # [T, pairs, 3] each
     return {
         "shot": timeline.shot,
         "face_found": tracked.found,
@@ -68,9 +71,9 @@ def measure(
         "torso_motion": _torso_motion(tracked, folder, head.focal, config.smoothing, poses, stages),
         "torso_deviation": np.zeros((len(footage), 4)),
         "torso_found": np.full(len(footage), report.torso_tracked),
-        "eye_opening": eyes.opening(ratio),
-        "blinks": np.zeros((0, 3)),
-        "mouth_opening": np.linalg.norm(upper - lower, axis=-1).mean(-1),
+        "eye_opening": eye_opening,
+        "blinks": blinks,
+        "mouth_opening": mouth_opening(front, poses),
         "expression": model.project(front),
         "blendshapes": tracked.blendshapes,
         "mean_shape": model.mean,

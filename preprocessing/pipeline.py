@@ -154,8 +154,9 @@ def _make_dataset(
         write_torso_masks(folder, tracked.landmarks)
     with stages.stage("background"):
         _write_background(folder, tracked.timeline, report)
-    with stages.stage("MFCC"):
+    with stages.stage("MFCC and voice"):
         measured |= sound_attributes(audio, frames, num_train)
+    _note_sound(measured, report)
     compact = {name: value.astype(np.float32) if value.dtype.kind == "f" else value for name, value in measured.items()}
     ClipAttributes(**compact).save(folder / dataset_folder.ATTRIBUTES)
     DatasetFolder.write_transforms(
@@ -166,6 +167,15 @@ def _make_dataset(
         head_to_camera=measured["head_to_camera"],
     )
     report.write(folder / "report.json")
+
+
+def _note_sound(measured: dict[str, np.ndarray], report: Report) -> None:
+    voice = measured["voice"]
+    report.voice = float(voice.mean())
+    if voice.any():
+        report.loudness = float(np.median(measured["loudness"][voice]))
+    else:
+        report.warnings.append("no speech is recognised in the sound")
 
 
 def _write_background(folder: Path, timeline: Timeline, report: Report) -> None:

@@ -47,6 +47,14 @@ class Report:
     torso_jitter: float = 0.0
     """As `jitter`, of the torso's shift."""
     blinks_seen: bool = True
+    """False where the training part has none, so that what a closed eye looks like is a guess."""
+    blinks: int = 0
+    blinks_per_second: float = 0.0
+    """Over the time in which the face is followed."""
+    voice: float = 0.0
+    """Part of the time in which someone speaks."""
+    loudness: float = 0.0
+    """Median while someone speaks, in dB of full scale."""
     background_seen: float = 0.0
     """Part of the background that the person uncovered."""
     background_changing: float = 0.0

