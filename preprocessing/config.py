@@ -19,9 +19,8 @@ class ProcessConfig:
     """The last part of the frames, kept for evaluation; 0 trains on everything."""
     expressions: int = 16
     """Number of expression coefficients, K."""
-    smoothing: float = 5.0
-    """How many landmarks, or pixels of the torso, are thought to share an error: the more, the less a frame counts
-    against its neighbours when head pose and torso motion are smoothed; 0 for no smoothing."""
+    smoothing: float = 1.0
+    """How many times stronger than their own noise asks for head pose and torso motion are smoothed; 0 for none."""
     face_landmarker: Path | None = None
     """mediapipe's `face_landmarker.task`: landmarks are then found by it, and its blendshapes stored too."""
     on_cut: Literal["refuse", "split"] = "refuse"

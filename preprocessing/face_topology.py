@@ -11,7 +11,9 @@ NUM_MESH = 468
 OUTER_EYE_CORNERS = (33, 263)
 INNER_LIPS = np.array([[81, 178], [82, 87], [13, 14], [312, 317], [311, 402]])
 """[pair, upper or lower], at the middle of the mouth."""
-CHIN = 152
+CHIN, FOREHEAD = 152, 10
+SIDES = np.array([[33, 263], [133, 362], [127, 356], [234, 454]])
+"""[pair, left or right]: points that mirror each other."""
 JAW = np.array([58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288])
 """Lower edge of the face from corner to corner, from the image's left."""
 

@@ -13,10 +13,13 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from dfa_nerfstudio.preprocessing.smoothing import smooth_track
-
 Points = Float[np.ndarray, "N 3"]
 Observed = Float[np.ndarray, "T N 2"]
+Information = Float[np.ndarray, "T N 2 2"]
+"""Inverse covariances of sightings, in image sides^-2."""
+
+HUBER = 2.0
+"""Standard deviations from which on a sighting counts less."""
 
 
 @dataclass
@@ -32,8 +35,8 @@ class Poses:
     def __getitem__(self, frames: slice | np.ndarray) -> Poses:
         return Poses(self.rotation[frames], self.translation[frames])
 
-    def to_camera(self, points: Points) -> Float[np.ndarray, "T N 3"]:
-        """Where points of head space lie in camera space."""
+    def to_camera(self, points: Points | Float[np.ndarray, "T N 3"]) -> Float[np.ndarray, "T N 3"]:
+        """Where points of head space, the same or others in every frame, lie in camera space."""
         return points @ self.rotation.transpose(0, 2, 1) + self.translation[:, None]
 
     def matrices(self) -> Float[np.ndarray, "T 4 4"]:
@@ -55,86 +58,84 @@ def project(camera_points: Float[np.ndarray, "T N 3"], focal: float) -> Observed
     return focal * camera_points[..., :2] / -camera_points[..., 2:]
 
 
-def huber_weights(residual: Float[np.ndarray, "*batch 2"], width: float) -> Float[np.ndarray, "*batch"]:
-    """1 for residuals up to `width`, falling off with their inverse beyond."""
-    return np.minimum(1, width / np.maximum(np.linalg.norm(residual, axis=-1), 1e-12))
+def distances(residual: Observed, information: Information) -> Float[np.ndarray, "T N"]:
+    """Lengths of residuals in standard deviations."""
+    return np.sqrt(np.maximum(np.einsum("tni,tnij,tnj->tn", residual, information, residual), 0))
+
+
+def huber_weights(distance: Float[np.ndarray, "T N"]) -> Float[np.ndarray, "T N"]:
+    """1 up to `HUBER`, falling off with the inverse beyond."""
+    return np.minimum(1, HUBER / np.maximum(distance, 1e-12))
+
+
+def robust_cost(residual: Observed, information: Information) -> Float[np.ndarray, "T N"]:
+    """Huber's: the square of the distance up to `HUBER`, linear beyond."""
+    distance = distances(residual, information)
+    return np.where(distance < HUBER, distance**2, 2 * HUBER * distance - HUBER**2)
+
+
+def moved(poses: Poses, step: Float[np.ndarray, "T 6"]) -> Poses:
+    """Poses after a small turn (applied after the pose's rotation) and a shift each."""
+    turn = Rotation.from_rotvec(step[:, :3]).as_matrix()
+    return Poses(turn @ poses.rotation, poses.translation + step[:, 3:])
+
+
+def pose_jacobian(
+    camera: Float[np.ndarray, "T N 3"], focal: float, poses: Poses
+) -> tuple[Float[np.ndarray, "T N 2 6"], Float[np.ndarray, "T N 2 3"]]:
+    """How the image moves with a step of `moved`, and with the points in camera space.
+
+    Args:
+        camera: points in camera space.
+        focal: focal length.
+        poses: of the frames.
+    """
+    a, b, c = np.moveaxis(camera - poses.translation[:, None], -1, 0)  # turned, not yet shifted
+    depth = -camera[..., 2]
+    u, v = camera[..., 0] / depth, camera[..., 1] / depth
+    one, zero = np.ones_like(u), np.zeros_like(u)
+    scale = (focal / depth)[..., None, None]
+    of_camera = np.stack([np.stack([one, zero, u], -1), np.stack([zero, one, v], -1)], -2) * scale
+    of_turn = np.stack([np.stack([u * b, c - u * a, -b], -1), np.stack([v * b - c, -v * a, a], -1)], -2) * scale
+    return np.concatenate([of_turn, of_camera], -1), of_camera
 
 
 def linearised(
-    shape: Points, observed: Observed, focal: float, poses: Poses, huber: float
-) -> tuple[Float[np.ndarray, "T N 2"], Float[np.ndarray, "T 6 6"], Float[np.ndarray, "T 6"]]:
-    """The robust reprojection error about `poses`, to first order in a turn (applied after the pose's rotation) and a
-    shift of each.
+    points: Points, observed: Observed, information: Information, focal: float, poses: Poses
+) -> tuple[Observed, Float[np.ndarray, "T 6 6"], Float[np.ndarray, "T 6"]]:
+    """The robust reprojection error about `poses`, to first order in a step of `moved`.
 
     Returns:
         the residuals in image sides, the normal matrices J' W J, and the moments J' W residual.
     """
-    turned = shape @ poses.rotation.transpose(0, 2, 1)  # [T, N, 3]
-    x, y, z = np.moveaxis(turned + poses.translation[:, None], -1, 0)  # [T, N] each
-    u, v = x / -z, y / -z
-    residual = observed - focal * np.stack([u, v], -1)
-    a, b, c = np.moveaxis(turned, -1, 0)
-    one, zero = np.ones_like(u), np.zeros_like(u)
-    jacobian = np.stack(
-        [np.stack([u * b, c - u * a, -b, one, zero, u], -1), np.stack([v * b - c, -v * a, a, zero, one, v], -1)], -2
-    )  # [T, N, 2, 6]: three of rotation, three of translation
-    jacobian *= (focal / -z)[..., None, None]
-    weighted = jacobian * huber_weights(residual, huber)[..., None, None]
-    return residual, np.einsum("tnki,tnkj->tij", weighted, jacobian), np.einsum("tnki,tnk->ti", weighted, residual)
+    camera = poses.to_camera(points)
+    residual = observed - project(camera, focal)
+    jacobian, _ = pose_jacobian(camera, focal, poses)
+    weight = huber_weights(distances(residual, information))[..., None, None] * information
+    weighted = weight @ jacobian  # [T, N, 2, 6]
+    normal = np.einsum("tnki,tnkj->tij", weighted, jacobian, optimize=True)
+    return residual, normal, np.einsum("tnki,tnk->ti", weighted, residual)
 
 
 def solve_poses(
-    shape: Points, observed: Observed, focal: float, initial: Poses, huber: float, iterations: int = 8
+    points: Points, observed: Observed, information: Information, focal: float, initial: Poses, iterations: int = 8
 ) -> Poses:
     """Gauss-Newton on the robust reprojection error, for all frames at once.
 
     Args:
-        shape: the head, in head space.
-        observed: where its points are seen.
+        points: in head space.
+        observed: where they are seen, in image sides.
+        information: inverse covariance of each sighting.
         focal: focal length.
         initial: where to start from.
-        huber: residual in image sides from which on a point counts less.
         iterations: number of steps; the error falls quadratically near the end.
     """
     poses = initial
     for _ in range(iterations):
-        _, normal, moment = linearised(shape, observed, focal, poses, huber)
+        _, normal, moment = linearised(points, observed, information, focal, poses)
         normal += 1e-9 * np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.eye(6)
-        step = np.linalg.solve(normal, moment[..., None])[..., 0]
-        turn = Rotation.from_rotvec(step[:, :3]).as_matrix()
-        poses = Poses(turn @ poses.rotation, poses.translation + step[:, 3:])
+        poses = moved(poses, np.linalg.solve(normal, moment[..., None])[..., 0])
     return poses
-
-
-def solve_shape(
-    shape: Points, prior: Points, depth_weight: float, observed: Observed, focal: float, poses: Poses, huber: float
-) -> Points:
-    """The points' places in head space by linear least squares over all frames.
-
-    Each sighting (u, v) under pose (R, t) gives two linear equations: f X_x + u X_z = 0 and f X_y + v X_z = 0 with
-    X = R P + t, divided by the depth so that they count image distances. Along z, where a head that hardly turns tells
-    little, the points are drawn to the prior.
-
-    Args:
-        shape: the present estimate; tells how much each sighting counts.
-        prior: what z to fall back to.
-        depth_weight: how much the prior counts; 1 is as much as seeing every point from the side in every frame.
-        observed: where the points are seen.
-        focal: focal length.
-        poses: of the frames.
-        huber: see `solve_poses`.
-    """
-    camera = poses.to_camera(shape)
-    weight = huber_weights(observed - project(camera, focal), huber)  # [T, N]
-    scale = 1 / -camera[..., 2]  # [T, N]
-    rows = focal * poses.rotation[:, None, :2] + observed[..., None] * poses.rotation[:, None, 2:]  # [T, N, 2, 3]
-    right = -(focal * poses.translation[:, None, :2] + observed * poses.translation[:, None, 2:])  # [T, N, 2]
-    square = weight * (scale / (focal * scale.mean())) ** 2 / len(poses)
-    normal = np.einsum("tn,tnki,tnkj->nij", square, rows, rows)
-    moment = np.einsum("tn,tnki,tnk->ni", square, rows, right)
-    normal[:, 2, 2] += depth_weight
-    moment[:, 2] += depth_weight * prior[:, 2]
-    return np.linalg.solve(normal, moment[..., None])[..., 0]
 
 
 def back_project(observed: Observed, shape: Points, focal: float, poses: Poses) -> Float[np.ndarray, "T N 3"]:
@@ -144,9 +145,11 @@ def back_project(observed: Observed, shape: Points, focal: float, poses: Poses) 
     return (camera - poses.translation[:, None]) @ poses.rotation
 
 
-def smooth_poses(poses: Poses, information: Float[np.ndarray, "T 6 6"], acceleration: float) -> Poses:
-    """`smooth_track` on rotation vectors, in radians, and translations, in head space units: a head turns by about as
-    many radians as it moves by its own size."""
-    values = np.concatenate([Rotation.from_matrix(poses.rotation).as_rotvec(), poses.translation], -1)  # [T, 6]
-    smoothed = smooth_track(values, information, acceleration)
-    return Poses(Rotation.from_rotvec(smoothed[:, :3]).as_matrix(), smoothed[:, 3:])
+def as_vectors(poses: Poses) -> Float[np.ndarray, "T 6"]:
+    """Rotation vectors in radians, then translations."""
+    return np.concatenate([Rotation.from_matrix(poses.rotation).as_rotvec(), poses.translation], -1)
+
+
+def from_vectors(vectors: Float[np.ndarray, "T 6"]) -> Poses:
+    """The inverse of `as_vectors`."""
+    return Poses(Rotation.from_rotvec(vectors[:, :3]).as_matrix(), vectors[:, 3:])

@@ -36,11 +36,15 @@ class Report:
     eye_distance: float = 0.0
     """Mean distance of the outer eye corners in pixels of the working image."""
     reprojection_error: float = 0.0
-    """Mean over the rigid points, in pixels of the working image."""
+    """Mean over the rigid landmarks, in pixels of the working image; theirs more than the pose's."""
     reprojection_error_held_out: float = 0.0
+    patch_error: float = 0.0
+    """Median distance of the skin's patches from where the pose puts them, in pixels of the working image."""
     jitter: float = 0.0
-    """Standard deviation of the second difference of the reprojected rigid points, in pixels."""
+    """Standard deviation of the second difference of the reprojected rigid landmarks, in pixels."""
     jitter_before_smoothing: float = 0.0
+    jitter_of_landmarks: float = 0.0
+    """Of poses that are fitted to landmarks alone, frame by frame."""
     torso_tracked: bool = True
     torso_interpolated: int = 0
     """Frames in which the torso was lost."""

@@ -6,7 +6,6 @@ worked out once, so that a frame costs a few small warps.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -29,9 +28,8 @@ LOST_RESIDUAL = 3.0
 """So does one that differs from the reference more than so many times the usual."""
 
 
-def tracking_image(image: UInt8[np.ndarray, "S S 3"]) -> Float32[np.ndarray, "s s"]:
-    """A frame as it is aligned: grey, small, soft."""
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+def tracking_image(grey: UInt8[np.ndarray, "S S"]) -> Float32[np.ndarray, "s s"]:
+    """A frame as it is aligned: small and soft."""
     small = cv2.resize(grey, (TRACKING_SIZE, TRACKING_SIZE), interpolation=cv2.INTER_AREA)
     return cv2.GaussianBlur(small.astype(np.float32), (0, 0), BLUR)
 
@@ -153,47 +151,48 @@ class TorsoAligner:
         )
 
 
-def track_torso(
-    images: Iterable[Float32[np.ndarray, "s s"]],
-    aligner: TorsoAligner,
-    learnable: Bool[np.ndarray, " T"],
-    cuts: Collection[int] = (),
-) -> tuple[Float[np.ndarray, "T 4"], Float[np.ndarray, "T 4 4"], Bool[np.ndarray, " T"]]:
-    """Aligns every frame, each starting from the one before; after a cut the torso is searched for.
+class TorsoTracker:
+    """Follows the torso frame by frame, each starting from the one before; after a cut it is searched for."""
 
-    Args:
-        images: all frames, as `tracking_image` makes them.
-        aligner: knows the reference.
-        learnable: the frames that tell what an ordinary residual is.
-        cuts: the first frame after each cut.
+    def __init__(self, aligner: TorsoAligner) -> None:
+        self.aligner = aligner
+        self._alignments: list[Alignment] = []
+        self._last = np.zeros(4)
 
-    Returns:
-        the motions (dx, dy, radius * log scale, radius * angle) in pixels of the tracking image, y down; the inverse
-        covariance of each, as if every pixel erred for itself, and zero where the torso was lost; where it was not.
-    """
-    alignments: list[Alignment] = []
-    last = np.zeros(4)
-    for number, image in enumerate(images):
-        starts = [last, np.zeros(4), aligner.search(image)] if number in cuts else [last]
-        alignments.append(min((aligner.align(image, start) for start in starts), key=lambda found: found.residual))
-        if alignments[-1].overlap >= LEAST_OVERLAP and np.isfinite(alignments[-1].motion).all():
-            last = alignments[-1].motion
-    residual = np.array([one.residual for one in alignments])
-    usual = float(np.median(residual[learnable]))
-    found = residual < LOST_RESIDUAL * usual + 2.0  # false where it is infinite or not a number
-    scale = np.array([1, 1, aligner.radius, aligner.radius])
-    motion = np.array([one.motion for one in alignments]) * scale
-    information = np.array([one.normal for one in alignments]) / (scale[:, None] * scale)
-    information /= np.maximum(residual, 0.5)[:, None, None] ** 2
-    motion[~found], information[~found] = 0, 0
-    return motion, information, found
+    def add(self, image: Float32[np.ndarray, "s s"], after_cut: bool = False) -> None:
+        """Measures the next frame, as `tracking_image` makes it."""
+        starts = [self._last, np.zeros(4), self.aligner.search(image)] if after_cut else [self._last]
+        found = min((self.aligner.align(image, start) for start in starts), key=lambda one: one.residual)
+        self._alignments.append(found)
+        if found.overlap >= LEAST_OVERLAP and np.isfinite(found.motion).all():
+            self._last = found.motion
+
+    def tracks(self, learnable: Bool[np.ndarray, " T"]) -> tuple[Float[np.ndarray, "T 4"], Float[np.ndarray, "T 4 4"]]:
+        """What was measured.
+
+        Args:
+            learnable: the frames that tell what an ordinary residual is.
+
+        Returns:
+            the motions (dx, dy, radius * log scale, radius * angle) in pixels of the tracking image, y down; and the
+            inverse covariance of each, as if every pixel erred for itself, zero where the torso was lost.
+        """
+        residual = np.array([one.residual for one in self._alignments])
+        usual = float(np.median(residual[learnable]))
+        found = residual < LOST_RESIDUAL * usual + 2.0  # false where it is infinite or not a number
+        scale = np.array([1, 1, self.aligner.radius, self.aligner.radius])
+        motion = np.array([one.motion for one in self._alignments]) * scale
+        information = np.array([one.normal for one in self._alignments]) / (scale[:, None] * scale)
+        information /= np.maximum(residual, 0.5)[:, None, None] ** 2
+        motion[~found], information[~found] = 0, 0
+        return motion, information
 
 
 def in_focal_lengths(motion: Float[np.ndarray, "T 4"], radius: float, focal: float) -> Float[np.ndarray, "T 4"]:
-    """From what `track_torso` returns to the units of `ClipAttributes.torso_motion`, y up.
+    """From what `TorsoTracker` returns to the units of `ClipAttributes.torso_motion`, y up.
 
     Args:
-        motion: as `track_torso` returns it.
+        motion: motions or their standard deviations.
         radius: the aligner's.
         focal: in image sides.
     """

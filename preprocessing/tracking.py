@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
@@ -26,6 +27,8 @@ LEAST_FACES = 0.5
 """Part of the frames in which the face must be found, in the training and in the held-out part."""
 TRACKING_SIDE = 640
 """Landmarks are found at the source's own resolution, but at no more than this."""
+KEYFRAMES = 160
+"""Training frames that the head is learnt from."""
 CHUNK = 32
 """Frames that are worked on at a time; about twice as many are in memory."""
 
@@ -41,6 +44,8 @@ class Tracked:
     found: Bool[np.ndarray, " T"]
     mean_alpha: Float[np.ndarray, "S S"]
     """Over training frames, in [0, 1]."""
+    keyframes: dict[int, UInt8[np.ndarray, "s s"]]
+    """Training frames, evenly spaced, by their numbers; grey."""
     timeline: Timeline
     """Without the frames that are of no use because the face was lost."""
 
@@ -82,6 +87,11 @@ def survey(video: Video, stages: Stages) -> Survey:
     return Survey(count, size, faces, cuts.cuts())
 
 
+def tracking_side(footage: Footage) -> int:
+    """Side of the pictures in which landmarks and head are looked for."""
+    return min(footage.square.side, TRACKING_SIDE)
+
+
 def track(
     footage: Footage,
     folder: Path,
@@ -93,10 +103,11 @@ def track(
     """The one pass over all frames: images, masks and landmarks. Tracking and segmentation run side by side."""
 
     segmenter = PersonSegmenter()
-    side = min(footage.square.side, TRACKING_SIDE)
+    side = tracking_side(footage)
     train, report, cuts = timeline.num_train, stages.report, set(timeline.cuts)
     total_alpha = np.zeros((size, size), np.float64)
     starts = {run.start for run in timeline.runs()}
+    keyframes = {int(number): np.zeros(0) for number in np.linspace(0, train - 1, KEYFRAMES).round()}
     (folder / "images").mkdir()
     (folder / "masks").mkdir()
 
@@ -123,6 +134,8 @@ def track(
         for number, image in enumerate(footage.images()):
             write_image(image_path(folder, number), resized(image, size))
             chunk.append(resized(image, side))
+            if number in keyframes:
+                keyframes[number] = cv2.cvtColor(chunk[-1], cv2.COLOR_RGB2GRAY)
             if len(chunk) == CHUNK or number == report.frames - 1:
                 for job in pending:
                     job.result()
@@ -156,4 +169,4 @@ def track(
         np.concatenate([interpolate_lost(seen[part], found[part]) for part in timeline.parts])
         for seen in (seen, np.stack(tracker.blendshapes))
     )
-    return Tracked(landmarks, blendshapes, found, total_alpha / (255 * train), timeline)
+    return Tracked(landmarks, blendshapes, found, total_alpha / (255 * train), keyframes, timeline)

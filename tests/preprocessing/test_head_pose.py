@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from dfa_nerfstudio.preprocessing.bundle_adjustment import Prior, bundle_adjust
 from dfa_nerfstudio.preprocessing.face_topology import LANDMARKS_68, NUM_LANDMARKS, OUTER_EYE_CORNERS, RIGID
-from dfa_nerfstudio.preprocessing.head_fit import canonical, fit_head
+from dfa_nerfstudio.preprocessing.head_fit import HeadSpace, laid_over, landmark_poses, procrustes_mean, upright
 from dfa_nerfstudio.preprocessing.head_pose import Poses, back_project, project, solve_poses
-from dfa_nerfstudio.preprocessing.smoothing import smooth_track
+from dfa_nerfstudio.preprocessing.smoothing import MotionSmoother
 
 FOCAL = 2.2
 
@@ -20,8 +21,7 @@ def face(rng: np.random.Generator) -> np.ndarray:
     left, right = OUTER_EYE_CORNERS
     points[left], points[right] = [-0.5, 0, 0], [0.5, 0, 0]
     points[:, 2] = 0.45 - 0.8 * (points[:, :2] ** 2).sum(1) + rng.normal(0, 0.08, NUM_LANDMARKS)
-    shape, _ = canonical(points, Poses(np.eye(3)[None], np.zeros((1, 3))))
-    return shape
+    return HeadSpace.of(points).points(points)
 
 
 def motion(rng: np.random.Generator, frames: int) -> Poses:
@@ -47,32 +47,70 @@ def angle(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.degrees(Rotation.from_matrix(first.transpose(0, 2, 1) @ second).magnitude())
 
 
+def certain(deviation: float, frames: int, points: int) -> np.ndarray:
+    """Sightings that are all as good."""
+    return np.tile(np.eye(2) / deviation**2, (frames, points, 1, 1))
+
+
 def test_pose_of_a_known_shape_is_exact_in_spite_of_outliers() -> None:
     rng = np.random.default_rng(0)
     shape, truth = face(rng)[RIGID], motion(rng, 60)
     seen = project(truth.to_camera(shape), FOCAL)
     seen[::3, ::20] += 0.2  # a few points are far off in every third frame
     start = Poses(np.tile(np.eye(3), (60, 1, 1)), np.tile([0.0, 0.0, -6.0], (60, 1)))
-    found = solve_poses(shape, seen, FOCAL, start, huber=1e-3, iterations=60)
+    found = solve_poses(shape, seen, certain(5e-4, 60, len(shape)), FOCAL, start, iterations=60)
     assert angle(found.rotation, truth.rotation).max() < 0.2
     assert np.abs(found.translation - truth.translation).max() < 0.03
     clean = np.arange(60) % 3 != 0
     assert angle(found.rotation, truth.rotation)[clean].max() < 1e-3
 
 
-def test_head_shape_and_pose_are_recovered_from_tracker_like_landmarks() -> None:
+def test_bundle_adjustment_recovers_depth_turn_and_focal_length_from_a_wrong_start() -> None:
     rng = np.random.default_rng(1)
-    shape, truth = face(rng), motion(rng, 250)
+    frames, noise = 80, 1e-4
+    shape, truth = face(rng)[::4], motion(rng, frames)
+    seen = project(truth.to_camera(shape), FOCAL)
+    observed = seen + rng.normal(0, noise, seen.shape)
+    observed[rng.random(observed.shape[:2]) < 0.02] += 0.05
+    information = certain(noise, frames, len(shape))
+    information[:, :5][rng.random((frames, 5)) < 0.5] = 0  # hidden half of the time
+    # as a tracker would have it: a head half as deep again, which turns less, filmed from too near
+    flat = shape * [1, 1, 1.5]
+    less = Rotation.from_matrix(truth.rotation).as_rotvec() * [0.8, 0.8, 1.0]
+    start = Poses(Rotation.from_rotvec(less).as_matrix(), truth.translation * [1, 1, 1.4 / FOCAL])
+    prior = Prior(flat[:, 2], 0.3, np.log(1.4), 0.5)
+    points, poses, focal = bundle_adjust(flat, observed, information, 1.4, start, prior)
+    assert focal == pytest.approx(FOCAL, rel=0.02)
+    constant = Rotation.from_matrix(truth.rotation.transpose(0, 2, 1) @ poses.rotation).mean().as_matrix()
+    assert np.median(angle(truth.rotation @ constant, poses.rotation)) < 0.1
+    assert np.abs(laid_over(points, shape, points) - shape).max() < 0.01
+
+
+def test_head_space_is_the_same_from_wherever_it_is_seen() -> None:
+    rng = np.random.default_rng(2)
+    shape, truth = face(rng), motion(rng, 50)
+    left, right = OUTER_EYE_CORNERS
+    assert np.linalg.norm(shape[left] - shape[right]) == pytest.approx(1)
+    assert shape[RIGID].mean(0) == pytest.approx(0, abs=1e-9)
+    turned = Rotation.from_rotvec([0.2, 0.7, 0.1]).as_matrix()
+    elsewhere = 3 * shape @ turned.T + [1, 2, 3]
+    space = HeadSpace.of(elsewhere)
+    assert space.points(elsewhere) == pytest.approx(shape, abs=1e-9)
+    shown = truth.to_camera(elsewhere)
+    np.testing.assert_allclose(3 * space.poses(truth).to_camera(space.points(elsewhere)), shown, atol=1e-9)
+
+
+def test_landmarks_alone_give_a_fair_start() -> None:
+    rng = np.random.default_rng(3)
+    shape, truth = face(rng), motion(rng, 100)
     landmarks = as_mediapipe(truth.to_camera(shape), FOCAL)
     landmarks[..., :2] += rng.normal(0, 5e-4, (*landmarks.shape[:2], 2))  # a quarter pixel of 512
-    head = fit_head(landmarks)
-    assert FOCAL / 1.25 < head.focal < FOCAL * 1.25
-    assert head.shape[RIGID].mean(0) == pytest.approx(0, abs=1e-9)
-    left, right = OUTER_EYE_CORNERS
-    assert np.linalg.norm(head.shape[left] - head.shape[right]) == pytest.approx(1)
-    poses = head.poses(landmarks)
-    assert np.median(angle(poses.rotation, truth.rotation)) < 0.5
-    assert head.errors(landmarks, poses).mean() < 1e-3
+    seen = upright(landmarks)
+    mean = procrustes_mean(seen)
+    assert np.abs(mean - shape).max() < 0.1
+    poses = landmark_poses(mean, seen, FOCAL)
+    constant = Rotation.from_matrix(truth.rotation.transpose(0, 2, 1) @ poses.rotation).mean().as_matrix()
+    assert np.median(angle(truth.rotation @ constant, poses.rotation)) < 1.5
     lifted = back_project(project(truth.to_camera(shape), FOCAL)[:, LANDMARKS_68], shape[LANDMARKS_68], FOCAL, truth)
     assert lifted == pytest.approx(np.broadcast_to(shape[LANDMARKS_68], lifted.shape), abs=1e-9)
 
@@ -85,10 +123,29 @@ def test_smoothing_equals_the_dense_solution_and_bridges_lost_frames() -> None:
     information = factors @ factors.transpose(0, 2, 1)
     information[10:13] = 0
     values[10:13] = 1e3  # must not matter
-    second = np.kron(np.diff(np.eye(count), 2, axis=0), np.eye(width))
-    dense = second.T @ second / 0.3**2
+    acceleration = np.array([0.3, 0.5, 0.7])
+    second = np.kron(np.diff(np.eye(count), 2, axis=0), np.diag(1 / acceleration))
+    dense = second.T @ second
     for t in range(count):
-        dense[t * width : (t + 1) * width, t * width : (t + 1) * width] += information[t]
-    moment = np.einsum("tij,tj->ti", information, values).reshape(-1)
-    expected = np.linalg.solve(dense, moment).reshape(count, width)
-    assert smooth_track(values, information, 0.3) == pytest.approx(expected, abs=1e-8)
+        dense[t * width : (t + 1) * width, t * width : (t + 1) * width] += information[t] / 2
+    moment = np.einsum("tij,tj->ti", information / 2, values).reshape(-1)
+    found, deviation = MotionSmoother(2.0, acceleration).smooth(values, information)
+    assert found == pytest.approx(np.linalg.solve(dense, moment).reshape(count, width), abs=1e-8)
+    assert deviation == pytest.approx(np.sqrt(np.diag(np.linalg.inv(dense))).reshape(count, width), rel=1e-8)
+    assert deviation[11].min() > deviation[5].max()
+
+
+def test_smoother_measures_the_noise_and_its_deviation_is_true() -> None:
+    rng = np.random.default_rng(4)
+    count, deviations = 3000, np.array([0.02, 0.06])
+    truth = np.cumsum(np.cumsum(rng.normal(0, [0.01, 0.03], (count, 2)), 0), 0)
+    values = truth + rng.normal(0, deviations, truth.shape)
+    information = np.tile(np.diag(4 / deviations**2), (count, 1, 1))  # claims half the deviation there is
+    stretches = [slice(0, 1400), slice(1400, count)]
+    smoother = MotionSmoother.learn(values, information, stretches, (slice(0, 1), slice(1, 2)))
+    assert smoother.noise == pytest.approx(4, rel=0.1)
+    assert smoother.acceleration == pytest.approx([0.01, 0.03], rel=0.5)
+    found, deviation = smoother.smooth(values, information)
+    error = found - truth
+    assert (error.std(0) < 0.75 * deviations).all()
+    assert (error / deviation).std(0) == pytest.approx(1, abs=0.2)

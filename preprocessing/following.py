@@ -1,0 +1,181 @@
+"""The second pass over all frames: head and torso are followed by what they look like, and their motion is smoothed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from dfa_nerfstudio.preprocessing.face_topology import CHIN, RIGID
+from dfa_nerfstudio.preprocessing.footage import Footage
+from dfa_nerfstudio.preprocessing.head_fit import upright
+from dfa_nerfstudio.preprocessing.head_learning import learn_head
+from dfa_nerfstudio.preprocessing.head_model import HeadModel, Tracks
+from dfa_nerfstudio.preprocessing.head_pose import Poses, as_vectors, from_vectors, project
+from dfa_nerfstudio.preprocessing.images import resized
+from dfa_nerfstudio.preprocessing.report import Report
+from dfa_nerfstudio.preprocessing.smoothing import MotionSmoother, jitter
+from dfa_nerfstudio.preprocessing.stages import Stages
+from dfa_nerfstudio.preprocessing.torso import (
+    TorsoAligner,
+    TorsoTracker,
+    in_focal_lengths,
+    torso_region,
+    tracking_image,
+)
+from dfa_nerfstudio.preprocessing.tracking import CHUNK, Tracked, tracking_side
+
+ROTATION, SHIFT = slice(0, 3), slice(3, 5)
+"""Channels of a head pose whose accelerations are alike; how the distance changes is measured badly, and taken to
+change as the place in the picture does."""
+LEAST_TORSO = 0.5
+"""Part of the training frames in which the torso must be found."""
+
+
+@dataclass
+class Motion:
+    """How head and torso move, smoothed."""
+
+    head: HeadModel
+    poses: Poses
+    torso: Float[np.ndarray, "T 4"]
+    """See `ClipAttributes.torso_motion`, and so the next two."""
+    torso_deviation: Float[np.ndarray, "T 4"]
+    torso_found: Bool[np.ndarray, " T"]
+
+
+def follow(footage: Footage, tracked: Tracked, smoothing: float, stages: Stages) -> Motion:
+    """Learns head and torso from keyframes of the training part and follows them through all frames.
+
+    Args:
+        footage: the frames.
+        tracked: what the first pass found.
+        smoothing: how many times stronger than what the noise asks for; 0 for none.
+        stages: progress and report.
+    """
+    report, timeline = stages.report, tracked.timeline
+    usable = timeline.learnable & tracked.found
+    keyframes = {number: image for number, image in tracked.keyframes.items() if usable[number]}
+    numbers = np.array(list(keyframes))
+    with stages.stage("learning the head"):
+        head = learn_head(list(keyframes.values()), tracked.landmarks[numbers])
+    torso = _torso_tracker(tracked, keyframes, head)
+    tracks: list[Tracks] = []
+
+    def follow_head(frames: slice, images: list[UInt8[np.ndarray, "s s"]]) -> None:
+        tracks.append(head.follow(images, tracked.landmarks[frames]))
+
+    def follow_torso(frames: slice, images: list[UInt8[np.ndarray, "s s"]]) -> None:
+        for number, image in enumerate(images, start=frames.start):
+            if torso is not None:
+                torso.add(tracking_image(image), after_cut=number in cuts)
+
+    cuts = set(timeline.cuts)
+    with (
+        stages.stage("head and torso", len(footage)) as advance,
+        ThreadPoolExecutor(1) as heads,
+        ThreadPoolExecutor(1) as torsos,
+    ):
+        pending = []
+        for frames, images in _grey_chunks(footage):
+            for job in pending:
+                job.result()
+            advance(len(images))
+            pending = [heads.submit(follow_head, frames, images), torsos.submit(follow_torso, frames, images)]
+        for job in pending:
+            job.result()
+    with stages.stage("smoothing"):
+        poses = _smoothed_poses(head, Tracks.join(tracks), tracked, smoothing, report)
+        motion = _smoothed_torso(torso, tracked, head.focal, smoothing, report)
+    return Motion(head, poses, *motion)
+
+
+def _grey_chunks(footage: Footage) -> Iterator[tuple[slice, list[UInt8[np.ndarray, "s s"]]]]:
+    side = tracking_side(footage)
+    images: list[np.ndarray] = []
+    for number, image in enumerate(footage.images()):
+        images.append(resized(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), side))
+        if len(images) == CHUNK or number == len(footage) - 1:
+            yield slice(number + 1 - len(images), number + 1), images
+            images = []
+
+
+def _smoothed_poses(head: HeadModel, tracks: Tracks, tracked: Tracked, smoothing: float, report: Report) -> Poses:
+    """Each stretch is smoothed for itself."""
+    timeline, rigid = tracked.timeline, head.shape[RIGID]
+    values = as_vectors(tracks.poses)
+    information = tracks.information * tracked.found[:, None, None]
+    smooth = values.copy()
+    if smoothing > 0:
+        learnt_from = [run for run in timeline.stretches() if run.stop <= timeline.num_train]
+        smoother = MotionSmoother.learn(values, information, learnt_from, (ROTATION, SHIFT), smoothing)
+        for run in timeline.stretches():
+            if np.count_nonzero(tracked.found[run]) > 1:
+                smooth[run], _ = smoother.smooth(values[run], information[run])
+    poses = from_vectors(smooth)
+
+    def shaking(poses: Poses) -> float:
+        return report.size * jitter(project(poses.to_camera(rigid), head.focal), timeline.stretches())
+
+    report.focal_length, report.eye_distance = head.focal, head.scale * report.size
+    report.jitter_of_landmarks, report.jitter_before_smoothing = shaking(tracks.start), shaking(tracks.poses)
+    report.jitter = shaking(poses)
+    report.patch_error = float(np.nanmedian(tracks.error[timeline.usable])) * report.size
+    seen = upright(tracked.landmarks)[:, RIGID, :2]
+    errors = np.linalg.norm(seen - project(poses.to_camera(rigid), head.focal), axis=-1) * report.size
+    report.reprojection_error = float(errors[timeline.learnable].mean())
+    if (held_out := timeline.usable & ~timeline.learnable).any():
+        report.reprojection_error_held_out = float(errors[held_out].mean())
+    return poses
+
+
+def _torso_tracker(
+    tracked: Tracked, keyframes: dict[int, UInt8[np.ndarray, "s s"]], head: HeadModel
+) -> TorsoTracker | None:
+    """Compares with the keyframe in which the head is nearest to its usual place; none where hardly any torso is in the
+    picture."""
+    landmarks = tracked.landmarks[tracked.timeline.learnable]
+    region = torso_region(tracked.mean_alpha, float(np.percentile(landmarks[:, CHIN, 1], 99)))
+    if region is None:
+        return None
+    numbers, images = list(keyframes), list(keyframes.values())
+    places = head.follow(images, tracked.landmarks[numbers]).poses.translation
+    reference = int(np.linalg.norm(places - np.median(places, axis=0), axis=-1).argmin())
+    return TorsoTracker(TorsoAligner(tracking_image(images[reference]), region))
+
+
+def _smoothed_torso(
+    tracker: TorsoTracker | None, tracked: Tracked, focal: float, smoothing: float, report: Report
+) -> tuple[Float[np.ndarray, "T 4"], Float[np.ndarray, "T 4"], Bool[np.ndarray, " T"]]:
+    """Motion, deviation, and where it was found; zeros and nowhere, with a warning, where no torso can be followed."""
+    timeline = tracked.timeline
+    count, train = len(timeline), timeline.learnable
+    none = np.zeros((count, 4)), np.zeros((count, 4)), np.zeros(count, bool)
+    report.torso_tracked = False
+    if tracker is None:
+        report.warnings.append("hardly any torso in the picture; its motion is taken as none")
+        return none
+    motion, information = tracker.tracks(train)
+    found = information.any((1, 2))
+    if found[train].mean() < LEAST_TORSO:
+        report.warnings.append("the torso cannot be followed; its motion is taken as none")
+        return none
+    report.torso_tracked = True
+    report.torso_interpolated = int((~found & timeline.usable).sum())
+    if report.torso_interpolated:
+        report.warnings.append(f"the torso was lost in {report.torso_interpolated} frames, which are interpolated")
+    learnt_from = [run for run in timeline.stretches() if run.stop <= timeline.num_train]
+    smoother = MotionSmoother.learn(motion, information, learnt_from, (slice(0, 2),), max(smoothing, 1e-3))
+    deviation = np.zeros_like(motion)
+    for run in timeline.runs():
+        motion[run], deviation[run] = smoother.smooth(motion[run], information[run])
+    unknown = ~np.isfinite(deviation).all(1)
+    deviation[unknown] = 0
+    radius = tracker.aligner.radius
+    motion, deviation = (in_focal_lengths(part, radius, focal) for part in (motion, deviation))
+    report.torso_jitter = jitter(motion[:, :2], timeline.stretches()) * focal * report.size
+    return motion, np.abs(deviation), found & ~unknown

@@ -1,0 +1,82 @@
+"""Learning the head of one person from keyframes: shape, focal length, and what the skin looks like."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.interpolate import RBFInterpolator
+
+from dfa_nerfstudio.preprocessing.bundle_adjustment import Prior, bundle_adjust
+from dfa_nerfstudio.preprocessing.face_patches import Patches, lattice
+from dfa_nerfstudio.preprocessing.face_surface import FaceSurface, flattened
+from dfa_nerfstudio.preprocessing.face_topology import RIGID
+from dfa_nerfstudio.preprocessing.head_fit import (
+    HeadSpace,
+    Landmarks,
+    align,
+    laid_over,
+    landmark_poses,
+    procrustes_mean,
+    upright,
+)
+from dfa_nerfstudio.preprocessing.head_model import HeadModel, Images, sightings
+from dfa_nerfstudio.preprocessing.head_pose import Points, back_project
+
+FOCAL_PRIOR, FOCAL_PRIOR_DEVIATION = 2.0, 0.5
+"""Of the focal length, in image sides, and of its logarithm."""
+DEPTH_DEVIATION = 0.15
+"""How far the tracker's depths are thought to be off, in head space units."""
+TEXELS_PER_PIXEL, RESOLUTION = 1.5, (60.0, 120.0)
+"""How finely pictures are laid flat, and the least and most texels per head space unit."""
+SMOOTHING = 1e-2
+"""Of depth between patches."""
+BLURS = (0.033, 0.017, 0.012, 0.012)
+"""Of one round of learning after the other, in head space units."""
+
+
+def learn_head(images: Images, landmarks: Landmarks) -> HeadModel:
+    """Learns from keyframes.
+
+    In every round they are laid flat under what is known so far, patches are found again, and a bundle adjustment
+    explains where they are by better poses, depths and focal length.
+
+    Args:
+        images: training frames only.
+        landmarks: of these frames, in units of the image's side.
+    """
+    seen = upright(landmarks)
+    expected = shape = procrustes_mean(seen)
+    focal, side = FOCAL_PRIOR, len(images[0])
+    pixels = float(np.mean(align(shape[RIGID], seen[:, RIGID])[0])) * side  # per unit
+    resolution = float(np.clip(TEXELS_PER_PIXEL * pixels, *RESOLUTION))
+    poses = landmark_poses(shape, seen, focal)
+    for blur in BLURS:
+        surface = FaceSurface.of(shape, resolution)
+        centres = lattice(surface.rigid, resolution)
+        flat = flattened(images, surface, poses, focal)
+        patches = Patches.learn(flat, centres, resolution, blur)
+        observed, information, _ = sightings(flat, patches, surface, poses, focal, side)
+        points = surface.lift(centres)
+        depth = FaceSurface.of(expected, resolution).lift(centres)[:, 2]
+        prior = Prior(depth, DEPTH_DEVIATION, float(np.log(FOCAL_PRIOR)), FOCAL_PRIOR_DEVIATION)
+        adjusted, poses, focal = bundle_adjust(points, observed, information, focal, poses, prior)
+        shape, expected = _adjusted(shape, points, adjusted), laid_over(points, adjusted, expected)
+        # landmarks are where they are seen, at the depth of the skin
+        shape[:, :2] = back_project(seen[..., :2], shape, focal, poses)[..., :2].mean(0)
+        space = HeadSpace.of(shape)
+        shape, expected, poses = space.points(shape), space.points(expected), space.poses(poses)
+
+    surface = FaceSurface.of(shape, resolution)
+    centres = lattice(surface.rigid, resolution)
+    flat = flattened(images, surface, poses, focal)
+    coarse, fine = (Patches.learn(flat, centres, resolution, blur) for blur in (BLURS[0], BLURS[-1]))
+    _, _, residual = sightings(flat, fine, surface, poses, focal, side)
+    scale = float(np.mean(focal / -poses.translation[:, 2]))
+    return HeadModel(shape, focal, scale, surface, (coarse, fine), residual)
+
+
+def _adjusted(shape: Points, points: Points, adjusted: Points) -> Points:
+    """Moves landmarks with the patches: as a whole, and then each to the depth of the patches around it."""
+    points, shape = laid_over(points, adjusted, points), laid_over(points, adjusted, shape)
+    deeper = RBFInterpolator(points[:, :2], (adjusted - points)[:, 2], kernel="linear", smoothing=SMOOTHING)
+    shape[:, 2] += deeper(shape[:, :2])
+    return shape
