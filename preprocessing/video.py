@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
 from av.container import InputContainer
-from av.error import FFmpegError
+from av.error import EOFError as EndOfFile
+from av.error import FFmpegError, InvalidDataError
 from av.stream import Disposition
 from jaxtyping import UInt8
 
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.preprocessing.normalising import Normaliser
 
+LEAST_LOSS = 0.5
+"""Seconds by which a file must be shorter than it says to count as broken off."""
 ROTATIONS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
 
@@ -31,7 +36,7 @@ class Video:
 
     path: Path
     warnings: list[str] = field(default_factory=list)
-    """What was wrong with the file, for the report."""
+    """What was wrong with the file or had to be converted, for the report."""
 
     def __post_init__(self) -> None:
         if not self.path.is_file():
@@ -44,7 +49,7 @@ class Video:
                 self.source_rate = float(stream.average_rate or 0)
                 self.has_sound = bool(container.streams.audio)
         except FFmpegError as error:
-            raise UserError(f"{self.path}: not a video that can be read ({error.strerror})") from None
+            raise UserError(f"{self.path}: not a video, or not a complete one ({error.strerror})") from None
 
     def frames(self) -> Iterator[av.VideoFrame]:
         """The frames at 25 frames/s: number i is the one whose presentation time is nearest to i / 25 s after the
@@ -76,16 +81,55 @@ class Video:
             count += 1
 
     def _decode(self) -> Iterator[av.VideoFrame]:
+        """All frames that can be decoded and are whole, as plain pictures at their own times."""
         with av.open(str(self.path)) as container:
             stream = _moving_picture(container)
             assert stream is not None
             stream.thread_type = "AUTO"
+            pictures = Normaliser(stream.sample_aspect_ratio or Fraction(1), self.warnings)
+            yield from pictures.frames(self._whole_frames(container, stream))
+
+    def _whole_frames(self, container: InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+        last, damaged = 0.0, False
+        packets = container.demux(stream)
+        while True:
             try:
-                yield from container.decode(stream)
-            except FFmpegError as error:
-                warning = f"the file is damaged and was read only up to there ({error.strerror})"
-                if warning not in self.warnings:
-                    self.warnings.append(warning)
+                packet = next(packets, None)
+                if packet is None:
+                    break
+                for frame in packet.decode():
+                    assert isinstance(frame, av.VideoFrame)
+                    if frame.is_corrupt:
+                        damaged = True
+                        continue
+                    last = frame.time if frame.time is not None else last
+                    yield frame
+            except EndOfFile:
+                break
+            except InvalidDataError:  # of a packet; the next may be whole
+                damaged = True
+            except FFmpegError as error:  # of the file
+                self._warn(f"the file is damaged and was read only up to {last:.1f} s ({error.strerror})")
+                return
+        if damaged:
+            self._warn("some of its frames are damaged; they are left out, and their neighbours stand in for them")
+        if last < (length := _end(stream)) - LEAST_LOSS:
+            self._warn(f"the file breaks off at {last:.1f} s of {length:.1f} s; what is there is used")
+
+    def _warn(self, warning: str) -> None:
+        if warning not in self.warnings:
+            self.warnings.append(warning)
+
+
+def _end(stream: av.VideoStream) -> float:
+    """When the stream ends in seconds, as the file says; 0 where it does not."""
+    if stream.duration and stream.time_base:
+        return float((stream.duration + (stream.start_time or 0)) * stream.time_base)
+    try:  # Matroska's, as hours:minutes:seconds
+        hours, minutes, seconds = map(float, stream.metadata.get("DURATION", "0:0:0").split(":"))
+    except ValueError:
+        return 0.0
+    return 3600 * hours + 60 * minutes + seconds
 
 
 def _moving_picture(container: InputContainer) -> av.VideoStream | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import wave
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
 import numpy as np
 from av.container import InputContainer
-from av.error import FFmpegError
+from av.error import FFmpegError, InvalidDataError
 from av.stream import Disposition
 from jaxtyping import Float32
 
@@ -50,13 +51,24 @@ def _first_frame_time(container: InputContainer) -> float | None:
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
             for frame in container.decode(stream):
-                return frame.time
+                if not frame.is_corrupt:
+                    return frame.time
     return None
+
+
+def _frames(container: InputContainer) -> Iterator[av.AudioFrame]:
+    """What of the first sound stream can be decoded."""
+    for packet in container.demux(container.streams.audio[0]):
+        try:
+            frames = packet.decode()
+        except InvalidDataError:
+            continue
+        yield from (frame for frame in frames if isinstance(frame, av.AudioFrame))
 
 
 def _decode(container: InputContainer, origin: float | None) -> Float32[np.ndarray, " S"]:
     """Resamples every unbroken run of sound and lays it where its time stamp says, counted from `origin` in seconds
-    (None: from the first sample). A stream that breaks off is read as far as it goes."""
+    (None: from the first sample). A stream that breaks off is read as far as it goes, damaged parts are silent."""
     runs: list[tuple[float, list[np.ndarray]]] = []
     resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
     expected: float | None = None  # when the next sample is due, if the sound goes on without a pause
@@ -65,7 +77,7 @@ def _decode(container: InputContainer, origin: float | None) -> Float32[np.ndarr
         runs[-1][1].extend(part.to_ndarray().reshape(-1) for part in resampler.resample(frame))
 
     try:
-        for frame in container.decode(audio=0):
+        for frame in _frames(container):
             time = frame.time if frame.time is not None else expected or 0.0
             if expected is None or time - expected > PAUSE:
                 if runs:
