@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.configs.dataparser_configs import AnnotatedDataParserUnion
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager, VanillaDataManagerConfig
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from nerfstudio.data.utils.dataloaders import FixedIndicesEvalDataloader, RandIndicesEvalDataloader
@@ -54,7 +55,8 @@ class TalkingHeadDataManagerConfig(VanillaDataManagerConfig):
     """What rays training draws."""
 
     _target: type = field(default_factory=lambda: TalkingHeadDataManager)
-    dataparser: DFADataParserConfig = field(default_factory=DFADataParserConfig)  # type: ignore[assignment]
+    dataparser: AnnotatedDataParserUnion = field(default_factory=DFADataParserConfig)
+    """What kind of folder `--data` is: a dataset folder, or one of the AD-NeRF family with `adnerf-data` at the end."""
     train_num_rays_per_batch: int = 4096
     """Rays per training step, each from a frame of its own; a model may adapt it (`samples_per_step`)."""
     person_share: float = 0.95

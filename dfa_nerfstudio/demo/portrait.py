@@ -26,6 +26,9 @@ MARGIN = 30
 DETAIL = 2
 """Texture pixels per scene pixel: what is drawn on the face keeps sharp edges."""
 
+FOUND = Path(__file__).parent / "portrait.npz"
+"""What was found in the portrait once: landmarks and matte."""
+
 OUTER_EYE_CORNERS = (33, 263)
 RIGID = (33, 133, 362, 263, 168, 6, 197, 195, 5, 4, 45, 275, 234, 454, 127, 356)
 """Landmarks that neither mouth nor lids move: eye corners, nose, temples. Their centroid is head space's origin."""
@@ -96,8 +99,9 @@ class Portrait:
 @cache
 def load_portrait() -> Portrait:
     """Takes the portrait apart; a second or two, then kept."""
-    with np.load(Path(__file__).parent / "portrait.npz") as data:
-        landmarks, matte = data["landmarks"].astype(np.float64), data["matte"].astype(np.float32) / 255
+    landmarks = portrait_landmarks()
+    with np.load(FOUND) as data:
+        matte = data["matte"].astype(np.float32) / 255
     image = skimage.data.astronaut().astype(np.float32) / 255
     landmarks[:, :2] -= CORNER
     landmarks[:, 2] -= landmarks[list(OUTER_EYE_CORNERS), 2].mean()
@@ -135,6 +139,12 @@ def load_portrait() -> Portrait:
         neck_weight=_smoothstep((collar - rows) / (collar - throat)),
         landmarks=landmarks,
     )
+
+
+def portrait_landmarks() -> Float[np.ndarray, "478 3"]:
+    """mediapipe's landmarks of the portrait in its pixels, y down, z away from the viewer."""
+    with np.load(FOUND) as data:
+        return data["landmarks"].astype(np.float64)
 
 
 def fill(image: Float32[np.ndarray, "H W C"], known: np.ndarray, grain: float = 0.0) -> Float32[np.ndarray, "H W C"]:

@@ -1,0 +1,283 @@
+"""From a data folder of the AD-NeRF family to a dataset folder, without tracking anything that it has tracked.
+
+Poses, masks, landmarks, background and eye values are taken over; what is missing is found as dfa-process finds it.
+Held out means held out here too: whatever is learnt is learnt from the frames of `transforms_train`.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int
+from rich.console import Console
+
+from dfa_nerfstudio.data import dataset_folder
+from dfa_nerfstudio.data.adnerf.eyes import EyeSignal, read_eyes
+from dfa_nerfstudio.data.adnerf.head_space import PosedFace, dense, fill_poses, fill_rows, pose_face
+from dfa_nerfstudio.data.adnerf.layout import Layout
+from dfa_nerfstudio.data.adnerf.masks import find_masks
+from dfa_nerfstudio.data.adnerf.pictures import (
+    Framing,
+    segment_person,
+    write_background,
+    write_pictures,
+)
+from dfa_nerfstudio.data.adnerf.source import ADNeRFFolder, read_landmarks, read_picture
+from dfa_nerfstudio.data.adnerf.torso import follow_torso
+from dfa_nerfstudio.data.audio import read_audio, write_wav
+from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, SAMPLE_RATE, ClipAttributes, DatasetFolder
+from dfa_nerfstudio.data.files import written_whole
+from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.preprocessing.config import ProcessConfig
+from dfa_nerfstudio.preprocessing.eyes import EyeCalibration, find_blinks
+from dfa_nerfstudio.preprocessing.face_topology import LANDMARKS_68
+from dfa_nerfstudio.preprocessing.head_pose import Poses, back_project
+from dfa_nerfstudio.preprocessing.morphable_model import learn_morphable_model
+from dfa_nerfstudio.preprocessing.mouth import mouth_opening
+from dfa_nerfstudio.preprocessing.report import Report
+from dfa_nerfstudio.preprocessing.sound import sound_attributes
+from dfa_nerfstudio.preprocessing.stages import Stages
+from dfa_nerfstudio.preprocessing.timeline import Timeline
+from dfa_nerfstudio.preprocessing.torso_mask import write_torso_masks
+
+DEFAULT_NAME = "dfa-nerf"
+"""Of the dataset folder within the data folder."""
+ORIGIN = "import.json"
+"""In the dataset folder: what it was made of. As old as the beginning of the import."""
+LEAST_SECONDS = 2.0
+MOST_ERROR = 0.15
+"""Outer eye corner distances between landmarks and their reprojection from which on the poses belong to something else.
+The fits of the family reach 0.02 to 0.05."""
+
+
+def import_folder(
+    source: Path, output: Path | None = None, size: int | None = None, console: Console | None = None
+) -> Path:
+    """The dataset folder of a data folder: made where it is not there yet, or older than any file of the data folder.
+
+    Args:
+        source: the data folder; nothing in it is touched but its `dfa-nerf/`.
+        output: the dataset folder; None for `dfa-nerf/` within `source`.
+        size: side of the square images in pixels; None leaves them as they are.
+        console: where progress is shown; a quiet one shows nothing.
+
+    Raises:
+        UserError: if a file that is needed is missing or broken, or the output cannot be written.
+    """
+    console = console or Console(quiet=True)
+    folder = ADNeRFFolder.open(source)
+    output = output or source / DEFAULT_NAME
+    origin = {"data_folder": os.path.relpath(source, output), "size": size}
+    try:
+        if _up_to_date(output, origin, folder):
+            return output
+        console.print(f"importing {source} to {output}, once", highlight=False, soft_wrap=True)
+        stages = Stages(console, Report(source=source.resolve().name))
+        with written_whole(output) as partial, stages.progress:
+            partial.mkdir()
+            (partial / ORIGIN).write_text(json.dumps(origin))
+            _convert(folder, partial, size, stages)
+    except OSError as error:
+        reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+        raise UserError(f"{output}: cannot be written ({reason}); choose another folder with --output") from None
+    for warning in stages.report.warnings:
+        console.print(f"note: {warning}", highlight=False, soft_wrap=True)
+    return output
+
+
+def _up_to_date(output: Path, origin: dict[str, str | int | None], folder: ADNeRFFolder) -> bool:
+    made = output / ORIGIN
+    if not made.is_file():
+        if output.exists() and (not output.is_dir() or any(output.iterdir())):
+            raise UserError(f"{output}: holds other files; choose another folder with --output")
+        return False
+    try:
+        same = json.loads(made.read_text()) == origin
+    except ValueError:
+        same = False
+    return same and folder.newest() <= made.stat().st_mtime
+
+
+def _convert(folder: ADNeRFFolder, output: Path, size: int | None, stages: Stages) -> None:
+    report = stages.report
+    layout = Layout.of(folder)
+    framing = Framing.of(folder, size)
+    masks = find_masks(folder)
+    audio = _read_sound(folder, layout, report)
+    write_wav(output / dataset_folder.AUDIO, audio)
+    report.frames, report.num_train, report.size = len(layout), layout.num_train, framing.size
+    report.source_frame_rate = FRAME_RATE
+
+    observed, found = _find_landmarks(folder, layout, framing, stages)
+    timeline = Timeline(np.where(layout.pictured, 0, -1).astype(np.int32), layout.num_train).without_lost(found)
+    learn = timeline.learnable & found
+    if learn.sum() < LEAST_SECONDS * FRAME_RATE:
+        raise UserError(
+            f"{folder.transforms[0]}: only {learn.sum()} frames with pose, picture and landmarks for training; at "
+            f"least {LEAST_SECONDS * FRAME_RATE:.0f} are needed"
+        )
+    report.faces_interpolated = int((timeline.usable & ~found).sum())
+    if lost := int((~timeline.usable).sum()):
+        report.warnings.append(f"{lost} frames that are left out, or lack landmarks, for too long train nothing")
+    focal = folder.focal / min(folder.size)
+    face = pose_face(observed, focal, fill_poses(folder.cameras, layout.rows, len(layout)), learn)
+    report.focal_length, report.eye_distance = focal, face.scale * framing.size
+    report.reprojection_error = face.error * report.eye_distance
+    if face.error > MOST_ERROR:
+        raise UserError(
+            f"{folder.transforms[0]}: its poses put the face {face.error:.2f} eye distances away from where the "
+            "landmarks see it; transform_matrix must be camera to head, OpenGL axes, and belong to these pictures"
+        )
+
+    front = back_project(observed, face.shape, focal, face.poses)
+    landmarks = _in_image_sides(observed, front, focal, face)  # [T, 478, 3]
+
+    with stages.stage("pictures", len(layout)) as advance:
+        write_pictures(folder, layout, framing, masks, output, advance)
+    if not masks:
+        with stages.stage("person", len(layout)) as advance:
+            segment_person(output, timeline, advance)
+        write_torso_masks(output, landmarks)
+    with stages.stage("background"):
+        background = write_background(folder, framing, learn, output)
+    eyes = _eye_attributes(read_eyes(folder, layout.numbers), front, face.poses, found, timeline, report)
+    with stages.stage("MFCC"):
+        sound = sound_attributes(audio, len(layout), layout.num_train)
+    away = np.linalg.norm(face.poses.translation - np.median(face.poses.translation[learn], axis=0), axis=-1)
+    reference = int(np.where(learn, away, np.inf).argmin())
+    with stages.stage("torso", len(layout)) as advance:
+        torso = follow_torso(output, focal, reference, timeline, ProcessConfig.smoothing, advance)
+    report.torso_tracked = bool(torso.torso_found.any())
+    if not report.torso_tracked:
+        report.warnings.append("no torso in the pictures that can be followed; its motion is taken as none")
+    model = learn_morphable_model(front[learn], min(ProcessConfig.expressions, int(learn.sum()) - 1))
+    measured = {
+        "shot": timeline.shot,
+        "face_found": found,
+        "landmarks": landmarks * framing.size,
+        "front_landmarks": front[:, LANDMARKS_68],
+        "head_to_camera": face.poses.matrices(),
+        "mouth_opening": mouth_opening(front, face.poses),
+        "expression": model.project(front),
+        "mean_shape": model.mean,
+        "identity_basis": model.identity_basis,
+        "identity": model.identity,
+        "expression_basis": model.expression_basis,
+        **vars(torso),
+        **eyes,
+        **sound,
+    }
+    compact = {name: value.astype(np.float32) if value.dtype.kind == "f" else value for name, value in measured.items()}
+    ClipAttributes(**compact).save(output / dataset_folder.ATTRIBUTES)
+    DatasetFolder.write_transforms(
+        output,
+        focal_length=focal * framing.size,
+        size=(framing.size, framing.size),
+        num_train=layout.num_train,
+        head_to_camera=measured["head_to_camera"],
+    )
+    report.write(output / "report.json")
+    stages.progress.console.print(
+        f"{len(layout)} frames, {layout.num_train} for training: poses from {folder.transforms[0].name}, pictures from "
+        f"{folder.pictures[int(folder.image_ids[0])].parent.name}, {masks.source if masks else 'person found anew'}, "
+        f"background from {background}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _read_sound(folder: ADNeRFFolder, layout: Layout, report: Report) -> Float32[np.ndarray, " S"]:
+    """The frames' sound, from the first to the last one, filled up with silence."""
+    path = folder.file("aud.wav")
+    if not path:
+        raise UserError(
+            f"{folder.path / 'aud.wav'}: missing; put the film's sound there, beginning with frame 0 (f_a is learnt "
+            "from it; aud.npy and the like hold other features)"
+        )
+    audio = read_audio(path)
+    per_frame = round(SAMPLE_RATE / FRAME_RATE)
+    audio = audio[layout.start * per_frame :][: len(layout) * per_frame]
+    lacking = len(layout) * per_frame - len(audio)
+    if lacking > len(audio):
+        raise UserError(f"{path}: ends {lacking / SAMPLE_RATE:.1f} s before the pictures; it belongs to another film")
+    if lacking > SAMPLE_RATE // 4:
+        report.warnings.append(f"the sound ends {lacking / SAMPLE_RATE:.1f} s before the pictures")
+    return np.pad(audio, (0, lacking))
+
+
+def _find_landmarks(
+    folder: ADNeRFFolder, layout: Layout, framing: Framing, stages: Stages
+) -> tuple[Float[np.ndarray, "T 478 2"], Bool[np.ndarray, " T"]]:
+    """Landmarks in image sides from the picture's centre, x right and y up, the missing ones interpolated; and which
+    frames have both a pose and landmarks of their own."""
+    files = folder.numbered("ori_imgs", ".lms")
+    there = layout.pictured & np.isin(layout.numbers, list(files))
+    if there.any():
+        rows = np.flatnonzero(there)
+        with stages.stage("landmarks", len(rows)) as advance:
+            points = np.empty((len(rows), 68, 2))
+            for index, row in enumerate(rows):
+                points[index] = read_landmarks(files[int(layout.numbers[row])])
+                advance(1)
+        seen = dense((points - np.array(folder.size) / 2) / min(folder.size) * [1, -1])
+    else:
+        stages.report.warnings.append(f"{folder.path / 'ori_imgs'}: no .lms; landmarks are found by mediapipe")
+        rows, seen = _track_landmarks(folder, layout, framing, stages)
+        there = np.isin(np.arange(len(layout)), rows)
+    if not len(rows):
+        raise UserError(f"{folder.path}: no face found in any picture")
+    return fill_rows(seen, rows, len(layout)), there & layout.listed
+
+
+def _track_landmarks(
+    folder: ADNeRFFolder, layout: Layout, framing: Framing, stages: Stages
+) -> tuple[Int[np.ndarray, " N"], Float[np.ndarray, "N 478 2"]]:
+    """The rows in which mediapipe finds the face, and its landmarks."""
+    from dfa_nerfstudio.preprocessing.landmarks import LandmarkTracker
+
+    tracker = LandmarkTracker.create(None)
+    with stages.stage("landmarks", len(layout)) as advance:
+        for number in layout.numbers:
+            path = folder.pictures[int(number)]
+            tracker.add(np.ascontiguousarray(framing.square(read_picture(path), path)[:, :, ::-1]))
+            advance(1)
+    rows = np.flatnonzero(np.array(tracker.found) & layout.pictured)
+    marks = np.array([tracker.landmarks[row] for row in rows]).reshape(-1, 478, 3).astype(np.float64)
+    return rows, (marks[..., :2] - 0.5) * [1, -1]
+
+
+def _in_image_sides(
+    observed: Float[np.ndarray, "T 478 2"], front: Float[np.ndarray, "T 478 3"], focal: float, face: PosedFace
+) -> Float[np.ndarray, "T 478 3"]:
+    """As mediapipe has them: from the picture's corner, x right, y down, z away from the viewer and weakly
+    perspective."""
+    depth = -face.poses.translation[:, None, 2:]
+    turned = front @ face.poses.rotation.transpose(0, 2, 1)  # [T, 478, 3]
+    return np.concatenate([observed * [1, -1] + 0.5, -turned[..., 2:] * focal / depth], -1)
+
+
+def _eye_attributes(
+    signal: EyeSignal | None,
+    front: Float[np.ndarray, "T 478 3"],
+    poses: Poses,
+    found: Bool[np.ndarray, " T"],
+    timeline: Timeline,
+    report: Report,
+) -> dict[str, np.ndarray]:
+    """The fields of `ClipAttributes` that are about eyes."""
+    if signal:
+        opening, report.blinks_seen = signal.opening(timeline.learnable & found)
+    else:
+        calibration = EyeCalibration.learn(front, poses, found, timeline)
+        opening, report.blinks_seen = calibration.opening(front, poses, timeline), calibration.blinks_seen
+    if not report.blinks_seen:
+        report.warnings.append("no blink in the training part; what a closed eye looks like is a guess")
+    return {
+        "eye_opening": opening,
+        "blinks": find_blinks(opening, found, timeline),
+        "blendshapes": signal.blendshapes if signal else np.zeros((len(front), 0)),
+    }
