@@ -18,7 +18,9 @@ class ProcessConfig:
     held_out: float = 1 / 11
     """The last part of the frames, kept for evaluation; 0 trains on everything."""
     expressions: int = 16
-    """Number of expression coefficients, K."""
+    """Number of expression coefficients, K, of the morphable model that is learnt from the video."""
+    morphable_model: Path | None = None
+    """An `.npz` with the morphable model (Eq. 1) to use instead: one of `dfa-morphable-model`, or your own."""
     smoothing: float = 1.0
     """How many times stronger than their own noise asks for head pose and torso motion are smoothed; 0 for none."""
     face_landmarker: Path | None = None

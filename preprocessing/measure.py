@@ -12,6 +12,7 @@ from dfa_nerfstudio.preprocessing.following import follow
 from dfa_nerfstudio.preprocessing.footage import Footage
 from dfa_nerfstudio.preprocessing.head_fit import upright
 from dfa_nerfstudio.preprocessing.head_pose import back_project
+from dfa_nerfstudio.preprocessing.morphable_basis import MorphableBasis
 from dfa_nerfstudio.preprocessing.morphable_model import learn_morphable_model
 from dfa_nerfstudio.preprocessing.mouth import mouth_opening
 from dfa_nerfstudio.preprocessing.stages import Stages
@@ -33,7 +34,11 @@ def measure(tracked: Tracked, footage: Footage, config: ProcessConfig, stages: S
     head, poses = motion.head, motion.poses
     with stages.stage("expression and eyes"):
         front = back_project(upright(landmarks)[..., :2], head.shape, head.focal, poses)
-        model = learn_morphable_model(front[learn], config.expressions)
+        model = (
+            learn_morphable_model(front[learn], config.expressions)
+            if config.morphable_model is None
+            else MorphableBasis.load(config.morphable_model).fit(front[learn])
+        )
         eyes = EyeCalibration.learn(front, poses, tracked.found, timeline)
         eye_opening = eyes.opening(front, poses, timeline)
         blinks = find_blinks(eye_opening, tracked.found, timeline)

@@ -27,15 +27,16 @@ from dfa_nerfstudio.preprocessing.footage import Footage
 from dfa_nerfstudio.preprocessing.images import image_path, mask_path, read_image, read_mask, write_image
 from dfa_nerfstudio.preprocessing.landmarks import LandmarkTracker
 from dfa_nerfstudio.preprocessing.measure import measure
+from dfa_nerfstudio.preprocessing.morphable_basis import MorphableBasis
 from dfa_nerfstudio.preprocessing.report import Report
+from dfa_nerfstudio.preprocessing.report_page import REPORT, write_report_page
 from dfa_nerfstudio.preprocessing.sound import sound_attributes
 from dfa_nerfstudio.preprocessing.stages import Stages
 from dfa_nerfstudio.preprocessing.timeline import Timeline
 from dfa_nerfstudio.preprocessing.torso_mask import write_torso_masks
-from dfa_nerfstudio.preprocessing.tracking import Survey, survey, track
+from dfa_nerfstudio.preprocessing.tracking import LEAST_SECONDS, Survey, survey, track
 from dfa_nerfstudio.preprocessing.video import Video
 
-LEAST_SECONDS = 2.0
 SCENE = "scene_"
 """What the folders of a video's scenes are called, with a number."""
 BACKGROUND_SAMPLES = 120
@@ -59,7 +60,9 @@ def process_video(video: Path, output: Path, config: ProcessConfig, console: Con
             cannot be written; or if its scene changes and `config.on_cut` does not say to split it.
     """
     _check_output(output, config.overwrite)
-    LandmarkTracker.create(config.face_landmarker)  # a model file of no use is found out now, not after a minute
+    LandmarkTracker.create(config.face_landmarker)  # a file of no use is found out now, not after a minute
+    if config.morphable_model is not None:
+        MorphableBasis.load(config.morphable_model)
     stages = Stages(console or Console(quiet=True), Report(video.name, config.described(), size=config.size))
     try:
         with written_whole(output) as partial, stages.progress:
@@ -96,7 +99,8 @@ def _process(path: Path, folder: Path, config: ProcessConfig, stages: Stages) ->
         )
     for number, scene in enumerate(found.scenes):
         name, start = f"{SCENE}{number:02d}", scene.start / FRAME_RATE
-        of_scene = Report(report.source, report.options, size=config.size, start=start, source_frame_rate=video.source_rate)
+        of_scene = Report(report.source, report.options, size=config.size, source_frame_rate=video.source_rate)
+        of_scene.start = start
         (folder / name).mkdir()
         try:
             _make_dataset(video, found, scene, audio, folder / name, config, stages.of_scene(of_scene))
@@ -106,7 +110,8 @@ def _process(path: Path, folder: Path, config: ProcessConfig, stages: Stages) ->
             report.warnings.append(f"{name}, from {start:.1f} s to {scene.stop / FRAME_RATE:.1f} s, left out: {error}")
     if not report.scenes:
         raise UserError(f"{path}: not one of its {len(found.scenes)} scenes is of use; {'; '.join(report.warnings)}")
-    report.write(folder / "report.json")
+    report.write(folder / REPORT)
+    write_report_page(folder)
 
 
 def _make_dataset(
@@ -145,11 +150,12 @@ def _make_dataset(
     footage = Footage(video, crop, frames, scene.start)
     timeline = Timeline.of(frames, num_train, found.cuts_within(scene))
     tracker = LandmarkTracker.create(config.face_landmarker)
+    tracker.follower.place = (np.median(boxes[:, :2], axis=0) - crop[:2]) / crop.side
     tracked = track(footage, folder, config.size, timeline, tracker, stages)
     report.warnings.extend(video.warnings)
     if any(len(boxes) > 1 for boxes in faces) or report.frames_with_other_faces:
         report.warnings.append("several faces in the picture; the largest one was taken and followed")
-    measured = measure(tracked, footage, folder, config, stages)
+    measured = measure(tracked, footage, config, stages)
     with stages.stage("torso masks"):
         write_torso_masks(folder, tracked.landmarks)
     with stages.stage("background"):
@@ -166,7 +172,8 @@ def _make_dataset(
         num_train=num_train,
         head_to_camera=measured["head_to_camera"],
     )
-    report.write(folder / "report.json")
+    report.write(folder / REPORT)
+    write_report_page(folder)
 
 
 def _note_sound(measured: dict[str, np.ndarray], report: Report) -> None:
