@@ -66,9 +66,13 @@ def process_folder(
         console: where progress and the summary are shown.
 
     Raises:
-        UserError: if there is no video, or the output cannot be written.
+        UserError: if there is no video, the output cannot be written, or a model file is of no use.
     """
     jobs = find_jobs(folder, output, config)
+    if config.face_landmarker is not None or config.morphable_model is not None:
+        from dfa_nerfstudio.preprocessing.pipeline import check_models  # takes a second
+
+        check_models(config)
     outcomes = {job.name: Outcome(job.name, job.output.relative_to(output.resolve()).as_posix()) for job in jobs}
     waiting = []
     for job in jobs:
@@ -90,9 +94,12 @@ def process_folder(
             if not reason:
                 outcome.figures = _figures(job.output)
             _write_summary(output, outcomes)
-            console.print(f"{job.name}: {reason or 'done'}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"{job.name}: {outcome.status}", highlight=False, markup=False, soft_wrap=True)
             progress.advance(task)
     console.print(summary_table(list(outcomes.values())))
+    for outcome in outcomes.values():
+        if outcome.reason:
+            console.print(f"{outcome.video}: {outcome.reason}", highlight=False, markup=False, soft_wrap=True)
     return list(outcomes.values())
 
 
@@ -230,10 +237,9 @@ def summary_table(outcomes: list[Outcome]) -> Table:
     table = Table("video", "status", "s of film", "error, px", "jitter, px", "notes")
     for outcome in outcomes:
         figures = outcome.figures
-        row = ["", "", ""]
+        row = ["", "", "", ""]
         if figures:
-            error, jitter = figures["reprojection_error"], figures["jitter"]
-            row = [f"{figures['frames'] / FRAME_RATE:.1f}", f"{error:.2f}", f"{jitter:.2f}"]
-        notes = outcome.reason or "; ".join(figures.get("warnings", []))
-        table.add_row(*map(escape, [outcome.video, outcome.status, *row, notes]))
+            error, jitter, notes = figures["reprojection_error"], figures["jitter"], len(figures["warnings"])
+            row = [f"{figures['frames'] / FRAME_RATE:.1f}", f"{error:.2f}", f"{jitter:.2f}", str(notes or "")]
+        table.add_row(escape(outcome.video), outcome.status, *row)
     return table

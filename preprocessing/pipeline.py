@@ -60,9 +60,7 @@ def process_video(video: Path, output: Path, config: ProcessConfig, console: Con
             cannot be written; or if its scene changes and `config.on_cut` does not say to split it.
     """
     _check_output(output, config.overwrite)
-    LandmarkTracker.create(config.face_landmarker)  # a file of no use is found out now, not after a minute
-    if config.morphable_model is not None:
-        MorphableBasis.load(config.morphable_model)
+    check_models(config)
     stages = Stages(console or Console(quiet=True), Report(video.name, config.described(), size=config.size))
     try:
         with written_whole(output) as partial, stages.progress:
@@ -72,6 +70,17 @@ def process_video(video: Path, output: Path, config: ProcessConfig, console: Con
         reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
         raise UserError(f"{output}: cannot be written ({reason})") from None
     return stages.report
+
+
+def check_models(config: ProcessConfig) -> None:
+    """Finds out before any work whether the model files are of use.
+
+    Raises:
+        UserError: if one is not.
+    """
+    LandmarkTracker.create(config.face_landmarker)
+    if config.morphable_model is not None:
+        MorphableBasis.load(config.morphable_model)
 
 
 def _check_output(output: Path, overwrite: bool) -> None:
