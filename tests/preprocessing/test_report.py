@@ -1,0 +1,139 @@
+"""The report in words and as a page, from a dataset folder whose content is known."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dfa_nerfstudio.data.audio import write_wav
+from dfa_nerfstudio.data.dataset_folder import ATTRIBUTES, AUDIO, ClipAttributes
+from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.preprocessing.report import Report
+from dfa_nerfstudio.preprocessing.report_page import PAGE, REPORT, write_report_page
+from dfa_nerfstudio.preprocessing.svg_chart import Chart, Series, decimated, nice_ticks
+
+GOOD = Report(
+    source='<b>me & "you"</b>.mp4',
+    options={"size": 40},
+    frames=1800,
+    num_train=1600,
+    size=256,
+    eye_distance=70.0,
+    reprojection_error=0.4,
+    voice=0.8,
+    blinks=12,
+    jitter=0.2,
+    jitter_before_smoothing=0.5,
+    seconds={"face and person": 60.0, "torso": 10.0},
+)
+
+
+class Page(HTMLParser):
+    """Elements that are open, attributes that point somewhere, and the text of a page."""
+
+    VOID = ("meta", "img", "br", "path", "rect")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str] = []
+        self.words = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.links += [value for name, value in attrs if name in ("src", "href") and value]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+@pytest.fixture()
+def folder(ball_person: Path, tmp_path: Path) -> Path:
+    shutil.copytree(ball_person, tmp_path / "person")
+    clip = ClipAttributes.load(tmp_path / "person" / ATTRIBUTES)
+    clip.face_found[10:12] = False
+    clip.shot[30:] = 1
+    clip.shot[20:25] = -1
+    clip.blinks = np.array([[0.2, 0.28, 0.4]], np.float32)
+    clip.torso_deviation[:] = 0.002
+    clip.save(tmp_path / "person" / ATTRIBUTES)
+    write_wav(tmp_path / "person" / AUDIO, np.sin(np.arange(48 * 640) / 9).astype(np.float32))
+    return tmp_path / "person"
+
+
+def test_page_is_whole_and_needs_nothing_else(folder: Path) -> None:
+    dataclasses.replace(GOOD, warnings=["the <sound> ends early"]).write(folder / REPORT)
+    write_report_page(folder)
+    text = (folder / PAGE).read_text()
+    page = Page(text)
+    assert not page.open
+    assert page.links and all(link.startswith("data:image/jpeg;base64,") for link in page.links)
+    assert not re.search(r"https?:|url\(|@import|<link", text)
+    assert GOOD.source in page.words and GOOD.source not in text  # escaped
+    assert "The <sound> ends early." in page.words
+    assert "Good to train on" in page.words
+    for field in dataclasses.fields(Report):  # also those that are added later
+        if field.type in ("int", "float", "bool"):
+            assert field.name.replace("_", " ") in page.words
+    assert len(re.findall(r'<path class="cut"', text)) == 7 and len(re.findall(r'<rect class="blink"', text)) == 1
+    assert len(re.findall(r'<path class="band', text)) == 4
+    # frames 20 to 24 of 48 are left out: the curves have a gap there
+    yaw = re.search(r'<path class="line c0" d="([^"]*)"', text)
+    assert yaw and yaw[1].count("M") == 2
+    assert 'x="416.7" y="0" width="104.17"' in text
+    (folder / REPORT).write_text("[]")
+    with pytest.raises(UserError, match="not a report"):
+        write_report_page(folder)
+
+
+def test_page_of_scenes_links_to_theirs(tmp_path: Path) -> None:
+    scene = dataclasses.replace(GOOD, start=12.0)
+    Report(source="two.mp4", scenes={"scene_00": GOOD, "scene_01": scene}).write(tmp_path / REPORT)
+    write_report_page(tmp_path)
+    page = Page((tmp_path / PAGE).read_text())
+    assert page.links == ["scene_00/report.html", "scene_01/report.html"]
+    assert "from 12.0 s" in page.words
+    read = Report.read(tmp_path / REPORT).scenes["scene_01"]
+    assert (read.start, read.frames, read.verdict()) == (12.0, scene.frames, scene.verdict())
+
+
+def test_verdict_says_what_is_wrong() -> None:
+    assert GOOD.verdict().grade == "good"
+    fair = dataclasses.replace(GOOD, torso_tracked=False, left_out=[(1.0, 7.0)])
+    assert fair.verdict().grade == "fair"
+    assert "the torso is not followed" in fair.verdict().text and "in only 92%" in fair.verdict().text
+    assert dataclasses.replace(GOOD, frames=100, num_train=90).verdict().grade == "poor"
+    assert fair.lines()[0].startswith("Usable, with reservations: the face is followed")
+
+
+def test_curves_keep_their_peaks_and_stay_small() -> None:
+    values = np.sin(np.arange(90_000) / 700)
+    values[[12_345, 70_001]] = 3.0, -3.0
+    low, high = decimated(values)
+    assert len(low) == len(high) == 1000 and low.min() == -3 and high.max() == 3
+    assert high.argmax() == 137 and low.argmin() == 777
+    values[40_000:50_000] = np.nan
+    svg = Chart("an hour", "", 3600.0, [Series("a", values)], limits=(-4, 4)).svg
+    assert len(svg) < 40_000 and svg.count("M") == 2 + 5  # the pieces of the curve, the lines of the grid
+    chart = Chart("", "", 4.0, [Series("a", np.array([0.0, 10.0, 5.0, 10.0]))], limits=(0, 10))
+    assert 'd="M125.0,100.0L375.0,0.0L625.0,50.0L875.0,0.0"' in chart.svg
+
+
+def test_ticks_are_round_numbers() -> None:
+    assert [label for label, _ in nice_ticks(-4.3, 4.4, 5)] == ["\N{MINUS SIGN}4", "\N{MINUS SIGN}2", "0", "2", "4"]
+    assert [label for label, _ in nice_ticks(0, 0.011, 4)] == ["0.000", "0.005", "0.010"]
