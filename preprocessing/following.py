@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import UInt8
 
 from dfa_nerfstudio.preprocessing.face_topology import CHIN, RIGID
 from dfa_nerfstudio.preprocessing.footage import Footage
@@ -23,17 +23,15 @@ from dfa_nerfstudio.preprocessing.stages import Stages
 from dfa_nerfstudio.preprocessing.torso import (
     TorsoAligner,
     TorsoTracker,
-    in_focal_lengths,
     torso_region,
     tracking_image,
 )
+from dfa_nerfstudio.preprocessing.torso_motion import TorsoMotion, smoothed_torso
 from dfa_nerfstudio.preprocessing.tracking import CHUNK, Tracked, tracking_side
 
 ROTATION, SHIFT = slice(0, 3), slice(3, 5)
 """Channels of a head pose whose accelerations are alike; how the distance changes is measured badly, and taken to
 change as the place in the picture does."""
-LEAST_TORSO = 0.5
-"""Part of the training frames in which the torso must be found."""
 
 
 @dataclass
@@ -42,10 +40,7 @@ class Motion:
 
     head: HeadModel
     poses: Poses
-    torso: Float[np.ndarray, "T 4"]
-    """See `ClipAttributes.torso_motion`, and so the next two."""
-    torso_deviation: Float[np.ndarray, "T 4"]
-    torso_found: Bool[np.ndarray, " T"]
+    torso: TorsoMotion
 
 
 def follow(footage: Footage, tracked: Tracked, smoothing: float, stages: Stages) -> Motion:
@@ -90,8 +85,8 @@ def follow(footage: Footage, tracked: Tracked, smoothing: float, stages: Stages)
             job.result()
     with stages.stage("smoothing"):
         poses = _smoothed_poses(head, Tracks.join(tracks), tracked, smoothing, report)
-        motion = _smoothed_torso(torso, tracked, head.focal, smoothing, report)
-    return Motion(head, poses, *motion)
+        motion = smoothed_torso(torso, timeline, head.focal, smoothing, report)
+    return Motion(head, poses, motion)
 
 
 def _grey_chunks(footage: Footage) -> Iterator[tuple[slice, list[UInt8[np.ndarray, "s s"]]]]:
@@ -146,36 +141,3 @@ def _torso_tracker(
     places = head.follow(images, tracked.landmarks[numbers]).poses.translation
     reference = int(np.linalg.norm(places - np.median(places, axis=0), axis=-1).argmin())
     return TorsoTracker(TorsoAligner(tracking_image(images[reference]), region))
-
-
-def _smoothed_torso(
-    tracker: TorsoTracker | None, tracked: Tracked, focal: float, smoothing: float, report: Report
-) -> tuple[Float[np.ndarray, "T 4"], Float[np.ndarray, "T 4"], Bool[np.ndarray, " T"]]:
-    """Motion, deviation, and where it was found; zeros and nowhere, with a warning, where no torso can be followed."""
-    timeline = tracked.timeline
-    count, train = len(timeline), timeline.learnable
-    none = np.zeros((count, 4)), np.zeros((count, 4)), np.zeros(count, bool)
-    report.torso_tracked = False
-    if tracker is None:
-        report.warnings.append("hardly any torso in the picture; its motion is taken as none")
-        return none
-    motion, information = tracker.tracks(train)
-    found = information.any((1, 2))
-    if found[train].mean() < LEAST_TORSO:
-        report.warnings.append("the torso cannot be followed; its motion is taken as none")
-        return none
-    report.torso_tracked = True
-    report.torso_interpolated = int((~found & timeline.usable).sum())
-    if report.torso_interpolated:
-        report.warnings.append(f"the torso was lost in {report.torso_interpolated} frames, which are interpolated")
-    learnt_from = [run for run in timeline.stretches() if run.stop <= timeline.num_train]
-    smoother = MotionSmoother.learn(motion, information, learnt_from, (slice(0, 2),), max(smoothing, 1e-3))
-    deviation = np.zeros_like(motion)
-    for run in timeline.runs():
-        motion[run], deviation[run] = smoother.smooth(motion[run], information[run])
-    unknown = ~np.isfinite(deviation).all(1)
-    deviation[unknown] = 0
-    radius = tracker.aligner.radius
-    motion, deviation = (in_focal_lengths(part, radius, focal) for part in (motion, deviation))
-    report.torso_jitter = jitter(motion[:, :2], timeline.stretches()) * focal * report.size
-    return motion, np.abs(deviation), found & ~unknown

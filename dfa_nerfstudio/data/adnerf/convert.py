@@ -39,10 +39,12 @@ from dfa_nerfstudio.preprocessing.head_pose import Poses, back_project
 from dfa_nerfstudio.preprocessing.morphable_model import learn_morphable_model
 from dfa_nerfstudio.preprocessing.mouth import mouth_opening
 from dfa_nerfstudio.preprocessing.report import Report
+from dfa_nerfstudio.preprocessing.report_page import REPORT, write_report_page
 from dfa_nerfstudio.preprocessing.sound import sound_attributes
 from dfa_nerfstudio.preprocessing.stages import Stages
 from dfa_nerfstudio.preprocessing.timeline import Timeline
 from dfa_nerfstudio.preprocessing.torso_mask import write_torso_masks
+from dfa_nerfstudio.preprocessing.torso_motion import smoothed_torso
 
 DEFAULT_NAME = "dfa-nerf"
 """Of the dataset folder within the data folder."""
@@ -83,7 +85,10 @@ def import_folder(
             _convert(folder, partial, size, stages)
     except OSError as error:
         reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
-        raise UserError(f"{output}: cannot be written ({reason}); choose another folder with --output") from None
+        raise UserError(
+            f"{error.filename or output}: {reason}; if that is for writing, choose another folder than {output} with "
+            "--output"
+        ) from None
     for warning in stages.report.warnings:
         console.print(f"note: {warning}", highlight=False, soft_wrap=True)
     return output
@@ -111,6 +116,8 @@ def _convert(folder: ADNeRFFolder, output: Path, size: int | None, stages: Stage
     write_wav(output / dataset_folder.AUDIO, audio)
     report.frames, report.num_train, report.size = len(layout), layout.num_train, framing.size
     report.source_frame_rate = FRAME_RATE
+    if layout.num_train == len(layout):
+        report.warnings.append("no frames in transforms_val.json: nothing is held out")
 
     observed, found = _find_landmarks(folder, layout, framing, stages)
     timeline = Timeline(np.where(layout.pictured, 0, -1).astype(np.int32), layout.num_train).without_lost(found)
@@ -145,15 +152,15 @@ def _convert(folder: ADNeRFFolder, output: Path, size: int | None, stages: Stage
     with stages.stage("background"):
         background = write_background(folder, framing, learn, output)
     eyes = _eye_attributes(read_eyes(folder, layout.numbers), front, face.poses, found, timeline, report)
-    with stages.stage("MFCC"):
+    with stages.stage("MFCC and voice"):
         sound = sound_attributes(audio, len(layout), layout.num_train)
+    report.voice = float(sound["voice"].mean())
+    report.loudness = float(np.median(sound["loudness"][sound["voice"]])) if sound["voice"].any() else 0.0
     away = np.linalg.norm(face.poses.translation - np.median(face.poses.translation[learn], axis=0), axis=-1)
     reference = int(np.where(learn, away, np.inf).argmin())
     with stages.stage("torso", len(layout)) as advance:
-        torso = follow_torso(output, focal, reference, timeline, ProcessConfig.smoothing, advance)
-    report.torso_tracked = bool(torso.torso_found.any())
-    if not report.torso_tracked:
-        report.warnings.append("no torso in the pictures that can be followed; its motion is taken as none")
+        tracker = follow_torso(output, reference, timeline, advance)
+        torso = smoothed_torso(tracker, timeline, focal, ProcessConfig.smoothing, report)
     model = learn_morphable_model(front[learn], min(ProcessConfig.expressions, int(learn.sum()) - 1))
     measured = {
         "shot": timeline.shot,
@@ -180,7 +187,8 @@ def _convert(folder: ADNeRFFolder, output: Path, size: int | None, stages: Stage
         num_train=layout.num_train,
         head_to_camera=measured["head_to_camera"],
     )
-    report.write(output / "report.json")
+    report.write(output / REPORT)
+    write_report_page(output)
     stages.progress.console.print(
         f"{len(layout)} frames, {layout.num_train} for training: poses from {folder.transforms[0].name}, pictures from "
         f"{folder.pictures[int(folder.image_ids[0])].parent.name}, {masks.source if masks else 'person found anew'}, "
@@ -202,6 +210,8 @@ def _read_sound(folder: ADNeRFFolder, layout: Layout, report: Report) -> Float32
     per_frame = round(SAMPLE_RATE / FRAME_RATE)
     audio = audio[layout.start * per_frame :][: len(layout) * per_frame]
     lacking = len(layout) * per_frame - len(audio)
+    if not len(audio) or np.abs(audio).max() < 1e-4:
+        raise UserError(f"{path}: silent throughout, or shorter than the film's first frames; speech is needed")
     if lacking > len(audio):
         raise UserError(f"{path}: ends {lacking / SAMPLE_RATE:.1f} s before the pictures; it belongs to another film")
     if lacking > SAMPLE_RATE // 4:
@@ -274,10 +284,12 @@ def _eye_attributes(
     else:
         calibration = EyeCalibration.learn(front, poses, found, timeline)
         opening, report.blinks_seen = calibration.opening(front, poses, timeline), calibration.blinks_seen
+    blinks = find_blinks(opening, found, timeline)
+    report.blinks, report.blinks_per_second = len(blinks), len(blinks) * FRAME_RATE / int(timeline.usable.sum())
     if not report.blinks_seen:
         report.warnings.append("no blink in the training part; what a closed eye looks like is a guess")
     return {
         "eye_opening": opening,
-        "blinks": find_blinks(opening, found, timeline),
+        "blinks": blinks,
         "blendshapes": signal.blendshapes if signal else np.zeros((len(front), 0)),
     }

@@ -64,7 +64,7 @@ class Framing:
             )
         size = size or min(width, height)
         if size < LEAST_SIDE:
-            raise UserError(f"{path}: images of {size} pixels are too small; give --size {LEAST_SIDE} or more")
+            raise UserError(f"{folder.path}: images of {size} pixels are too small; {LEAST_SIDE} is the least (--size)")
         return cls((width, height), size)
 
     def cut(self, picture: UInt8[np.ndarray, "H W ..."], path: Path) -> UInt8[np.ndarray, "size size ..."]:
