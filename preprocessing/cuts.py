@@ -33,6 +33,10 @@ UNCHANGED = 8.0
 """Grey levels within which the background counts as the same."""
 SAME_SCENE = 0.5
 """Part of the background that is the same after a jump cut."""
+SCALES = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2, 1.27, 1.35, 1.45)
+"""Zooms that are tried."""
+REFRAMED = 0.08
+"""Zoom, and shift in picture widths, from which on the framing counts as another one."""
 JITTER = 0.006
 """As `NOISE`, of the head's places, in heights of the face."""
 
@@ -105,14 +109,45 @@ def difference(first: Float32[np.ndarray, "h w 3"], second: Float32[np.ndarray, 
 
 
 def same_background(first: Float32[np.ndarray, "h w 3"], second: Float32[np.ndarray, "h w 3"]) -> bool:
-    """Whether the picture's upper rim, where a person hardly is, shows the same but for the brightness."""
-    height, width = first.shape[:2]
+    """Whether the picture's upper rim, where a person hardly is, shows the same, but for the brightness, and in the
+    same place."""
+    rim = _rim(first.shape[:2])
+    change = first[rim] - second[rim]
+    change[:, 0] -= np.median(change[:, 0])
+    unchanged = (np.abs(change).max(-1) < UNCHANGED).mean()
+    before, after = first[..., 0], second[..., 0]
+    return bool(unchanged >= SAME_SCENE) and not (_reframed(before, after, rim) or _reframed(after, before, rim))
+
+
+def _rim(shape: tuple[int, ...]) -> Bool[np.ndarray, "h w"]:
+    height, width = shape
     rim = np.zeros((height, width), bool)
     rim[: round(0.6 * height)] = True
     rim[round(0.1 * height) : round(0.6 * height), round(0.2 * width) : round(0.8 * width)] = False
-    change = first[rim] - second[rim]
-    change[:, 0] -= np.median(change[:, 0])
-    return bool((np.abs(change).max(-1) < UNCHANGED).mean() >= SAME_SCENE)
+    return rim
+
+
+def _reframed(
+    first: Float32[np.ndarray, "h w"], second: Float32[np.ndarray, "h w"], rim: Bool[np.ndarray, "h w"]
+) -> bool:
+    """Whether `second` shows the background of `first` clearly zoomed or shifted: an edit from another distance, which
+    a smooth background hides from a comparison pixel by pixel."""
+    height, width = first.shape
+
+    def misfit(scale: float, dx: float, dy: float) -> float:
+        place = np.array([[scale, 0, width / 2 * (1 - scale) + dx], [0, scale, height / 2 * (1 - scale) + dy]])
+        warped = cv2.warpAffine(first, place, (width, height), borderValue=-1e6)
+        seen = rim & (warped > -1)
+        if seen.sum() < 0.4 * rim.sum():
+            return np.inf
+        change = warped[seen] - second[seen]
+        return float(np.median(np.abs(change - np.median(change))))
+
+    framings = [(scale, dx, dy) for scale in SCALES for dx in range(-12, 13, 2) for dy in range(-8, 9, 2)]
+    misfits = [misfit(*framing) for framing in framings]
+    scale, dx, dy = framings[int(np.argmin(misfits))]
+    far = abs(scale - 1) > REFRAMED or np.hypot(dx, dy) / width > REFRAMED
+    return far and misfit(1, 0, 0) > 2 * min(misfits) + 1
 
 
 def head_jumps(landmarks: Float[np.ndarray, "T 478 3"], found: Bool[np.ndarray, " T"]) -> list[int]:

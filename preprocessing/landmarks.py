@@ -14,6 +14,7 @@ from mediapipe.tasks.python import BaseOptions, vision
 
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.preprocessing.face_follower import FaceFollower
 from dfa_nerfstudio.preprocessing.face_topology import NUM_LANDMARKS
 from dfa_nerfstudio.preprocessing.quiet import native_stderr_silenced
 
@@ -29,7 +30,7 @@ class Face(NamedTuple):
 
 
 class LandmarkTracker(ABC):
-    """Finds the landmarks frame by frame. Of several faces the largest one is taken and then followed."""
+    """Finds the landmarks of one person's face frame by frame; of several faces the `follower` says which."""
 
     num_blendshapes = 0
     """B: 0 for a tracker that measures none."""
@@ -43,7 +44,7 @@ class LandmarkTracker(ABC):
         """Per frame mediapipe's scores, 0 to 1, in its order; NaN where the face was lost."""
         self.frames_with_others = 0
         """Number of frames that show a further face."""
-        self._last: np.ndarray | None = None
+        self.follower = FaceFollower()
         with native_stderr_silenced():
             self._start()
             self._faces(np.zeros((128, 128, 3), np.uint8))
@@ -60,16 +61,15 @@ class LandmarkTracker(ABC):
     def add(self, image: UInt8[np.ndarray, "S S 3"], after_cut: bool = False) -> None:
         """Measures the next frame, which may follow a cut."""
         faces = self._faces(image)
-        chosen = self._choose(faces)
+        chosen = self.follower.choose([face.landmarks for face in faces], image, after_cut)
+        nowhere = Face(
+            np.full((NUM_LANDMARKS, 3), np.nan, np.float32), np.full(self.num_blendshapes, np.nan, np.float32)
+        )
+        face = nowhere if chosen is None else faces[chosen]
         self.frames_with_others += len(faces) > 1
         self.found.append(chosen is not None)
-        if chosen is None:
-            nowhere = np.full((NUM_LANDMARKS, 3), np.nan, np.float32)
-            chosen = Face(nowhere, np.full(self.num_blendshapes, np.nan, np.float32))
-        else:
-            self._last = chosen.landmarks
-        self.landmarks.append(chosen.landmarks)
-        self.blendshapes.append(chosen.blendshapes)
+        self.landmarks.append(face.landmarks)
+        self.blendshapes.append(face.blendshapes)
 
     @abstractmethod
     def _start(self) -> None:
@@ -78,14 +78,6 @@ class LandmarkTracker(ABC):
     @abstractmethod
     def _faces(self, image: UInt8[np.ndarray, "S S 3"]) -> list[Face]:
         """All faces of the next frame."""
-
-    def _choose(self, faces: list[Face]) -> Face | None:
-        """The face nearest to the last one; none if the nearest is more than half a face away."""
-        if self._last is None or not faces:
-            return max(faces, key=lambda face: _extent(face.landmarks), default=None)
-        last = self._last
-        nearest = min(faces, key=lambda face: _distance(face.landmarks, last))
-        return nearest if _distance(nearest.landmarks, last) < 0.5 * _extent(last) else None
 
 
 class FaceMeshTracker(LandmarkTracker):
@@ -153,14 +145,6 @@ class FaceLandmarkerTracker(LandmarkTracker):
 
 def _points(landmarks: Any) -> Float32[np.ndarray, "478 3"]:
     return np.array([(point.x, point.y, point.z) for point in landmarks], np.float32)
-
-
-def _extent(face: np.ndarray) -> float:
-    return float(np.ptp(face[:, 1]))
-
-
-def _distance(face: np.ndarray, other: np.ndarray) -> float:
-    return float(np.linalg.norm(face[:, :2].mean(0) - other[:, :2].mean(0)))
 
 
 def interpolate_lost(

@@ -23,6 +23,8 @@ from dfa_nerfstudio.preprocessing.stages import Stages
 from dfa_nerfstudio.preprocessing.timeline import Timeline
 from dfa_nerfstudio.preprocessing.video import Video, to_rgb
 
+LEAST_SECONDS = 2.0
+"""A clip must be so long."""
 LEAST_FACES = 0.5
 """Part of the frames in which the face must be found, in the training and in the held-out part."""
 TRACKING_SIDE = 640
@@ -151,11 +153,16 @@ def track(
     jumps = head_jumps(seen, found)
     timeline = Timeline.of(len(found), train, cuts.union(jumps)).without_lost(found)
     for part, words in zip(timeline.parts, ("the video", "its held-out end"), strict=False):
-        if timeline.usable[part].mean() < LEAST_FACES:
+        if (timeline.usable & found)[part].mean() < LEAST_FACES:
             raise UserError(
                 f"{footage.video.path}: the face is found in only {found[part].sum()} of {len(found[part])} frames of "
                 f"{words}; use a clip that shows it throughout"
             )
+    if (left := timeline.usable.sum() / FRAME_RATE) < LEAST_SECONDS:
+        raise UserError(
+            f"{footage.video.path}: only {left:.1f} s are left without the frames that do not show the face; at least "
+            f"{LEAST_SECONDS:.0f} s are needed"
+        )
     report.faces_interpolated = int((timeline.usable & ~found).sum())
     report.frames_with_other_faces = tracker.frames_with_others
     if report.faces_interpolated:
