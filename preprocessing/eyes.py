@@ -38,7 +38,10 @@ WINDOW = round(0.6 * FRAME_RATE)
 LONGEST = 0.4 * FRAME_RATE
 """They are more than half closed for at most so many frames."""
 DEPTH = 0.5
-"""They close, and open again, by at least this part of the level, on average of both eyes."""
+"""They close by at least this part of the level, on average of both eyes,"""
+REOPENING = 0.35
+"""and open again by at least this part, so that one blink right after another counts, and one that the film's end
+catches half way up."""
 DEPTH_OF_EACH = 0.35
 """And each eye by this."""
 
@@ -200,7 +203,7 @@ def _blinks_within(
         # Within the window the lids must come from and go back to rest: a peak's foot is the higher one of both.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # eyes closed for longer than the window: no blink
-            apexes, _ = find_peaks(both, height=DEPTH, prominence=DEPTH, wlen=2 * WINDOW + 1)
+            apexes, _ = find_peaks(both, height=DEPTH, prominence=REOPENING, wlen=2 * WINDOW + 1)
         half_closed = peak_widths(both, apexes, rel_height=0.5, wlen=2 * WINDOW + 1)[0]
         starts, ends = peak_widths(both, apexes, rel_height=0.9, wlen=2 * WINDOW + 1)[2:]
         for apex, start, end, width in zip(apexes, starts, ends, half_closed, strict=True):
