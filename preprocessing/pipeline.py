@@ -85,7 +85,7 @@ def check_models(config: ProcessConfig) -> None:
 
 def _check_output(output: Path, overwrite: bool) -> None:
     if output.is_dir() and any(output.iterdir()):
-        if not any(output.glob(f"{name}{dataset_folder.TRANSFORMS}") for name in ("", f"{SCENE}*/")):
+        if not any(list(output.glob(f"{name}{dataset_folder.TRANSFORMS}")) for name in ("", f"{SCENE}*/")):
             raise UserError(f"{output}: holds other files; give a new or empty folder")
         if not overwrite:
             raise UserError(f"{output}: is a dataset already; replace it with --overwrite, or give another folder")
