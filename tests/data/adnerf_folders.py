@@ -98,6 +98,10 @@ class Flavour:
     """Frames missing from the transforms."""
     rate: int = 16_000
     """Of the sound."""
+    cut: int = 0
+    """Rows taken off every picture above and below."""
+    smaller: int = 1
+    """How many times smaller the pictures are than when they were tracked."""
 
 
 def write_folder(path: Path, subject: Subject, flavour: Flavour) -> Path:
@@ -108,25 +112,29 @@ def write_folder(path: Path, subject: Subject, flavour: Flavour) -> Path:
         (path / folder).mkdir(exist_ok=True)
         return str(path / folder / f"{number:0{flavour.digits}d}{suffix}")
 
+    def write(file: str, image: np.ndarray) -> None:
+        shown = image[flavour.cut : SIZE - flavour.cut]
+        size = SIZE // flavour.smaller, len(shown) // flavour.smaller
+        cv2.imwrite(file, cv2.resize(shown, size, interpolation=cv2.INTER_AREA), [cv2.IMWRITE_JPEG_QUALITY, 97])
+
     for number, picture in enumerate(subject.pictures):
-        quality = [cv2.IMWRITE_JPEG_QUALITY, 97]
-        cv2.imwrite(name(flavour.pictures, number, ".jpg"), picture[:, :, ::-1], quality)
+        write(name(flavour.pictures, number, ".jpg"), picture[:, :, ::-1])
         if flavour.landmarks:
-            np.savetxt(name("ori_imgs", number, ".lms"), subject.landmarks[number], "%f")
+            np.savetxt(name("ori_imgs", number, ".lms"), subject.landmarks[number] - (0, flavour.cut), "%f")
         torso, neck, head = (subject.alphas[part][number] for part in ("torso", "neck", "head"))
         if flavour.masks == "parsing":
             parts = {"background": np.ones_like(head), "torso": torso, "neck": neck, "head": head}
             labels = np.zeros((SIZE, SIZE, 3), np.uint8)
             for part, alpha in parts.items():
                 labels[alpha > 0.5] = LABELS[part]
-            cv2.imwrite(name("parsing", number, ".png"), labels)
+            write(name("parsing", number, ".png"), labels)
         elif flavour.masks == "alpha":
             body = 1 - (1 - torso) * (1 - neck)
             for part, alpha in (("torso_imgs", body), ("head_imgs", head)):
                 cutout = np.dstack([picture[:, :, ::-1], np.round(alpha * 255).astype(np.uint8)])
                 cv2.imwrite(name(part, number, ".png"), cutout)
     if flavour.background:
-        cv2.imwrite(str(path / "bc.jpg"), subject.background[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 97])
+        write(str(path / "bc.jpg"), subject.background[:, :, ::-1])
 
     closed = 1 - subject.motion.eye_opening  # the eye on the image's left first
     if flavour.eyes == "bs.npy":
@@ -146,7 +154,7 @@ def write_folder(path: Path, subject: Subject, flavour: Flavour) -> Path:
             content = {
                 "focal_len": FOCAL * SIZE,
                 "cx": SIZE / 2,
-                "cy": SIZE / 2,
+                "cy": SIZE / 2 - flavour.cut,
                 "frames": [
                     {"img_id": number, "aud_id": number, "transform_matrix": poses[number].tolist()}
                     for number in numbers

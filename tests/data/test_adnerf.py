@@ -20,6 +20,7 @@ from dfa_nerfstudio.data.adnerf.dataparser import ADNeRFDataParserConfig
 from dfa_nerfstudio.data.audio import read_audio
 from dfa_nerfstudio.data.dataset_folder import AUDIO, SAMPLE_RATE, DatasetFolder
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.preprocessing.face_topology import LANDMARKS_68
 
 from .adnerf_folders import FOCAL, FRAMES, SIZE, Flavour, Subject, film_subject, write_folder
 
@@ -131,6 +132,22 @@ def test_frames_left_out_and_bundle_adjusted_poses(subject: Subject, tmp_path: P
     torso, neck, head = (subject.alphas[part][77] for part in ("torso", "neck", "head"))
     expected_body = cv2.resize((1 - (1 - torso) * (1 - neck)) * (1 - head), (80, 80), interpolation=cv2.INTER_AREA)
     assert np.abs(body - expected_body).max() < 0.3 and np.abs(body - expected_body).mean() < 0.01
+
+
+def test_pictures_of_another_size_that_are_not_square(subject: Subject, tmp_path: Path) -> None:
+    """Half as large as when they were tracked and wider than high: the square about the middle is taken."""
+    cut = 20
+    folder = write_folder(tmp_path / "data", subject, Flavour(cut=cut, smaller=2, eyes=""))
+    dataset = DatasetFolder.open(import_folder(folder))
+    side = SIZE // 2 - cut
+    assert dataset.size == (side, side) and dataset.meta["fl_x"] == pytest.approx(FOCAL * SIZE / 2)
+    image = cv2.imread(str(dataset.path / "images/00030.jpg"))[:, :, ::-1].astype(float)
+    square = subject.pictures[30, cut : SIZE - cut, cut : SIZE - cut]
+    assert np.abs(image - cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA)).mean() < 3
+    seen = dataset.attributes.landmarks[:, LANDMARKS_68, :2]
+    assert np.abs(seen - (subject.landmarks - cut) / 2).max() < 0.01
+    angle, distance, _ = pose_errors(dataset, subject, np.arange(FRAMES))
+    assert angle < 1e-3 and distance < 1e-4
 
 
 def test_what_is_missing_is_found_anew(subject: Subject, tmp_path: Path) -> None:

@@ -12,12 +12,13 @@ import os
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int
+from jaxtyping import Bool, Float, Float32
 from rich.console import Console
 
 from dfa_nerfstudio.data import dataset_folder
 from dfa_nerfstudio.data.adnerf.eyes import EyeSignal, read_eyes
-from dfa_nerfstudio.data.adnerf.head_space import PosedFace, dense, fill_poses, fill_rows, pose_face
+from dfa_nerfstudio.data.adnerf.head_space import fill_poses, pose_face
+from dfa_nerfstudio.data.adnerf.landmarks import find_landmarks, in_image_sides
 from dfa_nerfstudio.data.adnerf.layout import Layout
 from dfa_nerfstudio.data.adnerf.masks import find_masks
 from dfa_nerfstudio.data.adnerf.pictures import (
@@ -26,7 +27,7 @@ from dfa_nerfstudio.data.adnerf.pictures import (
     write_background,
     write_pictures,
 )
-from dfa_nerfstudio.data.adnerf.source import ADNeRFFolder, read_landmarks, read_picture
+from dfa_nerfstudio.data.adnerf.source import ADNeRFFolder
 from dfa_nerfstudio.data.adnerf.torso import follow_torso
 from dfa_nerfstudio.data.audio import read_audio, write_wav
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, SAMPLE_RATE, ClipAttributes, DatasetFolder
@@ -34,12 +35,13 @@ from dfa_nerfstudio.data.files import written_whole
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.preprocessing.config import ProcessConfig
 from dfa_nerfstudio.preprocessing.eyes import EyeCalibration, find_blinks
-from dfa_nerfstudio.preprocessing.face_topology import LANDMARKS_68
-from dfa_nerfstudio.preprocessing.head_pose import Poses, back_project
+from dfa_nerfstudio.preprocessing.face_topology import LANDMARKS_68, RIGID
+from dfa_nerfstudio.preprocessing.head_pose import Poses, back_project, project
 from dfa_nerfstudio.preprocessing.morphable_model import learn_morphable_model
 from dfa_nerfstudio.preprocessing.mouth import mouth_opening
 from dfa_nerfstudio.preprocessing.report import Report
 from dfa_nerfstudio.preprocessing.report_page import REPORT, write_report_page
+from dfa_nerfstudio.preprocessing.smoothing import jitter
 from dfa_nerfstudio.preprocessing.sound import sound_attributes
 from dfa_nerfstudio.preprocessing.stages import Stages
 from dfa_nerfstudio.preprocessing.timeline import Timeline
@@ -119,7 +121,7 @@ def _convert(folder: ADNeRFFolder, output: Path, size: int | None, stages: Stage
     if layout.num_train == len(layout):
         report.warnings.append("no frames in transforms_val.json: nothing is held out")
 
-    observed, found = _find_landmarks(folder, layout, framing, stages)
+    observed, found = find_landmarks(folder, layout, framing, stages)
     timeline = Timeline(np.where(layout.pictured, 0, -1).astype(np.int32), layout.num_train).without_lost(found)
     learn = timeline.learnable & found
     if learn.sum() < LEAST_SECONDS * FRAME_RATE:
@@ -128,11 +130,15 @@ def _convert(folder: ADNeRFFolder, output: Path, size: int | None, stages: Stage
             f"least {LEAST_SECONDS * FRAME_RATE:.0f} are needed"
         )
     report.faces_interpolated = int((timeline.usable & ~found).sum())
-    if lost := int((~timeline.usable).sum()):
-        report.warnings.append(f"{lost} frames that are left out, or lack landmarks, for too long train nothing")
+    report.left_out = [(gap.start / FRAME_RATE, gap.stop / FRAME_RATE) for gap in timeline.left_out()]
+    if report.left_out:
+        spans = ", ".join(f"{start:.1f} to {stop:.1f} s" for start, stop in report.left_out)
+        report.warnings.append(f"no pose or no landmarks from {spans}; these frames are of no use")
     focal = folder.focal / min(folder.size)
     face = pose_face(observed, focal, fill_poses(folder.cameras, layout.rows, len(layout)), learn)
     report.focal_length, report.eye_distance = focal, face.scale * framing.size
+    seen = project(face.poses.to_camera(face.shape[RIGID]), focal)
+    report.jitter = report.jitter_before_smoothing = framing.size * jitter(seen, timeline.stretches())
     report.reprojection_error = face.error * report.eye_distance
     if face.error > MOST_ERROR:
         raise UserError(
@@ -141,7 +147,7 @@ def _convert(folder: ADNeRFFolder, output: Path, size: int | None, stages: Stage
         )
 
     front = back_project(observed, face.shape, focal, face.poses)
-    landmarks = _in_image_sides(observed, front, focal, face)  # [T, 478, 3]
+    landmarks = in_image_sides(observed, front, focal, face.poses)  # [T, 478, 3]
 
     with stages.stage("pictures", len(layout)) as advance:
         write_pictures(folder, layout, framing, masks, output, advance)
@@ -151,7 +157,15 @@ def _convert(folder: ADNeRFFolder, output: Path, size: int | None, stages: Stage
         write_torso_masks(output, landmarks)
     with stages.stage("background"):
         background = write_background(folder, framing, learn, output)
-    eyes = _eye_attributes(read_eyes(folder, layout.numbers), front, face.poses, found, timeline, report)
+    signal = read_eyes(folder, layout.numbers)
+    eyes = _eye_attributes(signal, front, face.poses, found, timeline, report)
+    report.options = {
+        "poses": folder.transforms[0].name,
+        "pictures": folder.pictures[int(folder.image_ids[0])].parent.name,
+        "masks": masks.source if masks else "found anew",
+        "background": background,
+        "eyes": signal.source if signal else "landmarks",
+    }
     with stages.stage("MFCC and voice"):
         sound = sound_attributes(audio, len(layout), layout.num_train)
     report.voice = float(sound["voice"].mean())
@@ -189,12 +203,9 @@ def _convert(folder: ADNeRFFolder, output: Path, size: int | None, stages: Stage
     )
     report.write(output / REPORT)
     write_report_page(output)
+    origins = "; ".join(f"{name} from {source}" for name, source in report.options.items())
     stages.progress.console.print(
-        f"{len(layout)} frames, {layout.num_train} for training: poses from {folder.transforms[0].name}, pictures from "
-        f"{folder.pictures[int(folder.image_ids[0])].parent.name}, {masks.source if masks else 'person found anew'}, "
-        f"background from {background}",
-        highlight=False,
-        soft_wrap=True,
+        f"{len(layout)} frames, {layout.num_train} for training; {origins}", highlight=False, soft_wrap=True
     )
 
 
@@ -217,57 +228,6 @@ def _read_sound(folder: ADNeRFFolder, layout: Layout, report: Report) -> Float32
     if lacking > SAMPLE_RATE // 4:
         report.warnings.append(f"the sound ends {lacking / SAMPLE_RATE:.1f} s before the pictures")
     return np.pad(audio, (0, lacking))
-
-
-def _find_landmarks(
-    folder: ADNeRFFolder, layout: Layout, framing: Framing, stages: Stages
-) -> tuple[Float[np.ndarray, "T 478 2"], Bool[np.ndarray, " T"]]:
-    """Landmarks in image sides from the picture's centre, x right and y up, the missing ones interpolated; and which
-    frames have both a pose and landmarks of their own."""
-    files = folder.numbered("ori_imgs", ".lms")
-    there = layout.pictured & np.isin(layout.numbers, list(files))
-    if there.any():
-        rows = np.flatnonzero(there)
-        with stages.stage("landmarks", len(rows)) as advance:
-            points = np.empty((len(rows), 68, 2))
-            for index, row in enumerate(rows):
-                points[index] = read_landmarks(files[int(layout.numbers[row])])
-                advance(1)
-        seen = dense((points - np.array(folder.size) / 2) / min(folder.size) * [1, -1])
-    else:
-        stages.report.warnings.append(f"{folder.path / 'ori_imgs'}: no .lms; landmarks are found by mediapipe")
-        rows, seen = _track_landmarks(folder, layout, framing, stages)
-        there = np.isin(np.arange(len(layout)), rows)
-    if not len(rows):
-        raise UserError(f"{folder.path}: no face found in any picture")
-    return fill_rows(seen, rows, len(layout)), there & layout.listed
-
-
-def _track_landmarks(
-    folder: ADNeRFFolder, layout: Layout, framing: Framing, stages: Stages
-) -> tuple[Int[np.ndarray, " N"], Float[np.ndarray, "N 478 2"]]:
-    """The rows in which mediapipe finds the face, and its landmarks."""
-    from dfa_nerfstudio.preprocessing.landmarks import LandmarkTracker
-
-    tracker = LandmarkTracker.create(None)
-    with stages.stage("landmarks", len(layout)) as advance:
-        for number in layout.numbers:
-            path = folder.pictures[int(number)]
-            tracker.add(np.ascontiguousarray(framing.square(read_picture(path), path)[:, :, ::-1]))
-            advance(1)
-    rows = np.flatnonzero(np.array(tracker.found) & layout.pictured)
-    marks = np.array([tracker.landmarks[row] for row in rows]).reshape(-1, 478, 3).astype(np.float64)
-    return rows, (marks[..., :2] - 0.5) * [1, -1]
-
-
-def _in_image_sides(
-    observed: Float[np.ndarray, "T 478 2"], front: Float[np.ndarray, "T 478 3"], focal: float, face: PosedFace
-) -> Float[np.ndarray, "T 478 3"]:
-    """As mediapipe has them: from the picture's corner, x right, y down, z away from the viewer and weakly
-    perspective."""
-    depth = -face.poses.translation[:, None, 2:]
-    turned = front @ face.poses.rotation.transpose(0, 2, 1)  # [T, 478, 3]
-    return np.concatenate([observed * [1, -1] + 0.5, -turned[..., 2:] * focal / depth], -1)
 
 
 def _eye_attributes(

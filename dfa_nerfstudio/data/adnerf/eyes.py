@@ -27,6 +27,8 @@ LACKING = 12
 class EyeSignal:
     """T frames of a score that rises as the eyes close, from about 0; to where, depends on the person and the tool."""
 
+    source: str
+    """The file's name."""
     closure: Float[np.ndarray, "T 2"]
     """The eye on the image's left first."""
     blendshapes: Float[np.ndarray, "T B"]
@@ -55,10 +57,10 @@ def read_eyes(folder: ADNeRFFolder, numbers: Int[np.ndarray, " T"]) -> EyeSignal
     """
     if path := folder.file("bs.npy"):
         scores = _rows(_read_blendshapes(path), numbers, path)
-        return EyeSignal(scores[:, BLINK], scores)
+        return EyeSignal(path.name, scores[:, BLINK], scores)
     if path := folder.file("au.csv"):
         closure = _rows(_read_au45(path), numbers, path) / USUAL_AU45
-        return EyeSignal(closure.repeat(2, axis=1), np.zeros((len(numbers), 0)))
+        return EyeSignal(path.name, closure.repeat(2, axis=1), np.zeros((len(numbers), 0)))
     return None
 
 

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.interpolate import RBFInterpolator
 from scipy.spatial.transform import Rotation, Slerp
 
-from dfa_nerfstudio.demo.portrait import portrait_landmarks
-from dfa_nerfstudio.preprocessing.face_topology import LANDMARKS_68, RIGID
+from dfa_nerfstudio.preprocessing.face_topology import RIGID
 from dfa_nerfstudio.preprocessing.head_fit import HeadSpace
 from dfa_nerfstudio.preprocessing.head_pose import Poses, project
 
@@ -108,11 +106,3 @@ def fill_poses(
     filled = fill_rows(cameras, rows, count)
     filled[:, :3, :3] = Slerp(rows, Rotation.from_matrix(cameras[:, :3, :3]))(np.arange(count)).as_matrix()
     return filled
-
-
-def dense(landmarks: Float[np.ndarray, "T 68 D"]) -> Float[np.ndarray, "T 478 D"]:
-    """mediapipe's 478 landmarks from the 68, which are among them: between them a thin plate bends, as it would on the
-    demo subject's face. It is linear in the landmarks."""
-    face = portrait_landmarks()[:, :2]
-    weights = RBFInterpolator(face[LANDMARKS_68], np.eye(len(LANDMARKS_68)), kernel="thin_plate_spline")(face)
-    return np.einsum("nk,tkd->tnd", weights, landmarks)

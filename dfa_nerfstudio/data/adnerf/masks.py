@@ -38,14 +38,14 @@ def find_masks(folder: ADNeRFFolder) -> FoundMasks | None:
     `head_imgs/` together."""
     parsing = folder.numbered("parsing", ".png")
     if _complete(parsing, folder):
-        return FoundMasks("masks from parsing", lambda number: read_parsing(parsing[number]))
+        return FoundMasks("parsing", lambda number: read_parsing(parsing[number]))
     torso, head = folder.numbered("torso_imgs", ".png"), folder.numbered("head_imgs", ".png")
     if not (_complete(torso, folder) and _complete(head, folder)):
         return None
     first = int(folder.image_ids[0])
     if not (_has_alpha(_read(torso[first])) and _has_alpha(_read(head[first]))):
         return None
-    return FoundMasks("masks from torso_imgs and head_imgs", lambda number: _from_alpha(torso[number], head[number]))
+    return FoundMasks("torso_imgs and head_imgs", lambda number: _from_alpha(torso[number], head[number]))
 
 
 def read_parsing(path: Path) -> Masks:
