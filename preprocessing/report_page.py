@@ -174,11 +174,14 @@ def _charts(dataset: DatasetFolder) -> list[Chart]:
         columns = zip(names.split(","), values.T, bands, strict=True)
         return [Series(name, seen(column), i, band) for i, (name, column, band) in enumerate(columns)]
 
+    torso = [
+        chart("Torso shift", "% of the image's width", lines("right,up", shift, shift_deviation), no_torso),
+        chart("Torso scale and tilt", "% and degrees", lines("scale,tilt", turn, turn_deviation), no_torso),
+    ]
     return [
         chart("Head rotation", "degrees", lines("yaw,pitch,roll", angles)),
         chart("Head position", "eye distances from the usual place", lines("right,up,depth", place)),
-        chart("Torso shift", "% of the image's width", lines("right,up", shift, shift_deviation), no_torso),
-        chart("Torso scale and tilt", "% and degrees", lines("scale,tilt", turn, turn_deviation), no_torso),
+        *(torso if clip.torso_found.any() else []),
         chart("Eye opening", "0 closed to 1 open", lines("left,right", clip.eye_opening), blinks, limits=(-0.04, 1.08)),
         chart(
             "Sound and mouth",
