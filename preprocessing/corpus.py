@@ -202,8 +202,8 @@ def _on_ray(jobs: int) -> tuple[Process, int]:
         raise UserError("--backend ray: ray is not installed; pip install 'dfa-nerfstudio[ray]'") from None
     if not ray.is_initialized():
         try:
-            ray.init(log_to_driver=False, logging_level="ERROR")
-        except (ConnectionError, RuntimeError, ValueError) as error:
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        except Exception as error:  # Ray raises plain ones
             raise UserError(f"--backend ray: no Ray cluster can be reached or started ({error})") from None
     remote = ray.remote(num_cpus=1)(process_alone)
 
@@ -212,7 +212,7 @@ def _on_ray(jobs: int) -> tuple[Process, int]:
         on_start(lambda: ray.cancel(reference))
         try:
             return ray.get(reference)
-        except (ray.exceptions.RayError, ray.exceptions.TaskCancelledError) as error:
+        except ray.exceptions.RayError as error:
             return f"Ray lost it: {str(error).strip().splitlines()[-1]}"
 
     return process, jobs or max(1, int(ray.cluster_resources().get("CPU", 1)))
