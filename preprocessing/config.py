@@ -28,6 +28,9 @@ class ProcessConfig:
     on_cut: Literal["refuse", "split"] = "refuse"
     """What to do with a video in which the scene changes: refuse it, or make a dataset of each scene. Cuts within one
     scene, as edited interviews have them, do no harm."""
+    camera: Literal["follow", "still"] = "follow"
+    """A camera that moves, or a crop that follows the head, is followed by the background and taken back, or the video
+    refused where that cannot be done; or the camera is taken as still whatever the background does."""
     overwrite: bool = False
     """Replace a dataset that is there already."""
 

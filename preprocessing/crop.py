@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -11,6 +11,9 @@ from jaxtyping import Float, UInt8
 from mediapipe.python.solutions import face_detection
 
 from dfa_nerfstudio.preprocessing.quiet import native_stderr_silenced
+
+if TYPE_CHECKING:
+    from dfa_nerfstudio.preprocessing.camera import Camera
 
 FACE_TO_SIDE = 3.2
 """Side of the square in heights of the detector's face box, which reaches from the brows to the chin."""
@@ -67,10 +70,17 @@ class FaceSurvey:
         self.numbers.append(number)
         self.faces.append(np.array(sorted(boxes, key=lambda box: -box[3])).reshape(-1, 4))
 
-    def within(self, frames: range) -> list[Float[np.ndarray, "F 4"]]:
-        """The faces of the sampled frames among `frames`, without frames that show none."""
-        sampled = zip(self.numbers, self.faces, strict=True)
-        return [faces for number, faces in sampled if number in frames and len(faces)]
+    def within(self, frames: range, camera: Camera | None = None) -> list[Float[np.ndarray, "F 4"]]:
+        """The faces of the sampled frames among `frames`, without frames that show none.
+
+        Args:
+            frames: of the video.
+            camera: if it moved, the boxes are given as they lie in its reference; its frame 0 is the first of `frames`.
+        """
+        sampled = [pair for pair in zip(self.numbers, self.faces, strict=True) if pair[0] in frames and len(pair[1])]
+        if camera is None:
+            return [faces for _, faces in sampled]
+        return [camera.in_reference(number - frames.start, faces) for number, faces in sampled]
 
 
 def main_person(faces: list[Float[np.ndarray, "F 4"]]) -> Float[np.ndarray, "N 4"]:

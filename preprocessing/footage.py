@@ -9,6 +9,7 @@ from itertools import islice
 import numpy as np
 from jaxtyping import UInt8
 
+from dfa_nerfstudio.preprocessing.camera import Camera
 from dfa_nerfstudio.preprocessing.crop import Square
 from dfa_nerfstudio.preprocessing.video import Video, to_rgb
 
@@ -23,11 +24,14 @@ class Footage:
     """Number of frames."""
     first: int = 0
     """The frame of the video, at 25 frames/s, that is frame 0 of the dataset."""
+    camera: Camera | None = None
+    """How the camera moves, if it does: it is then taken back."""
 
     def __len__(self) -> int:
         return self.count
 
     def images(self) -> Iterator[UInt8[np.ndarray, "S S 3"]]:
         """The squares of all frames, one after the other, at the source's resolution (views: copy what is kept)."""
-        for frame in islice(self.video.frames(), self.first, self.first + self.count):
-            yield self.square.cut(to_rgb(frame))
+        for number, frame in enumerate(islice(self.video.frames(), self.first, self.first + self.count)):
+            image = to_rgb(frame)
+            yield self.camera.warp(number, image, self.square) if self.camera else self.square.cut(image)

@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 from rich.console import Console
 
 from dfa_nerfstudio.data import dataset_folder
@@ -21,8 +21,9 @@ from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, SAMPLE_RATE, ClipAttr
 from dfa_nerfstudio.data.files import written_whole
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.preprocessing.background import uncovered_background
+from dfa_nerfstudio.preprocessing.camera import LEAST_SIDE, Camera, find_camera
 from dfa_nerfstudio.preprocessing.config import ProcessConfig
-from dfa_nerfstudio.preprocessing.crop import head_and_shoulders, main_person
+from dfa_nerfstudio.preprocessing.crop import Square, head_and_shoulders, main_person
 from dfa_nerfstudio.preprocessing.footage import Footage
 from dfa_nerfstudio.preprocessing.images import image_path, mask_path, read_image, read_mask, write_image
 from dfa_nerfstudio.preprocessing.landmarks import LandmarkTracker
@@ -139,11 +140,17 @@ def _make_dataset(
             f"{video.path}: only {frames / FRAME_RATE:.1f} s long; at least {LEAST_SECONDS:.0f} s are needed"
         )
     num_train = frames - round(config.held_out * frames)
-    faces = found.faces.within(scene[:num_train])
+    timeline = Timeline.of(frames, num_train, found.cuts_within(scene))
+    camera = None
+    if config.camera == "follow":
+        camera = find_camera(video, scene, found.size, found.thumbnails, timeline, stages)
+    faces = found.faces.within(scene[:num_train], camera)
     boxes = main_person(faces)
     if not len(boxes):
         raise UserError(f"{video.path}: no face found; the video must show one person's face from the front")
     crop = head_and_shoulders(boxes, *found.size)
+    if camera:
+        crop, timeline = _within_camera(camera, crop, boxes, found.size, timeline, video, report)
     report.frames, report.num_train, report.crop = frames, num_train, crop
 
     per_frame = round(SAMPLE_RATE / FRAME_RATE)
@@ -156,8 +163,7 @@ def _make_dataset(
     audio = np.pad(audio, (0, missing))
     write_wav(folder / dataset_folder.AUDIO, audio)
 
-    footage = Footage(video, crop, frames, scene.start)
-    timeline = Timeline.of(frames, num_train, found.cuts_within(scene))
+    footage = Footage(video, crop, frames, scene.start, camera)
     tracker = LandmarkTracker.create(config.face_landmarker)
     tracker.follower.place = (np.median(boxes[:, :2], axis=0) - crop[:2]) / crop.side
     tracked = track(footage, folder, config.size, timeline, tracker, stages)
@@ -192,6 +198,35 @@ def _note_sound(measured: dict[str, np.ndarray], report: Report) -> None:
         report.loudness = float(np.median(measured["loudness"][voice]))
     else:
         report.warnings.append("no speech is recognised in the sound")
+
+
+def _within_camera(
+    camera: Camera,
+    wanted: Square,
+    boxes: Float[np.ndarray, "N 4"],
+    size: tuple[int, int],
+    timeline: Timeline,
+    video: Video,
+    report: Report,
+) -> tuple[Square, Timeline]:
+    """The square that (nearly) all frames of a moving camera show, and the timeline without those that do not."""
+    crop = camera.common_square(wanted, *size, timeline.num_train)
+    face = float(np.median(boxes[:, 3]))
+    if crop.side < LEAST_SIDE * face:
+        raise UserError(
+            f"{video.path}: the camera moves so far that its frames share only {crop.side} x {crop.side} pixels, too "
+            f"little for a head of that size ({LEAST_SIDE * face:.0f}); film with the camera still, or take it as "
+            "still all the same with --camera still"
+        )
+    shown = camera.shows(crop, *size)
+    report.camera_moved, report.camera_shift = True, camera.greatest_shift(*size)
+    report.picture_kept = crop.side / wanted.side
+    if not shown.all():
+        report.warnings.append(
+            f"{(~shown).sum()} frames of the moving camera do not show the whole crop; they train nothing and are not "
+            "scored"
+        )
+    return crop, timeline.without(~shown)
 
 
 def _write_background(folder: Path, timeline: Timeline, report: Report) -> None:

@@ -86,6 +86,11 @@ class Report:
     """Part of the time in which someone speaks."""
     loudness: float = 0.0
     """Median while someone speaks, in dB of full scale."""
+    camera_moved: bool = False
+    camera_shift: float = 0.0
+    """The farthest that the motion, now taken back, shifted any place of the picture, in pixels of the source."""
+    picture_kept: float = 1.0
+    """Side of the crop against that which a still camera would have allowed."""
     background_seen: float = 0.0
     """Part of the background that the person uncovered."""
     background_changing: float = 0.0
@@ -155,6 +160,12 @@ class Report:
         """Reprojection error relative to the distance of the eyes."""
         return self.reprojection_error / max(self.eye_distance, 1e-9)
 
+    def _camera(self) -> str:
+        return (
+            f"the camera moved by up to {self.camera_shift:.0f} pixels, which is taken back; "
+            f"{100 * self.picture_kept:.0f} % of the crop's side is kept"
+        )
+
     def lines(self) -> list[str]:
         """The report in words."""
         notes = [f"note: {warning}" for warning in self.warnings]
@@ -176,6 +187,7 @@ class Report:
             *([f"cuts within the scene at {', '.join(f'{cut:.2f} s' for cut in self.cuts)}"] if self.cuts else []),
             f"{self.blinks} blinks, {60 * self.blinks_per_second:.0f} a minute; "
             f"speech in {100 * self.voice:.0f} % of the time, at {self.loudness:.0f} dB",
+            *([self._camera()] if self.camera_moved else []),
             f"background seen in {100 * self.background_seen:.0f} % of the picture",
             *notes,
         ]

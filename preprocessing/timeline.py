@@ -95,7 +95,11 @@ class Timeline:
                 if gone and run.stop - run.start < LEAST_RUN:
                     seen[run] = False
             lost[stretch] = ~seen
-        shot = np.where(lost, -1, self.shot)
+        return self.without(lost)
+
+    def without(self, gone: Bool[np.ndarray, " T"]) -> Timeline:
+        """The same with frames that are of no use; those before and after them become shots of their own."""
+        shot = np.where(gone, -1, self.shot)
         border = (np.diff(shot, prepend=shot[:1]) != 0) & (shot >= 0)
         first = np.argmax(shot >= 0)  # counting starts there
         border[: first + 1] = False

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.preprocessing.camera import Thumbnails
 from dfa_nerfstudio.preprocessing.crop import FaceSurvey
 from dfa_nerfstudio.preprocessing.cuts import Cut, CutDetector, head_jumps
 from dfa_nerfstudio.preprocessing.footage import Footage
@@ -62,6 +63,7 @@ class Survey:
     """Width and height of a frame."""
     faces: FaceSurvey
     cuts: list[Cut]
+    thumbnails: Thumbnails
 
     @property
     def scenes(self) -> list[range]:
@@ -76,17 +78,18 @@ class Survey:
 
 def survey(video: Video, stages: Stages) -> Survey:
     """Counts the frames, looks for cuts, and once a second for faces."""
-    faces, cuts, count, size = FaceSurvey(), CutDetector(), 0, (0, 0)
+    faces, cuts, thumbnails, count, size = FaceSurvey(), CutDetector(), Thumbnails(), 0, (0, 0)
     with stages.stage("looking for faces") as advance:
         for number, frame in enumerate(video.frames()):
             if number % round(FRAME_RATE) == 0:
                 image = to_rgb(frame)
                 size = image.shape[1], image.shape[0]
                 faces.add(number, image)
+                thumbnails.add(number, image)
             cuts.add(frame)
             count = number + 1
             advance(1)
-    return Survey(count, size, faces, cuts.cuts())
+    return Survey(count, size, faces, cuts.cuts(), thumbnails)
 
 
 def tracking_side(footage: Footage) -> int:
@@ -151,7 +154,8 @@ def track(
     found = np.array(tracker.found)
     seen = np.stack(tracker.landmarks).astype(np.float64)
     jumps = head_jumps(seen, found)
-    timeline = Timeline.of(len(found), train, cuts.union(jumps)).without_lost(found)
+    unusable = ~timeline.usable
+    timeline = Timeline.of(len(found), train, cuts.union(jumps)).without(unusable).without_lost(found)
     for part, words in zip(timeline.parts, ("the video", "its held-out end"), strict=False):
         if (timeline.usable & found)[part].mean() < LEAST_FACES:
             raise UserError(
@@ -171,7 +175,9 @@ def track(
     report.left_out = [(gap.start / FRAME_RATE, gap.stop / FRAME_RATE) for gap in timeline.left_out()]
     if report.left_out:
         spans = ", ".join(f"{start:.1f} to {stop:.1f} s" for start, stop in report.left_out)
-        report.warnings.append(f"the face was lost for long; these parts train nothing and are not scored: {spans}")
+        report.warnings.append(
+            f"the face, or a part of the crop, was lost for long; this trains nothing and is not scored: {spans}"
+        )
     landmarks, blendshapes = (
         np.concatenate([interpolate_lost(seen[part], found[part]) for part in timeline.parts])
         for seen in (seen, np.stack(tracker.blendshapes))

@@ -1,0 +1,161 @@
+"""Whether the camera moves, and how, against known motion; and a background that holds still afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from rich.console import Console
+
+from dfa_nerfstudio.demo.clip import ClipConfig
+from dfa_nerfstudio.demo.motion import make_motion
+from dfa_nerfstudio.demo.portrait import load_portrait
+from dfa_nerfstudio.demo.renderer import Renderer
+from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.preprocessing.camera import Camera, Thumbnails, find_camera
+from dfa_nerfstudio.preprocessing.crop import Square
+from dfa_nerfstudio.preprocessing.report import Report
+from dfa_nerfstudio.preprocessing.resting import smoothed_at_rest
+from dfa_nerfstudio.preprocessing.stages import Stages
+from dfa_nerfstudio.preprocessing.timeline import Timeline
+from dfa_nerfstudio.preprocessing.video import Video, to_rgb
+
+from .conftest import write_clip
+
+SIZE, BORDER = 320, 32
+
+
+def person_before(wall: np.ndarray, seconds: float) -> list[np.ndarray]:
+    """The demo subject, moving about, before a wall [S S 3] in [0, 1]."""
+    renderer = Renderer(load_portrait(), len(wall), 2.0)
+    renderer._background = wall.astype(np.float32)
+    config, times = ClipConfig(size=len(wall), translation=0.2), np.arange(round(25 * seconds)) / 25
+    motion = make_motion(config, renderer.reference, times, 2)
+    return [
+        renderer.render(pose, torso, 0.1, 0.0, np.ones(2))
+        for pose, torso in zip(motion.head_to_camera, motion.torso_motion, strict=True)
+    ]
+
+
+@pytest.fixture(scope="module")
+def still_frames() -> list[np.ndarray]:
+    """Before a wall with a soft pattern."""
+    size = SIZE + 2 * BORDER
+    pattern = np.random.default_rng(5).random((size // 8, size // 8, 3))
+    return person_before(0.3 + 0.4 * cv2.resize(pattern, (size, size), interpolation=cv2.INTER_CUBIC), 4.0)
+
+
+def look(path: Path, cuts: list[int] | None = None) -> tuple[Camera | None, int]:
+    video, thumbnails, count = Video(path), Thumbnails(), 0
+    for number, frame in enumerate(video.frames()):
+        image = to_rgb(frame)
+        count = number + 1
+        if number % 25 == 0:
+            thumbnails.add(number, image)
+    timeline = Timeline.of(count, count - count // 11, cuts or [])
+    stages = Stages(Console(quiet=True), Report("test"))
+    return find_camera(video, range(count), image.shape[1::-1], thumbnails, timeline, stages), count
+
+
+def similarity(dx: float, dy: float, scale: float, degrees: float) -> np.ndarray:
+    matrix = np.vstack([cv2.getRotationMatrix2D((SIZE / 2 + BORDER,) * 2, degrees, scale), [0, 0, 1]])
+    matrix[:2, 2] += dx, dy
+    return matrix
+
+
+def filmed(frames: list[np.ndarray], motions: list[np.ndarray]) -> list[np.ndarray]:
+    """What a moving crop shows: each frame warped, and its rim cut off."""
+    warped = (
+        cv2.warpAffine(f, m[:2], f.shape[1::-1], flags=cv2.INTER_CUBIC) for f, m in zip(frames, motions, strict=True)
+    )
+    return [np.ascontiguousarray(image[BORDER:-BORDER, BORDER:-BORDER]) for image in warped]
+
+
+def errors(camera: Camera, motions: list[np.ndarray]) -> np.ndarray:
+    """Per frame the mean distance in pixels, over the picture, from where the true motion takes a place; where the
+    reference lies is free."""
+    offset = np.eye(3)
+    offset[:2, 2] = BORDER
+    true = np.linalg.inv(offset) @ np.stack(motions) @ offset
+    reference = np.median(np.linalg.inv(true)[:, :2] @ _square(camera.matrices), axis=0)
+    places = np.stack([*np.meshgrid(*[np.linspace(20, SIZE - 20, 7)] * 2), np.ones((7, 7))], -1).reshape(-1, 3)
+    away = places @ (camera.matrices - true[:, :2] @ _square(reference[None])).transpose(0, 2, 1)
+    return np.linalg.norm(away, axis=-1).mean(-1)
+
+
+def _square(matrices: np.ndarray) -> np.ndarray:
+    return np.concatenate([matrices, np.repeat([[[0.0, 0.0, 1.0]]], len(matrices), 0)], axis=1)
+
+
+def test_a_crop_that_follows_the_head_is_recovered(still_frames: list[np.ndarray], tmp_path: Path) -> None:
+    time = np.arange(len(still_frames)) / 25
+    motions = [
+        similarity(9 * np.sin(1.3 * t), 6 * np.sin(1.9 * t + 1), 1 + 0.03 * np.sin(0.8 * t), 1.5 * np.sin(1.1 * t))
+        for t in time
+    ]
+    frames = filmed(still_frames, motions)
+    camera, count = look(write_clip(tmp_path / "moving.mp4", frames))
+    assert camera is not None and camera.followed.all()
+    assert np.median(errors(camera, motions)) < 0.15 and errors(camera, motions).max() < 0.5
+    # the square that all frames show, cut from warped frames, has a background that stands still
+    square = camera.common_square(Square(0, 0, SIZE), SIZE, SIZE, count)
+    assert 0.8 * SIZE < square.side < SIZE and camera.shows(square, SIZE, SIZE).mean() > 0.97
+    corner = np.stack([camera.warp(n, image, square)[:40, :40] for n, image in enumerate(frames)]).astype(float)
+    before = np.stack([square.cut(image)[:40, :40] for image in frames]).astype(float)
+    assert corner.std(0).mean() < 0.3 * before.std(0).mean()
+
+
+def test_a_zoom_at_a_cut_is_recovered_and_both_shots_rest(still_frames: list[np.ndarray], tmp_path: Path) -> None:
+    zoomed = similarity(7, -5, 1.06, 0.0)
+    motions = [np.eye(3)] * 60 + [zoomed] * (len(still_frames) - 60)
+    path = write_clip(tmp_path / "zoom.mp4", filmed(still_frames, motions))
+    for cuts in ([60], []):  # told of the cut, or not
+        camera, _ = look(path, cuts)
+        assert camera is not None and camera.followed.all()
+        assert errors(camera, motions).max() < 0.6
+        steps = np.abs(np.diff(camera.matrices, axis=0)).max((1, 2))
+        assert steps.argmax() == 59 and np.delete(steps, 59).max() < 0.1
+
+
+def test_a_still_camera_is_still(still_frames: list[np.ndarray], tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frames = [image.copy() for image in still_frames]
+    assert look(write_clip(tmp_path / "still.mp4", frames))[0] is None
+    for number, image in enumerate(frames):  # a screen behind the person that shows something else every half second
+        image[:110, :110] = cv2.resize(
+            np.random.default_rng(number // 12).integers(0, 255, (6, 6, 3), np.uint8), (110,) * 2
+        )
+        image[:] = np.clip(image * (1 + 0.05 * np.sin(number)) + rng.normal(0, 2, image.shape), 0, 255)
+    assert look(write_clip(tmp_path / "screen.mp4", frames))[0] is None
+
+
+def test_a_person_who_moves_before_a_flat_wall_is_no_moving_camera(tmp_path: Path) -> None:
+    frames = person_before(np.full((SIZE, SIZE, 3), 0.6), 3.0)
+    assert look(write_clip(tmp_path / "flat.mp4", frames))[0] is None
+
+
+def test_a_camera_that_cannot_be_followed_is_refused(still_frames: list[np.ndarray], tmp_path: Path) -> None:
+    """The first half moves visibly; then the background is another in every frame."""
+    motions = [similarity(0.3 * n, 0, 1, 0) for n in range(len(still_frames))]
+    frames = filmed(still_frames, motions)
+    for number in range(50, len(frames)):
+        wall = np.random.default_rng(number).integers(0, 255, (40, 40, 3), np.uint8)
+        frames[number] = cv2.resize(wall, (SIZE, SIZE))
+    with pytest.raises(UserError, match="camera moves"):
+        look(write_clip(tmp_path / "lost.mp4", frames))
+
+
+def test_smoothing_rests_where_the_truth_rests_and_keeps_a_jump() -> None:
+    rng = np.random.default_rng(1)
+    truth = np.repeat([[0.0, 0.0], [5.0, -2.0]], [80, 60], axis=0)
+    noise = np.array([0.3, 0.6])
+    information = np.repeat(np.diag(1 / noise**2)[None], 140, axis=0)
+    measured = truth + rng.normal(0, 1, truth.shape) * noise
+    information[100:110] = 0
+    measured[100:110] = 99.0
+    smooth = smoothed_at_rest(measured, information, price=30.0)
+    assert np.abs(smooth - truth).max() < 0.4
+    steps = np.linalg.norm(np.diff(smooth, axis=0), axis=1)
+    assert steps.argmax() == 79 and np.delete(steps, 79).max() < 0.05
