@@ -59,7 +59,8 @@ class ClipAttributes:
     face_found: Bool[np.ndarray, " T"]
     """False where the face was lost and the row is interpolated."""
     landmarks: Float32[np.ndarray, "T 478 3"]
-    """mediapipe's landmarks in pixels of the working image, x right, y down; z in pixels, weak perspective."""
+    """mediapipe's landmarks in pixels of the working image, x right, y down; z in pixels, weak perspective. Of an
+    imported clip that has 68 of them, the others are interpolated."""
     front_landmarks: Float32[np.ndarray, "T 68 3"]
     """The paper's 68 landmarks in head space, seen from the front: the pose is taken out."""
     head_to_camera: Float32[np.ndarray, "T 4 4"]
@@ -157,6 +158,11 @@ class DatasetFolder:
         """
         if not path.is_dir():
             raise UserError(f"{path}: no such folder; make it with: dfa-process VIDEO --output {path}")
+        if (path / "transforms_train.json").is_file():
+            raise UserError(
+                f"{path}: a data folder of the AD-NeRF family; make a dataset of it with: dfa-import {path}, or train "
+                f"with: ns-train dfa-nerf --data {path} adnerf-data"
+            )
         for name in (TRANSFORMS, ATTRIBUTES, AUDIO, BACKGROUND):
             if not (path / name).is_file():
                 raise UserError(f"{path / name}: missing; run dfa-process again")

@@ -275,5 +275,7 @@ def test_broken_folders_are_one_line(subject: Subject, plain: Path, tmp_path: Pa
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/notes.txt").write_text("keep")
     assert "holds other files" in refused(capsys, monkeypatch, folder, "--output", tmp_path / "mine")
+    with pytest.raises(UserError, match="adnerf-data"):
+        DatasetFolder.open(folder)
     with pytest.raises(UserError, match="no transforms_train"):
         import_folder(tmp_path / "mine")
