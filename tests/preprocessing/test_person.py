@@ -1,0 +1,131 @@
+"""Person mask, torso mask and background against the demo subject's true alpha."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import pytest
+
+from dfa_nerfstudio.demo.clip import ClipConfig
+from dfa_nerfstudio.demo.motion import make_motion
+from dfa_nerfstudio.demo.portrait import load_portrait
+from dfa_nerfstudio.demo.renderer import Renderer
+from dfa_nerfstudio.preprocessing.background import fill, uncovered_background
+from dfa_nerfstudio.preprocessing.face_topology import CHIN, JAW
+from dfa_nerfstudio.preprocessing.landmarks import LandmarkTracker
+from dfa_nerfstudio.preprocessing.person import PersonSegmenter
+from dfa_nerfstudio.preprocessing.torso_mask import head_region
+
+SIZE = 256
+
+
+class Subject(NamedTuple):
+    images: np.ndarray
+    """[T S S 3], with the noise of a camera."""
+    alphas: np.ndarray
+    """[T S S] in [0, 1]."""
+    scene: np.ndarray
+    """[S S 3], 0 to 255."""
+
+
+@pytest.fixture(scope="module")
+def subject() -> Subject:
+    renderer, count = Renderer(load_portrait(), SIZE, 2.0), 40
+    motion = make_motion(ClipConfig(size=SIZE), renderer.reference, np.arange(count) / 25, 1)
+    scene, rng = renderer._background.copy(), np.random.default_rng(0)
+    images, alphas = [], []
+    for pose, torso in zip(motion.head_to_camera, motion.torso_motion, strict=True):
+        before = []
+        for behind in (scene, np.zeros_like(scene), np.ones_like(scene)):
+            renderer._background = behind
+            before.append(renderer.render(pose, torso, 0.1, 0.0, np.ones(2)).astype(np.float32))
+        image, on_black, on_white = before
+        images.append(np.clip(image + rng.normal(0, 3, image.shape), 0, 255).astype(np.uint8))
+        alphas.append(1 - (on_white - on_black).mean(-1) / 255)
+    return Subject(np.stack(images), np.stack(alphas), scene * 255)
+
+
+def masks(images: np.ndarray, forget: bool) -> np.ndarray:
+    segmenter, found = PersonSegmenter(), []
+    for image in images:
+        if forget:
+            segmenter.forget()
+        found.append(segmenter.alpha(image, SIZE))
+    return np.stack(found).astype(np.float32) / 255
+
+
+def test_the_mask_is_steady_and_does_not_lag(subject: Subject) -> None:
+    alone, steadied = masks(subject.images, forget=True), masks(subject.images, forget=False)
+    rim = (subject.alphas > 0.02).any(0) & (subject.alphas < 0.98).any(0)
+    rim = cv2.dilate(rim.astype(np.uint8), np.ones((9, 9))) > 0
+    change = np.diff(subject.alphas, axis=0)
+
+    def flicker(found: np.ndarray) -> float:
+        return float(np.abs(np.diff(found, axis=0) - change)[:, rim].mean())
+
+    def error(found: np.ndarray, late: int) -> float:
+        return float(np.abs(found[10:-4] - subject.alphas[10 - late : -4 - late or None])[:, rim].mean())
+
+    assert flicker(steadied) < 0.75 * flicker(alone)
+    assert error(steadied, 0) < 1.1 * error(alone, 0) < 0.1
+    assert error(steadied, 0) < min(error(steadied, 2), error(steadied, -2))
+    assert np.array_equal(steadied[0], alone[0])
+
+
+def test_nothing_of_the_past_is_left_after_forgetting_or_a_cut(subject: Subject) -> None:
+    segmenter = PersonSegmenter()
+    mirrored = np.ascontiguousarray(subject.images[20][:, ::-1])
+    alone = PersonSegmenter().alpha(mirrored, SIZE).astype(int)
+    for image in subject.images[:5]:
+        segmenter.alpha(image, SIZE)
+    after_cut = segmenter.alpha(mirrored, SIZE).astype(int)
+    assert np.abs(after_cut - alone).mean() < 1.0
+    segmenter.forget()
+    assert np.array_equal(segmenter.alpha(mirrored, SIZE), alone)
+
+
+def test_the_torso_begins_at_the_jaw(subject: Subject) -> None:
+    tracker = LandmarkTracker.create(None)
+    tracker.add(subject.images[0])
+    landmarks = tracker.landmarks[0].astype(float)
+    head = head_region(landmarks, SIZE) / 255
+    assert head[0].min() == 1 and head[-1].max() == 0
+    face = (landmarks[:, :2] * SIZE).astype(int)
+    inside = [n for n in range(468) if n not in JAW and landmarks[n, 1] < landmarks[CHIN, 1] - 0.02]
+    assert head[face[inside, 1], face[inside, 0]].mean() > 0.95
+    chin_x, chin_y = face[CHIN]
+    assert head[chin_y - 6, chin_x] > 0.9 and head[chin_y + 6, chin_x] < 0.1
+    left, right = face[JAW[0]], face[JAW[-1]]
+    assert head[left[1] + 6, : left[0] - 4].max() < 0.1 and head[right[1] + 6, right[0] + 4 :].max() < 0.1
+    rows = head[:, chin_x]
+    assert 2 < ((rows > 0.05) & (rows < 0.95)).sum() < 20  # soft, and no more than that
+
+
+def test_the_background_is_the_scene_up_to_the_rim(subject: Subject) -> None:
+    alphas = (masks(subject.images, forget=False) * 255).round().astype(np.uint8)
+    background = uncovered_background(subject.images, alphas)
+    assert 0.2 < background.seen.mean() < 0.8 and background.changing < 0.01
+    off = np.abs(background.image - subject.scene).mean(-1)
+    inner = cv2.erode(background.seen.astype(np.uint8), np.ones((7, 7))) > 0
+    assert off[background.seen].mean() < 2.5
+    assert off[background.seen & ~inner].mean() < 4  # no hair, no shoulder
+
+
+def test_the_fill_hangs_on_its_rim_like_a_membrane() -> None:
+    x, y = np.meshgrid(np.linspace(-1, 1, 97), np.linspace(-1.25, 1.25, 121))
+    harmonic = 128 + 50 * (x * x - y * y) + 40 * x * y
+    image = np.repeat(harmonic[..., None], 3, -1).round().astype(np.uint8)
+    known = np.hypot(x, y) > 0.7
+    image[~known] = 0
+    filled = fill(image, known)
+    assert np.abs(filled[..., 0] - harmonic).max() < 4
+    assert (fill(image, np.zeros_like(known)) == 128).all()
+
+
+def test_a_scene_that_changes_is_said() -> None:
+    images = np.zeros((20, 64, 64, 3), np.uint8)
+    images[::2, :32] = 200
+    background = uncovered_background(images, np.zeros((20, 64, 64), np.uint8))
+    assert background.seen.all() and background.changing == pytest.approx(0.5)
