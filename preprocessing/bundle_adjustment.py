@@ -34,13 +34,21 @@ class Prior:
     """Its standard deviation."""
     log_focal: float
     log_focal_deviation: float
+    independent: float = 1.0
+    """Part of the sightings that err independently: the others only repeat them."""
 
-    def departures(self, points: Points, log_focal: float) -> tuple[Float[np.ndarray, " N"], float]:
-        """In standard deviations."""
-        return (
-            (points[:, 2] - self.depth) / self.depth_deviation,
-            (log_focal - self.log_focal) / self.log_focal_deviation,
-        )
+    @property
+    def depth_precision(self) -> float:
+        return 1 / (self.independent * self.depth_deviation**2)
+
+    @property
+    def log_focal_precision(self) -> float:
+        return 1 / (self.independent * self.log_focal_deviation**2)
+
+    def cost(self, points: Points, log_focal: float) -> float:
+        """Squares of what differs from the prior, to be added to those of the sightings."""
+        depth = self.depth_precision * np.sum((points[:, 2] - self.depth) ** 2)
+        return float(depth + self.log_focal_precision * (log_focal - self.log_focal) ** 2)
 
 
 def bundle_adjust(
@@ -64,8 +72,7 @@ def bundle_adjust(
 
     def cost(points: Points, poses: Poses, log_focal: float) -> float:
         residual = observed - project(poses.to_camera(points), np.exp(log_focal))
-        depth, focal = prior.departures(points, log_focal)
-        return float(robust_cost(residual, information).sum() + (depth**2).sum() + focal**2)
+        return float(robust_cost(residual, information).sum()) + prior.cost(points, log_focal)
 
     present = cost(points, poses, log_focal)
     for _ in range(ITERATIONS):
@@ -99,7 +106,8 @@ class _NormalEquations:
         """The step of poses, points and log focal length."""
         size = len(self.cameras)
         diagonal = np.einsum("naa->na", self.points)
-        inverse = np.linalg.inv(self.points + damping * diagonal[:, :, None] * np.eye(3))  # [N, 3, 3]
+        held = damping * diagonal + 1e-9 * diagonal.mean()  # a point that was never seen stays where it is
+        inverse = np.linalg.inv(self.points + held[:, :, None] * np.eye(3))  # [N, 3, 3]
         through = np.einsum("knb,nbc->knc", self.mixed, inverse)  # [K, N, 3]
         reduced = self.cameras - through.reshape(size, -1) @ self.mixed.reshape(size, -1).T
         scale = np.diag(self.cameras)
@@ -142,9 +150,8 @@ def _normal_equations(
     block = np.einsum("tnia,tnib->nab", weighted_point, of_point)
     point_moment = np.einsum("tnia,tni->na", weighted_point, residual)
 
-    depth, focal_departure = prior.departures(points, log_focal)
-    block[:, 2, 2] += 1 / prior.depth_deviation**2
-    point_moment[:, 2] -= depth / prior.depth_deviation
-    cameras[-1, -1] += 1 / prior.log_focal_deviation**2
-    moment[-1] -= focal_departure / prior.log_focal_deviation
+    block[:, 2, 2] += prior.depth_precision
+    point_moment[:, 2] -= prior.depth_precision * (points[:, 2] - prior.depth)
+    cameras[-1, -1] += prior.log_focal_precision
+    moment[-1] -= prior.log_focal_precision * (log_focal - prior.log_focal)
     return _NormalEquations(cameras, block, mixed, moment, point_moment)

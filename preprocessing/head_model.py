@@ -59,6 +59,9 @@ class HeadModel:
     """Patches that are found from afar, and those that are found precisely."""
     residual: Float[np.ndarray, " P"]
     """The patches' usual difference to the reference of the second level."""
+    scatter: Float[np.ndarray, "P 2 2"]
+    """How far skin moves on the skull: covariance of each patch's place in the image about where a rigid head has it,
+    in image sides^2. A forehead wrinkles, a nose does not."""
 
     def follow(self, images: Images, landmarks: Landmarks) -> Tracks:
         """Finds the head in frames, each for itself.
@@ -74,7 +77,7 @@ class HeadModel:
         for step in STEPS:
             flat = flattened(images, self.surface, poses, self.focal)
             patches, certainty, _ = sightings(
-                flat, self.levels[step], self.surface, poses, self.focal, len(images[0]), self.residual
+                flat, self.levels[step], self.surface, poses, self.focal, len(images[0]), self.scatter, self.residual
             )
             observed = np.concatenate([seen[:, RIGID, :2], patches], 1)
             information = np.concatenate([weak, certainty], 1)
@@ -114,6 +117,7 @@ def sightings(
     poses: Poses,
     focal: float,
     side: int,
+    scatter: Float[np.ndarray, "P 2 2"],
     usual: Float[np.ndarray, " P"] | None = None,
 ) -> tuple[Observed, Information, Float[np.ndarray, " P"]]:
     """Where patches are seen in frames of about these poses.
@@ -125,6 +129,7 @@ def sightings(
         poses: of the frames.
         focal: in image sides.
         side: of the frames in pixels.
+        scatter: see `HeadModel.scatter`.
         usual: the patches' usual differences to the reference; none to take their medians over these frames.
 
     Returns:
@@ -138,7 +143,7 @@ def sightings(
     tangents = poses.rotation[:, None] @ surface.tangents(patches.centres)  # [T, P, 3, 2] of camera space
     of_texel = of_camera @ tangents
     covariance = of_texel @ patches.covariance(usual) @ np.swapaxes(of_texel, -1, -2)
-    information = np.linalg.inv(covariance + (SHARPEST / side) ** 2 * np.eye(2))
+    information = np.linalg.inv(covariance + scatter + (SHARPEST / side) ** 2 * np.eye(2))
 
     normal = np.cross(tangents[..., 1], tangents[..., 0])
     facing = -np.sum(normal * camera, -1) / np.linalg.norm(normal, axis=-1) / np.linalg.norm(camera, axis=-1)
