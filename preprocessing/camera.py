@@ -60,7 +60,7 @@ CORRELATED, PRICE = 400.0, 6.0
 rest shall rest exactly, whatever the compression does to a faint background."""
 COVERED = 0.98
 """Part of the training frames that must show a pixel for it to be used."""
-LEAST_SIDE = 1.5
+LEAST_SIDE = 1.4
 """Side of the square in heights of the face's box, brows to chin, that a head needs."""
 
 
