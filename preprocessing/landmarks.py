@@ -14,7 +14,7 @@ from mediapipe.tasks.python import BaseOptions, vision
 
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.preprocessing.face_follower import FaceFollower
+from dfa_nerfstudio.preprocessing.face_follower import FaceFollower, apart
 from dfa_nerfstudio.preprocessing.face_topology import NUM_LANDMARKS
 from dfa_nerfstudio.preprocessing.quiet import native_stderr_silenced
 
@@ -66,7 +66,7 @@ class LandmarkTracker(ABC):
             np.full((NUM_LANDMARKS, 3), np.nan, np.float32), np.full(self.num_blendshapes, np.nan, np.float32)
         )
         face = nowhere if chosen is None else faces[chosen]
-        self.frames_with_others += len(faces) > 1
+        self.frames_with_others += any(apart(other.landmarks, face.landmarks) for other in faces)
         self.found.append(chosen is not None)
         self.landmarks.append(face.landmarks)
         self.blendshapes.append(face.blendshapes)
