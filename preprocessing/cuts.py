@@ -91,7 +91,7 @@ def signature(frame: av.VideoFrame) -> Float32[np.ndarray, "h w 3"]:
     if frame.format.name in ("yuv420p", "yuvj420p"):  # nearly all; its planes are read where they lie
         small = []
         for plane in frame.planes:
-            pixels = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+            pixels = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
             step = max(1, plane.width // (4 * width))  # averaging all pixels of a large picture takes its time
             pixels = np.ascontiguousarray(pixels[::step, ::step])
             small.append(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA))
@@ -136,7 +136,7 @@ def _reframed(
 
     def misfit(scale: float, dx: float, dy: float) -> float:
         place = np.array([[scale, 0, width / 2 * (1 - scale) + dx], [0, scale, height / 2 * (1 - scale) + dy]])
-        warped = cv2.warpAffine(first, place, (width, height), borderValue=-1e6)
+        warped = cv2.warpAffine(first, place, (width, height), borderValue=(-1e6,))
         seen = rim & (warped > -1)
         if seen.sum() < 0.4 * rim.sum():
             return np.inf
