@@ -62,7 +62,7 @@ def process_alone(job: Job, on_start: Callable[[Callable[[], None]], None] | Non
                 child.stdin.flush()
             if on_start is not None:
                 on_start(child.stdin.close)
-            code = child.wait()
+            code = child.wait(threading.TIMEOUT_MAX)  # with a timeout it looks again and again: Ray can interrupt that
         finally:
             _end(child)
             discard_partial(job.output)
@@ -96,6 +96,9 @@ def _interrupted_with_the_parent() -> None:
 
 def main() -> None:
     """What the process does: reads its job from standard input."""
+    # a background job inherits that SIGINT is ignored, a task of Ray that it is blocked
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     with exit_on_user_error():
         with open(0, "rb", closefd=False) as source:
             job: Job = pickle.load(source)

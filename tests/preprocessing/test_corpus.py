@@ -160,8 +160,12 @@ def test_ray(videos: Path, tmp_path: Path) -> None:
                 raise
     try:
         outcomes = process_folder(videos, tmp_path / "data", CONFIG, CorpusConfig(backend="ray"), QUIET)
+        ended = results(find_jobs(videos, tmp_path / "stopped", CONFIG), CorpusConfig(backend="ray"))
+        assert next(ended)[0].name == "b.mov"  # the other one is still being worked on
+        ended.close()
     finally:
         ray.shutdown()
     assert [outcome.status for outcome in outcomes] == ["done", "failed"]
     assert "b.mov: not a video" in outcomes[1].reason
     assert DatasetFolder.open(tmp_path / "data/a").num_frames == 62
+    assert not (tmp_path / "stopped").exists() or files_below(tmp_path / "stopped") == []
