@@ -21,8 +21,11 @@ SOFTNESS = 1.5
 TEXTURE, FAINT = 2.0, 0.5
 """Grey levels per pixel that make texture, which tells whether two pictures agree, and what faint texture helps to
 align them."""
-LEAST_TEXTURE, MOST_TEXTURE = 100, 8_000
-"""So many pixels with texture are needed, and at most so many are used."""
+LEAST_TEXTURE = 1 / 100
+"""Part of the picture that must have texture. A plainer background may as well stay where it is: its motion is hard to
+tell from that of shadows and compression, is hardly seen, and taking it back would cost a part of the picture."""
+MOST_POINTS = 8_000
+"""At most so many pixels are used."""
 ITERATIONS, TOLERANCE = 12, 5e-3
 """Steps per level at most, and the step in pixels at which to stop."""
 NOISE = 2.0
@@ -79,8 +82,9 @@ class BackgroundAligner:
             mask = cv2.resize(background.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA) > 0.99
             self._levels.append(_level(picture, mask))
         self._distinct = self._levels[0].slopes > TEXTURE
-        self.textured = int(self._distinct.sum()) >= LEAST_TEXTURE
-        """Whether there is anything to align at all."""
+        down, across = _gradient(reference)
+        self.textured = bool((background & (np.hypot(across, down) > TEXTURE)).mean() >= LEAST_TEXTURE)
+        """Whether there is enough to align."""
 
     def still(self, picture: Float32[np.ndarray, "h w"]) -> float:
         """See `Motion.still`."""
@@ -146,7 +150,7 @@ class BackgroundAligner:
         seen, inside = _look_up(picture, level.points, matrix[:, :2], shift)
         same = np.abs(_relit(seen, level.values, inside) - level.values) < np.maximum(NOISE, OFFSET * level.slopes)
         counted = inside & self._distinct
-        return float(same[counted].mean()) if counted.sum() >= LEAST_TEXTURE // 2 else 0.0
+        return float(same[counted].mean()) if counted.sum() > 0.1 * self._distinct.sum() else 0.0
 
 
 def to_parameters(matrices: Float[np.ndarray, "T 2 3"], shape: tuple[int, int]) -> Float[np.ndarray, "T 4"]:
@@ -176,14 +180,19 @@ def _pyramid(picture: Float32[np.ndarray, "h w"], count: int) -> list[Float32[np
     return levels
 
 
+def _gradient(picture: Float32[np.ndarray, "h w"]) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
+    """Downwards and to the right, in grey levels per pixel."""
+    return cv2.Sobel(picture, -1, 0, 1, scale=1 / 8), cv2.Sobel(picture, -1, 1, 0, scale=1 / 8)
+
+
 def _level(picture: Float32[np.ndarray, "h w"], background: Bool[np.ndarray, "h w"]) -> _Level:
     height, width = picture.shape
-    down, across = (cv2.Sobel(picture, -1, *order, scale=1 / 8) for order in ((0, 1), (1, 0)))
+    down, across = _gradient(picture)
     slope = np.hypot(across, down)
     inner = np.zeros_like(background)
     inner[2:-2, 2:-2] = True
     rows, columns = np.nonzero(background & inner & (slope > FAINT))
-    kept = np.linspace(0, len(rows) - 1, min(len(rows), MOST_TEXTURE)).round().astype(int)
+    kept = np.linspace(0, len(rows) - 1, min(len(rows), MOST_POINTS)).round().astype(int)
     rows, columns = rows[kept], columns[kept]
     x, y = columns + 0.5 - width / 2, rows + 0.5 - height / 2
     gx, gy, radius = across[rows, columns], down[rows, columns], max(height, width) / 2
