@@ -51,7 +51,7 @@ typecheck: $(INSTALLED)
 
 # Needs the real clips in $(SHARED)/clips; writes benchmarks/.
 bench: $(INSTALLED)
-	$(BIN)/python -m benchmarks.run --shared $(SHARED) $(BENCH)
+	$(BIN)/python -m benchmarks $(BENCH) --shared $(SHARED)
 
 clean:
 	rm -rf $(VENV) outputs build *.egg-info

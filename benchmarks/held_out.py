@@ -13,11 +13,13 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from benchmarks.record import Row, console, timed
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.evaluation.image import psnr, ssim
 from dfa_nerfstudio.nerf.model import DFANerfModel
 from dfa_nerfstudio.preprocessing.face_topology import CHIN
+from dfa_nerfstudio.talk.load import load_model
 from dfa_nerfstudio.talk.render import render_track
 
 LIPS = (61, 291, 0, 17, 13, 14)
@@ -85,6 +87,55 @@ def render(model: DFANerfModel, track: AttributeTrack) -> tuple[Float[Tensor, "T
             break
         pictures.append(torch.from_numpy(picture).float() / 255)
     return torch.stack(pictures), 1 / float(np.median(seconds[:-1]))
+
+
+def train_and_score(
+    folder: DatasetFolder,
+    method: str,
+    runs: Path,
+    device: str,
+    every: int = 1,
+    *,
+    seconds: float | None = None,
+    steps: int | None = None,
+) -> tuple[Row, DFANerfModel, Float[Tensor, "T H W 3"]]:
+    """Trains by ns-train, by the clock or for a number of steps, and scores the held-out frames.
+
+    Args:
+        folder: dataset folder with its track.
+        method: name of the method.
+        runs: where nerfstudio writes.
+        device: cpu or cuda.
+        every: only every so many-th held-out frame is rendered.
+        seconds: budget of the training loop.
+        steps: the same in steps, where no seconds are given.
+
+    Returns:
+        the row of figures, the model, and its pictures.
+    """
+    budget = f"{seconds:g} s" if seconds else f"{steps} steps"
+    name, stamp = folder.path.name, budget.replace(" ", "")
+    options = ["--output-dir", runs, "--experiment-name", name, "--timestamp", stamp, "--vis", "tensorboard"]
+    options += ["--machine.device-type", device, "--max-num-iterations", steps or 100_000]
+    if seconds:
+        options += ["--pipeline.model.budget.max-seconds", seconds]
+    took = timed(["ns-train", method, "--data", folder.path, *options])
+    run = runs / name / method / stamp
+    model = load_model(run / "config.yml")
+    checkpoint = max((run / "nerfstudio_models").glob("step-*.ckpt"))
+    truth, regions = held_out_truth(folder)[::every], Regions.of(folder)[::every]
+    pictures, rate = render(model, model.clip.track[torch.from_numpy(folder.held_out_frames[::every])])
+    row = {
+        "method": method,
+        "budget": budget,
+        "steps": int(checkpoint.stem[5:]) + 1,
+        "wall_s": took["seconds"],
+        "frames": len(truth),
+        **score(pictures, truth, regions),
+        "frames_per_s": rate,
+    }
+    console.print(row)
+    return row, model, pictures
 
 
 def shuffled(track: AttributeTrack, seed: int = 0) -> AttributeTrack:

@@ -1,0 +1,105 @@
+"""`dfa-process` against the demo subject's truth, against plain per-frame poses, and on every clip."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.held_out import train_and_score
+from benchmarks.poses import own_poses, solve_pnp, steadiness, with_other_motion
+from benchmarks.record import BIN, Row, clip_path, header, timed, write_record
+from dfa_nerfstudio.data.dataset_folder import DatasetFolder
+from dfa_nerfstudio.demo.clip import ClipConfig, make_clip, truth_path
+from dfa_nerfstudio.evaluation.demo_truth import compare_with_truth, rotation_error
+
+STEADY = (
+    "acosta_71s",
+    "german_anchor_20s",
+    "woman31_24s_720p",
+    "hdtf_WDA_AlexandriaOcasioCortez_000",
+    "hdtf_WDA_BobMenendez_000",
+)
+FOCAL = (0.8, 2.5)
+"""In image widths: what the demo subject is filmed with lies between, evenly in its logarithm."""
+
+
+@dataclass
+class Preprocessing:
+    """Poses, eyes, jitter, speed and memory of dfa-process, and what better poses are worth to the renderer."""
+
+    shared: Path = Path("../shared")
+    """Where the test material lies."""
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """Of the demo clips, 24 s each, yaw to 20 degrees, pitch to 12."""
+    size: int = 512
+    """Working resolution of the real clips."""
+    seconds: float = 180.0
+    """Training time of each row about what poses are worth, at 128x128; 0 leaves them out."""
+    corpus: bool = True
+    """Process every clip of the test material, too."""
+    output: Path = Path("outputs/bench")
+    """Working folder; pictures of real people stay here and are never committed."""
+
+    def run(self) -> None:
+        """Measures everything and writes the record."""
+        head, tables = header("cpu"), {}
+        tables["the demo subject against its truth, 256x256"] = [self._demo(seed) for seed in self.seeds]
+        tables[f"real clips at {self.size}x{self.size}"] = [row for name in STEADY for row in self._steady(name)]
+        if self.seconds:
+            tables["acosta_71s at 128x128: held-out figures by head poses and torso motion"] = self._worth()
+        if self.corpus:
+            tables["every clip"] = self._corpus()
+        write_record("preprocessing_cpu", head, tables)
+
+    def _demo(self, seed: int) -> Row:
+        clip, data = self.output / f"demo_{seed}.mp4", self.output / f"demo_{seed}"
+        focal = float(np.exp(np.random.default_rng(seed).uniform(*np.log(FOCAL))))
+        self.output.mkdir(parents=True, exist_ok=True)
+        make_clip(clip, ClipConfig(seconds=24.0, seed=seed, size=256, yaw=20.0, pitch=12.0, focal=focal))
+        took = timed(["dfa-process", clip, "--output", data, "--size", 256, "--overwrite"])
+        folder = DatasetFolder.open(data)
+        figures = compare_with_truth(folder, truth_path(clip))
+        plain = rotation_error(solve_pnp(folder).rotation, truth_path(clip))
+        return {"seed": seed, "focal": focal, **figures, "solvePnP_rotation_error_degrees": plain, **took}
+
+    def _steady(self, name: str) -> list[Row]:
+        data = self.output / f"{name}_{self.size}"
+        command = ["dfa-process", clip_path(self.shared, name), "--output", data, "--size", self.size, "--overwrite"]
+        took = timed(command)
+        folder = DatasetFolder.open(data)
+        common = {"clip": name, "seconds_of_film": folder.num_frames / 25}
+        return [
+            {**common, "poses": "solvePnP", **steadiness(folder, solve_pnp(folder))},
+            {**common, "poses": "dfa-process", **steadiness(folder, own_poses(folder)), **took},
+        ]
+
+    def _worth(self) -> list[Row]:
+        data = self.output / "acosta"
+        clip = clip_path(self.shared, "acosta_71s")
+        timed(["dfa-process", clip, "--output", data, "--size", 128, "--overwrite"])
+        timed(["dfa-attributes", data])
+        folder = DatasetFolder.open(data)
+        rows = []
+        for name, poses in (("solvePnP", solve_pnp(folder)), ("dfa-process", None)):
+            for torso in (True, False):
+                other = with_other_motion(folder, self.output / f"acosta_{name}_{torso}", poses, torso)
+                row, _, _ = train_and_score(other, "dfa-nerf-lite", self.output / "runs", "cpu", seconds=self.seconds)
+                rows.append({"poses": name, "torso motion": torso, **row})
+        return rows
+
+    def _corpus(self) -> list[Row]:
+        """Every clip at once, by the command for folders; those that are refused are listed with the reason."""
+        output = self.output / "corpus"
+        command: Sequence[str | Path] = ["dfa-process", self.shared / "clips", "--output", output]
+        options = ["--size", "128", "--jobs", "2", "--overwrite"]
+        subprocess.run([str(BIN / command[0]), *map(str, command[1:]), *options], check=False)  # 2 if one is refused
+        return [
+            {"clip": video["video"], "status": video["status"], "reason": video.get("reason") or ""}
+            for video in json.loads((output / "corpus.json").read_text())["videos"]
+            if not video["video"].startswith("grid_s1/")
+        ]

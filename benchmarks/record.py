@@ -1,0 +1,102 @@
+"""What every benchmark needs: commands as a user types them, timed; tables, and records that say where they are from."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from dfa_nerfstudio.errors import UserError
+
+console = Console(width=170)
+BIN = Path(sys.executable).parent
+RESULTS = Path(__file__).parent / "results"
+
+Row = dict[str, Any]
+
+
+def timed(command: Sequence[str | Path]) -> dict[str, float]:
+    """Runs one of the project's commands; wall time and peak memory of its process.
+
+    Raises:
+        UserError: if it fails.
+    """
+    words = [str(word) for word in command]
+    console.rule(" ".join(words))
+    start = time.monotonic()
+    process = subprocess.Popen([str(BIN / words[0]), *words[1:]])
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)  # or Popen would wait for it again
+    if process.returncode:
+        raise UserError(f"{words[0]} failed with exit code {process.returncode}")
+    return {"seconds": round(time.monotonic() - start, 1), "peak_gib": round(usage.ru_maxrss / 2**20, 2)}
+
+
+def clip_path(shared: Path, name: str) -> Path:
+    """One of the clips of the test material.
+
+    Raises:
+        UserError: if it is not there.
+    """
+    clip = shared / "clips" / f"{name}.mp4"
+    if not clip.is_file():
+        raise UserError(f"{clip}: no such file; name the folder of the test material with --shared")
+    return clip
+
+
+def header(device: str) -> dict[str, Any]:
+    """Date, commit and machine."""
+    return {"date": date.today().isoformat(), "commit": _commit(), "machine": _machine(device)}
+
+
+def write_record(name: str, head: dict[str, Any], tables: dict[str, list[Row]]) -> None:
+    """Prints the tables and writes them to `results/NAME_DATE.json` and `.md`."""
+    lines = [f"{head['date']}, commit {head['commit']}, {head['machine']}", ""]
+    for title, rows in tables.items():
+        columns = list(dict.fromkeys(column for row in rows for column in row))
+        table = Table(*columns, title=title)
+        lines += [f"**{title}**", "", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+        for row in rows:
+            cells = [_cell(row.get(column, "")) for column in columns]
+            table.add_row(*cells)
+            lines.append("| " + " | ".join(cells) + " |")
+        lines.append("")
+        console.print(table)
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}_{head['date']}"
+    path.with_suffix(".json").write_text(json.dumps({**head, "tables": tables}, indent=1) + "\n")
+    path.with_suffix(".md").write_text("\n".join(lines))
+    console.print(f"record: {path}.json and .md")
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"
+    return str(value)
+
+
+def _commit() -> str:
+    """Short hash of HEAD, marked where the tree differs from it."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    dirty = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True).stdout.strip()
+    return head + ("+changes" if dirty else "")
+
+
+def _machine(device: str) -> str:
+    """Device and versions, in one line."""
+    name = torch.cuda.get_device_name() if device == "cuda" else f"{os.cpu_count()} CPU cores ({platform.machine()})"
+    packages = ", ".join(f"{package} {version(package)}" for package in ("torch", "nerfstudio", "mediapipe", "numpy"))
+    return f"{name}, Python {platform.python_version()}, {packages}"
