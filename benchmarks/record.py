@@ -1,4 +1,4 @@
-"""What every benchmark needs: commands as a user types them, timed; tables, and records that say where they are from."""
+"""What every benchmark needs: commands as a user types them, timed; tables, and records that say where from."""
 
 from __future__ import annotations
 
