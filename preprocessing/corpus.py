@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from joblib import Parallel, cpu_count, delayed
 from rich.console import Console
@@ -30,6 +31,10 @@ SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".
 SUMMARY, REPORT = "corpus.json", "report.json"
 CORES = 2
 """What one video keeps busy: tracking and segmentation run side by side."""
+
+Results = Generator[tuple[Job, str, float], None, None]
+Process = Callable[[Job, Callable[[Callable[[], None]], None]], str]
+"""`process_alone`, here or elsewhere."""
 
 
 @dataclass
@@ -147,7 +152,7 @@ def is_finished(job: Job) -> bool:
         return False
 
 
-def results(jobs: list[Job], corpus: CorpusConfig) -> Iterator[tuple[Job, str, float]]:
+def results(jobs: list[Job], corpus: CorpusConfig) -> Results:
     """Processes the jobs and yields them as they end: the job, why it failed if it did, and the seconds it took.
 
     Closed early or interrupted, it returns when every process has put away what it had half-written.
@@ -172,7 +177,7 @@ def results(jobs: list[Job], corpus: CorpusConfig) -> Iterator[tuple[Job, str, f
     # A thread each, which waits for a process. joblib's process pools, and Ray's own backend for joblib, are lost as a
     # whole when one of their processes dies; and the latter hands out jobs in turn, not to who is free.
     parallel = Parallel(n_jobs=at_a_time, backend="threading", return_as="generator_unordered", pre_dispatch="n_jobs")
-    outcomes = parallel(delayed(work)(job) for job in jobs)
+    outcomes = cast(Results, parallel(delayed(work)(job) for job in jobs))
     try:
         yield from outcomes
     finally:
@@ -182,10 +187,6 @@ def results(jobs: list[Job], corpus: CorpusConfig) -> Iterator[tuple[Job, str, f
         while running:
             time.sleep(0.05)
         outcomes.close()
-
-
-Process = Callable[[Job, Callable[[Callable[[], None]], None]], str]
-"""`process_alone`, here or elsewhere."""
 
 
 def _here(jobs: int) -> tuple[Process, int]:
@@ -198,11 +199,12 @@ def _on_ray(jobs: int) -> tuple[Process, int]:
     """On a Ray cluster whose machines all see the files, and have this program."""
     try:
         import ray
+        from ray.exceptions import RayError
     except ImportError:
         raise UserError("--backend ray: ray is not installed; pip install 'dfa-nerfstudio[ray]'") from None
     if not ray.is_initialized():
         try:
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         except Exception as error:  # Ray raises plain ones
             raise UserError(f"--backend ray: no Ray cluster can be reached or started ({error})") from None
     remote = ray.remote(num_cpus=1)(process_alone)
@@ -212,7 +214,7 @@ def _on_ray(jobs: int) -> tuple[Process, int]:
         on_start(lambda: ray.cancel(reference))
         try:
             return ray.get(reference)
-        except ray.exceptions.RayError as error:
+        except RayError as error:
             return f"Ray lost it: {str(error).strip().splitlines()[-1]}"
 
     return process, jobs or max(1, int(ray.cluster_resources().get("CPU", 1)))

@@ -43,7 +43,7 @@ def test_the_trackers_agree_and_blendshapes_follow_the_truth(
     assert scores.shape == (150, 52) and np.isnan(scores[40]).all() and np.stack(mesh.blendshapes).shape == (150, 0)
     closed = 1 - truth["eye_opening"][:150].mean(1)
     assert np.corrcoef(scores[there, BLINK].mean(1), closed[there])[0, 1] > 0.8
-    upper, lower = (second[:, INNER_LIPS[1, lip], :2] for lip in range(2))
+    upper, lower = (second[:, INNER_LIPS[2, lip], :2] for lip in range(2))
     mouth = truth["mouth_opening"][:150][there]
     assert np.corrcoef(np.linalg.norm(upper - lower, axis=-1), mouth)[0, 1] > 0.9
     assert np.corrcoef(scores[there, JAW_OPEN], mouth)[0, 1] > 0.6  # a subject whose jaw hardly moves
