@@ -75,7 +75,7 @@ class BackgroundAligner:
 
     def __init__(self, reference: Float32[np.ndarray, "h w"], background: Bool[np.ndarray, "h w"]) -> None:
         """`reference` as `texture_picture` makes it; `background` says where it surely does not show the person."""
-        self.shape = reference.shape
+        self.shape = (reference.shape[0], reference.shape[1])
         self._levels = []
         for picture in _pyramid(reference, LEVELS):
             height, width = picture.shape

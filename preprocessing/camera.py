@@ -144,7 +144,7 @@ class Camera(NamedTuple):
         x, y = (columns + 0.5) / scale, (rows + 0.5) / scale
         middle = np.array([wanted.left, wanted.top]) + wanted.side / 2
         best = np.hypot(x - middle[0], y - middle[1]).argmin()
-        left, top = round(x[best] - side / 2), round(y[best] - side / 2)
+        left, top = round(float(x[best]) - side / 2), round(float(y[best]) - side / 2)
         return Square(max(0, left), max(0, top), side)
 
 
@@ -278,7 +278,7 @@ def _follow(
             if number in wanted:
                 picture = texture_picture(to_rgb(frame))
                 motion = aligner.align(picture, last.matrix, levels=1) if last else None
-                if motion is None or motion.agreement < max(FOLLOWED, last.agreement - BETTER):
+                if last is None or motion is None or motion.agreement < max(FOLLOWED, last.agreement - BETTER):
                     motion = _best(aligner, picture, [IDENTITY, last.matrix] if last else [IDENTITY])
                 if motion.agreement >= FOLLOWED:
                     last = motion

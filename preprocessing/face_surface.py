@@ -83,14 +83,14 @@ class FaceSurface:
             mask = np.zeros(self.height.shape, np.uint8)
             for part in parts:
                 hull = cv2.convexHull(self.texels(shape[part]).round().astype(np.int32))
-                cv2.fillConvexPoly(mask, hull, 1)
+                cv2.fillConvexPoly(mask, hull, (1,))
             return mask
 
         def disc(radius: float) -> np.ndarray:
             side = 2 * max(1, round(radius * self.resolution)) + 1
             return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
 
-        face = cv2.erode(filled((FACE_OVAL,)), disc(RIM), borderValue=0) > 0
+        face = cv2.erode(filled((FACE_OVAL,)), disc(RIM), borderValue=(0,)) > 0
         moving = cv2.dilate(filled((*EYES, *BROWS)), disc(AROUND)) > 0
         below = np.arange(len(self.height)) > self.texels(shape[NOSE_BASE])[:, 1].max()
         return face & ~moving & ~below[:, None]

@@ -137,7 +137,8 @@ def sightings(
         `usual`.
     """
     steps, residuals = (np.stack(part) for part in zip(*map(patches.displacement, flat), strict=True))
-    usual = np.median(residuals, axis=0) if usual is None else usual
+    if usual is None:
+        usual = np.asarray(np.median(residuals, axis=0))
     camera = poses.to_camera(surface.lift(patches.centres + steps))  # [T, P, 3]
     _, of_camera = pose_jacobian(camera, focal, poses)
     tangents = poses.rotation[:, None] @ surface.tangents(patches.centres)  # [T, P, 3, 2] of camera space

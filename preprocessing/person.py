@@ -47,7 +47,7 @@ class PersonSegmenter:
         alpha = self._steadied(small, result.segmentation_mask)
         way = cv2.INTER_AREA if size < len(image) else cv2.INTER_LINEAR
         refined = guided(small, alpha, cv2.resize(image, (size, size), interpolation=way))
-        return cv2.convertScaleAbs(cv2.max(refined, 0), alpha=255)
+        return cv2.convertScaleAbs(np.maximum(refined, 0), alpha=255)
 
     def _steadied(
         self, small: UInt8[np.ndarray, "n n 3"], alpha: Float32[np.ndarray, "n n"]

@@ -123,7 +123,7 @@ class Report:
     def _of(cls, values: dict[str, Any]) -> Report:
         names = {field.name for field in dataclasses.fields(cls)}
         report = cls(**{name: value for name, value in values.items() if name in names})
-        report.scenes = {name: cls._of(scene) for name, scene in report.scenes.items()}
+        report.scenes = {name: cls._of(scene) for name, scene in values.get("scenes", {}).items()}
         return report
 
     def write(self, path: Path) -> None:

@@ -112,7 +112,7 @@ def track(
     train, report, cuts = timeline.num_train, stages.report, set(timeline.cuts)
     total_alpha = np.zeros((size, size), np.float64)
     starts = {run.start for run in timeline.runs()}
-    keyframes = {int(number): np.zeros(0) for number in np.linspace(0, train - 1, KEYFRAMES).round()}
+    keyframes = {int(number): np.zeros((0, 0), np.uint8) for number in np.linspace(0, train - 1, KEYFRAMES).round()}
     (folder / "images").mkdir()
     (folder / "masks").mkdir()
 
@@ -140,7 +140,7 @@ def track(
             write_image(image_path(folder, number), resized(image, size))
             chunk.append(resized(image, side))
             if number in keyframes:
-                keyframes[number] = cv2.cvtColor(chunk[-1], cv2.COLOR_RGB2GRAY)
+                keyframes[number] = np.asarray(cv2.cvtColor(chunk[-1], cv2.COLOR_RGB2GRAY), np.uint8)
             if len(chunk) == CHUNK or number == report.frames - 1:
                 for job in pending:
                     job.result()

@@ -60,7 +60,8 @@ def voice_activity(audio: Float32[np.ndarray, " S"], rows: int, train: int) -> B
         if part.start == 0:
             threshold = _loud_enough(level, speech)
         voice = np.pad(speech & (level > threshold), BRIDGE)
-        result.append(binary_closing(voice, np.ones(BRIDGE))[BRIDGE:-BRIDGE] & speech)
+        closed = np.asarray(binary_closing(voice, np.ones(BRIDGE)), bool)
+        result.append(closed[BRIDGE:-BRIDGE] & speech)
     return np.concatenate(result)
 
 
