@@ -41,7 +41,7 @@ def solve_pnp(folder: DatasetFolder) -> Poses:
     shape = neutral(folder)[RIGID]
     to_opengl = np.diag([1.0, -1.0, -1.0])
     rotations, translations = [], []
-    for landmarks in folder.attributes.landmarks[:, RIGID, :2].astype(np.float64):
+    for landmarks in np.ascontiguousarray(folder.attributes.landmarks[:, RIGID, :2], np.float64):
         _, turn, shift = cv2.solvePnP(shape, landmarks, camera, np.zeros(4), flags=cv2.SOLVEPNP_ITERATIVE)
         rotations.append(to_opengl @ cv2.Rodrigues(turn)[0])
         translations.append(to_opengl @ shift[:, 0])

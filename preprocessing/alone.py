@@ -18,7 +18,6 @@ from dfa_nerfstudio.data.files import discard_partial
 from dfa_nerfstudio.errors import exit_on_user_error
 from dfa_nerfstudio.preprocessing.config import ProcessConfig
 
-THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 PATIENCE = 30.0
 """Seconds that a process may take to put away what it has half-written before it is killed."""
 
@@ -34,25 +33,22 @@ class Job:
     config: ProcessConfig
 
 
-def process_alone(job: Job, on_start: Callable[[Callable[[], None]], None] | None = None, threads: int = 1) -> str:
+def process_alone(job: Job, on_start: Callable[[Callable[[], None]], None] | None = None) -> str:
     """Processes one video in a process of its own and waits for it.
 
     Args:
         job: what to do.
         on_start: is given a function that makes the process clean up and end.
-        threads: that OpenCV and linear algebra may use, unless the environment says otherwise.
 
     Returns:
         why it failed; empty if the dataset folder is there.
     """
-    environment = {**dict.fromkeys(THREAD_LIMITS, str(threads)), **os.environ}
     with tempfile.TemporaryFile() as errors:
         child = subprocess.Popen(
             [sys.executable, "-m", "dfa_nerfstudio.preprocessing.alone"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=errors,
-            env=environment,
             start_new_session=True,  # Ctrl-C is the parent's alone to hand on
         )
         assert child.stdin is not None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from scipy.linalg import block_diag, solve
 
 from dfa_nerfstudio.preprocessing.head_pose import (
     Information,
@@ -56,8 +57,8 @@ def bundle_adjust(
 ) -> tuple[Points, Poses, float]:
     """Levenberg-Marquardt on the robust reprojection error and the prior together.
 
-    Points enter the normal equations only through their own 3x3 block and are eliminated (Schur complement), which
-    leaves a dense system in 6 T + 1 unknowns. Unlike solving for poses and for points in turn, this follows the narrow
+    Each pose enters the normal equations only through its own 6x6 block and is eliminated (Schur complement), which
+    leaves a dense system in 3 N + 1 unknowns. Unlike solving for poses and for points in turn, this follows the narrow
     valley along which a flatter head that turns more looks nearly the same.
 
     Args:
@@ -94,28 +95,32 @@ def bundle_adjust(
 
 @dataclass
 class _NormalEquations:
-    """Blocks of J' W J and of J' W r; the K = 6 T + 1 unknowns of the cameras are poses and then log focal length."""
+    """Blocks of J' W J and of J' W r. The K = 3 N + 1 unknowns that all frames share are points and then log focal
+    length."""
 
-    cameras: Float[np.ndarray, "K K"]
-    points: Float[np.ndarray, "N 3 3"]
-    mixed: Float[np.ndarray, "K N 3"]
-    camera_moment: Float[np.ndarray, " K"]
-    point_moment: Float[np.ndarray, "N 3"]
+    poses: Float[np.ndarray, "T 6 6"]
+    shared: Float[np.ndarray, "K K"]
+    mixed: Float[np.ndarray, "T 6 K"]
+    pose_moment: Float[np.ndarray, "T 6"]
+    shared_moment: Float[np.ndarray, " K"]
 
     def solve(self, damping: float) -> tuple[Float[np.ndarray, "T 6"], Points, float]:
         """The step of poses, points and log focal length."""
-        size = len(self.cameras)
-        diagonal = np.einsum("naa->na", self.points)
-        held = damping * diagonal + 1e-9 * diagonal.mean()  # a point that was never seen stays where it is
-        inverse = np.linalg.inv(self.points + held[:, :, None] * np.eye(3))  # [N, 3, 3]
-        through = np.einsum("knb,nbc->knc", self.mixed, inverse)  # [K, N, 3]
-        reduced = self.cameras - through.reshape(size, -1) @ self.mixed.reshape(size, -1).T
-        scale = np.diag(self.cameras)
-        # position, orientation and scale of head space itself are free: a trace of damping holds them
-        reduced = reduced + np.diag(damping * scale + 1e-9 * scale.mean())
-        step = np.linalg.solve(reduced, self.camera_moment - np.einsum("knb,nb->k", through, self.point_moment))
-        left = self.point_moment - np.einsum("knb,k->nb", self.mixed, step)
-        return step[:-1].reshape(-1, 6), np.einsum("nbc,nc->nb", inverse, left), float(step[-1])
+        inverse = np.linalg.inv(_damped(self.poses, damping))
+        size = len(self.shared)
+        through = (inverse @ self.mixed).reshape(-1, size)  # [6 T, K]
+        reduced = _damped(self.shared, damping) - self.mixed.reshape(-1, size).T @ through
+        step = solve(reduced, self.shared_moment - self.pose_moment.reshape(-1) @ through, assume_a="sym")
+        turn_shift = inverse @ (self.pose_moment - self.mixed @ step)[..., None]
+        return turn_shift[..., 0], step[:-1].reshape(-1, 3), float(step[-1])
+
+
+def _damped(matrix: Float[np.ndarray, "*T K K"], damping: float) -> Float[np.ndarray, "*T K K"]:
+    """With more on its diagonal: position, orientation and scale of head space itself are free, and a point that was
+    never seen stays where it is."""
+    diagonal = np.diagonal(matrix, axis1=-2, axis2=-1)
+    held = damping * diagonal + 1e-9 * diagonal.mean()
+    return matrix + held[..., None] * np.eye(matrix.shape[-1])
 
 
 def _normal_equations(
@@ -128,30 +133,38 @@ def _normal_equations(
 ) -> _NormalEquations:
     focal, frames, count = float(np.exp(log_focal)), len(poses), len(points)
     camera = poses.to_camera(points)
-    residual = observed - project(camera, focal)
-    weight = huber_weights(distances(residual, information))[..., None, None] * information  # [T, N, 2, 2]
+    seen = project(camera, focal)
+    residual = (observed - seen)[..., None]
+    weight = huber_weights(distances(residual[..., 0], information))[..., None, None] * information  # [T, N, 2, 2]
     of_pose, of_camera = pose_jacobian(camera, focal, poses)
     of_point = of_camera @ poses.rotation[:, None]  # [T, N, 2, 3]
-    of_focal = project(camera, focal)  # [T, N, 2]
+    of_focal = seen[..., None]  # [T, N, 2, 1]
+
+    def transposed(jacobian: np.ndarray) -> np.ndarray:
+        return np.swapaxes(jacobian, -1, -2)
+
+    def over_points(jacobian: np.ndarray) -> np.ndarray:
+        """All sightings of a frame below each other."""
+        return jacobian.reshape(frames, 2 * count, -1)
 
     weighted_pose, weighted_point = weight @ of_pose, weight @ of_point
-    weighted_focal = np.einsum("tnij,tnj->tni", weight, of_focal)
-    size = 6 * frames + 1
-    cameras, mixed, moment = np.zeros((size, size)), np.zeros((size, count, 3)), np.zeros(size)
-    blocks = np.einsum("tnia,tnib->tab", weighted_pose, of_pose)
-    for t in range(frames):
-        cameras[6 * t : 6 * t + 6, 6 * t : 6 * t + 6] = blocks[t]
-    cameras[:-1, -1] = cameras[-1, :-1] = np.einsum("tnia,tni->ta", weighted_pose, of_focal).reshape(-1)
-    cameras[-1, -1] = np.sum(weighted_focal * of_focal)
-    mixed[:-1] = np.einsum("tnia,tnib->tanb", weighted_pose, of_point).reshape(-1, count, 3)
-    mixed[-1] = np.einsum("tni,tnib->nb", weighted_focal, of_point)
-    moment[:-1] = np.einsum("tnia,tni->ta", weighted_pose, residual).reshape(-1)
-    moment[-1] = np.sum(weighted_focal * residual)
-    block = np.einsum("tnia,tnib->nab", weighted_point, of_point)
-    point_moment = np.einsum("tnia,tni->na", weighted_point, residual)
-
-    block[:, 2, 2] += prior.depth_precision
-    point_moment[:, 2] -= prior.depth_precision * (points[:, 2] - prior.depth)
-    cameras[-1, -1] += prior.log_focal_precision
-    moment[-1] -= prior.log_focal_precision * (log_focal - prior.log_focal)
-    return _NormalEquations(cameras, block, mixed, moment, point_moment)
+    weighted_focal, weighted_residual = weight @ of_focal, weight @ residual
+    of_poses = transposed(over_points(of_pose))  # [T, 6, 2 N]
+    shared, mixed = np.zeros((3 * count + 1, 3 * count + 1)), np.zeros((frames, 6, 3 * count + 1))
+    blocks = np.sum(transposed(of_point) @ weighted_point, axis=0)  # [N, 3, 3]
+    blocks[:, 2, 2] += prior.depth_precision
+    points_moment = np.sum(transposed(of_point) @ weighted_residual, axis=0)[..., 0]  # [N, 3]
+    points_moment[:, 2] -= prior.depth_precision * (points[:, 2] - prior.depth)
+    shared[:-1, :-1] = block_diag(*blocks)
+    shared[:-1, -1] = shared[-1, :-1] = np.sum(transposed(of_point) @ weighted_focal, axis=0).reshape(-1)
+    shared[-1, -1] = np.sum(weighted_focal * of_focal) + prior.log_focal_precision
+    focal_moment = np.sum(weighted_focal * residual) - prior.log_focal_precision * (log_focal - prior.log_focal)
+    mixed[..., :-1] = (transposed(of_pose) @ weighted_point).transpose(0, 2, 1, 3).reshape(frames, 6, -1)
+    mixed[..., -1:] = of_poses @ over_points(weighted_focal)
+    return _NormalEquations(
+        of_poses @ over_points(weighted_pose),
+        shared,
+        mixed,
+        (of_poses @ over_points(weighted_residual))[..., 0],
+        np.append(points_moment, focal_moment),
+    )

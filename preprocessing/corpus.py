@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -190,9 +189,8 @@ def results(jobs: list[Job], corpus: CorpusConfig) -> Results:
 
 
 def _here(jobs: int) -> tuple[Process, int]:
-    """On this machine, the cores shared out among the videos."""
-    jobs = jobs or max(1, cpu_count() // CORES)
-    return partial(process_alone, threads=max(1, cpu_count() // jobs)), jobs
+    """On this machine."""
+    return process_alone, jobs or max(1, cpu_count() // CORES)
 
 
 def _on_ray(jobs: int) -> tuple[Process, int]:

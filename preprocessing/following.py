@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -20,6 +19,7 @@ from dfa_nerfstudio.preprocessing.images import resized
 from dfa_nerfstudio.preprocessing.report import Report
 from dfa_nerfstudio.preprocessing.smoothing import MotionSmoother, jitter
 from dfa_nerfstudio.preprocessing.stages import Stages
+from dfa_nerfstudio.preprocessing.threads import ahead
 from dfa_nerfstudio.preprocessing.torso import (
     TorsoAligner,
     TorsoTracker,
@@ -27,7 +27,7 @@ from dfa_nerfstudio.preprocessing.torso import (
     tracking_image,
 )
 from dfa_nerfstudio.preprocessing.torso_motion import TorsoMotion, smoothed_torso
-from dfa_nerfstudio.preprocessing.tracking import CHUNK, Tracked, tracking_side
+from dfa_nerfstudio.preprocessing.tracking import Tracked, tracking_side
 
 ROTATION, SHIFT = slice(0, 3), slice(3, 5)
 """Channels of a head pose whose accelerations are alike; how the distance changes is measured badly, and taken to
@@ -61,42 +61,25 @@ def follow(footage: Footage, tracked: Tracked, smoothing: float, stages: Stages)
     torso = _torso_tracker(tracked, keyframes, head)
     tracks: list[Tracks] = []
 
-    def follow_head(frames: slice, images: list[UInt8[np.ndarray, "s s"]]) -> None:
-        tracks.append(head.follow(images, tracked.landmarks[frames]))
-
-    def follow_torso(frames: slice, images: list[UInt8[np.ndarray, "s s"]]) -> None:
-        for number, image in enumerate(images, start=frames.start):
-            if torso is not None:
-                torso.add(tracking_image(image), after_cut=number in cuts)
-
     cuts = set(timeline.cuts)
-    with (
-        stages.stage("head and torso", len(footage)) as advance,
-        ThreadPoolExecutor(1) as heads,
-        ThreadPoolExecutor(1) as torsos,
-    ):
-        pending = []
-        for frames, images in _grey_chunks(footage):
-            for job in pending:
-                job.result()
+
+    def with_torso_followed() -> Iterator[UInt8[np.ndarray, "s s"]]:
+        for number, image in enumerate(footage.images()):
+            grey = resized(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), tracking_side(footage))
+            if torso is not None:
+                torso.add(tracking_image(grey), after_cut=number in cuts)
+            yield grey
+
+    with stages.stage("head and torso", len(footage)) as advance:
+        done = 0
+        for images in ahead(with_torso_followed()):
+            tracks.append(head.follow(images, tracked.landmarks[done : done + len(images)]))
+            done += len(images)
             advance(len(images))
-            pending = [heads.submit(follow_head, frames, images), torsos.submit(follow_torso, frames, images)]
-        for job in pending:
-            job.result()
     with stages.stage("smoothing"):
         poses = _smoothed_poses(head, Tracks.join(tracks), tracked, smoothing, report)
         motion = smoothed_torso(torso, timeline, head.focal, smoothing, report)
     return Motion(head, poses, motion)
-
-
-def _grey_chunks(footage: Footage) -> Iterator[tuple[slice, list[UInt8[np.ndarray, "s s"]]]]:
-    side = tracking_side(footage)
-    images: list[np.ndarray] = []
-    for number, image in enumerate(footage.images()):
-        images.append(resized(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), side))
-        if len(images) == CHUNK or number == len(footage) - 1:
-            yield slice(number + 1 - len(images), number + 1), images
-            images = []
 
 
 def _smoothed_poses(head: HeadModel, tracks: Tracks, tracked: Tracked, smoothing: float, report: Report) -> Poses:

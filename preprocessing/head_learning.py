@@ -36,7 +36,7 @@ DEPTH_DEVIATION = 0.15
 """How far the tracker's depths are thought to be off, in head space units."""
 INDEPENDENT = 0.01
 """What a sighting is worth against these: skin moves alike in neighbouring patches and for many frames."""
-TEXELS_PER_PIXEL, RESOLUTION = 1.5, (60.0, 120.0)
+TEXELS_PER_PIXEL, RESOLUTION = 1.5, (60.0, 90.0)
 """How finely pictures are laid flat, and the least and most texels per head space unit."""
 LEAST_SCATTER = 0.3
 """Of the usual scatter of a patch, so much is every one's at least."""

@@ -50,13 +50,19 @@ class LandmarkTracker(ABC):
             self._faces(np.zeros((128, 128, 3), np.uint8))
 
     @classmethod
-    def create(cls, face_landmarker: Path | None) -> LandmarkTracker:
+    def create(cls, face_landmarker: Path | None, alone: bool = False) -> LandmarkTracker:
         """The tracker of a model file of mediapipe's Tasks, or the one that mediapipe carries.
+
+        Args:
+            face_landmarker: the model file, if any.
+            alone: nobody else is expected in the picture: looking for others in every frame is spared.
 
         Raises:
             UserError: if the model file is missing or of no use.
         """
-        return FaceMeshTracker() if face_landmarker is None else FaceLandmarkerTracker(face_landmarker)
+        if face_landmarker is None:
+            return FaceMeshTracker(1 if alone else MAX_FACES)
+        return FaceLandmarkerTracker(face_landmarker)
 
     def add(self, image: UInt8[np.ndarray, "S S 3"], after_cut: bool = False) -> None:
         """Measures the next frame, which may follow a cut."""
@@ -65,6 +71,8 @@ class LandmarkTracker(ABC):
         nowhere = Face(
             np.full((NUM_LANDMARKS, 3), np.nan, np.float32), np.full(self.num_blendshapes, np.nan, np.float32)
         )
+        if chosen is None and faces:
+            self._forget()
         face = nowhere if chosen is None else faces[chosen]
         self.frames_with_others += any(apart(other.landmarks, face.landmarks) for other in faces)
         self.found.append(chosen is not None)
@@ -75,17 +83,32 @@ class LandmarkTracker(ABC):
     def _start(self) -> None:
         """Loads the networks."""
 
+    def _forget(self) -> None:
+        """Looks for faces anew, not where they were."""
+
     @abstractmethod
     def _faces(self, image: UInt8[np.ndarray, "S S 3"]) -> list[Face]:
         """All faces of the next frame."""
 
 
 class FaceMeshTracker(LandmarkTracker):
-    """The refined face mesh, whose networks mediapipe carries."""
+    """The refined face mesh, whose networks mediapipe carries.
+
+    Args:
+        max_faces: how many faces it looks for. As long as it has found fewer, it looks for more in every frame.
+    """
+
+    def __init__(self, max_faces: int = MAX_FACES) -> None:
+        self._max_faces = max_faces
+        super().__init__()
+
+    def _forget(self) -> None:
+        if self._max_faces == 1:  # or it would stay with a stranger's
+            self._mesh.reset()
 
     def _start(self) -> None:
         self._mesh = face_mesh.FaceMesh(
-            max_num_faces=MAX_FACES,
+            max_num_faces=self._max_faces,
             refine_landmarks=True,
             min_detection_confidence=0.5,
             min_tracking_confidence=0.5,

@@ -31,7 +31,7 @@ class PersonSegmenter:
         with native_stderr_silenced():
             self._network = selfie_segmentation.SelfieSegmentation(model_selection=0)
             self._network.process(np.zeros((NETWORK_SIZE, NETWORK_SIZE, 3), np.uint8))
-        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         places = np.arange(NETWORK_SIZE, dtype=np.float32)
         self._grid = np.stack(np.meshgrid(places, places), -1)  # [256 256 2], x first
         self._before: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None

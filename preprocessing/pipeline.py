@@ -33,6 +33,7 @@ from dfa_nerfstudio.preprocessing.report import Report
 from dfa_nerfstudio.preprocessing.report_page import REPORT, write_report_page
 from dfa_nerfstudio.preprocessing.sound import sound_attributes
 from dfa_nerfstudio.preprocessing.stages import Stages
+from dfa_nerfstudio.preprocessing.threads import single_threaded_libraries
 from dfa_nerfstudio.preprocessing.timeline import Timeline
 from dfa_nerfstudio.preprocessing.torso_mask import write_torso_masks
 from dfa_nerfstudio.preprocessing.tracking import LEAST_SECONDS, Survey, survey, track
@@ -64,7 +65,7 @@ def process_video(video: Path, output: Path, config: ProcessConfig, console: Con
     check_models(config)
     stages = Stages(console or Console(quiet=True), Report(video.name, config.described(), size=config.size))
     try:
-        with written_whole(output) as partial, stages.progress:
+        with written_whole(output) as partial, stages.progress, single_threaded_libraries():
             partial.mkdir()
             _process(video, partial, config, stages)
     except OSError as error:
@@ -79,7 +80,8 @@ def check_models(config: ProcessConfig) -> None:
     Raises:
         UserError: if one is not.
     """
-    LandmarkTracker.create(config.face_landmarker)
+    if config.face_landmarker is not None:
+        LandmarkTracker.create(config.face_landmarker)
     if config.morphable_model is not None:
         MorphableBasis.load(config.morphable_model)
 
@@ -164,11 +166,12 @@ def _make_dataset(
     write_wav(folder / dataset_folder.AUDIO, audio)
 
     footage = Footage(video, crop, frames, scene.start, camera)
-    tracker = LandmarkTracker.create(config.face_landmarker)
+    several = any(len(boxes) > 1 for boxes in faces)
+    tracker = LandmarkTracker.create(config.face_landmarker, alone=not several)
     tracker.follower.place = (np.median(boxes[:, :2], axis=0) - crop[:2]) / crop.side
     tracked = track(footage, folder, config.size, timeline, tracker, stages)
     report.warnings.extend(video.warnings)
-    if any(len(boxes) > 1 for boxes in faces) or report.frames_with_other_faces:
+    if several or report.frames_with_other_faces:
         report.warnings.append("several faces in the picture; the largest one was taken and followed")
     measured = measure(tracked, footage, config, stages)
     with stages.stage("torso masks"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from jaxtyping import Float32
 
 from dfa_nerfstudio.data.dataset_folder import MFCC_PER_FRAME
@@ -22,11 +21,11 @@ def sound_attributes(audio: Float32[np.ndarray, " S"], num_frames: int, num_trai
     """
     rows, border = MFCC_PER_FRAME * num_frames, MFCC_PER_FRAME * num_train
     features = mfcc(audio, num_frames)
-    statistics = MfccStatistics.of(torch.from_numpy(features[:border]))
+    statistics = MfccStatistics.of(features[:border])
     return {
         "mfcc": features,
-        "mfcc_mean": statistics.mean.numpy(),
-        "mfcc_std": statistics.std.numpy(),
+        "mfcc_mean": statistics.mean,
+        "mfcc_std": statistics.std,
         "loudness": loudness(audio, rows),
         "voice": voice_activity(audio, rows, border),
     }

@@ -7,6 +7,7 @@ worked out once, so that a frame costs a few small warps.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -95,7 +96,7 @@ class TorsoAligner:
         ).astype(np.float64)  # [M, 6]
         self._centre = centre
 
-    @property
+    @cached_property
     def radius(self) -> float:
         """Root mean square distance of the region from the picture's centre, in pixels: what a small angle or log
         scale is to be multiplied by to be compared to a shift."""

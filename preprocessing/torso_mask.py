@@ -15,6 +15,8 @@ from dfa_nerfstudio.preprocessing.images import mask_path, read_mask, torso_mask
 FOREHEAD = 10
 SOFTNESS = 0.02
 """Standard deviation of the border's blur, in heights of the face."""
+DRAWN = 128
+"""Side at most at which a border so soft is drawn, in pixels."""
 
 
 def head_region(landmarks: Float[np.ndarray, "478 3"], size: int) -> UInt8[np.ndarray, "size size"]:
@@ -28,13 +30,15 @@ def head_region(landmarks: Float[np.ndarray, "478 3"], size: int) -> UInt8[np.nd
         landmarks: in image sides, x right, y down.
         size: of the picture in pixels.
     """
-    jaw = landmarks[JAW, :2] * size
-    left, right = min(0.0, jaw[:, 0].min()) - size, max(size, jaw[:, 0].max()) + size  # well outside the picture
-    border = np.array([(left, jaw[0, 1]), *jaw, (right, jaw[-1, 1]), (right, -size), (left, -size)])
-    region = np.zeros((size, size), np.uint8)
+    side = min(size, DRAWN)
+    jaw = landmarks[JAW, :2] * side
+    left, right = min(0.0, jaw[:, 0].min()) - side, max(side, jaw[:, 0].max()) + side  # well outside the picture
+    border = np.array([(left, jaw[0, 1]), *jaw, (right, jaw[-1, 1]), (right, -side), (left, -side)])
+    region = np.zeros((side, side), np.uint8)
     cv2.fillPoly(region, [np.round((border - 0.5) * 16).astype(np.int32)], (255,), cv2.LINE_AA, shift=4)
-    height = np.linalg.norm(landmarks[CHIN, :2] - landmarks[FOREHEAD, :2]) * size
-    return cv2.GaussianBlur(region, (0, 0), max(SOFTNESS * float(height), 0.3))
+    height = np.linalg.norm(landmarks[CHIN, :2] - landmarks[FOREHEAD, :2]) * side
+    region = cv2.GaussianBlur(region, (0, 0), max(SOFTNESS * float(height), 0.3))
+    return cv2.resize(region, (size, size), interpolation=cv2.INTER_LINEAR)
 
 
 def write_torso_masks(folder: Path, landmarks: Float[np.ndarray, "T 478 3"]) -> None:

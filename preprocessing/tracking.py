@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +21,7 @@ from dfa_nerfstudio.preprocessing.images import image_path, mask_path, resized, 
 from dfa_nerfstudio.preprocessing.landmarks import LandmarkTracker, interpolate_lost
 from dfa_nerfstudio.preprocessing.person import PersonSegmenter
 from dfa_nerfstudio.preprocessing.stages import Stages
+from dfa_nerfstudio.preprocessing.threads import ahead
 from dfa_nerfstudio.preprocessing.timeline import Timeline
 from dfa_nerfstudio.preprocessing.video import Video, to_rgb
 
@@ -32,8 +33,6 @@ TRACKING_SIDE = 640
 """Landmarks are found at the source's own resolution, but at no more than this."""
 KEYFRAMES = 160
 """Training frames that the head is learnt from."""
-CHUNK = 32
-"""Frames that are worked on at a time; about twice as many are in memory."""
 
 
 @dataclass
@@ -116,40 +115,27 @@ def track(
     (folder / "images").mkdir()
     (folder / "masks").mkdir()
 
-    def follow(first: int, images: list[UInt8[np.ndarray, "S S 3"]]) -> None:
-        for number, image in enumerate(images, start=first):
+    def followed() -> Iterator[UInt8[np.ndarray, "s s 3"]]:
+        for number, whole in enumerate(footage.images()):
+            write_image(image_path(folder, number), resized(whole, size))
+            image = resized(whole, side)
             tracker.add(image, after_cut=number in cuts)
-
-    def segment(first: int, images: list[UInt8[np.ndarray, "S S 3"]]) -> None:
-        for number, image in enumerate(images, start=first):
-            if number in starts:
-                segmenter.forget()
-            alpha = segmenter.alpha(image, size)
-            write_image(mask_path(folder, number), alpha)
-            if number < train:
-                np.add(total_alpha, alpha, out=total_alpha)
-
-    with (
-        stages.stage("face and person", report.frames) as advance,
-        ThreadPoolExecutor(1) as tracking,
-        ThreadPoolExecutor(1) as segmenting,
-    ):
-        pending = []
-        chunk: list[np.ndarray] = []
-        for number, image in enumerate(footage.images()):
-            write_image(image_path(folder, number), resized(image, size))
-            chunk.append(resized(image, side))
             if number in keyframes:
-                keyframes[number] = np.asarray(cv2.cvtColor(chunk[-1], cv2.COLOR_RGB2GRAY), np.uint8)
-            if len(chunk) == CHUNK or number == report.frames - 1:
-                for job in pending:
-                    job.result()
-                advance(len(chunk))
-                start = number + 1 - len(chunk)
-                pending = [tracking.submit(follow, start, chunk), segmenting.submit(segment, start, chunk)]
-                chunk = []
-        for job in pending:
-            job.result()
+                keyframes[number] = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+            yield image
+
+    with stages.stage("face and person", report.frames) as advance:
+        number = 0
+        for images in ahead(followed()):
+            for number, image in enumerate(images, start=number):
+                if number in starts:
+                    segmenter.forget()
+                alpha = segmenter.alpha(image, size)
+                write_image(mask_path(folder, number), alpha)
+                if number < train:
+                    np.add(total_alpha, alpha, out=total_alpha)
+            number += 1
+            advance(len(images))
 
     found = np.array(tracker.found)
     seen = np.stack(tracker.landmarks).astype(np.float64)

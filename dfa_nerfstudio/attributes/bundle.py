@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from dfa_nerfstudio.attributes.audio_encoder import AudioEncoder, AudioEncoderConfig, MouthEncoder
@@ -95,11 +96,11 @@ class AttributeModels(nn.Module):
     @property
     def clip_statistics(self) -> MfccStatistics:
         """Of the training frames' sound."""
-        return MfccStatistics(self.mfcc_mean, self.mfcc_std)
+        return MfccStatistics(self.mfcc_mean.numpy(force=True), self.mfcc_std.numpy(force=True))
 
     @torch.no_grad()
     def audio_features(
-        self, mfcc: Float[Tensor, "T*4 D"], statistics: MfccStatistics | None = None
+        self, mfcc: Float32[np.ndarray, "T*4 D"], statistics: MfccStatistics | None = None
     ) -> Float[Tensor, "T A"]:
         """f_a of every frame.
 
@@ -119,7 +120,8 @@ class AttributeModels(nn.Module):
             raise UserError(
                 f"the audio is shorter than one window of {self.config.audio.window * 10} ms; give more of it"
             )
-        return self.audio.features((statistics or MfccStatistics.of(mfcc)).normalise(mfcc))
+        normalised = (statistics or MfccStatistics.of(mfcc)).normalise(mfcc)
+        return self.audio.features(torch.from_numpy(normalised).to(self.mfcc_mean))
 
     @torch.no_grad()
     def mouth_features(self, landmarks: Float[Tensor, "T 68 3"]) -> Float[Tensor, "T A"]:

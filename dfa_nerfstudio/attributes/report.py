@@ -57,9 +57,9 @@ def measure(models: AttributeModels, clip: ClipAttributes, num_train: int) -> di
         pair = [(faces[part][index], faces[part][2]) for part in ("train", "test")]
         figures[f"mouth opening from {name}, correlation"] = ridge_correlation(pair[0], pair[1], 1e-4)[0]
 
-    audio = models.audio_features(torch.from_numpy(clip.mfcc), models.clip_statistics)
+    audio = models.audio_features(clip.mfcc, models.clip_statistics)
     # Sound of its own stretch only, as if the held-out part were a recording of its own.
-    sound = models.audio_features(torch.from_numpy(clip.mfcc[num_train * MFCC_PER_FRAME :]), models.clip_statistics)
+    sound = models.audio_features(clip.mfcc[num_train * MFCC_PER_FRAME :], models.clip_statistics)
     train = slice(num_train)
     for seconds in (1, 2):
         window, name = int(seconds * FRAME_RATE), f"{seconds} s windows"

@@ -66,7 +66,7 @@ def train_models(
         )
     every_landmark = torch.from_numpy(clip.front_landmarks[:num_train])  # [T, 68, 3]
     every_shot = torch.from_numpy(clip.shot[:num_train]).long()
-    mfcc = torch.from_numpy(clip.mfcc[: num_train * MFCC_PER_FRAME])  # [T*4, D]: sound has no gaps
+    mfcc = clip.mfcc[: num_train * MFCC_PER_FRAME]  # [T*4, D]: sound has no gaps
     landmarks, shot = every_landmark[use], every_shot[use]  # [N, 68, 3]
     opening = torch.from_numpy(clip.eye_opening)[use]  # [N, 2]
     pose, torso = torch.from_numpy(clip.head_to_camera)[use], torch.from_numpy(clip.torso_motion)[use]
@@ -90,12 +90,12 @@ def train_models(
         with torch.no_grad():
             lips = models.autoencoder.encode(landmarks)[0]
         models.lips_mean, models.lips_std = lips.mean(0), lips.std(0).clamp(min=1e-3)
-        models.mfcc_mean, models.mfcc_std = statistics.mean, statistics.std
+        models.mfcc_mean, models.mfcc_std = torch.from_numpy(statistics.mean), torch.from_numpy(statistics.std)
 
         synchronisation = SynchronisationObjective(
             models.audio,
             models.mouth,
-            statistics.normalise(mfcc),
+            torch.from_numpy(statistics.normalise(mfcc)),
             models.lip_embedding(every_landmark),
             every_shot,
             aside,
@@ -123,7 +123,7 @@ def clip_track(models: AttributeModels, clip: ClipAttributes) -> AttributeTrack:
         head_to_camera=torch.from_numpy(clip.head_to_camera),
         torso_motion=torch.from_numpy(clip.torso_motion),
         eye=models.eye.from_opening(torch.from_numpy(clip.eye_opening)),
-        audio=models.audio_features(torch.from_numpy(clip.mfcc), models.clip_statistics),
+        audio=models.audio_features(clip.mfcc, models.clip_statistics),
         eye_kind=models.eye_kind,
         audio_kind=models.audio_kind,
         fps=FRAME_RATE,

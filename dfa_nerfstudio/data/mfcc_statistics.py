@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
+import numpy as np
+from jaxtyping import Float32
 
 from dfa_nerfstudio.errors import UserError
 
@@ -24,11 +23,11 @@ class MfccStatistics:
     silence does not matter either.
     """
 
-    mean: Float[Tensor, " D"]
-    std: Float[Tensor, " D"]
+    mean: Float32[np.ndarray, " D"]
+    std: Float32[np.ndarray, " D"]
 
     @classmethod
-    def of(cls, mfcc: Float[Tensor, "R D"], source: str = "the audio") -> MfccStatistics:
+    def of(cls, mfcc: Float32[np.ndarray, "R D"], source: str = "the audio") -> MfccStatistics:
         """Measures a recording.
 
         Args:
@@ -39,12 +38,12 @@ class MfccStatistics:
             UserError: for silence throughout.
         """
         loudness = mfcc[:, 0]
-        low, high = torch.quantile(loudness[:: max(1, len(loudness) // 100_000)], torch.tensor([0.05, 0.95]).to(mfcc))
-        if high - low < 1e-3 * (1 + high.abs()):
+        low, high = np.quantile(loudness, [0.05, 0.95])
+        if high - low < 1e-3 * (1 + abs(high)):
             raise UserError(f"{source}: silent or constant throughout; speech is needed")
         spoken = mfcc[loudness >= low + 0.3 * (high - low)]
-        return cls(spoken.mean(0), spoken.std(0).clamp(min=1e-4))
+        return cls(spoken.mean(0), spoken.std(0).clip(1e-4))
 
-    def normalise(self, mfcc: Float[Tensor, "R D"]) -> Float[Tensor, "R D"]:
+    def normalise(self, mfcc: Float32[np.ndarray, "R D"]) -> Float32[np.ndarray, "R D"]:
         """Zero mean and unit variance while someone speaks, limited to +-`CLIP`."""
-        return ((mfcc - self.mean) / self.std).clamp(-CLIP, CLIP)
+        return ((mfcc - self.mean) / self.std).clip(-CLIP, CLIP)

@@ -66,7 +66,7 @@ def drive(
         )
     frames = int(np.ceil(len(audio) * FRAME_RATE / SAMPLE_RATE))
     try:
-        features = models.audio_features(torch.from_numpy(mfcc(audio, frames)))
+        features = models.audio_features(mfcc(audio, frames))
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
     if pose == "generated":

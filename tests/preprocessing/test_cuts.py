@@ -178,3 +178,13 @@ def test_another_face_is_never_taken_for_the_persons(frames: Frames) -> None:
     assert seen[:40] == truth[:40] and not any(tracker.found[40:80])
     assert seen[82:] == truth[82:]
     assert tracker.frames_with_others > 60
+
+
+@needs_clips
+def test_a_stranger_is_let_go_where_nobody_else_was_expected(frames: Frames) -> None:
+    """The other stands in for the person, whom the tracker of a single face takes up again."""
+    other = [cv2.resize(image, (256, 256)) for image in decode(CLIPS / "german_anchor_20s.mp4")[:20]]
+    tracker = LandmarkTracker.create(None, alone=True)
+    for number, image in enumerate((*frames[:20], *other, *frames[40:60])):
+        tracker.add(image, after_cut=number in (20, 40))
+    assert tracker.found == 20 * [True] + 20 * [False] + 20 * [True]
