@@ -18,7 +18,7 @@ from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.evaluation.image import psnr, ssim
 from dfa_nerfstudio.nerf.model import DFANerfModel
-from dfa_nerfstudio.preprocessing.face_topology import CHIN
+from dfa_nerfstudio.preprocessing.face.topology import CHIN
 from dfa_nerfstudio.talk.load import load_model
 from dfa_nerfstudio.talk.render import render_track
 

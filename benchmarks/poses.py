@@ -16,10 +16,10 @@ from jaxtyping import Float
 from benchmarks.record import Row
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.dataset_folder import ATTRIBUTES, TRACK, DatasetFolder
-from dfa_nerfstudio.preprocessing.face_surface import FaceSurface, flattened
-from dfa_nerfstudio.preprocessing.face_topology import RIGID
-from dfa_nerfstudio.preprocessing.head_fit import upright
-from dfa_nerfstudio.preprocessing.head_pose import Poses, project
+from dfa_nerfstudio.preprocessing.face.topology import RIGID
+from dfa_nerfstudio.preprocessing.head.fit import upright
+from dfa_nerfstudio.preprocessing.head.pose import Poses, project
+from dfa_nerfstudio.preprocessing.head.surface import FaceSurface, flattened
 from dfa_nerfstudio.preprocessing.smoothing import jitter
 
 NOSE = (0.22, -0.35, 0.15)

@@ -29,7 +29,7 @@ def process(
     """
     console = Console()
     if video.is_dir():
-        from dfa_nerfstudio.preprocessing.corpus import SUMMARY, process_folder
+        from dfa_nerfstudio.preprocessing.corpus.folder import SUMMARY, process_folder
 
         outcomes = process_folder(video, output, config, corpus, console)
         failed = sum(outcome.status == "failed" for outcome in outcomes)

@@ -9,24 +9,24 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from dfa_nerfstudio.preprocessing.face_topology import CHIN, RIGID
-from dfa_nerfstudio.preprocessing.footage import Footage
-from dfa_nerfstudio.preprocessing.head_fit import upright
-from dfa_nerfstudio.preprocessing.head_learning import learn_head
-from dfa_nerfstudio.preprocessing.head_model import HeadModel, Tracks
-from dfa_nerfstudio.preprocessing.head_pose import Poses, as_vectors, from_vectors, project
+from dfa_nerfstudio.preprocessing.face.topology import CHIN, RIGID
+from dfa_nerfstudio.preprocessing.film.footage import Footage
+from dfa_nerfstudio.preprocessing.head.fit import upright
+from dfa_nerfstudio.preprocessing.head.learning import learn_head
+from dfa_nerfstudio.preprocessing.head.model import HeadModel, Tracks
+from dfa_nerfstudio.preprocessing.head.pose import Poses, as_vectors, from_vectors, project
 from dfa_nerfstudio.preprocessing.images import resized
-from dfa_nerfstudio.preprocessing.report import Report
+from dfa_nerfstudio.preprocessing.report.report import Report
 from dfa_nerfstudio.preprocessing.smoothing import MotionSmoother, jitter
 from dfa_nerfstudio.preprocessing.stages import Stages
 from dfa_nerfstudio.preprocessing.threads import ahead
-from dfa_nerfstudio.preprocessing.torso import (
+from dfa_nerfstudio.preprocessing.torso.alignment import (
     TorsoAligner,
     TorsoTracker,
     torso_region,
     tracking_image,
 )
-from dfa_nerfstudio.preprocessing.torso_motion import TorsoMotion, smoothed_torso
+from dfa_nerfstudio.preprocessing.torso.motion import TorsoMotion, smoothed_torso
 from dfa_nerfstudio.preprocessing.tracking import Tracked, tracking_side
 
 ROTATION, SHIFT = slice(0, 3), slice(3, 5)
@@ -103,7 +103,7 @@ def _smoothed_poses(head: HeadModel, tracks: Tracks, tracked: Tracked, smoothing
     report.jitter_of_landmarks, report.jitter_before_smoothing = shaking(tracks.start), shaking(tracks.poses)
     report.jitter = shaking(poses)
     report.patch_error = float(np.nanmedian(tracks.error[timeline.usable])) * report.size
-    seen = upright(tracked.landmarks)[:, RIGID, :2]
+    seen = upright(tracked.landmarks[:, RIGID])[..., :2]
     errors = np.linalg.norm(seen - project(poses.to_camera(rigid), head.focal), axis=-1) * report.size
     report.reprojection_error = float(errors[timeline.learnable].mean())
     if (held_out := timeline.usable & ~timeline.learnable).any():

@@ -6,17 +6,22 @@ import numpy as np
 
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE
 from dfa_nerfstudio.preprocessing.config import ProcessConfig
-from dfa_nerfstudio.preprocessing.eyes import EyeCalibration, find_blinks
-from dfa_nerfstudio.preprocessing.face_topology import LANDMARKS_68
+from dfa_nerfstudio.preprocessing.face.eyes import EyeCalibration, find_blinks
+from dfa_nerfstudio.preprocessing.face.mouth import mouth_opening
+from dfa_nerfstudio.preprocessing.face.topology import LANDMARKS_68
+from dfa_nerfstudio.preprocessing.film.footage import Footage
 from dfa_nerfstudio.preprocessing.following import follow
-from dfa_nerfstudio.preprocessing.footage import Footage
-from dfa_nerfstudio.preprocessing.head_fit import upright
-from dfa_nerfstudio.preprocessing.head_pose import back_project
-from dfa_nerfstudio.preprocessing.morphable_basis import MorphableBasis
-from dfa_nerfstudio.preprocessing.morphable_model import learn_morphable_model
-from dfa_nerfstudio.preprocessing.mouth import mouth_opening
+from dfa_nerfstudio.preprocessing.head.fit import upright
+from dfa_nerfstudio.preprocessing.head.pose import back_project
+from dfa_nerfstudio.preprocessing.morphable.basis import MorphableBasis
+from dfa_nerfstudio.preprocessing.morphable.model import learn_morphable_model
 from dfa_nerfstudio.preprocessing.stages import Stages
 from dfa_nerfstudio.preprocessing.tracking import Tracked
+
+BLOCK = 1000
+"""Frames whose landmarks are worked on at a time."""
+LEARNT_FROM = 10_000
+"""Frames at most that expressions are learnt from: four hundred seconds have shown them all."""
 
 
 def measure(tracked: Tracked, footage: Footage, config: ProcessConfig, stages: Stages) -> dict[str, np.ndarray]:
@@ -30,14 +35,19 @@ def measure(tracked: Tracked, footage: Footage, config: ProcessConfig, stages: S
     """
     report, size, timeline = stages.report, config.size, tracked.timeline
     landmarks, learn = tracked.landmarks, timeline.learnable & tracked.found
+    blocks = [slice(start, start + BLOCK) for start in range(0, len(landmarks), BLOCK)]
     motion = follow(footage, tracked, config.smoothing, stages)
     head, poses = motion.head, motion.poses
     with stages.stage("expression and eyes"):
-        front = back_project(upright(landmarks)[..., :2], head.shape, head.focal, poses)
+        front = np.empty_like(landmarks)
+        for block in blocks:
+            seen = upright(landmarks[block])[..., :2]
+            front[block] = back_project(seen, head.shape, head.focal, poses[block])
+        enough = front[np.flatnonzero(learn)[:: 1 + learn.sum() // LEARNT_FROM]]
         model = (
-            learn_morphable_model(front[learn], config.expressions)
+            learn_morphable_model(enough, config.expressions)
             if config.morphable_model is None
-            else MorphableBasis.load(config.morphable_model).fit(front[learn])
+            else MorphableBasis.load(config.morphable_model).fit(enough)
         )
         eyes = EyeCalibration.learn(front, poses, tracked.found, timeline)
         eye_opening = eyes.opening(front, poses, timeline)
@@ -56,7 +66,7 @@ def measure(tracked: Tracked, footage: Footage, config: ProcessConfig, stages: S
         "eye_opening": eye_opening,
         "blinks": blinks,
         "mouth_opening": mouth_opening(front, poses),
-        "expression": model.project(front),
+        "expression": np.concatenate([model.project(front[block]) for block in blocks]),
         "blendshapes": tracked.blendshapes,
         "mean_shape": model.mean,
         "identity_basis": model.identity_basis,

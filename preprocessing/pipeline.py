@@ -20,24 +20,24 @@ from dfa_nerfstudio.data.audio import read_audio, write_wav
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, SAMPLE_RATE, ClipAttributes, DatasetFolder
 from dfa_nerfstudio.data.files import written_whole
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.preprocessing.background import uncovered_background
-from dfa_nerfstudio.preprocessing.camera import LEAST_SIDE, Camera, find_camera
+from dfa_nerfstudio.preprocessing.camera.motion import LEAST_SIDE, Camera, find_camera
 from dfa_nerfstudio.preprocessing.config import ProcessConfig
-from dfa_nerfstudio.preprocessing.crop import Square, head_and_shoulders, main_person
-from dfa_nerfstudio.preprocessing.footage import Footage
+from dfa_nerfstudio.preprocessing.face.landmarks import LandmarkTracker
+from dfa_nerfstudio.preprocessing.film.crop import Square, head_and_shoulders, main_person
+from dfa_nerfstudio.preprocessing.film.footage import Footage
+from dfa_nerfstudio.preprocessing.film.timeline import Timeline
+from dfa_nerfstudio.preprocessing.film.video import Video
 from dfa_nerfstudio.preprocessing.images import image_path, mask_path, read_image, read_mask, write_image
-from dfa_nerfstudio.preprocessing.landmarks import LandmarkTracker
 from dfa_nerfstudio.preprocessing.measure import measure
-from dfa_nerfstudio.preprocessing.morphable_basis import MorphableBasis
-from dfa_nerfstudio.preprocessing.report import Report
-from dfa_nerfstudio.preprocessing.report_page import REPORT, write_report_page
-from dfa_nerfstudio.preprocessing.sound import sound_attributes
+from dfa_nerfstudio.preprocessing.morphable.basis import MorphableBasis
+from dfa_nerfstudio.preprocessing.person.background import uncovered_background
+from dfa_nerfstudio.preprocessing.person.torso_mask import write_torso_masks
+from dfa_nerfstudio.preprocessing.report.page import REPORT, write_report_page
+from dfa_nerfstudio.preprocessing.report.report import Report
+from dfa_nerfstudio.preprocessing.sound.attributes import sound_attributes
 from dfa_nerfstudio.preprocessing.stages import Stages
 from dfa_nerfstudio.preprocessing.threads import single_threaded_libraries
-from dfa_nerfstudio.preprocessing.timeline import Timeline
-from dfa_nerfstudio.preprocessing.torso_mask import write_torso_masks
 from dfa_nerfstudio.preprocessing.tracking import LEAST_SECONDS, Survey, survey, track
-from dfa_nerfstudio.preprocessing.video import Video
 
 SCENE = "scene_"
 """What the folders of a video's scenes are called, with a number."""
@@ -170,6 +170,7 @@ def _make_dataset(
     tracker = LandmarkTracker.create(config.face_landmarker, alone=not several)
     tracker.follower.place = (np.median(boxes[:, :2], axis=0) - crop[:2]) / crop.side
     tracked = track(footage, folder, config.size, timeline, tracker, stages)
+    del tracker  # what it has collected is as long as the film
     report.warnings.extend(video.warnings)
     if several or report.frames_with_other_faces:
         report.warnings.append("several faces in the picture; the largest one was taken and followed")

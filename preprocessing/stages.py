@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from dfa_nerfstudio.preprocessing.report import Report
+from dfa_nerfstudio.preprocessing.report.report import Report
 
 
 class Stages:

@@ -13,16 +13,15 @@ import cv2
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-
 T = TypeVar("T")
 
 SWITCH = 5e-4
 """Seconds after which a thread that waits for the interpreter gets it; Python's own 5 ms are longer than most steps of
 ours take, whose next one then starts late."""
 KEPT = 31 * 2**20
-"""Bytes: freed memory up to this size stays with the process. glibc raises its limit, at most to 32 MiB, to the largest
-block that it has seen freed; until then every picture's memory is fetched from the kernel, page by page, and given back,
-which costs as much as working on it."""
+"""Bytes: freed memory up to this size stays with the process. glibc raises its limit to the largest block that it has
+seen freed, at most to 32 MiB; until then every picture's memory is fetched from the kernel, page by page, and given
+back, which costs as much as working on it."""
 
 
 @contextlib.contextmanager

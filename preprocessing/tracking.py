@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 import cv2
@@ -13,17 +13,17 @@ from jaxtyping import Bool, Float, UInt8
 
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.preprocessing.camera import Thumbnails
-from dfa_nerfstudio.preprocessing.crop import FaceSurvey
-from dfa_nerfstudio.preprocessing.cuts import Cut, CutDetector, head_jumps
-from dfa_nerfstudio.preprocessing.footage import Footage
+from dfa_nerfstudio.preprocessing.camera.motion import Thumbnails
+from dfa_nerfstudio.preprocessing.face.landmarks import LandmarkTracker, interpolate_lost
+from dfa_nerfstudio.preprocessing.film.crop import FaceSurvey
+from dfa_nerfstudio.preprocessing.film.cuts import Cut, CutDetector, head_jumps
+from dfa_nerfstudio.preprocessing.film.footage import Footage
+from dfa_nerfstudio.preprocessing.film.timeline import Timeline
+from dfa_nerfstudio.preprocessing.film.video import Video, to_rgb
 from dfa_nerfstudio.preprocessing.images import image_path, mask_path, resized, write_image
-from dfa_nerfstudio.preprocessing.landmarks import LandmarkTracker, interpolate_lost
-from dfa_nerfstudio.preprocessing.person import PersonSegmenter
+from dfa_nerfstudio.preprocessing.person.segmentation import PersonSegmenter
 from dfa_nerfstudio.preprocessing.stages import Stages
 from dfa_nerfstudio.preprocessing.threads import ahead
-from dfa_nerfstudio.preprocessing.timeline import Timeline
-from dfa_nerfstudio.preprocessing.video import Video, to_rgb
 
 LEAST_SECONDS = 2.0
 """A clip must be so long."""
@@ -125,20 +125,17 @@ def track(
             yield image
 
     with stages.stage("face and person", report.frames) as advance:
-        number = 0
-        for images in ahead(followed()):
-            for number, image in enumerate(images, start=number):
-                if number in starts:
-                    segmenter.forget()
-                alpha = segmenter.alpha(image, size)
-                write_image(mask_path(folder, number), alpha)
-                if number < train:
-                    np.add(total_alpha, alpha, out=total_alpha)
-            number += 1
-            advance(len(images))
+        for number, image in enumerate(chain.from_iterable(ahead(followed()))):
+            if number in starts:
+                segmenter.forget()
+            alpha = segmenter.alpha(image, size)
+            write_image(mask_path(folder, number), alpha)
+            if number < train:
+                np.add(total_alpha, alpha, out=total_alpha)
+            advance(1)
 
     found = np.array(tracker.found)
-    seen = np.stack(tracker.landmarks).astype(np.float64)
+    seen = np.stack(tracker.landmarks)
     jumps = head_jumps(seen, found)
     unusable = ~timeline.usable
     timeline = Timeline.of(len(found), train, cuts.union(jumps)).without(unusable).without_lost(found)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 from jaxtyping import Float32
 
 from dfa_nerfstudio.attributes.bundle import FILE_NAME, AttributeModels
@@ -56,7 +55,7 @@ def drive(
     Raises:
         UserError: if the audio is too short, or the folder's models are not those the model was trained with.
     """
-    from dfa_nerfstudio.preprocessing.mfcc import mfcc  # librosa takes a second to import
+    from dfa_nerfstudio.preprocessing.sound.mfcc import mfcc  # librosa takes a second to import
 
     models = AttributeModels.load(model.clip.folder / FILE_NAME)
     if models.audio_kind != model.clip.track.audio_kind:

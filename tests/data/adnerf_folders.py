@@ -18,8 +18,8 @@ from dfa_nerfstudio.demo.portrait import load_portrait
 from dfa_nerfstudio.demo.renderer import Renderer, _blend
 from dfa_nerfstudio.demo.speech import make_speech
 from dfa_nerfstudio.demo.visemes import mouth_shape
-from dfa_nerfstudio.preprocessing.face_topology import LANDMARKS_68
-from dfa_nerfstudio.preprocessing.landmarks import LandmarkTracker
+from dfa_nerfstudio.preprocessing.face.landmarks import LandmarkTracker
+from dfa_nerfstudio.preprocessing.face.topology import LANDMARKS_68
 
 FRAMES, SIZE, FOCAL = 120, 160, 2.0
 LABELS = {"head": (255, 0, 0), "neck": (0, 255, 0), "torso": (0, 0, 255), "background": (255, 255, 255)}

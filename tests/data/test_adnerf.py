@@ -20,7 +20,7 @@ from dfa_nerfstudio.data.adnerf.dataparser import ADNeRFDataParserConfig
 from dfa_nerfstudio.data.audio import read_audio
 from dfa_nerfstudio.data.dataset_folder import AUDIO, SAMPLE_RATE, DatasetFolder
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.preprocessing.face_topology import LANDMARKS_68
+from dfa_nerfstudio.preprocessing.face.topology import LANDMARKS_68
 
 from .adnerf_folders import FOCAL, FRAMES, SIZE, Flavour, Subject, film_subject, write_folder
 

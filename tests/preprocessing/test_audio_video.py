@@ -10,8 +10,8 @@ import pytest
 
 from dfa_nerfstudio.data.audio import read_audio, write_wav
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.preprocessing.mfcc import mfcc
-from dfa_nerfstudio.preprocessing.video import Video, to_rgb
+from dfa_nerfstudio.preprocessing.film.video import Video, to_rgb
+from dfa_nerfstudio.preprocessing.sound.mfcc import mfcc
 
 from .conftest import write_clip
 

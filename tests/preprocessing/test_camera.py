@@ -14,13 +14,13 @@ from dfa_nerfstudio.demo.motion import make_motion
 from dfa_nerfstudio.demo.portrait import load_portrait
 from dfa_nerfstudio.demo.renderer import Renderer
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.preprocessing.camera import Camera, Thumbnails, find_camera
-from dfa_nerfstudio.preprocessing.crop import Square
-from dfa_nerfstudio.preprocessing.report import Report
-from dfa_nerfstudio.preprocessing.resting import smoothed_at_rest
+from dfa_nerfstudio.preprocessing.camera.motion import Camera, Thumbnails, find_camera
+from dfa_nerfstudio.preprocessing.camera.resting import smoothed_at_rest
+from dfa_nerfstudio.preprocessing.film.crop import Square
+from dfa_nerfstudio.preprocessing.film.timeline import Timeline
+from dfa_nerfstudio.preprocessing.film.video import Video, to_rgb
+from dfa_nerfstudio.preprocessing.report.report import Report
 from dfa_nerfstudio.preprocessing.stages import Stages
-from dfa_nerfstudio.preprocessing.timeline import Timeline
-from dfa_nerfstudio.preprocessing.video import Video, to_rgb
 
 from .conftest import write_clip
 

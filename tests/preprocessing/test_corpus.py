@@ -18,9 +18,10 @@ from rich.console import Console
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.demo.clip import ClipConfig, make_clip
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.preprocessing import alone, cli
+from dfa_nerfstudio.preprocessing import cli
 from dfa_nerfstudio.preprocessing.config import CorpusConfig, ProcessConfig
-from dfa_nerfstudio.preprocessing.corpus import SUMMARY, find_jobs, process_folder, results
+from dfa_nerfstudio.preprocessing.corpus import alone
+from dfa_nerfstudio.preprocessing.corpus.folder import SUMMARY, find_jobs, process_folder, results
 
 CONFIG = ProcessConfig(size=64)
 QUIET = Console(quiet=True)

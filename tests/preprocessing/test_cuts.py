@@ -13,11 +13,11 @@ from dfa_nerfstudio.data.audio import read_audio
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.preprocessing.config import ProcessConfig
-from dfa_nerfstudio.preprocessing.cuts import Cut, CutDetector
-from dfa_nerfstudio.preprocessing.landmarks import LandmarkTracker
+from dfa_nerfstudio.preprocessing.face.landmarks import LandmarkTracker
+from dfa_nerfstudio.preprocessing.film.cuts import Cut, CutDetector
+from dfa_nerfstudio.preprocessing.film.timeline import Timeline
+from dfa_nerfstudio.preprocessing.film.video import Video
 from dfa_nerfstudio.preprocessing.pipeline import process_video
-from dfa_nerfstudio.preprocessing.timeline import Timeline
-from dfa_nerfstudio.preprocessing.video import Video
 from tests.conftest import CLIPS, needs_clips
 
 from .conftest import decode, write_clip

@@ -11,11 +11,11 @@ from dfa_nerfstudio.data.audio import read_audio
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.demo.speech import make_speech
 from dfa_nerfstudio.preprocessing.config import ProcessConfig
-from dfa_nerfstudio.preprocessing.eyes import find_blinks, steadied
+from dfa_nerfstudio.preprocessing.face.eyes import find_blinks, steadied
+from dfa_nerfstudio.preprocessing.film.timeline import Timeline
 from dfa_nerfstudio.preprocessing.pipeline import process_video
-from dfa_nerfstudio.preprocessing.sound import sound_attributes
-from dfa_nerfstudio.preprocessing.timeline import Timeline
-from dfa_nerfstudio.preprocessing.voice import SILENCE, loudness
+from dfa_nerfstudio.preprocessing.sound.attributes import sound_attributes
+from dfa_nerfstudio.preprocessing.sound.voice import SILENCE, loudness
 
 from ..conftest import CLIPS, needs_clips
 

@@ -10,8 +10,8 @@ import pytest
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.preprocessing.config import ProcessConfig
-from dfa_nerfstudio.preprocessing.face_topology import INNER_LIPS, RIGID
-from dfa_nerfstudio.preprocessing.landmarks import LandmarkTracker, interpolate_lost
+from dfa_nerfstudio.preprocessing.face.landmarks import LandmarkTracker, interpolate_lost
+from dfa_nerfstudio.preprocessing.face.topology import INNER_LIPS, RIGID
 from dfa_nerfstudio.preprocessing.pipeline import process_video
 
 from .conftest import decode

@@ -12,12 +12,12 @@ from scipy.spatial.transform import Rotation
 
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.preprocessing import morphable_people
 from dfa_nerfstudio.preprocessing.config import ProcessConfig
-from dfa_nerfstudio.preprocessing.face_topology import LANDMARKS_68, NUM_LANDMARKS
-from dfa_nerfstudio.preprocessing.morphable_basis import MorphableBasis
-from dfa_nerfstudio.preprocessing.morphable_model import learn_morphable_model
-from dfa_nerfstudio.preprocessing.morphable_people import MIRRORED_68, learn_basis
+from dfa_nerfstudio.preprocessing.face.topology import LANDMARKS_68, NUM_LANDMARKS
+from dfa_nerfstudio.preprocessing.morphable import people
+from dfa_nerfstudio.preprocessing.morphable.basis import MorphableBasis
+from dfa_nerfstudio.preprocessing.morphable.model import learn_morphable_model
+from dfa_nerfstudio.preprocessing.morphable.people import MIRRORED_68, learn_basis
 from dfa_nerfstudio.preprocessing.pipeline import process_video
 
 from ..attributes.synthetic import neutral_face
@@ -183,7 +183,7 @@ def test_dfa_process_fits_a_basis_that_people_taught(
     basis = tmp_path / "basis.npz"
     argv = ["dfa-morphable-model", str(tmp_path / "data"), "--output", str(basis), "--expressions", "8"]
     monkeypatch.setattr("sys.argv", argv)
-    morphable_people.main()
+    people.main()
     process_video(real_clip, tmp_path / "again", ProcessConfig(size=64, morphable_model=basis))
     before, after = (DatasetFolder.open(tmp_path / name).attributes for name in ("data/real", "again"))
     assert after.mean_shape.shape == (68, 3) and after.identity_basis.shape == (68, 3, 2)

@@ -12,11 +12,11 @@ from dfa_nerfstudio.demo.clip import ClipConfig
 from dfa_nerfstudio.demo.motion import make_motion
 from dfa_nerfstudio.demo.portrait import load_portrait
 from dfa_nerfstudio.demo.renderer import Renderer
-from dfa_nerfstudio.preprocessing.background import fill, uncovered_background
-from dfa_nerfstudio.preprocessing.face_topology import CHIN, JAW
-from dfa_nerfstudio.preprocessing.landmarks import LandmarkTracker
-from dfa_nerfstudio.preprocessing.person import PersonSegmenter
-from dfa_nerfstudio.preprocessing.torso_mask import head_region
+from dfa_nerfstudio.preprocessing.face.landmarks import LandmarkTracker
+from dfa_nerfstudio.preprocessing.face.topology import CHIN, JAW
+from dfa_nerfstudio.preprocessing.person.background import fill, uncovered_background
+from dfa_nerfstudio.preprocessing.person.segmentation import PersonSegmenter
+from dfa_nerfstudio.preprocessing.person.torso_mask import head_region
 
 SIZE = 256
 

@@ -17,7 +17,7 @@ from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation.demo_truth import compare_with_truth
 from dfa_nerfstudio.preprocessing import cli
 from dfa_nerfstudio.preprocessing.config import ProcessConfig
-from dfa_nerfstudio.preprocessing.face_topology import RIGID
+from dfa_nerfstudio.preprocessing.face.topology import RIGID
 from dfa_nerfstudio.preprocessing.pipeline import process_video
 
 from .conftest import decode, write_clip

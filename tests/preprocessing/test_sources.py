@@ -15,8 +15,8 @@ import pytest
 from dfa_nerfstudio.data.audio import read_audio
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.preprocessing.config import ProcessConfig
+from dfa_nerfstudio.preprocessing.film.video import Video, to_rgb
 from dfa_nerfstudio.preprocessing.pipeline import process_video
-from dfa_nerfstudio.preprocessing.video import Video, to_rgb
 
 from .conftest import decode, write_clip
 

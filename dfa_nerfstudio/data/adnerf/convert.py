@@ -34,19 +34,19 @@ from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, SAMPLE_RATE, ClipAttr
 from dfa_nerfstudio.data.files import written_whole
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.preprocessing.config import ProcessConfig
-from dfa_nerfstudio.preprocessing.eyes import EyeCalibration, find_blinks
-from dfa_nerfstudio.preprocessing.face_topology import LANDMARKS_68, RIGID
-from dfa_nerfstudio.preprocessing.head_pose import Poses, back_project, project
-from dfa_nerfstudio.preprocessing.morphable_model import learn_morphable_model
-from dfa_nerfstudio.preprocessing.mouth import mouth_opening
-from dfa_nerfstudio.preprocessing.report import Report
-from dfa_nerfstudio.preprocessing.report_page import REPORT, write_report_page
+from dfa_nerfstudio.preprocessing.face.eyes import EyeCalibration, find_blinks
+from dfa_nerfstudio.preprocessing.face.mouth import mouth_opening
+from dfa_nerfstudio.preprocessing.face.topology import LANDMARKS_68, RIGID
+from dfa_nerfstudio.preprocessing.film.timeline import Timeline
+from dfa_nerfstudio.preprocessing.head.pose import Poses, back_project, project
+from dfa_nerfstudio.preprocessing.morphable.model import learn_morphable_model
+from dfa_nerfstudio.preprocessing.person.torso_mask import write_torso_masks
+from dfa_nerfstudio.preprocessing.report.page import REPORT, write_report_page
+from dfa_nerfstudio.preprocessing.report.report import Report
 from dfa_nerfstudio.preprocessing.smoothing import jitter
-from dfa_nerfstudio.preprocessing.sound import sound_attributes
+from dfa_nerfstudio.preprocessing.sound.attributes import sound_attributes
 from dfa_nerfstudio.preprocessing.stages import Stages
-from dfa_nerfstudio.preprocessing.timeline import Timeline
-from dfa_nerfstudio.preprocessing.torso_mask import write_torso_masks
-from dfa_nerfstudio.preprocessing.torso_motion import smoothed_torso
+from dfa_nerfstudio.preprocessing.torso.motion import smoothed_torso
 
 DEFAULT_NAME = "dfa-nerf"
 """Of the dataset folder within the data folder."""

@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.spatial.transform import Rotation, Slerp
 
-from dfa_nerfstudio.preprocessing.face_topology import RIGID
-from dfa_nerfstudio.preprocessing.head_fit import HeadSpace
-from dfa_nerfstudio.preprocessing.head_pose import Poses, project
+from dfa_nerfstudio.preprocessing.face.topology import RIGID
+from dfa_nerfstudio.preprocessing.head.fit import HeadSpace
+from dfa_nerfstudio.preprocessing.head.pose import Poses, project
 
 DEPTH_PRIOR_WEIGHT = 1e-4
 """How much each point is drawn, along the line of sight, to the plane through the folder's origin: where the head

@@ -12,8 +12,8 @@ from dfa_nerfstudio.data.adnerf.pictures import Framing
 from dfa_nerfstudio.data.adnerf.source import ADNeRFFolder, read_landmarks, read_picture
 from dfa_nerfstudio.demo.portrait import portrait_landmarks
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.preprocessing.face_topology import LANDMARKS_68
-from dfa_nerfstudio.preprocessing.head_pose import Poses
+from dfa_nerfstudio.preprocessing.face.topology import LANDMARKS_68
+from dfa_nerfstudio.preprocessing.head.pose import Poses
 from dfa_nerfstudio.preprocessing.stages import Stages
 
 
@@ -45,7 +45,7 @@ def _track_landmarks(
     folder: ADNeRFFolder, layout: Layout, framing: Framing, stages: Stages
 ) -> tuple[Int[np.ndarray, " N"], Float[np.ndarray, "N 478 2"]]:
     """The rows in which mediapipe finds the face, and its landmarks."""
-    from dfa_nerfstudio.preprocessing.landmarks import LandmarkTracker
+    from dfa_nerfstudio.preprocessing.face.landmarks import LandmarkTracker
 
     tracker = LandmarkTracker.create(None)
     with stages.stage("landmarks", len(layout)) as advance:

@@ -17,6 +17,7 @@ from dfa_nerfstudio.data.adnerf.masks import FoundMasks
 from dfa_nerfstudio.data.adnerf.source import ADNeRFFolder, read_picture
 from dfa_nerfstudio.data.dataset_folder import BACKGROUND
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.preprocessing.film.timeline import Timeline
 from dfa_nerfstudio.preprocessing.images import (
     image_path,
     mask_path,
@@ -25,7 +26,6 @@ from dfa_nerfstudio.preprocessing.images import (
     torso_mask_path,
     write_image,
 )
-from dfa_nerfstudio.preprocessing.timeline import Timeline
 
 BACKGROUND_SAMPLES = 120
 """Training frames that the background is taken from."""
@@ -128,7 +128,7 @@ def write_pictures(
 
 def segment_person(output: Path, timeline: Timeline, advance: Callable[[int], None]) -> None:
     """Writes `masks/` as dfa-process does, for a data folder without masks."""
-    from dfa_nerfstudio.preprocessing.person import PersonSegmenter
+    from dfa_nerfstudio.preprocessing.person.segmentation import PersonSegmenter
 
     segmenter = PersonSegmenter()
     mask_path(output, 0).parent.mkdir()
@@ -159,7 +159,7 @@ def write_background(folder: ADNeRFFolder, framing: Framing, learn: Bool[np.ndar
         if not difference.size or np.median(difference) < OTHER_BACKGROUND:
             write_image(output / BACKGROUND, background)
             return path.name
-    from dfa_nerfstudio.preprocessing.background import uncovered_background
+    from dfa_nerfstudio.preprocessing.person.background import uncovered_background
 
     write_image(output / BACKGROUND, uncovered_background(images, alphas).image)
     return "uncovered parts of the pictures" + (", which do not lie over bc.jpg" if path else "")

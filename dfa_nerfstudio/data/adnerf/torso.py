@@ -9,9 +9,15 @@ import cv2
 import numpy as np
 from jaxtyping import Float32
 
+from dfa_nerfstudio.preprocessing.film.timeline import Timeline
 from dfa_nerfstudio.preprocessing.images import image_path, read_mask, torso_mask_path
-from dfa_nerfstudio.preprocessing.timeline import Timeline
-from dfa_nerfstudio.preprocessing.torso import LEAST_AREA, TRACKING_SIZE, TorsoAligner, TorsoTracker, tracking_image
+from dfa_nerfstudio.preprocessing.torso.alignment import (
+    LEAST_AREA,
+    TRACKING_SIZE,
+    TorsoAligner,
+    TorsoTracker,
+    tracking_image,
+)
 
 
 def follow_torso(
