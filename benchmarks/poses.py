@@ -17,7 +17,7 @@ from benchmarks.record import Row
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.dataset_folder import ATTRIBUTES, TRACK, DatasetFolder
 from dfa_nerfstudio.preprocessing.face.topology import RIGID
-from dfa_nerfstudio.preprocessing.head.fit import upright
+from dfa_nerfstudio.preprocessing.head.fit import procrustes_mean, upright
 from dfa_nerfstudio.preprocessing.head.pose import Poses, project
 from dfa_nerfstudio.preprocessing.head.surface import FaceSurface, flattened
 from dfa_nerfstudio.preprocessing.smoothing import jitter
@@ -34,15 +34,30 @@ def neutral(folder: DatasetFolder) -> Float[np.ndarray, "478 3"]:
     return (clip.mean_shape + clip.identity_basis @ clip.identity).astype(np.float64)
 
 
-def solve_pnp(folder: DatasetFolder) -> Poses:
-    """`cv2.solvePnP` on the rigid landmarks of every frame for itself, with our head shape and focal length."""
-    focal = folder.meta["fl_x"]
+def mean_landmarks(folder: DatasetFolder) -> Float[np.ndarray, "478 3"]:
+    """The head shape that is to be had without ours: the tracker's landmarks of the training frames, laid over each
+    other."""
+    landmarks = folder.attributes.landmarks[: folder.num_train][folder.attributes.face_found[: folder.num_train]]
+    return procrustes_mean(upright(landmarks.astype(np.float64) / folder.size[0]))
+
+
+def solve_pnp(folder: DatasetFolder, head: Float[np.ndarray, "478 3"] | None = None, focal: float = 0.0) -> Poses:
+    """`cv2.solvePnP` on the rigid landmarks of every frame for itself.
+
+    Args:
+        folder: whose landmarks are taken.
+        head: the landmarks in head space; none for the folder's own.
+        focal: in pixels; 0 for the folder's own.
+    """
+    focal = focal or folder.meta["fl_x"]
     camera = np.array([[focal, 0, folder.meta["cx"]], [0, focal, folder.meta["cy"]], [0, 0, 1]])
-    shape = neutral(folder)[RIGID]
+    shape = (neutral(folder) if head is None else head)[RIGID]
     to_opengl = np.diag([1.0, -1.0, -1.0])
     rotations, translations = [], []
     for landmarks in np.ascontiguousarray(folder.attributes.landmarks[:, RIGID, :2], np.float64):
-        _, turn, shift = cv2.solvePnP(shape, landmarks, camera, np.zeros(4), flags=cv2.SOLVEPNP_ITERATIVE)
+        # its default, iterative way puts the head behind the camera in some frames; this one never does
+        _, turn, shift = cv2.solvePnP(shape, landmarks, camera, np.zeros(4), flags=cv2.SOLVEPNP_SQPNP)
+        turn, shift = cv2.solvePnPRefineLM(shape, landmarks, camera, np.zeros(4), turn, shift)
         rotations.append(to_opengl @ cv2.Rodrigues(turn)[0])
         translations.append(to_opengl @ shift[:, 0])
     return Poses(np.stack(rotations), np.stack(translations))
@@ -105,7 +120,9 @@ def _grey(folder: DatasetFolder, frames: np.ndarray) -> Iterator[np.ndarray]:
         yield cv2.imread(str(folder.path / folder.meta["frames"][number]["file_path"]), cv2.IMREAD_GRAYSCALE)
 
 
-def with_other_motion(folder: DatasetFolder, output: Path, poses: Poses | None, torso: bool) -> DatasetFolder:
+def with_other_motion(
+    folder: DatasetFolder, output: Path, poses: Poses | None, torso: bool, focal: float = 0.0
+) -> DatasetFolder:
     """A copy of a dataset folder and its track with other head poses, or without torso motion.
 
     Args:
@@ -113,19 +130,21 @@ def with_other_motion(folder: DatasetFolder, output: Path, poses: Poses | None, 
         output: the copy.
         poses: of the head; None for its own.
         torso: whether the torso's motion is kept.
+        focal: in pixels; 0 for its own.
     """
+    focal = focal or folder.meta["fl_x"]
     shutil.rmtree(output, ignore_errors=True)
     shutil.copytree(folder.path, output)
     matrices = (own_poses(folder) if poses is None else poses).matrices()
     clip = folder.attributes
-    motion = clip.torso_motion if torso else np.zeros_like(clip.torso_motion)
+    motion = clip.torso_motion * (float(torso) * np.array([folder.meta["fl_x"] / focal] * 2 + [1, 1], np.float32))
     replace(clip, head_to_camera=matrices.astype(np.float32), torso_motion=motion).save(output / ATTRIBUTES)
     track = AttributeTrack.load(folder.path / TRACK)
     track.head_to_camera, track.torso_motion = torch.from_numpy(matrices).float(), torch.from_numpy(motion)
     track.save(output / TRACK)
     DatasetFolder.write_transforms(
         output,
-        focal_length=folder.meta["fl_x"],
+        focal_length=focal,
         size=folder.size,
         num_train=folder.num_train,
         head_to_camera=matrices,

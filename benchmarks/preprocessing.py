@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.held_out import train_and_score
-from benchmarks.poses import own_poses, solve_pnp, steadiness, with_other_motion
+from benchmarks.poses import mean_landmarks, own_poses, solve_pnp, steadiness, with_other_motion
 from benchmarks.record import BIN, Row, clip_path, header, timed, write_record
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.demo.clip import ClipConfig, make_clip, truth_path
@@ -24,6 +24,7 @@ STEADY = (
     "hdtf_WDA_AlexandriaOcasioCortez_000",
     "hdtf_WDA_BobMenendez_000",
 )
+STRENGTHS = (0.0, 1.0, 2.0, 8.0, 32.0)
 FOCAL = (0.8, 2.5)
 """In image widths: what the demo subject is filmed with lies between, evenly in its logarithm."""
 
@@ -50,10 +51,11 @@ class Preprocessing:
         head, tables = header("cpu"), {}
         tables["the demo subject against its truth, 256x256"] = [self._demo(seed) for seed in self.seeds]
         tables[f"real clips at {self.size}x{self.size}"] = [row for name in STEADY for row in self._steady(name)]
-        if self.seconds:
-            tables["acosta_71s at 128x128: held-out figures by head poses and torso motion"] = self._worth()
+        tables["german_anchor_20s by the strength of smoothing"] = [self._smoothed(by) for by in STRENGTHS]
         if self.corpus:
             tables["every clip"] = self._corpus()
+        if self.seconds:
+            tables["acosta_71s at 128x128: held-out figures by head poses and torso motion"] = self._worth()
         write_record("preprocessing_cpu", head, tables)
 
     def _demo(self, seed: int) -> Row:
@@ -84,13 +86,29 @@ class Preprocessing:
         timed(["dfa-process", clip, "--output", data, "--size", 128, "--overwrite"])
         timed(["dfa-attributes", data])
         folder = DatasetFolder.open(data)
+        side = float(folder.size[0])
+        plain = solve_pnp(folder, mean_landmarks(folder), side)
         rows = []
-        for name, poses in (("solvePnP", solve_pnp(folder)), ("dfa-process", None)):
-            for torso in (True, False):
-                other = with_other_motion(folder, self.output / f"acosta_{name}_{torso}", poses, torso)
-                row, _, _ = train_and_score(other, "dfa-nerf-lite", self.output / "runs", "cpu", seconds=self.seconds)
-                rows.append({"poses": name, "torso motion": torso, **row})
+        for name, poses, focal, torso in (
+            ("solvePnP, mean landmarks, focal length of one image side", plain, side, True),
+            ("solvePnP, mean landmarks, focal length of one image side", plain, side, False),
+            ("solvePnP, head and focal length of dfa-process", solve_pnp(folder), 0.0, True),
+            ("dfa-process", None, 0.0, True),
+            ("dfa-process", None, 0.0, False),
+        ):
+            other = with_other_motion(folder, self.output / f"acosta_{len(rows)}", poses, torso, focal)
+            row, _, _ = train_and_score(other, "dfa-nerf-lite", self.output / "runs", "cpu", seconds=self.seconds)
+            rows.append({"poses": name, "torso motion": torso, **row})
         return rows
+
+    def _smoothed(self, strength: float) -> Row:
+        """What shakes less is only better as long as the nose wanders no farther."""
+        data = self.output / "smoothed"
+        clip = clip_path(self.shared, "german_anchor_20s")
+        options = ["--size", self.size, "--smoothing", strength, "--overwrite"]
+        timed(["dfa-process", clip, "--output", data, *options])
+        folder = DatasetFolder.open(data)
+        return {"smoothing": strength, **steadiness(folder, own_poses(folder))}
 
     def _corpus(self) -> list[Row]:
         """Every clip at once, by the command for folders; those that are refused are listed with the reason."""
