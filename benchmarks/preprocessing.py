@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,16 +47,20 @@ class Preprocessing:
     """Working folder; pictures of real people stay here and are never committed."""
 
     def run(self) -> None:
-        """Measures everything and writes the record."""
+        """Measures everything; the record is there, and grows, from the first table on."""
         head, tables = header("cpu"), {}
-        tables["the demo subject against its truth, 256x256"] = [self._demo(seed) for seed in self.seeds]
-        tables[f"real clips at {self.size}x{self.size}"] = [row for name in STEADY for row in self._steady(name)]
-        tables["german_anchor_20s by the strength of smoothing"] = [self._smoothed(by) for by in STRENGTHS]
+        parts: dict[str, Callable[[], list[Row]]] = {
+            "the demo subject against its truth, 256x256": lambda: [self._demo(seed) for seed in self.seeds],
+            f"real clips at {self.size}x{self.size}": lambda: [row for name in STEADY for row in self._steady(name)],
+            "german_anchor_20s by the strength of smoothing": lambda: [self._smoothed(by) for by in STRENGTHS],
+        }
         if self.corpus:
-            tables["every clip"] = self._corpus()
+            parts["every clip"] = self._corpus
         if self.seconds:
-            tables["acosta_71s at 128x128: held-out figures by head poses and torso motion"] = self._worth()
-        write_record("preprocessing_cpu", head, tables)
+            parts["acosta_71s at 128x128: held-out figures by head poses and torso motion"] = self._worth
+        for title, measured in parts.items():
+            tables[title] = measured()
+            write_record("preprocessing_cpu", head, tables)
 
     def _demo(self, seed: int) -> Row:
         clip, data = self.output / f"demo_{seed}.mp4", self.output / f"demo_{seed}"
