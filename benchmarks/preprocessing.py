@@ -120,8 +120,9 @@ class Preprocessing:
         command: Sequence[str | Path] = ["dfa-process", self.shared / "clips", "--output", output]
         options = ["--size", "128", "--jobs", "2", "--overwrite"]
         subprocess.run([str(BIN / command[0]), *map(str, command[1:]), *options], check=False)  # 2 if one is refused
+        folder = f"{(self.shared / 'clips').resolve()}/"
         return [
-            {"clip": video["video"], "status": video["status"], "reason": video.get("reason") or ""}
+            {"clip": video["video"], "status": video["status"], "reason": video["reason"].replace(folder, "")}
             for video in json.loads((output / "corpus.json").read_text())["videos"]
             if not video["video"].startswith("grid_s1/")
         ]

@@ -104,8 +104,7 @@ def track(
     tracker: LandmarkTracker,
     stages: Stages,
 ) -> Tracked:
-    """The one pass over all frames: images, masks and landmarks. Tracking and segmentation run side by side."""
-
+    """The first pass over all frames: images, masks and landmarks. Tracking goes ahead of segmentation."""
     segmenter = PersonSegmenter()
     side = tracking_side(footage)
     train, report, cuts = timeline.num_train, stages.report, set(timeline.cuts)
@@ -140,16 +139,19 @@ def track(
     unusable = ~timeline.usable
     timeline = Timeline.of(len(found), train, cuts.union(jumps)).without(unusable).without_lost(found)
     for part, words in zip(timeline.parts, ("the video", "its held-out end"), strict=False):
-        if (timeline.usable & found)[part].mean() < LEAST_FACES:
+        if found[part].mean() < LEAST_FACES:
             raise UserError(
                 f"{footage.video.path}: the face is found in only {found[part].sum()} of {len(found[part])} frames of "
                 f"{words}; use a clip that shows it throughout"
             )
-    if (left := timeline.usable.sum() / FRAME_RATE) < LEAST_SECONDS:
+    left, least = timeline.learnable.sum() / FRAME_RATE, LEAST_SECONDS * train / len(found)
+    if left < least:
         raise UserError(
-            f"{footage.video.path}: only {left:.1f} s are left without the frames that do not show the face; at least "
-            f"{LEAST_SECONDS:.0f} s are needed"
+            f"{footage.video.path}: only {left:.1f} s to learn from are left without the frames that do not show the "
+            f"face or, as the camera moves, the whole crop; {least:.1f} s are needed"
         )
+    if train < len(found) and not timeline.usable[train:].any():
+        report.warnings.append("nothing of the held-out end is of use: figures are those of training frames")
     report.faces_interpolated = int((timeline.usable & ~found).sum())
     report.frames_with_other_faces = tracker.frames_with_others
     if report.faces_interpolated:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.demo.clip import ClipConfig
 from dfa_nerfstudio.demo.motion import make_motion
 from dfa_nerfstudio.demo.portrait import load_portrait
@@ -16,9 +17,11 @@ from dfa_nerfstudio.demo.renderer import Renderer
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.preprocessing.camera.motion import Camera, Thumbnails, find_camera
 from dfa_nerfstudio.preprocessing.camera.resting import smoothed_at_rest
+from dfa_nerfstudio.preprocessing.config import ProcessConfig
 from dfa_nerfstudio.preprocessing.film.crop import Square
 from dfa_nerfstudio.preprocessing.film.timeline import Timeline
 from dfa_nerfstudio.preprocessing.film.video import Video, to_rgb
+from dfa_nerfstudio.preprocessing.pipeline import process_video
 from dfa_nerfstudio.preprocessing.report.report import Report
 from dfa_nerfstudio.preprocessing.stages import Stages
 
@@ -145,6 +148,18 @@ def test_a_camera_that_cannot_be_followed_is_refused(still_frames: list[np.ndarr
         frames[number] = cv2.resize(wall, (SIZE, SIZE))
     with pytest.raises(UserError, match="camera moves"):
         look(write_clip(tmp_path / "lost.mp4", frames))
+
+
+def test_an_end_that_the_camera_has_left_is_said(still_frames: list[np.ndarray], tmp_path: Path) -> None:
+    border = len(still_frames) - round(len(still_frames) / 11)
+    motions = [similarity(9 * np.sin(0.1 * n), 0, 1, 0) for n in range(border)]
+    motions += [similarity(-30, 0, 1, 0)] * (len(still_frames) - border)
+    speech = np.random.default_rng(0).normal(0, 0.1, len(still_frames) * 640)
+    video = write_clip(tmp_path / "left.mkv", filmed(still_frames, motions), audio=speech.clip(-1, 1))
+    report = process_video(video, tmp_path / "out", ProcessConfig(size=64))
+    assert report.camera_moved and any("nothing of the held-out end" in warning for warning in report.warnings)
+    folder = DatasetFolder.open(tmp_path / "out")
+    assert len(folder.train_frames) > 0.9 * border and len(folder.held_out_frames) == 0
 
 
 def test_smoothing_rests_where_the_truth_rests_and_keeps_a_jump() -> None:
