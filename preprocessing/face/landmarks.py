@@ -175,9 +175,11 @@ def interpolate_lost(
 ) -> Float32[np.ndarray, "T ..."]:
     """Fills rows that are not `found` linearly between their neighbours; before the first and after the last one the
     nearest is held. At least one row must be found."""
-    known = np.flatnonzero(found)
-    place = np.interp(np.arange(len(values)), known, np.arange(len(known)))  # among the known ones
+    known, lost = np.flatnonzero(found), np.flatnonzero(~found)
+    place = np.interp(lost, known, np.arange(len(known)))  # among the known ones
     before = place.astype(int)
     after = np.minimum(before + 1, len(known) - 1)
     part = (place - before).reshape(-1, *(1,) * (values.ndim - 1))
-    return (values[known[before]] * (1 - part) + values[known[after]] * part).astype(values.dtype)
+    filled = values.copy()
+    filled[lost] = values[known[before]] * (1 - part) + values[known[after]] * part
+    return filled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import numpy as np
 import pytest
 
 from dfa_nerfstudio.demo.clip import ClipConfig, make_clip, truth_path
+
+# The background job of a shell ignores it, and so would every process that the tests start in order to interrupt it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REAL_CLIP = Path(__file__).parents[2] / "../shared/clips/acosta_71s.mp4"
 

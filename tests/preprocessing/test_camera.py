@@ -152,8 +152,8 @@ def test_a_camera_that_cannot_be_followed_is_refused(still_frames: list[np.ndarr
 
 def test_an_end_that_the_camera_has_left_is_said(still_frames: list[np.ndarray], tmp_path: Path) -> None:
     border = len(still_frames) - round(len(still_frames) / 11)
-    motions = [similarity(9 * np.sin(0.1 * n), 0, 1, 0) for n in range(border)]
-    motions += [similarity(-30, 0, 1, 0)] * (len(still_frames) - border)
+    pan = np.interp(np.arange(len(still_frames)), [border - 6, border], [0, -30])
+    motions = [similarity(4 * np.sin(0.1 * n) + shift, 0, 1, 0) for n, shift in enumerate(pan)]
     speech = np.random.default_rng(0).normal(0, 0.1, len(still_frames) * 640)
     video = write_clip(tmp_path / "left.mkv", filmed(still_frames, motions), audio=speech.clip(-1, 1))
     report = process_video(video, tmp_path / "out", ProcessConfig(size=64))
