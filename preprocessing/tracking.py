@@ -138,11 +138,13 @@ def track(
     jumps = head_jumps(seen, found)
     unusable = ~timeline.usable
     timeline = Timeline.of(len(found), train, cuts.union(jumps)).without(unusable).without_lost(found)
-    for part, words in zip(timeline.parts, ("the video", "its held-out end"), strict=False):
-        if found[part].mean() < LEAST_FACES:
+    # a held-out end that the moving camera has left is of no use for figures, but does no harm
+    checked = (("the video", timeline.usable & found), ("its held-out end", found))
+    for part, (words, shown) in zip(timeline.parts, checked, strict=False):
+        if shown[part].mean() < LEAST_FACES:
             raise UserError(
-                f"{footage.video.path}: the face is found in only {found[part].sum()} of {len(found[part])} frames of "
-                f"{words}; use a clip that shows it throughout"
+                f"{footage.video.path}: the face is of use in only {shown[part].sum()} of {len(shown[part])} frames "
+                f"of {words}; use a clip that shows it throughout"
             )
     left, least = timeline.learnable.sum() / FRAME_RATE, LEAST_SECONDS * train / len(found)
     if left < least:
