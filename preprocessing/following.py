@@ -116,8 +116,8 @@ def _torso_tracker(
 ) -> TorsoTracker | None:
     """Compares with the keyframe in which the head is nearest to its usual place; none where hardly any torso is in the
     picture."""
-    landmarks = tracked.landmarks[tracked.timeline.learnable]
-    region = torso_region(tracked.mean_alpha, float(np.percentile(landmarks[:, CHIN, 1], 99)))
+    chin = tracked.landmarks[tracked.timeline.learnable, CHIN, 1]
+    region = torso_region(tracked.mean_alpha, float(np.percentile(chin, 99)))
     if region is None:
         return None
     numbers, images = list(keyframes), list(keyframes.values())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE
 from dfa_nerfstudio.preprocessing.config import ProcessConfig
-from dfa_nerfstudio.preprocessing.face.eyes import EyeCalibration, find_blinks
+from dfa_nerfstudio.preprocessing.face.eyes import EyeCalibration, Lids, find_blinks
 from dfa_nerfstudio.preprocessing.face.mouth import mouth_opening
 from dfa_nerfstudio.preprocessing.face.topology import LANDMARKS_68
 from dfa_nerfstudio.preprocessing.film.footage import Footage
@@ -28,29 +29,36 @@ def measure(tracked: Tracked, footage: Footage, config: ProcessConfig, stages: S
     """Every field of `ClipAttributes` but those of the sound.
 
     Args:
-        tracked: what the pass over the frames found.
+        tracked: what the pass over the frames found; used up, for its landmarks are scaled to pixels.
         footage: the frames.
         config: options.
         stages: progress and report.
     """
     report, size, timeline = stages.report, config.size, tracked.timeline
     landmarks, learn = tracked.landmarks, timeline.learnable & tracked.found
-    blocks = [slice(start, start + BLOCK) for start in range(0, len(landmarks), BLOCK)]
     motion = follow(footage, tracked, config.smoothing, stages)
     head, poses = motion.head, motion.poses
     with stages.stage("expression and eyes"):
-        front = np.empty_like(landmarks)
-        for block in blocks:
-            seen = upright(landmarks[block])[..., :2]
-            front[block] = back_project(seen, head.shape, head.focal, poses[block])
-        enough = front[np.flatnonzero(learn)[:: 1 + learn.sum() // LEARNT_FROM]]
+
+        def front(rows: slice | Int[np.ndarray, " T"]) -> Float[np.ndarray, "T 478 3"]:
+            return back_project(upright(landmarks[rows])[..., :2], head.shape, head.focal, poses[rows])
+
+        enough = front(np.flatnonzero(learn)[:: 1 + learn.sum() // LEARNT_FROM])
         model = (
             learn_morphable_model(enough, config.expressions)
             if config.morphable_model is None
             else MorphableBasis.load(config.morphable_model).fit(enough)
         )
-        eyes = EyeCalibration.learn(front, poses, tracked.found, timeline)
-        eye_opening = eyes.opening(front, poses, timeline)
+        del enough
+        parts = []
+        for block in (slice(start, start + BLOCK) for start in range(0, len(landmarks), BLOCK)):
+            face, pose = front(block), poses[block]
+            lids = Lids.of(face, pose)
+            parts.append((face[:, LANDMARKS_68], model.project(face), mouth_opening(face, pose), lids.ratio, lids.view))
+        front_landmarks, expression, mouth, ratio, view = (np.concatenate(part) for part in zip(*parts, strict=True))
+        lids = Lids(ratio, view)
+        eyes = EyeCalibration.learn(lids, tracked.found, timeline)
+        eye_opening = eyes.opening(lids, timeline)
         blinks = find_blinks(eye_opening, tracked.found, timeline)
     report.blinks_seen, report.blinks = eyes.blinks_seen, len(blinks)
     report.blinks_per_second = len(blinks) * FRAME_RATE / int(timeline.usable.sum())
@@ -59,14 +67,14 @@ def measure(tracked: Tracked, footage: Footage, config: ProcessConfig, stages: S
     return {
         "shot": timeline.shot,
         "face_found": tracked.found,
-        "landmarks": landmarks * size,
-        "front_landmarks": front[:, LANDMARKS_68],
+        "landmarks": np.multiply(landmarks, size, out=landmarks),  # a long film's are too large to hold twice
+        "front_landmarks": front_landmarks,
         "head_to_camera": poses.matrices(),
         **vars(motion.torso),
         "eye_opening": eye_opening,
         "blinks": blinks,
-        "mouth_opening": mouth_opening(front, poses),
-        "expression": np.concatenate([model.project(front[block]) for block in blocks]),
+        "mouth_opening": mouth,
+        "expression": expression,
         "blendshapes": tracked.blendshapes,
         "mean_shape": model.mean,
         "identity_basis": model.identity_basis,

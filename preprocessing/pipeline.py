@@ -103,7 +103,8 @@ def _process(path: Path, folder: Path, config: ProcessConfig, stages: Stages) ->
     found = survey(video, stages)
     report.frames, report.source_frame_rate = found.frames, video.source_rate
     if len(found.scenes) == 1:
-        return _make_dataset(video, found, found.scenes[0], audio, folder, config, stages)
+        _make_dataset(video, found, found.scenes[0], audio, folder, config, stages)
+        return write_report_page(folder)
     if config.on_cut == "refuse":
         times = ", ".join(f"{scene.start / FRAME_RATE:.2f} s" for scene in found.scenes[1:])
         raise UserError(
@@ -116,6 +117,7 @@ def _process(path: Path, folder: Path, config: ProcessConfig, stages: Stages) ->
         (folder / name).mkdir()
         try:
             _make_dataset(video, found, scene, audio, folder / name, config, stages.of_scene(of_scene))
+            write_report_page(folder / name)
             report.scenes[name] = of_scene
         except UserError as error:
             shutil.rmtree(folder / name)
@@ -162,28 +164,25 @@ def _make_dataset(
         raise UserError(f"{video.path}: its sound is silent throughout; a talking head needs speech")
     if missing > SAMPLE_RATE // 4:
         report.warnings.append(f"the sound ends {missing / SAMPLE_RATE:.1f} s before the picture")
-    audio = np.pad(audio, (0, missing))
-    write_wav(folder / dataset_folder.AUDIO, audio)
+    write_wav(folder / dataset_folder.AUDIO, np.pad(audio, (0, missing)))
 
     footage = Footage(video, crop, frames, scene.start, camera)
     several = any(len(boxes) > 1 for boxes in faces)
     tracker = LandmarkTracker.create(config.face_landmarker, alone=not several)
     tracker.follower.place = (np.median(boxes[:, :2], axis=0) - crop[:2]) / crop.side
     tracked = track(footage, folder, config.size, timeline, tracker, stages)
-    del tracker  # what it has collected is as long as the film
     report.warnings.extend(video.warnings)
     if several or report.frames_with_other_faces:
         report.warnings.append("several faces in the picture; the largest one was taken and followed")
-    measured = measure(tracked, footage, config, stages)
     with stages.stage("torso masks"):
         write_torso_masks(folder, tracked.landmarks)
     with stages.stage("background"):
         _write_background(folder, tracked.timeline, report)
+    measured = measure(tracked, footage, config, stages)
     with stages.stage("MFCC and voice"):
         measured |= sound_attributes(audio, frames, num_train)
     _note_sound(measured, report)
-    compact = {name: value.astype(np.float32) if value.dtype.kind == "f" else value for name, value in measured.items()}
-    ClipAttributes(**compact).save(folder / dataset_folder.ATTRIBUTES)
+    ClipAttributes.of(measured).save(folder / dataset_folder.ATTRIBUTES)
     DatasetFolder.write_transforms(
         folder,
         focal_length=report.focal_length * config.size,
@@ -192,7 +191,6 @@ def _make_dataset(
         head_to_camera=measured["head_to_camera"],
     )
     report.write(folder / REPORT)
-    write_report_page(folder)
 
 
 def _note_sound(measured: dict[str, np.ndarray], report: Report) -> None:

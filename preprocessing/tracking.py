@@ -14,7 +14,8 @@ from jaxtyping import Bool, Float, UInt8
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.preprocessing.camera.motion import Thumbnails
-from dfa_nerfstudio.preprocessing.face.landmarks import LandmarkTracker, interpolate_lost
+from dfa_nerfstudio.preprocessing.face.landmarks import LandmarkTracker, fill_lost
+from dfa_nerfstudio.preprocessing.face.topology import NUM_LANDMARKS
 from dfa_nerfstudio.preprocessing.film.crop import FaceSurvey
 from dfa_nerfstudio.preprocessing.film.cuts import Cut, CutDetector, head_jumps
 from dfa_nerfstudio.preprocessing.film.footage import Footage
@@ -108,6 +109,9 @@ def track(
     segmenter = PersonSegmenter()
     side = tracking_side(footage)
     train, report, cuts = timeline.num_train, stages.report, set(timeline.cuts)
+    found = np.zeros(report.frames, bool)
+    landmarks = np.full((report.frames, NUM_LANDMARKS, 3), np.nan, np.float32)  # half a gigabyte for an hour
+    blendshapes = np.full((report.frames, tracker.num_blendshapes), np.nan, np.float32)
     total_alpha = np.zeros((size, size), np.float64)
     starts = {run.start for run in timeline.runs()}
     keyframes = {int(number): np.zeros((0, 0), np.uint8) for number in np.linspace(0, train - 1, KEYFRAMES).round()}
@@ -118,7 +122,8 @@ def track(
         for number, whole in enumerate(footage.images()):
             write_image(image_path(folder, number), resized(whole, size))
             image = resized(whole, side)
-            tracker.add(image, after_cut=number in cuts)
+            if face := tracker.find(image, after_cut=number in cuts):
+                found[number], landmarks[number], blendshapes[number] = True, *face
             if number in keyframes:
                 keyframes[number] = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
             yield image
@@ -133,9 +138,7 @@ def track(
                 np.add(total_alpha, alpha, out=total_alpha)
             advance(1)
 
-    found = np.array(tracker.found)
-    seen = np.stack(tracker.landmarks)
-    jumps = head_jumps(seen, found)
+    jumps = head_jumps(landmarks, found)
     unusable = ~timeline.usable
     timeline = Timeline.of(len(found), train, cuts.union(jumps)).without(unusable).without_lost(found)
     # a held-out end that the moving camera has left is of no use for figures, but does no harm
@@ -165,8 +168,7 @@ def track(
         report.warnings.append(
             f"the face, or a part of the crop, was lost for long; this trains nothing and is not scored: {spans}"
         )
-    landmarks, blendshapes = (
-        np.concatenate([interpolate_lost(seen[part], found[part]) for part in timeline.parts])
-        for seen in (seen, np.stack(tracker.blendshapes))
-    )
+    for part in timeline.parts:
+        fill_lost(landmarks[part], found[part])
+        fill_lost(blendshapes[part], found[part])
     return Tracked(landmarks, blendshapes, found, total_alpha / (255 * train), keyframes, timeline)

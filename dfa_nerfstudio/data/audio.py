@@ -108,9 +108,11 @@ def _decode(container: InputContainer, origin: float | None) -> Float32[np.ndarr
 
 def write_wav(path: Path, audio: Float32[np.ndarray, " S"]) -> None:
     """Writes mono samples in [-1, 1] as 16 bit PCM at 16 kHz, whole or not at all."""
-    samples = np.round(np.clip(audio, -1, 1) * 32767).astype("<i2")
+    minute = 60 * SAMPLE_RATE
     with written_whole(path) as partial, wave.open(str(partial), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)
-        file.writeframes(samples.tobytes())
+        for start in range(0, len(audio), minute):
+            samples = np.round(np.clip(audio[start : start + minute], -1, 1) * 32767).astype("<i2")
+            file.writeframes(samples.tobytes())

@@ -100,6 +100,16 @@ class ClipAttributes:
     voice: Bool[np.ndarray, " R"]
     """Whether someone speaks, R = 4 T rows as in `mfcc`."""
 
+    @classmethod
+    def of(cls, measured: dict[str, np.ndarray]) -> ClipAttributes:
+        """From arrays of any precision."""
+        return cls(
+            **{
+                name: values.astype(np.float32, copy=False) if values.dtype.kind == "f" else values
+                for name, values in measured.items()
+            }
+        )
+
     def __len__(self) -> int:
         return len(self.head_to_camera)
 
@@ -110,7 +120,7 @@ class ClipAttributes:
     def save(self, path: Path) -> None:
         """Writes the `.npz`, whole or not at all."""
         with written_whole(path) as partial:
-            np.savez(partial, **dataclasses.asdict(self))
+            np.savez(partial, **vars(self))
 
     @classmethod
     def load(cls, path: Path) -> ClipAttributes:

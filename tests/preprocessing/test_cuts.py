@@ -157,7 +157,7 @@ def test_another_face_is_never_taken_for_the_persons(frames: Frames) -> None:
     other = [cv2.resize(image, (256, 256)) for image in decode(CLIPS / "german_anchor_20s.mp4")[:40]]
     tracker = LandmarkTracker.create(None)
     tracker.follower.place = np.array([1 / 6, 0.5])
-    truth = []
+    truth, faces = [], []
     for number in range(120):
         square = np.full((768, 768, 3), 90, np.uint8)
         picture = square[256:512]
@@ -171,12 +171,10 @@ def test_another_face_is_never_taken_for_the_persons(frames: Frames) -> None:
         else:  # both, the person elsewhere
             picture[:, :256] = other[number - 80]
             picture[:, 512:] = frames[number]
-        tracker.add(square, after_cut=number == 80)
+        faces.append(tracker.find(square, after_cut=number == 80))
         truth.append(0 if number < 40 else 2 if number >= 80 else None)
-    faces = zip(tracker.landmarks, tracker.found, strict=True)
-    seen = [int(face[:, 0].mean() * 3) if found else None for face, found in faces]
-    assert seen[:40] == truth[:40] and not any(tracker.found[40:80])
-    assert seen[82:] == truth[82:]
+    seen = [int(face.landmarks[:, 0].mean() * 3) if face else None for face in faces]
+    assert seen[:80] == truth[:80] and seen[82:] == truth[82:]
     assert tracker.frames_with_others > 60
 
 
@@ -185,6 +183,6 @@ def test_a_stranger_is_let_go_where_nobody_else_was_expected(frames: Frames) -> 
     """The other stands in for the person, whom the tracker of a single face takes up again."""
     other = [cv2.resize(image, (256, 256)) for image in decode(CLIPS / "german_anchor_20s.mp4")[:20]]
     tracker = LandmarkTracker.create(None, alone=True)
-    for number, image in enumerate((*frames[:20], *other, *frames[40:60])):
-        tracker.add(image, after_cut=number in (20, 40))
-    assert tracker.found == 20 * [True] + 20 * [False] + 20 * [True]
+    images = (*frames[:20], *other, *frames[40:60])
+    found = [tracker.find(image, number in (20, 40)) is not None for number, image in enumerate(images)]
+    assert found == 20 * [True] + 20 * [False] + 20 * [True]

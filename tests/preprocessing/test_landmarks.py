@@ -10,7 +10,7 @@ import pytest
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.preprocessing.config import ProcessConfig
-from dfa_nerfstudio.preprocessing.face.landmarks import LandmarkTracker, interpolate_lost
+from dfa_nerfstudio.preprocessing.face.landmarks import LandmarkTracker, fill_lost
 from dfa_nerfstudio.preprocessing.face.topology import INNER_LIPS, RIGID
 from dfa_nerfstudio.preprocessing.pipeline import process_video
 
@@ -30,23 +30,21 @@ def test_the_trackers_agree_and_blendshapes_follow_the_truth(
     frames = decode(path)[:150]
     frames[40] = np.zeros_like(frames[40])
     mesh, tasks = LandmarkTracker.create(None), LandmarkTracker.create(MODEL)
-    for image in frames:
-        mesh.add(image)
-        tasks.add(image)
+    pairs = [(mesh.find(image), tasks.find(image)) for image in frames]
     assert capfd.readouterr() == ("", "")
-    there = np.array(tasks.found)
-    assert there.sum() == 149 and not there[40] and there.tolist() == mesh.found
-    first, second = (np.stack(tracker.landmarks)[there] * 256 for tracker in (mesh, tasks))
+    there = [number for number, pair in enumerate(pairs) if all(pair)]
+    assert there == [number for number in range(150) if number != 40] and pairs[40] == (None, None)
+    first, second = (np.stack([pairs[number][which].landmarks for number in there]) * 256 for which in range(2))
     assert np.linalg.norm((first - second)[:, RIGID, :2], axis=-1).mean() < 1.5  # pixels of 256
     assert np.linalg.norm((first - first.mean(0))[..., :2], axis=-1).mean() > 3  # the head does move
-    scores = np.stack(tasks.blendshapes)
-    assert scores.shape == (150, 52) and np.isnan(scores[40]).all() and np.stack(mesh.blendshapes).shape == (150, 0)
+    scores = np.stack([pairs[number][1].blendshapes for number in there])
+    assert scores.shape == (149, 52) and pairs[0][0].blendshapes.shape == (0,)
     closed = 1 - truth["eye_opening"][:150].mean(1)
-    assert np.corrcoef(scores[there, BLINK].mean(1), closed[there])[0, 1] > 0.8
+    assert np.corrcoef(scores[:, BLINK].mean(1), closed[there])[0, 1] > 0.8
     upper, lower = (second[:, INNER_LIPS[2, lip], :2] for lip in range(2))
     mouth = truth["mouth_opening"][:150][there]
     assert np.corrcoef(np.linalg.norm(upper - lower, axis=-1), mouth)[0, 1] > 0.9
-    assert np.corrcoef(scores[there, JAW_OPEN], mouth)[0, 1] > 0.6  # a subject whose jaw hardly moves
+    assert np.corrcoef(scores[:, JAW_OPEN], mouth)[0, 1] > 0.6  # a subject whose jaw hardly moves
 
 
 @needs_model
@@ -73,4 +71,5 @@ def test_lost_rows_lie_between_their_neighbours(width: int) -> None:
     found = np.array([0, 1, 1, 0, 0, 0, 1, 0, 1, 0], bool)
     seen = np.where(found[:, None], rows, np.nan)
     expected = np.clip(np.arange(10.0), 1, 8)[:, None] * np.arange(1, width + 1)
-    np.testing.assert_allclose(interpolate_lost(seen, found), expected)
+    fill_lost(seen, found)
+    np.testing.assert_allclose(seen, expected)

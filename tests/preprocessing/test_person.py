@@ -87,9 +87,9 @@ def test_nothing_of_the_past_is_left_after_forgetting_or_a_cut(subject: Subject)
 
 
 def test_the_torso_begins_at_the_jaw(subject: Subject) -> None:
-    tracker = LandmarkTracker.create(None)
-    tracker.add(subject.images[0])
-    landmarks = tracker.landmarks[0].astype(float)
+    face = LandmarkTracker.create(None).find(subject.images[0])
+    assert face is not None
+    landmarks = face.landmarks.astype(float)
     head = head_region(landmarks, SIZE) / 255
     assert head[0].min() == 1 and head[-1].max() == 0
     face = (landmarks[:, :2] * SIZE).astype(int)

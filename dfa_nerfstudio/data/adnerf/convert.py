@@ -34,7 +34,7 @@ from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, SAMPLE_RATE, ClipAttr
 from dfa_nerfstudio.data.files import written_whole
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.preprocessing.config import ProcessConfig
-from dfa_nerfstudio.preprocessing.face.eyes import EyeCalibration, find_blinks
+from dfa_nerfstudio.preprocessing.face.eyes import EyeCalibration, Lids, find_blinks
 from dfa_nerfstudio.preprocessing.face.mouth import mouth_opening
 from dfa_nerfstudio.preprocessing.face.topology import LANDMARKS_68, RIGID
 from dfa_nerfstudio.preprocessing.film.timeline import Timeline
@@ -192,8 +192,7 @@ def _convert(folder: ADNeRFFolder, output: Path, size: int | None, stages: Stage
         **eyes,
         **sound,
     }
-    compact = {name: value.astype(np.float32) if value.dtype.kind == "f" else value for name, value in measured.items()}
-    ClipAttributes(**compact).save(output / dataset_folder.ATTRIBUTES)
+    ClipAttributes.of(measured).save(output / dataset_folder.ATTRIBUTES)
     DatasetFolder.write_transforms(
         output,
         focal_length=focal * framing.size,
@@ -242,8 +241,9 @@ def _eye_attributes(
     if signal:
         opening, report.blinks_seen = signal.opening(timeline.learnable & found)
     else:
-        calibration = EyeCalibration.learn(front, poses, found, timeline)
-        opening, report.blinks_seen = calibration.opening(front, poses, timeline), calibration.blinks_seen
+        lids = Lids.of(front, poses)
+        calibration = EyeCalibration.learn(lids, found, timeline)
+        opening, report.blinks_seen = calibration.opening(lids, timeline), calibration.blinks_seen
     blinks = find_blinks(opening, found, timeline)
     report.blinks, report.blinks_per_second = len(blinks), len(blinks) * FRAME_RATE / int(timeline.usable.sum())
     if not report.blinks_seen:

@@ -47,14 +47,14 @@ def _track_landmarks(
     """The rows in which mediapipe finds the face, and its landmarks."""
     from dfa_nerfstudio.preprocessing.face.landmarks import LandmarkTracker
 
-    tracker = LandmarkTracker.create(None)
+    tracker, faces = LandmarkTracker.create(None), []
     with stages.stage("landmarks", len(layout)) as advance:
         for number in layout.numbers:
             path = folder.pictures[int(number)]
-            tracker.add(np.ascontiguousarray(framing.square(read_picture(path), path)[:, :, ::-1]))
+            faces.append(tracker.find(np.ascontiguousarray(framing.square(read_picture(path), path)[:, :, ::-1])))
             advance(1)
-    rows = np.flatnonzero(np.array(tracker.found) & layout.pictured)
-    marks = np.array([tracker.landmarks[row] for row in rows]).reshape(-1, 478, 3).astype(np.float64)
+    rows = np.flatnonzero(np.array([face is not None for face in faces]) & layout.pictured)
+    marks = np.array([faces[row].landmarks for row in rows]).reshape(-1, 478, 3).astype(np.float64)
     return rows, (marks[..., :2] - 0.5) * [1, -1]
 
 
