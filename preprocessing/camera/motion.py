@@ -75,13 +75,11 @@ class Thumbnails:
         small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         self._encoded[number] = cv2.imencode(".jpg", small, (cv2.IMWRITE_JPEG_QUALITY, 92))[1].tobytes()
 
-    def within(self, frames: range) -> dict[int, UInt8[np.ndarray, "h w 3"]]:
-        """The pictures of `frames`, by their numbers."""
-        return {
-            number: cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
-            for number, encoded in self._encoded.items()
-            if number in frames
-        }
+    def __contains__(self, number: int) -> bool:
+        return number in self._encoded
+
+    def __getitem__(self, number: int) -> UInt8[np.ndarray, "h w 3"]:
+        return cv2.imdecode(np.frombuffer(self._encoded[number], np.uint8), cv2.IMREAD_COLOR)
 
 
 class Camera(NamedTuple):
@@ -174,18 +172,20 @@ def find_camera(
     Raises:
         UserError: if the camera moves and cannot be followed.
     """
-    looks = {number - scene.start: look for number, look in thumbnails.within(scene[: timeline.num_train]).items()}
-    pictures = {number: texture_picture(look) for number, look in looks.items()}
     segmenter = PersonSegmenter()
 
+    def picture(number: int) -> Float32[np.ndarray, "h w"]:
+        return texture_picture(thumbnails[scene[number]])
+
     def shot_of(frames: Int[np.ndarray, " F"]) -> _Shot:
-        numbers = [number for number in frames.tolist() if number in looks]
+        training = frames[frames < timeline.num_train].tolist()
+        numbers = [number for number in training if scene[number] in thumbnails]
         if not numbers:
             return _Shot(frames, numbers, None, True)
         first = numbers[0]
         segmenter.forget()
-        aligner = BackgroundAligner(pictures[first], _background(looks[first], segmenter))
-        still = np.array([aligner.still(pictures[number]) for number in numbers])
+        aligner = BackgroundAligner(picture(first), _background(thumbnails[scene[first]], segmenter))
+        still = np.array([aligner.still(picture(number)) for number in numbers])
         return _Shot(frames, numbers, aligner, not aligner.textured or (still < STILL).mean() <= RESTLESS)
 
     shots = [shot_of(np.flatnonzero(timeline.shot == number)) for number in np.unique(timeline.shot)]
@@ -216,7 +216,7 @@ def find_camera(
         if shot is not longest and shot.still and shot.looks:
             first, last = shot.frames[[0, -1]]
             starts = [IDENTITY, matrices[max(first - 1, 0)], matrices[min(last + 1, len(matrices) - 1)]]
-            motions = [_best(aligner, pictures[number], starts) for number in shot.looks]
+            motions = [_best(aligner, picture(number), starts) for number in shot.looks]
             matrices[shot.frames] = _common_motion(motions)
     if not (matrices != IDENTITY).any():
         return None
