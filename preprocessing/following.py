@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 
+from dfa_nerfstudio.preprocessing.blocks import blocks
 from dfa_nerfstudio.preprocessing.face.topology import CHIN, RIGID
 from dfa_nerfstudio.preprocessing.film.footage import Footage
 from dfa_nerfstudio.preprocessing.head.fit import upright
@@ -96,15 +97,19 @@ def _smoothed_poses(head: HeadModel, tracks: Tracks, tracked: Tracked, smoothing
                 smooth[run], _ = smoother.smooth(values[run], information[run])
     poses = from_vectors(smooth)
 
+    def places(poses: Poses) -> Float32[np.ndarray, "T R 2"]:
+        parts = [project(poses[block].to_camera(rigid), head.focal) for block in blocks(len(timeline))]
+        return np.concatenate([part.astype(np.float32) for part in parts])
+
     def shaking(poses: Poses) -> float:
-        return report.size * jitter(project(poses.to_camera(rigid), head.focal), timeline.stretches())
+        return report.size * jitter(places(poses), timeline.stretches())
 
     report.focal_length, report.eye_distance = head.focal, head.scale * report.size
     report.jitter_of_landmarks, report.jitter_before_smoothing = shaking(tracks.start), shaking(tracks.poses)
     report.jitter = shaking(poses)
     report.patch_error = float(np.nanmedian(tracks.error[timeline.usable])) * report.size
-    seen = upright(tracked.landmarks[:, RIGID])[..., :2]
-    errors = np.linalg.norm(seen - project(poses.to_camera(rigid), head.focal), axis=-1) * report.size
+    seen = [upright(tracked.landmarks[block][:, RIGID])[..., :2].astype(np.float32) for block in blocks(len(timeline))]
+    errors = np.linalg.norm(np.concatenate(seen) - places(poses), axis=-1) * report.size
     report.reprojection_error = float(errors[timeline.learnable].mean())
     if (held_out := timeline.usable & ~timeline.learnable).any():
         report.reprojection_error_held_out = float(errors[held_out].mean())

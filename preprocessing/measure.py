@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE
+from dfa_nerfstudio.preprocessing.blocks import blocks
 from dfa_nerfstudio.preprocessing.config import ProcessConfig
 from dfa_nerfstudio.preprocessing.face.eyes import EyeCalibration, Lids, find_blinks
 from dfa_nerfstudio.preprocessing.face.mouth import mouth_opening
@@ -19,8 +20,6 @@ from dfa_nerfstudio.preprocessing.morphable.model import learn_morphable_model
 from dfa_nerfstudio.preprocessing.stages import Stages
 from dfa_nerfstudio.preprocessing.tracking import Tracked
 
-BLOCK = 1000
-"""Frames whose landmarks are worked on at a time."""
 LEARNT_FROM = 10_000
 """Frames at most that expressions are learnt from: four hundred seconds have shown them all."""
 
@@ -51,7 +50,7 @@ def measure(tracked: Tracked, footage: Footage, config: ProcessConfig, stages: S
         )
         del enough
         parts = []
-        for block in (slice(start, start + BLOCK) for start in range(0, len(landmarks), BLOCK)):
+        for block in blocks(len(landmarks)):
             face, pose = front(block), poses[block]
             lids = Lids.of(face, pose)
             parts.append((face[:, LANDMARKS_68], model.project(face), mouth_opening(face, pose), lids.ratio, lids.view))

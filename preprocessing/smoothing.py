@@ -15,6 +15,8 @@ QUIET_DIFFERENCE = np.array([1.0, -4.0, 6.0, -4.0, 1.0])
 """Of a motion hardly anything is left by it; of noise, which is new in every frame, nearly all."""
 LEAST_MOTION = 0.2
 """Of the second differences seen, so much is motion at least."""
+MOST_LEARNT = 20_000
+"""Windows of a long film that noise and acceleration are learnt from; they are medians."""
 TO_DEVIATION = 1.4826
 """From a median of absolute values to a standard deviation."""
 
@@ -105,11 +107,13 @@ def _differences(
     stretches: Sequence[slice],
     weights: Float[np.ndarray, " K"],
 ) -> tuple[Float[np.ndarray, "M D"], Float[np.ndarray, "M D D"]]:
-    """Weighted sums of consecutive known frames, and their covariances if they were nothing but noise."""
+    """Weighted sums of consecutive known frames, and their covariances if they were nothing but noise; of a long film
+    only some."""
     reach = len(weights)
     starts = np.concatenate([np.arange(run.start, run.stop - reach + 1) for run in stretches] or [np.zeros(0, int)])
     windows = starts.astype(int)[:, None] + np.arange(reach)
     windows = windows[known[windows].all(1)]
+    windows = windows[:: 1 + len(windows) // MOST_LEARNT]
     return np.einsum("k,mkd->md", weights, values[windows]), np.einsum("k,mkij->mij", weights**2, covariance[windows])
 
 
