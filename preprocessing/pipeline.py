@@ -103,8 +103,7 @@ def _process(path: Path, folder: Path, config: ProcessConfig, stages: Stages) ->
     found = survey(video, stages)
     report.frames, report.source_frame_rate = found.frames, video.source_rate
     if len(found.scenes) == 1:
-        _make_dataset(video, found, found.scenes[0], audio, folder, config, stages)
-        return write_report_page(folder)
+        return _make_dataset(video, found, found.scenes[0], audio, folder, config, stages)
     if config.on_cut == "refuse":
         times = ", ".join(f"{scene.start / FRAME_RATE:.2f} s" for scene in found.scenes[1:])
         raise UserError(
@@ -117,7 +116,6 @@ def _process(path: Path, folder: Path, config: ProcessConfig, stages: Stages) ->
         (folder / name).mkdir()
         try:
             _make_dataset(video, found, scene, audio, folder / name, config, stages.of_scene(of_scene))
-            write_report_page(folder / name)
             report.scenes[name] = of_scene
         except UserError as error:
             shutil.rmtree(folder / name)
@@ -182,15 +180,17 @@ def _make_dataset(
     with stages.stage("MFCC and voice"):
         measured |= sound_attributes(audio, frames, num_train)
     _note_sound(measured, report)
-    ClipAttributes.of(measured).save(folder / dataset_folder.ATTRIBUTES)
+    clip = ClipAttributes.of(measured)
+    clip.save(folder / dataset_folder.ATTRIBUTES)
     DatasetFolder.write_transforms(
         folder,
         focal_length=report.focal_length * config.size,
         size=(config.size, config.size),
         num_train=num_train,
-        head_to_camera=measured["head_to_camera"],
+        head_to_camera=clip.head_to_camera,
     )
     report.write(folder / REPORT)
+    write_report_page(folder, clip)
 
 
 def _note_sound(measured: dict[str, np.ndarray], report: Report) -> None:

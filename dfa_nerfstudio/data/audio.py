@@ -96,13 +96,12 @@ def _decode(container: InputContainer, origin: float | None) -> Float32[np.ndarr
     resample(None)
 
     origin = runs[0][0] if origin is None else origin
-    placed = [
-        (round((time - origin) * SAMPLE_RATE), np.concatenate([np.zeros(0, np.float32), *parts]))
-        for time, parts in runs
-    ]
-    audio = np.zeros(max(0, *(start + len(samples) for start, samples in placed)), np.float32)
-    for start, samples in placed:
-        audio[max(start, 0) : max(start + len(samples), 0)] = samples[max(-start, 0) :]
+    placed = [(round((time - origin) * SAMPLE_RATE), parts) for time, parts in runs]
+    audio = np.zeros(max(0, *(start + sum(map(len, parts)) for start, parts in placed)), np.float32)
+    for start, parts in placed:
+        for samples in parts:
+            audio[max(start, 0) : max(start + len(samples), 0)] = samples[max(-start, 0) :]
+            start += len(samples)
     return audio
 
 

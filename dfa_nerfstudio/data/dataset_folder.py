@@ -274,8 +274,8 @@ class DatasetFolder:
                 for index, camera in enumerate(cameras)
             ],
         }
-        with written_whole(path / TRANSFORMS) as partial:
-            partial.write_text(json.dumps(meta, indent=1))
+        with written_whole(path / TRANSFORMS) as partial, partial.open("w") as file:
+            json.dump(meta, file, indent=1)  # in small pieces
 
 
 def load_npz(path: Path) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from dfa_nerfstudio.data import dataset_folder
 from dfa_nerfstudio.data.audio import read_audio
-from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, ClipAttributes, DatasetFolder
+from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, ClipAttributes
 from dfa_nerfstudio.data.files import written_whole
 from dfa_nerfstudio.preprocessing.report.pictures import COLOURS, cut_out, landmarked, picture_of
 from dfa_nerfstudio.preprocessing.report.report import Report
@@ -28,11 +28,12 @@ DEVIATIONS = 2.0
 """Half width of the bands of uncertainty in standard deviations."""
 
 
-def write_report_page(folder: Path) -> None:
+def write_report_page(folder: Path, clip: ClipAttributes | None = None) -> None:
     """Writes `report.html` into a dataset folder, or into the folder of a video that was split into scenes.
 
     Args:
         folder: with its `report.json`, and what it tells of.
+        clip: the folder's attributes, where they are at hand.
 
     Raises:
         UserError: if the folder is incomplete.
@@ -40,8 +41,9 @@ def write_report_page(folder: Path) -> None:
     report = Report.read(folder / REPORT)
     parts: dict[str, Any] = {"report": report, "verdict": report.verdict(), "page": PAGE}
     if not report.scenes:
-        dataset = DatasetFolder.open(folder)
-        parts |= {"charts": _charts(dataset), "sheet": _contact_sheet(dataset), "pictures": _pictures(dataset)}
+        clip = clip or ClipAttributes.load(folder / dataset_folder.ATTRIBUTES)
+        charts, sheet = _charts(folder, clip, report), _contact_sheet(folder, clip, report.num_train)
+        parts |= {"charts": charts, "sheet": sheet, "pictures": _pictures(folder, clip)}
         parts |= {"tiles": _tiles(report), "figures": _figures(report), "jitter": _jitter(report), "colours": COLOURS}
         parts["longest_stage"] = max(report.seconds.values(), default=1.0) or 1.0
     with written_whole(folder / PAGE) as partial:
@@ -117,36 +119,35 @@ def _docstrings() -> dict[str, str]:
     return notes
 
 
-def _contact_sheet(dataset: DatasetFolder) -> list[dict[str, Any]]:
+def _contact_sheet(folder: Path, clip: ClipAttributes, num_train: int) -> list[dict[str, Any]]:
     """Evenly spaced frames."""
-    attributes, sheet = dataset.attributes, []
-    for number in np.unique(np.linspace(0, dataset.num_frames - 1, FRAMES).round().astype(int)):
+    sheet = []
+    for number in np.unique(np.linspace(0, len(clip) - 1, FRAMES).round().astype(int)):
         marks = [
-            *(["no face"] if attributes.shot[number] < 0 else []),
-            *(["interpolated"] if attributes.shot[number] >= 0 and not attributes.face_found[number] else []),
-            *(["held out"] if number >= dataset.num_train else []),
+            *(["no face"] if clip.shot[number] < 0 else []),
+            *(["interpolated"] if clip.shot[number] >= 0 and not clip.face_found[number] else []),
+            *(["held out"] if number >= num_train else []),
         ]
-        picture = landmarked(dataset.path, number, attributes.landmarks[number])
+        picture = landmarked(folder, number, clip.landmarks[number])
         sheet.append({"time": number / FRAME_RATE, "number": int(number), "marks": marks, "picture": picture})
     return sheet
 
 
-def _pictures(dataset: DatasetFolder) -> list[tuple[str, str]]:
+def _pictures(folder: Path, clip: ClipAttributes) -> list[tuple[str, str]]:
     """What the renderer will see as the person, the torso and the scene."""
-    found = dataset.attributes.face_found & (dataset.attributes.shot >= 0)
+    found = clip.face_found & (clip.shot >= 0)
     number = int(np.flatnonzero(found)[found.sum() // 3])
     return [
-        (f"Person in frame {number}", cut_out(dataset.path, number, torso=False)),
-        ("Its torso", cut_out(dataset.path, number, torso=True)),
-        ("Background without the person", picture_of(dataset.path / dataset_folder.BACKGROUND)),
+        (f"Person in frame {number}", cut_out(folder, number, torso=False)),
+        ("Its torso", cut_out(folder, number, torso=True)),
+        ("Background without the person", picture_of(folder / dataset_folder.BACKGROUND)),
     ]
 
 
-def _charts(dataset: DatasetFolder) -> list[Chart]:
-    clip, width = dataset.attributes, dataset.size[0]
+def _charts(folder: Path, clip: ClipAttributes, report: Report) -> list[Chart]:
     duration = len(clip) / FRAME_RATE
     usable = clip.shot >= 0
-    spans = _spans(clip, dataset.num_train)
+    spans = _spans(clip, report.num_train)
 
     def seen(values: Float[np.ndarray, " T"]) -> Float[np.ndarray, " T"]:
         return np.where(usable, values, np.nan)
@@ -154,7 +155,7 @@ def _charts(dataset: DatasetFolder) -> list[Chart]:
     angles = Rotation.from_matrix(clip.head_to_camera[:, :3, :3].astype(float)).as_euler("YXZ", degrees=True)
     place = clip.head_to_camera[:, :3, 3] * [1, 1, -1]
     place = place - np.median(place[usable], axis=0)
-    in_widths = 100 * dataset.meta["fl_x"] / width
+    in_widths = 100 * report.focal_length
     shift, shift_deviation = clip.torso_motion[:, :2] * in_widths, clip.torso_deviation[:, :2] * in_widths
     turn = np.stack([100 * np.expm1(clip.torso_motion[:, 2]), np.degrees(clip.torso_motion[:, 3])], 1)
     turn_deviation = clip.torso_deviation[:, 2:] * [100, np.degrees(1)]
@@ -162,8 +163,8 @@ def _charts(dataset: DatasetFolder) -> list[Chart]:
     blinks = [Span("blink", a, c, f"blink, {a:.2f} to {c:.2f} s") for a, _, c in clip.blinks]
     voice = _stretches(clip.voice, 100.0)
     speech = [Span("voice", start, end) for start, end in voice]
-    audio = read_audio(dataset.path / dataset_folder.AUDIO)
-    loudest = max(float(np.abs(audio).max()), 1e-6)
+    audio = read_audio(folder / dataset_folder.AUDIO)
+    audio /= max(float(audio.max()), -float(audio.min()), 1e-6)
     mouth = seen(clip.mouth_opening)
 
     def chart(title: str, unit: str, series: list[Series], more: list[Span] | None = None, **options: Any) -> Chart:
@@ -187,7 +188,7 @@ def _charts(dataset: DatasetFolder) -> list[Chart]:
             "Sound and mouth",
             "waveform, full scale 1",
             [
-                Series("sound", audio / loudest, 3, filled=True),
+                Series("sound", audio, 3, filled=True),
                 Series("mouth opening", mouth, 1, scale=1.1 * max(float(np.nanmax(mouth)), 1e-6)),
             ],
             speech,
