@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.held_out import train_and_score
+from benchmarks.long_film import repeat_film
 from benchmarks.poses import mean_landmarks, own_poses, solve_pnp, steadiness, with_other_motion
 from benchmarks.record import BIN, Row, clip_path, header, timed, write_record
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
@@ -25,6 +26,8 @@ STEADY = (
     "hdtf_WDA_BobMenendez_000",
 )
 STRENGTHS = (0.0, 1.0, 2.0, 8.0, 32.0)
+SECONDS = 24.0
+"""Length of the demo clips."""
 FOCAL = (0.8, 2.5)
 """In image widths: what the demo subject is filmed with lies between, evenly in its logarithm."""
 
@@ -36,13 +39,15 @@ class Preprocessing:
     shared: Path = Path("../shared")
     """Where the test material lies."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    """Of the demo clips, 24 s each, yaw to 20 degrees, pitch to 12."""
+    """Of the demo clips, yaw to 20 degrees, pitch to 12."""
     size: int = 512
     """Working resolution of the real clips."""
     seconds: float = 180.0
     """Training time of each row about what poses are worth, at 128x128; 0 leaves them out."""
     corpus: bool = True
     """Process every clip of the test material, too."""
+    minutes: tuple[int, ...] = (2, 10, 60)
+    """Lengths of the films whose memory is measured, at 64x64."""
     output: Path = Path("outputs/bench")
     """Working folder; pictures of real people stay here and are never committed."""
 
@@ -56,6 +61,8 @@ class Preprocessing:
         }
         if self.corpus:
             parts["every clip"] = self._corpus
+        if self.minutes:
+            parts["the demo subject again and again, 64x64"] = lambda: [self._long(length) for length in self.minutes]
         if self.seconds:
             parts["acosta_71s at 128x128: held-out figures by head poses and torso motion"] = self._worth
         for title, measured in parts.items():
@@ -66,7 +73,7 @@ class Preprocessing:
         clip, data = self.output / f"demo_{seed}.mp4", self.output / f"demo_{seed}"
         focal = float(np.exp(np.random.default_rng(seed).uniform(*np.log(FOCAL))))
         self.output.mkdir(parents=True, exist_ok=True)
-        make_clip(clip, ClipConfig(seconds=24.0, seed=seed, size=256, yaw=20.0, pitch=12.0, focal=focal))
+        make_clip(clip, ClipConfig(seconds=SECONDS, seed=seed, size=256, yaw=20.0, pitch=12.0, focal=focal))
         took = timed(["dfa-process", clip, "--output", data, "--size", 256, "--overwrite"])
         folder = DatasetFolder.open(data)
         figures = compare_with_truth(folder, truth_path(clip))
@@ -113,6 +120,12 @@ class Preprocessing:
         timed(["dfa-process", clip, "--output", data, *options])
         folder = DatasetFolder.open(data)
         return {"smoothing": strength, **steadiness(folder, own_poses(folder))}
+
+    def _long(self, minutes: int) -> Row:
+        clip, data = self.output / "long.mp4", self.output / "long"
+        repeat_film(self.output / f"demo_{self.seeds[0]}.mp4", clip, SECONDS, round(minutes * 60 / SECONDS))
+        took = timed(["dfa-process", clip, "--output", data, "--size", 64, "--overwrite"])
+        return {"minutes_of_film": minutes, **took}
 
     def _corpus(self) -> list[Row]:
         """Every clip at once, by the command for folders; those that are refused are listed with the reason."""
