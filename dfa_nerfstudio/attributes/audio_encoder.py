@@ -1,18 +1,18 @@
-"""Sound that says what the lips do: the audio encoder E_a and its contrastive training (section 3.3, Eq. 3)."""
+"""Sound that says what the lips do: the audio encoder E_a (section 3.3)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from dfa_nerfstudio.attributes.fitting import FitConfig, Objective
-from dfa_nerfstudio.attributes.shots import random_windows
-from dfa_nerfstudio.data.dataset_folder import MFCC_PER_FRAME
+from dfa_nerfstudio.attributes.fitting import FitConfig
+from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, MFCC_PER_FRAME
 
 
 @dataclass
@@ -95,6 +95,38 @@ class AudioEncoder(nn.Module):
         """
         return torch.cat([self(part) for part in self.windows(mfcc).split(chunk)])
 
+    @property
+    def latency(self) -> float:
+        """Seconds of sound after a frame's start that must have been heard before its f_a is known."""
+        return (self.config.window - self.config.window // 2) / (FRAME_RATE * MFCC_PER_FRAME)
+
+    @torch.no_grad()
+    def stream(self, blocks: Iterable[Float[Tensor, "R D"]]) -> Iterator[Float[Tensor, "N A"]]:
+        """f_a of sound that is still arriving: the same numbers as `features`, as soon as they can be known.
+
+        Args:
+            blocks: normalised MFCC in pieces of any length, empty ones too; four rows a frame in all.
+
+        Yields:
+            The next frames' f_a, possibly none, `latency` behind the sound; at the end of the blocks the last ones.
+        """
+        window, before = self.config.window, self.config.window // 2
+        heard: Tensor | None = None  # rows that windows to come reach into
+        rows = frames = 0
+        for block in blocks:
+            if not len(block):
+                continue
+            heard = torch.cat([block[:1].expand(before, -1), block] if heard is None else [heard, block])
+            rows += len(block)
+            ready = (len(heard) - window) // MFCC_PER_FRAME + 1
+            if ready > 0:
+                yield self(heard.unfold(0, window, MFCC_PER_FRAME)[:ready].transpose(1, 2))
+                heard, frames = heard[ready * MFCC_PER_FRAME :], frames + ready
+        remaining = rows // MFCC_PER_FRAME - frames
+        if heard is not None and remaining > 0:
+            heard = torch.cat([heard, heard[-1:].expand(window, -1)])
+            yield self(heard.unfold(0, window, MFCC_PER_FRAME)[:remaining].transpose(1, 2))
+
 
 class MouthEncoder(nn.Module):
     """The mouth's side of Eq. 3: f_m over a few frames through a small CNN to f_a's space."""
@@ -123,103 +155,3 @@ class MouthEncoder(nn.Module):
         half = self.frames // 2
         padded = torch.cat([mouth[:1].expand(half, -1), mouth, mouth[-1:].expand(half, -1)])
         return padded.unfold(0, self.frames, 1).transpose(1, 2)
-
-
-class SynchronisationObjective(Objective):
-    """Eq. 3 over all pairs of sounds and mouths in a batch.
-
-    A batch is a number of stretches of consecutive frames. The sound and the mouth of one frame are a positive pair;
-    those of two frames are a negative one, whether from the same stretch (the same clip shifted by a few frames, the
-    hard ones) or from another. Frames next to each other are neither: 40 ms apart, lips look the same.
-
-    The cosine d of Eq. 3 lies in [-1, 1], where its logarithm is not defined. It is taken to (0, 1) by the logistic
-    function sigma(a d + b) with a > 0 and b learnt, which keeps the order and calibrates it as a probability.
-    Positives and negatives weigh the same in total. InfoNCE, as an option, takes softmax(a d) over the same pairs in
-    both directions.
-    """
-
-    mfcc: Tensor
-    lips: Tensor
-    shot: Tensor
-    check_mfcc: Tensor
-    check_lips: Tensor
-    check_shot: Tensor
-
-    def __init__(
-        self,
-        audio: AudioEncoder,
-        mouth: MouthEncoder,
-        mfcc: Float[Tensor, "T*4 D"],
-        lips: Float[Tensor, "T M"],
-        shot: Int[Tensor, " T"],
-        num_validation: int = 0,
-    ) -> None:
-        """
-        Args:
-            audio: E_a.
-            mouth: the encoder of the mouth.
-            mfcc: normalised, of training frames.
-            lips: f_m of training frames, unit variance.
-            shot: of training frames; frames of shot -1 are not looked at.
-            num_validation: so many frames at the end train nothing and choose the best weights.
-        """
-        super().__init__()
-        self.audio, self.mouth = audio, mouth
-        self.scale, self.bias = nn.Parameter(torch.tensor(2.0)), nn.Parameter(torch.tensor(-3.0))
-        split = len(lips) - num_validation
-        rows = split * MFCC_PER_FRAME
-        self.hold(mfcc=mfcc[:rows], lips=lips[:split], shot=shot[:split])
-        self.hold(check_mfcc=mfcc[rows:], check_lips=lips[split:], check_shot=shot[split:])
-
-    def _loss(self, audio: Tensor, mouth: Tensor, frames: Int[Tensor, " B"]) -> Tensor:
-        cosine = mouth @ audio.T  # [B, B]
-        apart = (frames[:, None] - frames).abs()
-        positive = apart == 0
-        counted = apart != 1
-        if self.audio.config.loss == "infonce":
-            # The same frame can be drawn twice; then only one of them is the answer.
-            diagonal = torch.eye(len(frames), dtype=torch.bool, device=frames.device)
-            logits = (self.scale.exp() * cosine).masked_fill(~counted | (positive & ~diagonal), -1e4)
-            answer = torch.arange(len(frames), device=frames.device)
-            return (F.cross_entropy(logits, answer) + F.cross_entropy(logits.T, answer)) / 2
-        losses = F.binary_cross_entropy_with_logits(
-            self.scale.exp() * cosine + self.bias, positive.float(), reduction="none"
-        )
-        return (losses[positive].mean() + losses[counted & ~positive].mean()) / 2
-
-    def _augment(self, stretches: Float[Tensor, "R L D"]) -> Float[Tensor, "R L D"]:
-        config = self.audio.config
-        shape, device = stretches.shape, stretches.device
-        changed = stretches + config.gain * torch.randn(shape[0], 1, shape[2], device=device)
-        changed = changed + config.noise * torch.randn(shape, device=device)
-        starts = torch.rand(shape[:2], device=device) < config.masked / 4.5  # spans of 1 to 8 rows, 4.5 on average
-        remaining = starts * torch.randint(1, 9, shape[:2], device=device)
-        reach = (torch.arange(shape[1], device=device) + remaining).cummax(1).values
-        masked = reach > torch.arange(shape[1], device=device)
-        return changed.masked_fill(masked[..., None], 0.0)
-
-    def training_loss(self, progress: float) -> dict[str, Tensor]:
-        """Eq. 3 on augmented stretches."""
-        config, device = self.audio.config, self.lips.device
-        reach = config.mouth_frames // 2  # a mouth is not to be looked at across a cut
-        length = min(config.run_length, len(self.lips) - 2 * reach)
-        frames = random_windows(config.runs, length + 2 * reach, self.shot)[:, reach : reach + length]  # [R, L]
-        starts = frames[:, :1]
-        margin = config.window // 2
-        # Rows of each stretch with the margins that its windows reach into.
-        rows = starts * MFCC_PER_FRAME + torch.arange(
-            -margin, (length - 1) * MFCC_PER_FRAME + config.window - margin, device=device
-        )
-        sound = self._augment(self.mfcc[rows.clamp(0, len(self.mfcc) - 1)])  # [R, L*4 + W - 4, D]
-        sound = sound.unfold(1, config.window, MFCC_PER_FRAME).transpose(2, 3).flatten(0, 1)  # [R L, W, D]
-        lips = self.mouth.windows(self.lips)[frames.flatten()]
-        return {"contrast": self._loss(self.audio(sound), self.mouth(lips), frames.flatten())}
-
-    @torch.no_grad()
-    def validation_loss(self) -> Tensor | None:
-        """Eq. 3 over the validation frames without augmentation; None where there are none."""
-        if len(self.check_lips) < 2 * self.audio.config.run_length:
-            return None
-        audio, mouth = self.audio.features(self.check_mfcc), self.mouth(self.mouth.windows(self.check_lips))
-        use = torch.nonzero(self.check_shot >= 0).flatten()
-        return self._loss(audio[use], mouth[use], use)

@@ -1,8 +1,13 @@
-"""`dfa-attributes DIR`: trains the sequence models on a dataset folder and writes its attribute track."""
+"""`dfa-attributes DIR` trains one person's sequence models; `pretrain` and `inspect` are its other commands."""
 
 from __future__ import annotations
 
+import sys
+
 from dfa_nerfstudio.errors import exit_on_user_error
+
+USAGE = """Other commands: `dfa-attributes pretrain FOLDERS...` trains on many people, `dfa-attributes inspect DIR` shows
+what was learnt."""
 
 
 def main() -> None:
@@ -10,6 +15,13 @@ def main() -> None:
     with exit_on_user_error():
         import tyro
 
-        from dfa_nerfstudio.attributes.training import train_attributes
+        match sys.argv[1:]:
+            case ["pretrain", *rest]:
+                from dfa_nerfstudio.attributes.pretraining import pretrain
 
-        tyro.cli(train_attributes, prog="dfa-attributes")
+                tyro.cli(pretrain, prog="dfa-attributes pretrain", args=rest)
+            case arguments:
+                from dfa_nerfstudio.attributes.training import train_attributes
+
+                description = f"{train_attributes.__doc__}\n\n{USAGE}"
+                tyro.cli(train_attributes, prog="dfa-attributes", description=description, args=arguments)

@@ -43,7 +43,9 @@ def compose(upper: Float[Tensor, "*B 68 3"], lower: Float[Tensor, "*B 68 3"]) ->
 
     Eq. 2 asks for the landmarks of A with the mouth of B, a face that no film shows. In head space, where pose is
     taken out and both faces have the same unit of length and origin, it can be put together from the two faces' own
-    landmarks: blinking moves the lids and, a little, the brows; speaking moves the lips, the jaw and, a little, the
+    landmarks. Of different people, identity is factored out first by Eq. 1: each one's own S-bar + B_id F_id is
+    subtracted and one mean face added to all (`SpeechModels.faces`), so that A does not get B's jaw. What belongs
+    together: blinking moves the lids and, a little, the brows; speaking moves the lips, the jaw and, a little, the
     tip of the nose; no landmark belongs to both.
     """
     face = lower.clone()
@@ -82,10 +84,15 @@ class DisentanglingAutoencoder(nn.Module):
             nn.Linear(hidden, size),
         )
 
-    def measure(self, landmarks: Float[Tensor, "T 68 3"]) -> None:
-        """Takes mean face and spread from training landmarks."""
-        self.mean_face = landmarks.mean(0)
-        spread = (landmarks - self.mean_face).square().sum(-1).mean(0).sqrt()  # [68]
+    def measure(self, neutral: Float[Tensor, "68 3"], expression: Float[Tensor, "T 68 3"]) -> None:
+        """Takes mean face and spread.
+
+        Args:
+            neutral: the face without expression.
+            expression: what training faces add to theirs.
+        """
+        self.mean_face = neutral.clone()
+        spread = expression.square().sum(-1).mean(0).sqrt()  # [68]
         self.spread = spread.clamp(min=0.25 * float(spread.median()) + 1e-6)[:, None]
 
     def encode(self, landmarks: Float[Tensor, "B 68 3"]) -> tuple[Float[Tensor, "B M"], Float[Tensor, "B E"]]:
@@ -110,21 +117,45 @@ class DisentanglingObjective(Objective):
 
     landmarks: Tensor
     rarity: Tensor
+    weight: Tensor
+    check: Tensor
 
-    def __init__(self, model: DisentanglingAutoencoder, landmarks: Float[Tensor, "T 68 3"]) -> None:
+    def __init__(
+        self,
+        model: DisentanglingAutoencoder,
+        landmarks: Float[Tensor, "T 68 3"],
+        weight: Float[Tensor, " T"] | None = None,
+        check: Float[Tensor, "V 68 3"] | None = None,
+    ) -> None:
+        """
+        Args:
+            model: F_d, which knows mean face and spread.
+            landmarks: training faces, in head space, all with the identity of the model's mean face.
+            weight: how often a face is drawn, if not equally often.
+            check: faces that train nothing and choose the best weights.
+        """
         super().__init__()
         self.model = model
+        weight = torch.ones(len(landmarks)) if weight is None else weight
         lids = (landmarks[:, [37, 38, 43, 44]] - landmarks[:, [41, 40, 47, 46]]).norm(dim=-1).mean(-1)  # [T]
         low, high = lids.min(), lids.max()
         bins = ((lids - low) / (high - low).clamp(min=1e-9) * 12).long().clamp(max=11)
-        rarity = 1 / torch.bincount(bins, minlength=12).clamp(min=1)[bins].float()
-        self.hold(landmarks=landmarks, rarity=rarity)
+        rarity = weight / torch.zeros(12).index_add(0, bins, weight).clamp(min=1e-9)[bins]
+        check = landmarks[:0] if check is None else check
+        self.hold(landmarks=landmarks, rarity=rarity, weight=weight, check=check)
 
     def _faces(self, count: int) -> Float[Tensor, "B 68 3"]:
         eyes = torch.multinomial(self.rarity, 2 * count, replacement=True).view(2, count)
-        mouths = torch.randint(len(self.landmarks), (count,), device=self.landmarks.device)
+        mouths = torch.multinomial(self.weight, count, replacement=True)
         blend = (torch.rand(count, device=self.landmarks.device) * 2 - 1).clamp(min=0)[:, None, None]
         return compose(torch.lerp(self.landmarks[eyes[0]], self.landmarks[eyes[1]], blend), self.landmarks[mouths])
+
+    @torch.no_grad()
+    def validation_loss(self) -> Tensor | None:
+        """L1 of the validation faces' own reconstruction; None where there are none."""
+        if not len(self.check):
+            return None
+        return ((self.model.decode(*self.model.encode(self.check)) - self.check) / self.model.spread).abs().mean()
 
     def training_loss(self, progress: float) -> dict[str, Tensor]:
         """L1 in units of each landmark's spread: own reconstruction and switched (Eq. 2)."""

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 from dfa_nerfstudio.attributes.bundle import AttributeModels
-from dfa_nerfstudio.attributes.disentangling import compose
-from dfa_nerfstudio.attributes.sync import ridge_correlation, sync_accuracy
+from dfa_nerfstudio.attributes.disentanglement import readings, swap_figures
+from dfa_nerfstudio.attributes.recordings import Recording
+from dfa_nerfstudio.attributes.speech_models import SpeechModels
+from dfa_nerfstudio.attributes.sync import frame_curves, in_sync, offsets_by_the_rest, ridge_correlation, sync_accuracy
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, MFCC_PER_FRAME, ClipAttributes
 
-EYES, LIPS = slice(36, 48), slice(48, 68)
+WINDOWS = (0.4, 1.0, 2.0)
+"""Seconds over which sound and lips are compared."""
 
 
 @torch.no_grad()
@@ -21,49 +26,26 @@ def measure(models: AttributeModels, clip: ClipAttributes, num_train: int) -> di
     The only place that reads held-out landmarks, and it changes no model.
 
     Returns:
-        Name to value. Landmark errors in percent of the distance of the outer eye corners; `* moved by * swap` relative
-        to what a true change moves (0 is perfectly apart, 1 not at all); sync as the share of windows whose best offset
-        is within +-1 frame; mouth opening read from f_a by a ridge regression fitted on training frames, as
-        correlation.
+        Name to value: those of `swap_figures` and `readings`; sync as the share of windows whose best offset is within
+        +-1 frame; mouth opening read from f_a by a ridge regression fitted on training frames, as correlation.
     """
     use, held_use = (torch.from_numpy(clip.of_use(*part)) for part in ((0, num_train), (num_train, len(clip))))
     if not len(held_use):
         return {}
     landmarks, shot = torch.from_numpy(clip.front_landmarks), torch.from_numpy(clip.shot).long()
-    held_out = landmarks[held_use]
-    model = models.autoencoder
-    mouth, eye = model.encode(held_out)
-    rebuilt = model.decode(mouth, eye)
-    other = torch.arange(len(held_out)).roll(len(held_out) // 2)
-    mouth_swapped, eye_swapped = model.decode(mouth[other], eye), model.decode(mouth, eye[other])
-    true_change = (held_out - held_out[other]).abs().mean((0, 2)).clamp(min=1e-9)  # [68]
+    mouth_opening, eye_opening = torch.from_numpy(clip.mouth_opening)[:, None], torch.from_numpy(clip.eye_opening)
+    figures = swap_figures(models.autoencoder, landmarks[held_use])
+    train, test = ((landmarks[rows], mouth_opening[rows], eye_opening[rows]) for rows in (use, held_use))
+    figures |= readings(models.autoencoder, train, test)
 
-    def moved(faces: torch.Tensor, region: slice) -> float:
-        return float(((faces - rebuilt).abs().mean((0, 2))[region].mean()) / true_change[region].mean())
-
-    figures = {
-        "landmark error, %": 100 * float((rebuilt - held_out).norm(dim=-1).mean()),
-        "eyes moved by mouth swap": moved(mouth_swapped, EYES),
-        "mouth moved by eye swap": moved(eye_swapped, LIPS),
-    }
-    generator = torch.Generator().manual_seed(0)
-    mouth_opening = torch.from_numpy(clip.mouth_opening)[:, None]
-    faces = {}
-    for name, frames in (("train", use), ("test", held_use)):
-        upper, lower = frames[torch.randint(len(frames), (2, 2000), generator=generator)]
-        f_m, f_e = model.encode(compose(landmarks[upper], landmarks[lower]))
-        faces[name] = (f_m, f_e, mouth_opening[lower])
-    for index, name in enumerate(("f_m", "f_e")):
-        pair = [(faces[part][index], faces[part][2]) for part in ("train", "test")]
-        figures[f"mouth opening from {name}, correlation"] = ridge_correlation(pair[0], pair[1], 1e-4)[0]
-
-    audio = models.audio_features(clip.mfcc, models.clip_statistics)
+    audio = models.clip_audio(clip.mfcc)
     # Sound of its own stretch only, as if the held-out part were a recording of its own.
-    sound = models.audio_features(clip.mfcc[num_train * MFCC_PER_FRAME :], models.clip_statistics)
-    train = slice(num_train)
-    for seconds in (1, 2):
-        window, name = int(seconds * FRAME_RATE), f"{seconds} s windows"
-        for title, part, heard in (("sync", slice(num_train, None), sound), ("sync in training", train, audio[train])):
+    sound = models.clip_audio(clip.mfcc[num_train * MFCC_PER_FRAME :])
+    training = slice(num_train)
+    for seconds in WINDOWS[1:]:
+        window, name = round(seconds * FRAME_RATE), f"{seconds:.0f} s windows"
+        parts = (("sync", slice(num_train, None), sound), ("sync in training", training, audio[training]))
+        for title, part, heard in parts:
             lips = models.mouth_features(landmarks[part])
             figures[f"{title}, {name}"] = sync_accuracy(heard, lips, window=window, shot=shot[part])
     fitted = (audio[use], mouth_opening[use])
@@ -74,11 +56,60 @@ def measure(models: AttributeModels, clip: ClipAttributes, num_train: int) -> di
     return figures
 
 
-def print_report(figures: dict[str, float], console: Console) -> None:
-    """A table of `measure`'s figures; nothing where nothing is held out."""
+@torch.no_grad()
+def recording_curves(models: SpeechModels, recording: Recording, late: int = 0) -> Float[Tensor, "F O"]:
+    """`frame_curves` of a recording whose sound comes `late` rows late."""
+    rows = (torch.arange(len(recording.mfcc)) + late).clamp(0, len(recording.mfcc) - 1)
+    return frame_curves(models.audio.features(recording.mfcc[rows]), models.mouth_features(models.faces(recording)))
+
+
+def sync_of(curves: Float[Tensor, "F O"]) -> dict[str, float]:
+    """Shares of windows in sync, and of those whose offset is the one that the rest of the recording tells."""
+    figures = {}
+    for seconds in WINDOWS:
+        window = round(seconds * FRAME_RATE)
+        if len(curves) >= window:
+            windows = curves.unfold(0, window, 1).mean(-1)
+            figures[f"sync, {seconds:g} s"] = float(in_sync(windows).mean())
+            figures[f"as the rest, {seconds:g} s"] = float(in_sync(windows, offsets_by_the_rest(curves, window)).mean())
+    return figures
+
+
+@torch.no_grad()
+def confusion(models: SpeechModels, recordings: list[Recording]) -> Float[Tensor, "N N"]:
+    """How well the lips of each recording (row) agree with the sound of each (column): mean cosine at the same time."""
+    sounds = [models.audio.features(recording.mfcc) for recording in recordings]
+    table = torch.zeros(len(recordings), len(recordings))
+    for row, recording in enumerate(recordings):
+        lips = models.mouth_features(models.faces(recording))
+        for column, sound in enumerate(sounds):
+            length = min(len(lips), len(sound))
+            use = recording.useful[:length]
+            table[row, column] = (lips[:length] * sound[:length]).sum(-1)[use].mean()
+    return table
+
+
+def corpus_figures(models: SpeechModels, recordings: list[Recording], offsets: dict[str, int]) -> dict[str, float]:
+    """Figures on recordings that trained nothing, their offsets taken back; means over recordings."""
+    if not recordings:
+        return {}
+    faces = torch.cat([models.faces(recording)[recording.useful] for recording in recordings])
+    figures = swap_figures(models.autoencoder, faces)
+    each = [sync_of(recording_curves(models, recording, offsets.get(recording.name, 0))) for recording in recordings]
+    for name in dict.fromkeys(name for one in each for name in one):
+        values = [one[name] for one in each if name in one]
+        figures[name] = sum(values) / len(values)
+    if len(recordings) > 1:
+        right = confusion(models, recordings).argmax(1) == torch.arange(len(recordings))
+        figures[f"right sound among {len(recordings)}"] = float(right.float().mean())
+    return figures
+
+
+def print_figures(figures: dict[str, float], title: str, console: Console) -> None:
+    """A table of figures; nothing where there are none."""
     if not figures:
         return
-    table = Table("held-out frames", "", title="attribute models", title_justify="left")
+    table = Table(title, "", title="attribute models", title_justify="left")
     for name, value in figures.items():
         table.add_row(name, "too short to measure" if value != value else f"{value:.3f}")
     console.print(table)

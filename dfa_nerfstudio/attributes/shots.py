@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
@@ -16,11 +16,22 @@ def whole_windows(shot: Int[Tensor, " T"], length: int) -> Bool[Tensor, " T-L+1"
     return (first == last) & ~between
 
 
-def random_windows(count: int, length: int, shot: Int[Tensor, " T"]) -> Int[Tensor, "N L"]:
-    """Frame numbers of `count` random windows of consecutive frames within one shot (any, where no shot is as long)."""
+def random_windows(
+    count: int, length: int, shot: Int[Tensor, " T"], weight: Float[Tensor, " T"] | None = None
+) -> Int[Tensor, "N L"]:
+    """Frame numbers of `count` random windows of consecutive frames within one shot (any, where no shot is as long).
+
+    Args:
+        count: N.
+        length: L.
+        shot: of all frames.
+        weight: how often a window begins at a frame, if not equally often.
+    """
     whole = whole_windows(shot, length)
-    weight = whole.float() if whole.any() else torch.ones_like(whole, dtype=torch.float32)
-    starts = torch.multinomial(weight, count, replacement=True)[:, None]
+    chance = whole.float() if whole.any() else torch.ones_like(whole, dtype=torch.float32)
+    if weight is not None:
+        chance = chance * weight[: len(chance)]
+    starts = torch.multinomial(chance, count, replacement=True)[:, None]
     return starts + torch.arange(length, device=shot.device)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,13 +12,15 @@ import torch
 import tyro
 from rich.console import Console
 
-from dfa_nerfstudio.attributes.audio_encoder import SynchronisationObjective
 from dfa_nerfstudio.attributes.bundle import FILE_NAME, REPORT_NAME, AttributeModels, ModelsConfig
 from dfa_nerfstudio.attributes.cross_modal import CrossModalObjective
-from dfa_nerfstudio.attributes.disentangling import DisentanglingObjective
-from dfa_nerfstudio.attributes.fitting import FitConfig, Objective, fit
+from dfa_nerfstudio.attributes.fitting import Hardware
 from dfa_nerfstudio.attributes.gp_vae import GPVAEObjective
-from dfa_nerfstudio.attributes.report import measure, print_report
+from dfa_nerfstudio.attributes.offsets import measure_offset
+from dfa_nerfstudio.attributes.pretraining import SpeechTraining
+from dfa_nerfstudio.attributes.recordings import Recording
+from dfa_nerfstudio.attributes.report import measure, print_figures
+from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, MFCC_PER_FRAME, TRACK, ClipAttributes, DatasetFolder
 from dfa_nerfstudio.data.files import written_whole
@@ -32,6 +34,10 @@ class AttributesConfig:
 
     models: ModelsConfig = field(default_factory=ModelsConfig)
     """Options of each model."""
+    pretrained: Path | None = None
+    """Weights of `dfa-attributes pretrain` to start from; their options of mouth, eyes and sound count, not these."""
+    finetune: float = 0.5
+    """Share of the steps of mouth, eyes and sound that are made on this person where they start from such weights."""
     effort: float = 1.0
     """Multiplies every model's training steps: 0.1 for a quick look, more for a long clip and a fast machine."""
     validation: float = 0.0
@@ -41,6 +47,8 @@ class AttributesConfig:
     """Makes the training repeatable."""
     progress: bool = True
     """Show progress bars."""
+    hardware: Hardware = field(default_factory=Hardware)
+    """Where to train."""
 
 
 def train_models(
@@ -64,49 +72,45 @@ def train_models(
             f"{source}: {len(use)} frames for training; the motion models need more than {window} "
             f"({window / FRAME_RATE:.1f} s): use a longer video"
         )
-    every_landmark = torch.from_numpy(clip.front_landmarks[:num_train])  # [T, 68, 3]
-    every_shot = torch.from_numpy(clip.shot[:num_train]).long()
     mfcc = clip.mfcc[: num_train * MFCC_PER_FRAME]  # [T*4, D]: sound has no gaps
-    landmarks, shot = every_landmark[use], every_shot[use]  # [N, 68, 3]
+    statistics = MfccStatistics.of(mfcc, source)
+    recording = Recording.of(clip, slice(num_train), source)
+    landmarks, shot = torch.from_numpy(clip.front_landmarks)[use], recording.shot[use]  # [N, 68, 3]
     opening = torch.from_numpy(clip.eye_opening)[use]  # [N, 2]
     pose, torso = torch.from_numpy(clip.head_to_camera)[use], torch.from_numpy(clip.torso_motion)[use]
-    statistics = MfccStatistics.of(mfcc, source)
     aside = round(config.validation * len(use))
     if not (config.validation >= 0 and len(use) - aside > window):
         raise UserError(
             f"--validation {config.validation}: must be 0 or more and leave more than {window} frames to train"
         )
 
+    pretrained = SpeechModels.load(config.pretrained) if config.pretrained else None
+    if pretrained and pretrained.sizes["num_coefficients"] != mfcc.shape[1]:
+        raise UserError(f"{config.pretrained}: hears {pretrained.sizes['num_coefficients']} MFCC, not {mfcc.shape[1]}")
+    training = SpeechTraining(config.effort, config.seed, config.progress, config.hardware)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        models = AttributeModels(config.models, mfcc.shape[1], len(use))
-
-        def run(objective: Objective, options: FitConfig, name: str) -> None:
-            fit(objective, options.scaled(config.effort), name=name, seed=config.seed, progress=config.progress)
-
-        models.autoencoder.measure(landmarks)
-        run(DisentanglingObjective(models.autoencoder, landmarks), config.models.disentangling.fit, "mouth and eyes")
-        models.eye.learn(landmarks, opening)
-        with torch.no_grad():
-            lips = models.autoencoder.encode(landmarks)[0]
-        models.lips_mean, models.lips_std = lips.mean(0), lips.std(0).clamp(min=1e-3)
+        options = replace(config.models, **vars(pretrained.config)) if pretrained else config.models
+        models = AttributeModels(options, mfcc.shape[1], len(use))
         models.mfcc_mean, models.mfcc_std = torch.from_numpy(statistics.mean), torch.from_numpy(statistics.std)
-
-        synchronisation = SynchronisationObjective(
-            models.audio,
-            models.mouth,
-            torch.from_numpy(statistics.normalise(mfcc)),
-            models.lip_embedding(every_landmark),
-            every_shot,
-            aside,
-        )
-        run(synchronisation, config.models.audio.fit, "sound and lips")
-        audio = models.audio_features(mfcc, statistics)[use]
+        models.autoencoder.measure(recording.neutral, recording.expression[recording.useful])
+        share, offsets = 1.0, {}
+        if pretrained:
+            share, offsets = config.finetune, {source: measure_offset(pretrained, recording)}
+            models.start_from(pretrained)
+            models.autoencoder.mean_face = recording.neutral
+            models.offset = torch.tensor(offsets[source])
+        learnt, check = recording.part(slice(num_train - aside)), recording.part(slice(num_train - aside, None))
+        if share > 0:
+            training.faces(models, [learnt], share=share)
+            training.sound(models, [learnt], offsets, [check] if aside else None, share=share)
+        models.eye.learn(landmarks, opening)
+        audio = models.clip_audio(mfcc)[use]
 
         motion = models.motion.learn(pose, torso, models.eye.from_opening(opening))
         models.training_motion, models.training_opening, models.training_shot = motion, opening.clone(), shot
-        run(GPVAEObjective(models.vae, motion, shot, aside), config.models.latent.fit, "motion")
-        run(
+        training.run(GPVAEObjective(models.vae, motion, shot, aside), config.models.latent.fit, "motion")
+        training.run(
             CrossModalObjective(models.cross_modal, models.vae, motion, audio, shot, aside),
             config.models.cross_modal.fit,
             "sound to motion",
@@ -123,7 +127,7 @@ def clip_track(models: AttributeModels, clip: ClipAttributes) -> AttributeTrack:
         head_to_camera=torch.from_numpy(clip.head_to_camera),
         torso_motion=torch.from_numpy(clip.torso_motion),
         eye=models.eye.from_opening(torch.from_numpy(clip.eye_opening)),
-        audio=models.audio_features(clip.mfcc, models.clip_statistics),
+        audio=models.clip_audio(clip.mfcc),
         eye_kind=models.eye_kind,
         audio_kind=models.audio_kind,
         fps=FRAME_RATE,
@@ -151,7 +155,11 @@ def train_attributes(
     clip_track(models, clip).save(folder / TRACK)
     console = Console()
     figures = measure(models, clip, dataset.num_train)
-    print_report(figures, console)
+    print_figures(figures, "held-out frames", console)
+    if config.pretrained:
+        console.print(
+            f"the film's sound comes {10 * int(models.offset):+d} ms late, which is taken back", highlight=False
+        )
     with written_whole(folder / REPORT_NAME) as partial:
         partial.write_text(json.dumps({k: v if math.isfinite(v) else None for k, v in figures.items()}, indent=1))
     console.print(f"wrote {folder / FILE_NAME} and {folder / TRACK}", highlight=False, soft_wrap=True)

@@ -8,16 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from dfa_nerfstudio.attributes.audio_encoder import AudioEncoder, MouthEncoder, SynchronisationObjective
+from dfa_nerfstudio.attributes.audio_encoder import AudioEncoder, MouthEncoder
 from dfa_nerfstudio.attributes.blinks import BlinkHabits, with_blinks
 from dfa_nerfstudio.attributes.bundle import AttributeModels
 from dfa_nerfstudio.attributes.disentangling import compose
 from dfa_nerfstudio.attributes.fitting import FitConfig, fit
 from dfa_nerfstudio.attributes.generation import generate_motion, generate_track, source_track
 from dfa_nerfstudio.attributes.motion import rotation_matrix, rotation_vector
+from dfa_nerfstudio.attributes.recordings import Recording, SoundAndLips
 from dfa_nerfstudio.attributes.report import measure
 from dfa_nerfstudio.attributes.shots import random_windows
 from dfa_nerfstudio.attributes.sync import ridge_correlation, sync_accuracy
+from dfa_nerfstudio.attributes.synchronisation import SynchronisationObjective
 from dfa_nerfstudio.attributes.training import AttributesConfig, clip_track, train_models
 from dfa_nerfstudio.data.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.errors import UserError
@@ -160,8 +162,8 @@ def test_frames_of_no_use_teach_nothing(clip):
     assert len(trained[0].training_motion) == TRAIN - 30
     lips = torch.randn(FRAMES, 32)
     lips[lost] = torch.nan
-    shot, mfcc = torch.from_numpy(clip.shot).long(), torch.from_numpy(clip.mfcc)
-    sync = SynchronisationObjective(trained[0].audio, trained[0].mouth, mfcc, lips, shot)
+    laid = SoundAndLips.of([Recording.of(clip, slice(None))], [lips])
+    sync = SynchronisationObjective(trained[0].audio, trained[0].mouth, laid)
     assert all(sync.training_loss(0.5)["contrast"].isfinite() for _ in range(20))
     for length in (2, 16, 64):
         frames = random_windows(500, length, torch.from_numpy(clip.shot).long())
@@ -281,9 +283,10 @@ def test_validation_frames_keep_the_best_weights(clip):
     torch.manual_seed(0)
     audio, mouth = AudioEncoder(config, COEFFICIENTS), MouthEncoder(config, 4)
     lips = torch.from_numpy(clip.front_landmarks[:TRAIN, 48:52, 1])
-    mfcc = torch.from_numpy(MfccStatistics.of(clip.mfcc).normalise(clip.mfcc[: 4 * TRAIN]))
-    shot = torch.zeros(len(lips), dtype=torch.long)
-    objective = SynchronisationObjective(audio, mouth, mfcc, (lips - lips.mean(0)) / lips.std(0), shot, 100)
+    lips, recording = (lips - lips.mean(0)) / lips.std(0), Recording.of(clip, slice(TRAIN))
+    parts = slice(TRAIN - 100), slice(TRAIN - 100, TRAIN)
+    training, check = (SoundAndLips.of([recording.part(part)], [lips[part]]) for part in parts)
+    objective = SynchronisationObjective(audio, mouth, training, check)
     result = fit(objective, FitConfig(steps=60, learning_rate=0.3, checks=6, patience=6), name="test", progress=False)
     objective.eval()
     kept = objective.validation_loss()

@@ -1,0 +1,157 @@
+"""What the models of sections 3.2 and 3.3 learn from: faces without identity, and their sound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from dfa_nerfstudio.data.dataset_folder import MFCC_PER_FRAME, TRANSFORMS, ClipAttributes, DatasetFolder
+from dfa_nerfstudio.data.mfcc_statistics import MfccStatistics
+from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.preprocessing.face.topology import LANDMARKS_68
+
+LEAST_SECONDS = 2.0
+"""A shorter clip is left out of a corpus."""
+MARGIN = 64
+"""Rows by which each recording's sound is extended at both ends when recordings are laid end to end."""
+
+
+def neutral_face(clip: ClipAttributes) -> Float[Tensor, "68 3"]:
+    """The person without expression in head space: S-bar + B_id F_id of Eq. 1 at the 68 landmarks."""
+    face = torch.from_numpy(clip.mean_shape + clip.identity_basis @ clip.identity)
+    return face if len(face) == len(LANDMARKS_68) else face[torch.from_numpy(LANDMARKS_68)]
+
+
+@dataclass
+class Recording:
+    """The training frames of one clip, T of them."""
+
+    name: str
+    group: str
+    """Recordings of one group may show one person: they are held out together."""
+    expression: Float[Tensor, "T 68 3"]
+    """Landmarks in head space less the person's `neutral_face`: B_exp F_exp of Eq. 1 and what it leaves over."""
+    neutral: Float[Tensor, "68 3"]
+    eye_opening: Float[Tensor, "T 2"]
+    mouth_opening: Float[Tensor, " T"]
+    mfcc: Float[Tensor, "T*4 D"]
+    """Normalised by the recording's own statistics."""
+    shot: Int[Tensor, " T"]
+    """As `ClipAttributes.shot`; -1 for frames of no use."""
+
+    def __len__(self) -> int:
+        return len(self.shot)
+
+    @property
+    def useful(self) -> Bool[Tensor, " T"]:
+        """Frames that show the face."""
+        return self.shot >= 0
+
+    def part(self, frames: slice) -> Recording:
+        """A stretch of it."""
+        start, stop, _ = frames.indices(len(self))
+        cut = {name: getattr(self, name)[start:stop] for name in ("expression", "eye_opening", "mouth_opening", "shot")}
+        return replace(self, **cut, mfcc=self.mfcc[start * MFCC_PER_FRAME : stop * MFCC_PER_FRAME])
+
+    @classmethod
+    def of(cls, clip: ClipAttributes, frames: slice, name: str = "the clip", group: str = "") -> Recording:
+        """A stretch of a clip; of other frames nothing is read.
+
+        Raises:
+            UserError: for silence throughout.
+        """
+        start, stop, _ = frames.indices(len(clip))
+        mfcc = clip.mfcc[start * MFCC_PER_FRAME : stop * MFCC_PER_FRAME]
+        neutral = neutral_face(clip)
+        return cls(
+            name=name,
+            group=group or name,
+            expression=torch.from_numpy(clip.front_landmarks[start:stop]) - neutral,
+            neutral=neutral,
+            eye_opening=torch.from_numpy(clip.eye_opening[start:stop]),
+            mouth_opening=torch.from_numpy(clip.mouth_opening[start:stop]),
+            mfcc=torch.from_numpy(MfccStatistics.of(mfcc, name).normalise(mfcc)),
+            shot=torch.from_numpy(clip.shot[start:stop]).long(),
+        )
+
+
+def read_recordings(folders: list[Path]) -> tuple[list[Recording], list[str]]:
+    """The training parts of dataset folders.
+
+    Args:
+        folders: dataset folders, or folders of them, at any depth. A dataset folder that is named itself, or lies right
+            in a named folder, is a group of its own; those that lie deeper form one group with their neighbours.
+
+    Returns:
+        The recordings, and one line for each folder that is of no use.
+
+    Raises:
+        UserError: if a folder holds no dataset.
+    """
+    recordings, skipped = [], []
+    for root in folders:
+        found = sorted(path.parent for path in root.rglob(TRANSFORMS)) if root.is_dir() else []
+        if not found:
+            raise UserError(f"{root}: holds no dataset folder; make one with: dfa-process VIDEO --output {root}")
+        for path in found:
+            group = str(root / path.relative_to(root).parts[0]) if path != root else str(root)
+            try:
+                folder = DatasetFolder.open(path)
+                recording = Recording.of(folder.attributes, slice(folder.num_train), str(path), group)
+                seconds = int(recording.useful.sum()) / 25
+                if seconds < LEAST_SECONDS:
+                    raise UserError(f"{path}: only {seconds:.1f} s that show the face; {LEAST_SECONDS:.0f} are needed")
+                recordings.append(recording)
+            except UserError as error:
+                skipped.append(str(error))
+    return recordings, skipped
+
+
+@dataclass
+class SoundAndLips:
+    """Recordings laid end to end, T frames in all: what E_a is trained on."""
+
+    mfcc: Float[Tensor, "R D"]
+    """Each recording's rows with `MARGIN` more at both ends, which repeat its first and its last one."""
+    row: Int[Tensor, " T"]
+    """The row of `mfcc` at which each frame begins, the recording's offset taken back."""
+    lips: Float[Tensor, "T M"]
+    """f_m, standardised."""
+    shot: Int[Tensor, " T"]
+    """Frames of one number follow each other; -1 where the face is lost."""
+    weight: Float[Tensor, " T"]
+    """How often a frame is drawn: a group counts by the square root of its length, so that the many frames of one
+    person do not drown those of others."""
+
+    @classmethod
+    def of(
+        cls, recordings: list[Recording], lips: list[Float[Tensor, "T M"]], offsets: dict[str, int] | None = None
+    ) -> SoundAndLips:
+        """Lays recordings end to end.
+
+        Args:
+            recordings: any number.
+            lips: f_m of each.
+            offsets: by how many rows (10 ms) the sound of a recording comes late; 0 for those it does not name.
+        """
+        offsets = offsets or {}
+        length: dict[str, int] = {}
+        for recording in recordings:
+            length[recording.group] = length.get(recording.group, 0) + int(recording.useful.sum())
+        sounds, rows, shots, weights, before, shots_before = [], [], [], [], 0, 0
+        for recording in recordings:
+            mfcc = recording.mfcc
+            sounds.append(torch.cat([mfcc[:1].expand(MARGIN, -1), mfcc, mfcc[-1:].expand(MARGIN, -1)]))
+            late = offsets.get(recording.name, 0)
+            row = (torch.arange(len(recording)) * MFCC_PER_FRAME + late).clamp(0, len(mfcc) - 1)
+            rows.append(row + before + MARGIN)
+            before += len(sounds[-1])
+            shots.append(torch.where(recording.useful, recording.shot + shots_before, -1))
+            shots_before = int(max(shots_before, shots[-1].max() + 1))
+            weights.append(torch.full((len(recording),), max(length[recording.group], 1) ** -0.5))
+        weight = torch.cat(weights)
+        return cls(torch.cat(sounds), torch.cat(rows), torch.cat(lips), torch.cat(shots), weight)
