@@ -2,6 +2,7 @@
 
 make bench                                        everything, about an hour on 2 cores
 make bench BENCH=preprocessing                    poses, eyes, jitter, speed and memory of dfa-process
+make bench BENCH=attributes                       mouth and eyes apart, sound and lips in step
 make bench BENCH="end-to-end --seconds 60"        training and rendering; a shorter look
 """
 
@@ -11,11 +12,12 @@ import sys
 
 import tyro
 
+from benchmarks.attributes import Attributes
 from benchmarks.end_to_end import EndToEnd
 from benchmarks.preprocessing import Preprocessing
 from dfa_nerfstudio.errors import exit_on_user_error
 
-PARTS = {"preprocessing": Preprocessing, "end-to-end": EndToEnd}
+PARTS = {"preprocessing": Preprocessing, "attributes": Attributes, "end-to-end": EndToEnd}
 
 
 def main() -> None:

@@ -6,8 +6,8 @@ import sys
 
 from dfa_nerfstudio.errors import exit_on_user_error
 
-USAGE = """Other commands: `dfa-attributes pretrain FOLDERS...` trains on many people, `dfa-attributes inspect DIR` shows
-what was learnt."""
+USAGE = """Other commands: `dfa-attributes pretrain FOLDERS...` trains on many people, `dfa-attributes inspect DIR`
+shows what was learnt."""
 
 
 def main() -> None:

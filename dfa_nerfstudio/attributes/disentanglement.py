@@ -10,6 +10,8 @@ from dfa_nerfstudio.attributes.disentangling import DisentanglingAutoencoder, co
 from dfa_nerfstudio.attributes.sync import ridge_correlation
 
 EYES, LIPS = slice(36, 48), slice(48, 68)
+UPPER_LIP, LOWER_LIP = [61, 62, 63], [67, 66, 65]
+"""The inner lips' landmarks that part."""
 COMPOSED = 4000
 """Faces of eyes and mouths drawn independently of each other that the embeddings are read from."""
 RIDGE = 1e-4
@@ -42,26 +44,31 @@ def swap_figures(model: DisentanglingAutoencoder, faces: Float[Tensor, "T 68 3"]
     }
 
 
+def lip_gap(faces: Float[Tensor, "T 68 3"]) -> Float[Tensor, "T 1"]:
+    """How far the inner lips are apart, in head space units."""
+    return (faces[:, UPPER_LIP, 1] - faces[:, LOWER_LIP, 1]).mean(1, keepdim=True)
+
+
 @torch.no_grad()
 def readings(
     model: DisentanglingAutoencoder,
-    train: tuple[Float[Tensor, "N 68 3"], Float[Tensor, "N 1"], Float[Tensor, "N 2"]],
-    test: tuple[Float[Tensor, "M 68 3"], Float[Tensor, "M 1"], Float[Tensor, "M 2"]],
+    train: tuple[Float[Tensor, "N 68 3"], Float[Tensor, "N 2"]],
+    test: tuple[Float[Tensor, "M 68 3"], Float[Tensor, "M 2"]],
     seed: int = 0,
 ) -> dict[str, float]:
     """R2 of mouth and eye opening as linear readings of f_m and f_e, on faces composed of independent eyes and mouths.
 
     Args:
         model: F_d.
-        train: faces, mouth opening and eye opening that the readings are fitted on.
+        train: faces and eye opening that the readings are fitted on.
         test: those that they are scored on.
         seed: of the draws.
     """
     generator = torch.Generator().manual_seed(seed)
     sets = []
-    for faces, mouth, eye in (train, test):
+    for faces, eye in (train, test):
         upper, lower = torch.randint(len(faces), (2, COMPOSED), generator=generator)
-        sets.append((model.encode(compose(faces[upper], faces[lower])), (mouth[lower], eye[upper])))
+        sets.append((model.encode(compose(faces[upper], faces[lower])), (lip_gap(faces[lower]), eye[upper])))
     result = {}
     for feature, name in enumerate(("f_m", "f_e")):
         for value, what in enumerate(("mouth opening", "eye opening")):

@@ -79,21 +79,28 @@ def measure_offsets(
         halves[smaller].append(name)
         frames[smaller] += sum(map(len, groups[name]))
 
+    seen = [[recording for name in half for recording in groups[name]] for half in halves]
     models: list[SpeechModels | None] = [None, None]
-    offsets: dict[str, int] = {}
+    offsets = dict.fromkeys((recording.name for recording in recordings), 0)
     for _ in range(rounds):
-        seen = [[recording for name in half for recording in groups[name]] for half in halves]
         models = [fit(seen[half], offsets, models[half]) for half in range(2)]
-        offsets = {}
+        measured: dict[str, int] = {}
         for half, others in enumerate(reversed(models)):
             assert others is not None
             for name in halves[half]:
-                offsets |= _of_group(others, groups[name])
-        middle = torch.tensor([_mean(offsets, group) for group in groups.values()]).median()
-        offsets = {name: late - round(float(middle)) for name, late in offsets.items()}
+                measured |= _of_group(others, groups[name])
+        # What a half calls in sync is the mean of its own recordings. By how much the two differ in this, each says of
+        # the other.
+        step = [_mean(offsets, half) - _mean(measured, half) for half in seen]
+        between = round((step[0] - step[1]) / 2)
+        offsets = measured | {recording.name: measured[recording.name] + between for recording in seen[0]}
+        middle = round(float(torch.tensor([_mean(offsets, group) for group in groups.values()]).median()))
+        offsets = {name: late - middle for name, late in offsets.items()}
     both = [half for half in models if half is not None]
     for recording in unseen or []:  # in step with recordings whose offsets are already taken back
-        offsets[recording.name] = int(sum(agreement(half, recording) for half in both).argmax()) - FARTHEST
+        offsets[recording.name] = (
+            int(torch.stack([agreement(half, recording) for half in both]).sum(0).argmax()) - FARTHEST
+        )
     return offsets
 
 
@@ -103,5 +110,11 @@ def _of_group(models: SpeechModels, group: list[Recording]) -> dict[str, int]:
     return {name: int((curve + SHRINKAGE * total / frames).argmax()) - FARTHEST for name, curve in curves.items()}
 
 
-def _mean(offsets: dict[str, int], group: list[Recording]) -> float:
-    return sum(offsets[recording.name] for recording in group) / len(group)
+def _mean(offsets: dict[str, int], recordings: list[Recording]) -> float:
+    """Over frames, a group counting as it does in training (`SoundAndLips.weight`)."""
+    frames: dict[str, int] = {}
+    for recording in recordings:
+        frames[recording.group] = frames.get(recording.group, 0) + len(recording)
+    weights = [len(recording) * frames[recording.group] ** -0.5 for recording in recordings]
+    late = [offsets[recording.name] for recording in recordings]
+    return sum(weight * rows for weight, rows in zip(weights, late, strict=True)) / sum(weights)

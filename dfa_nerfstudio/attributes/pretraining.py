@@ -15,7 +15,7 @@ import tyro
 from rich.console import Console
 
 from dfa_nerfstudio.attributes.disentangling import DisentanglingObjective
-from dfa_nerfstudio.attributes.fitting import FitConfig, Hardware, Objective, fit
+from dfa_nerfstudio.attributes.fitting import FitConfig, Hardware, Objective
 from dfa_nerfstudio.attributes.offsets import measure_offsets
 from dfa_nerfstudio.attributes.recordings import Recording, SoundAndLips, read_recordings
 from dfa_nerfstudio.attributes.report import corpus_figures, print_figures
@@ -61,6 +61,8 @@ class SpeechTraining:
 
     def run(self, objective: Objective, options: FitConfig, name: str, share: float = 1.0) -> None:
         """Minimises an objective with `share` of its steps."""
+        from dfa_nerfstudio.attributes.lightning_fit import fit
+
         fit(
             objective,
             options.scaled(self.effort * share),
@@ -160,7 +162,7 @@ def train_on_corpus(
     """
     if len(recordings) < 2:
         raise UserError(
-            f"{len(recordings)} recording to learn from; a corpus needs two at least (for one person: dfa-attributes DIR)"
+            f"{len(recordings)} recording to learn from; a corpus needs two or more (of one person: dfa-attributes DIR)"
         )
     training = SpeechTraining(config.effort, config.seed, config.progress, config.hardware, resume)
     with torch.random.fork_rng():

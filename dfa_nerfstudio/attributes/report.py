@@ -35,7 +35,7 @@ def measure(models: AttributeModels, clip: ClipAttributes, num_train: int) -> di
     landmarks, shot = torch.from_numpy(clip.front_landmarks), torch.from_numpy(clip.shot).long()
     mouth_opening, eye_opening = torch.from_numpy(clip.mouth_opening)[:, None], torch.from_numpy(clip.eye_opening)
     figures = swap_figures(models.autoencoder, landmarks[held_use])
-    train, test = ((landmarks[rows], mouth_opening[rows], eye_opening[rows]) for rows in (use, held_use))
+    train, test = ((landmarks[rows], eye_opening[rows]) for rows in (use, held_use))
     figures |= readings(models.autoencoder, train, test)
 
     audio = models.clip_audio(clip.mfcc)

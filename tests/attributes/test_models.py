@@ -12,8 +12,9 @@ from dfa_nerfstudio.attributes.audio_encoder import AudioEncoder, MouthEncoder
 from dfa_nerfstudio.attributes.blinks import BlinkHabits, with_blinks
 from dfa_nerfstudio.attributes.bundle import AttributeModels
 from dfa_nerfstudio.attributes.disentangling import compose
-from dfa_nerfstudio.attributes.fitting import FitConfig, fit
+from dfa_nerfstudio.attributes.fitting import FitConfig
 from dfa_nerfstudio.attributes.generation import generate_motion, generate_track, source_track
+from dfa_nerfstudio.attributes.lightning_fit import fit
 from dfa_nerfstudio.attributes.motion import rotation_matrix, rotation_vector
 from dfa_nerfstudio.attributes.recordings import Recording, SoundAndLips
 from dfa_nerfstudio.attributes.report import measure

@@ -1,0 +1,256 @@
+"""Disentangling and synchronisation: by clip, by person, and on the held-out end of one film."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+
+from benchmarks.record import Row, header, timed, write_record
+from dfa_nerfstudio.attributes.disentanglement import readings, swap_figures
+from dfa_nerfstudio.attributes.pretraining import PretrainConfig, train_on_corpus
+from dfa_nerfstudio.attributes.recordings import Recording
+from dfa_nerfstudio.attributes.report import confusion, recording_curves, sync_of
+from dfa_nerfstudio.attributes.speech_models import SpeechModels
+from dfa_nerfstudio.attributes.sync import frame_curves, in_sync
+from dfa_nerfstudio.data.dataset_folder import TRANSFORMS, DatasetFolder
+
+SAME_PERSON = {"vexpress_aoc_4s": "hdtf_WDA_AlexandriaOcasioCortez_000", "grid_pwij3p": "grid_id2_vcd_swwp2s"}
+"""Other clips of one person."""
+LEFT_OUT = ("hard", "runs")
+MAIN = "acosta_71s"
+WEAK = "woman31_24s_720p"
+"""Known for weak sync: trains, but is not scored."""
+LEAST = 125
+"""Frames of a clip whose person is scored."""
+FOLDS, PEOPLE_FOLDS = 10, 5
+AMONG = 10
+
+
+@dataclass
+class Fold:
+    """What is learnt from and what is scored."""
+
+    train: list[Recording]
+    test: list[Recording]
+    seed: int
+    offsets: dict[str, int] = field(default_factory=dict)
+    """Of the recordings that were learnt from, as measured."""
+
+    def corrected(self, recording: Recording) -> Recording:
+        """With the offset taken back that the training recordings of its group have."""
+        late = [self.offsets.get(other.name, 0) for other in self.train if other.group == recording.group]
+        rows = torch.arange(len(recording.mfcc)) + (round(float(np.mean(late))) if late else 0)
+        return replace(recording, mfcc=recording.mfcc[rows.clamp(0, len(rows) - 1)])
+
+
+@dataclass
+class Attributes:
+    """Mouth and eyes apart, sound and lips in step: held-out clips of one speaker, a film's end, people never seen."""
+
+    shared: Path = Path("../shared")
+    """Where the test material lies."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Of the trainings."""
+    jobs: int = 2
+    """Trainings at a time."""
+    losses: tuple[str, ...] = ("bce", "infonce")
+    """Eq. 3, and the other one."""
+    processed: Path | None = None
+    """Dataset folders of all clips that are there already."""
+    config: PretrainConfig = field(default_factory=lambda: PretrainConfig(progress=False, effort=2.0))
+    """Options of the training."""
+    output: Path = Path("outputs/bench")
+    """Working folder."""
+
+    def run(self) -> None:
+        """Measures everything; the record grows table by table."""
+        head, tables = header("cpu"), {}
+        corpus = self.processed or self.output / "corpus"
+        if not self.processed:
+            command = ["dfa-process", self.shared / "clips", "--output", corpus, "--size", "128", "--jobs", "2"]
+            timed([*command, "--overwrite", "--camera", "still"])
+        recordings, main, end = read_corpus(corpus)
+        parts: dict[str, Callable[[], list[Row]]] = {}
+        for loss in self.losses:
+            parts[f"{loss}: held-out clips of grid_s1 ({FOLDS} folds) and held-out end of {MAIN}"] = lambda loss=loss: (
+                self._by_clip(recordings, main, end, loss)
+            )
+            parts[f"{loss}: people never seen ({PEOPLE_FOLDS} folds by person)"] = lambda loss=loss: self._by_person(
+                recordings, main, end, loss
+            )
+        for title, measured in parts.items():
+            tables[title] = measured()
+            write_record("attributes_cpu", head, tables)
+
+    def _config(self, loss: str, seed: int) -> PretrainConfig:
+        models = replace(self.config.models, audio=replace(self.config.models.audio, loss=loss))
+        return replace(self.config, models=models, seed=seed)
+
+    def _trained(self, folds: list[Fold], loss: str, score: Callable[[SpeechModels, Fold], dict]) -> list[dict]:
+        def one(fold: Fold) -> dict:
+            torch.set_num_threads(1)
+            start = time.monotonic()
+            models, fold.offsets = train_on_corpus(fold.train, self._config(loss, fold.seed))
+            return {**score(models, fold), "seconds": time.monotonic() - start}
+
+        return list(Parallel(n_jobs=self.jobs)(delayed(one)(fold) for fold in folds))
+
+    def _by_clip(self, recordings: list[Recording], main: Recording, end: Recording, loss: str) -> list[Row]:
+        clips = [recording for recording in recordings if "grid_s1" in recording.name]
+        folds = []
+        for seed in self.seeds:
+            order = np.random.default_rng(seed).permutation(len(clips))
+            for number in range(FOLDS):
+                held = {clips[index].name for index in order[number::FOLDS]}
+                train = [main, *(recording for recording in recordings if recording.name not in held)]
+                folds.append(Fold(train, [*(clip for clip in clips if clip.name in held), end], seed))
+        scores = self._trained(folds, loss, score_clips)
+        rows = []
+        for name in dict.fromkeys(chain.from_iterable(scores)):
+            by_seed = [np.mean([score[name] for score in scores[i : i + FOLDS]]) for i in range(0, len(scores), FOLDS)]
+            rows.append({"figure": name, **interval(by_seed)})
+        return rows
+
+    def _by_person(self, recordings: list[Recording], main: Recording, end: Recording, loss: str) -> list[Row]:
+        whole = [*recordings, join(main, end)]
+        scored = sorted({person(r) for r in whole if len(r) >= LEAST and person(r) not in ("grid_s1", WEAK)})
+        folds = []
+        for seed in self.seeds:
+            order = np.random.default_rng(seed).permutation(len(scored))
+            for number in range(PEOPLE_FOLDS):
+                held = {scored[index] for index in order[number::PEOPLE_FOLDS]}
+                train = [recording for recording in whole if person(recording) not in held]
+                test = [recording for recording in whole if person(recording) in held and len(recording) >= LEAST]
+                folds.append(Fold(train, test, seed))
+        each: dict[str, list[dict[str, float]]] = {}
+        for scores in self._trained(folds, loss, score_people):
+            scores.pop("seconds")
+            for name, figures in scores.items():
+                each.setdefault(name, []).append(figures)
+        rows: list[Row] = []
+        for name, seeds in sorted(each.items()):
+            rows.append({"clip": name} | {key: float(np.mean([one[key] for one in seeds])) for key in seeds[0]})
+        columns = [key for key in rows[0] if key != "clip"]
+        rows.append({"clip": "mean"} | {key: float(np.mean([row[key] for row in rows])) for key in columns})
+        asked = "as the rest, 2 s"
+        by_seed = [np.mean([figures[index][asked] for figures in each.values()]) for index in range(len(self.seeds))]
+        rows.append({"clip": f"mean, {asked}, by seed", **interval(by_seed)})
+        return rows
+
+
+def score_clips(models: SpeechModels, fold: Fold) -> dict[str, float]:
+    """Figures of one fold of held-out clips and of the film's end."""
+    *clips, end = map(fold.corrected, fold.test)
+    figures: dict[str, float] = {}
+    untrained = SpeechModels(models.config, models.sizes["num_coefficients"])
+    untrained.autoencoder = models.autoencoder
+    untrained.lips_mean, untrained.lips_std = models.lips_mean, models.lips_std
+    linear = linear_map(models, fold.train)
+    for title, curves_of in (
+        ("trained", lambda recording: recording_curves(models, recording)),
+        ("untrained", lambda recording: recording_curves(untrained, recording)),
+        ("MFCC, linear", lambda recording: linear_curves(models, linear, recording)),
+        ("trained, sound of another clip", lambda recording: recording_curves(models, mistaken(recording, clips))),
+    ):
+        curves = [curves_of(clip) for clip in clips]
+        for seconds, frames in ((3.0, 45), (1.0, 25), (0.4, 10)):  # 3 s: a whole clip, in which 45 frames are compared
+            shares = [float(in_sync(curve.unfold(0, frames, 1).mean(-1)).mean()) for curve in curves]
+            figures[f"grid_s1, {title}: {seconds:g} s"] = float(np.mean(shares))
+        if "another" not in title:
+            figures |= {f"{MAIN}, {title}: {key}": value for key, value in sync_of(curves_of(end)).items()}
+    among = clips[:AMONG]
+    figures[f"grid_s1: right sound among {len(among)}"] = float(
+        (confusion(models, among).argmax(1) == torch.arange(len(among))).float().mean()
+    )
+    faces = torch.cat([models.faces(clip)[clip.useful] for clip in clips])
+    figures |= {f"grid_s1: {key}": value for key, value in swap_figures(models.autoencoder, faces).items()}
+    figures |= {f"{MAIN}: {key}": value for key, value in swap_figures(models.autoencoder, models.faces(end)).items()}
+    main = next(recording for recording in fold.train if recording.name == end.name)
+    train, test = ((models.faces(part), part.eye_opening) for part in (main, end))
+    figures |= {f"{MAIN}: {key}": value for key, value in readings(models.autoencoder, train, test).items()}
+    return figures
+
+
+def score_people(models: SpeechModels, fold: Fold) -> dict[str, dict[str, float]]:
+    """Figures of each recording of people that the models have not seen."""
+    result = {}
+    for recording in fold.test:
+        curves = recording_curves(models, recording)
+        wrong = sync_of(recording_curves(models, backwards(recording)))
+        result[recording.name] = {
+            "offset, frames": float(curves.mean(0).argmax() - curves.shape[1] // 2),
+            **{key: value for key, value in sync_of(curves).items() if "0.4" not in key},
+            "sound backwards, as the rest, 2 s": wrong["as the rest, 2 s"],
+        }
+    return result
+
+
+def backwards(recording: Recording) -> Recording:
+    """The same with its sound played backwards: as much speech, and none of it in step."""
+    return replace(recording, mfcc=recording.mfcc.flip(0))
+
+
+def mistaken(recording: Recording, others: list[Recording]) -> Recording:
+    """The same with the sound of the next one."""
+    index = next(number for number, other in enumerate(others) if other.name == recording.name)
+    mfcc = others[(index + 1) % len(others)].mfcc
+    rows = torch.arange(len(recording.mfcc)).clamp(max=len(mfcc) - 1)
+    return replace(recording, mfcc=mfcc[rows])
+
+
+def linear_map(models: SpeechModels, train: list[Recording]) -> torch.Tensor:
+    """Least squares from a window of MFCC to f_m."""
+    inputs = torch.cat([models.audio.windows(recording.mfcc).flatten(1) for recording in train])
+    lips = torch.cat([models.lip_embedding(models.faces(recording)) for recording in train])
+    gram = inputs.T @ inputs
+    ridge = 0.1 * gram.diagonal().mean() * torch.eye(len(gram))
+    return torch.linalg.solve(gram + ridge, inputs.T @ lips)
+
+
+def linear_curves(models: SpeechModels, weights: torch.Tensor, recording: Recording) -> torch.Tensor:
+    """`frame_curves` of f_m and what the linear map hears of it."""
+    heard = models.audio.windows(recording.mfcc).flatten(1) @ weights
+    seen = models.lip_embedding(models.faces(recording))
+    return frame_curves(*(torch.nn.functional.normalize(side, dim=-1) for side in (heard, seen)))
+
+
+def interval(values: list[float]) -> dict[str, float]:
+    """Mean over seeds, and the least and greatest of them."""
+    return {"mean": float(np.mean(values)), "least": float(np.min(values)), "greatest": float(np.max(values))}
+
+
+def read_corpus(corpus: Path) -> tuple[list[Recording], Recording, Recording]:
+    """All clips whole, but for the main film's training part and its end."""
+    recordings, main, end = [], None, None
+    for path in sorted(path.parent for path in corpus.rglob(TRANSFORMS)):
+        relative = path.relative_to(corpus)
+        if relative.parts[0] in LEFT_OUT:
+            continue
+        folder, name = DatasetFolder.open(path), str(relative)
+        clip, group = folder.attributes, relative.parts[0]
+        if name == MAIN:
+            main = Recording.of(clip, slice(folder.num_train), name, group)
+            end = Recording.of(clip, slice(folder.num_train, None), name, group)
+        else:
+            recordings.append(Recording.of(clip, slice(None), name, group))
+    assert main is not None and end is not None
+    return recordings, main, end
+
+
+def join(first: Recording, second: Recording) -> Recording:
+    """Two parts of one recording."""
+    names = ("expression", "eye_opening", "mouth_opening", "mfcc", "shot")
+    return replace(first, **{name: torch.cat([getattr(first, name), getattr(second, name)]) for name in names})
+
+
+def person(recording: Recording) -> str:
+    """Who is seen."""
+    parts = Path(recording.name).parts
+    return "grid_s1" if parts[0] == "grid_s1" else SAME_PERSON.get(parts[-1], parts[-1])
