@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -14,16 +15,18 @@ from joblib import Parallel, delayed
 
 from benchmarks.record import Row, header, timed, write_record
 from dfa_nerfstudio.attributes.disentanglement import readings, swap_figures
+from dfa_nerfstudio.attributes.motion import rotation_vector
 from dfa_nerfstudio.attributes.pretraining import PretrainConfig, train_on_corpus
 from dfa_nerfstudio.attributes.recordings import Recording
 from dfa_nerfstudio.attributes.report import confusion, recording_curves, sync_of
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
-from dfa_nerfstudio.attributes.sync import frame_curves, in_sync
+from dfa_nerfstudio.attributes.sync import frame_curves, in_sync, ridge_correlation
 from dfa_nerfstudio.data.dataset_folder import TRANSFORMS, DatasetFolder
 
 SAME_PERSON = {"vexpress_aoc_4s": "hdtf_WDA_AlexandriaOcasioCortez_000", "grid_pwij3p": "grid_id2_vcd_swwp2s"}
 """Other clips of one person."""
-LEFT_OUT = ("hard", "runs")
+LEFT_OUT = ("hard",)
+"""Folders of clips that are not for training."""
 MAIN = "acosta_71s"
 WEAK = "woman31_24s_720p"
 """Known for weak sync: trains, but is not scored."""
@@ -34,12 +37,28 @@ AMONG = 10
 
 
 @dataclass
+class Corpus:
+    """The test material."""
+
+    recordings: list[Recording]
+    """All clips, whole, but for the main film."""
+    main: Recording
+    """Its training part."""
+    end: Recording
+    """Its held-out end."""
+    poses: tuple[torch.Tensor, torch.Tensor]
+    """Rotation vectors and places of the head, [T, 6], in both."""
+
+
+@dataclass
 class Fold:
     """What is learnt from and what is scored."""
 
     train: list[Recording]
     test: list[Recording]
     seed: int
+    poses: tuple[torch.Tensor, torch.Tensor]
+    """See `Corpus`."""
     offsets: dict[str, int] = field(default_factory=dict)
     """Of the recordings that were learnt from, as measured."""
 
@@ -76,15 +95,12 @@ class Attributes:
         if not self.processed:
             command = ["dfa-process", self.shared / "clips", "--output", corpus, "--size", "128", "--jobs", "2"]
             timed([*command, "--overwrite", "--camera", "still"])
-        recordings, main, end = read_corpus(corpus)
+        material = read_corpus(corpus)
         parts: dict[str, Callable[[], list[Row]]] = {}
         for loss in self.losses:
-            parts[f"{loss}: held-out clips of grid_s1 ({FOLDS} folds) and held-out end of {MAIN}"] = lambda loss=loss: (
-                self._by_clip(recordings, main, end, loss)
-            )
-            parts[f"{loss}: people never seen ({PEOPLE_FOLDS} folds by person)"] = lambda loss=loss: self._by_person(
-                recordings, main, end, loss
-            )
+            by_clip, by_person = partial(self._by_clip, material, loss), partial(self._by_person, material, loss)
+            parts[f"{loss}: held-out clips of grid_s1 ({FOLDS} folds) and held-out end of {MAIN}"] = by_clip
+            parts[f"{loss}: people never seen ({PEOPLE_FOLDS} folds by person)"] = by_person
         for title, measured in parts.items():
             tables[title] = measured()
             write_record("attributes_cpu", head, tables)
@@ -102,15 +118,16 @@ class Attributes:
 
         return list(Parallel(n_jobs=self.jobs)(delayed(one)(fold) for fold in folds))
 
-    def _by_clip(self, recordings: list[Recording], main: Recording, end: Recording, loss: str) -> list[Row]:
-        clips = [recording for recording in recordings if "grid_s1" in recording.name]
+    def _by_clip(self, material: Corpus, loss: str) -> list[Row]:
+        clips = [recording for recording in material.recordings if "grid_s1" in recording.name]
         folds = []
         for seed in self.seeds:
             order = np.random.default_rng(seed).permutation(len(clips))
             for number in range(FOLDS):
                 held = {clips[index].name for index in order[number::FOLDS]}
-                train = [main, *(recording for recording in recordings if recording.name not in held)]
-                folds.append(Fold(train, [*(clip for clip in clips if clip.name in held), end], seed))
+                train = [material.main, *(r for r in material.recordings if r.name not in held)]
+                test = [*(clip for clip in clips if clip.name in held), material.end]
+                folds.append(Fold(train, test, seed, material.poses))
         scores = self._trained(folds, loss, score_clips)
         rows = []
         for name in dict.fromkeys(chain.from_iterable(scores)):
@@ -118,8 +135,8 @@ class Attributes:
             rows.append({"figure": name, **interval(by_seed)})
         return rows
 
-    def _by_person(self, recordings: list[Recording], main: Recording, end: Recording, loss: str) -> list[Row]:
-        whole = [*recordings, join(main, end)]
+    def _by_person(self, material: Corpus, loss: str) -> list[Row]:
+        whole = [*material.recordings, join(material.main, material.end)]
         scored = sorted({person(r) for r in whole if len(r) >= LEAST and person(r) not in ("grid_s1", WEAK)})
         folds = []
         for seed in self.seeds:
@@ -128,7 +145,7 @@ class Attributes:
                 held = {scored[index] for index in order[number::PEOPLE_FOLDS]}
                 train = [recording for recording in whole if person(recording) not in held]
                 test = [recording for recording in whole if person(recording) in held and len(recording) >= LEAST]
-                folds.append(Fold(train, test, seed))
+                folds.append(Fold(train, test, seed, material.poses))
         each: dict[str, list[dict[str, float]]] = {}
         for scores in self._trained(folds, loss, score_people):
             scores.pop("seconds")
@@ -173,9 +190,28 @@ def score_clips(models: SpeechModels, fold: Fold) -> dict[str, float]:
     figures |= {f"grid_s1: {key}": value for key, value in swap_figures(models.autoencoder, faces).items()}
     figures |= {f"{MAIN}: {key}": value for key, value in swap_figures(models.autoencoder, models.faces(end)).items()}
     main = next(recording for recording in fold.train if recording.name == end.name)
-    train, test = ((models.faces(part), part.eye_opening) for part in (main, end))
-    figures |= {f"{MAIN}: {key}": value for key, value in readings(models.autoencoder, train, test).items()}
+    others = torch.cat([models.faces(other)[other.useful] for other in fold.train if other.group == clips[0].group])
+    for name, pair in (("grid_s1", (others, faces)), (MAIN, (models.faces(main), models.faces(end)))):
+        figures |= {f"{name}: {key}": value for key, value in readings(models.autoencoder, *pair).items()}
+    figures |= {f"{MAIN}: {key}": value for key, value in from_eyes_and_pose(models, main, end, fold.poses).items()}
     return figures
+
+
+def from_eyes_and_pose(
+    models: SpeechModels, main: Recording, end: Recording, poses: tuple[torch.Tensor, torch.Tensor]
+) -> dict[str, float]:
+    """R2 of mouth opening, read from f_e and head pose together: of the frames, and of frames in another order."""
+    with torch.no_grad():
+        eyes = [models.autoencoder.encode(models.faces(recording))[1] for recording in (main, end)]
+    inputs = [torch.cat([eye, pose], 1) for eye, pose in zip(eyes, poses, strict=True)]
+    mouths = [r.mouth_opening[:, None] for r in (main, end)]
+    order = torch.randperm(len(main), generator=torch.Generator().manual_seed(0))
+    return {
+        f"mouth opening from f_e and pose{title}, R2": ridge_correlation(
+            (inputs[0][rows], mouths[0]), (inputs[1], mouths[1])
+        )[1]
+        for title, rows in (("", torch.arange(len(main))), (", shuffled", order))
+    }
 
 
 def score_people(models: SpeechModels, fold: Fold) -> dict[str, dict[str, float]]:
@@ -226,22 +262,20 @@ def interval(values: list[float]) -> dict[str, float]:
     return {"mean": float(np.mean(values)), "least": float(np.min(values)), "greatest": float(np.max(values))}
 
 
-def read_corpus(corpus: Path) -> tuple[list[Recording], Recording, Recording]:
-    """All clips whole, but for the main film's training part and its end."""
-    recordings, main, end = [], None, None
+def read_corpus(corpus: Path) -> Corpus:
+    """Reads the dataset folders of all clips."""
+    recordings = []
     for path in sorted(path.parent for path in corpus.rglob(TRANSFORMS)):
         relative = path.relative_to(corpus)
-        if relative.parts[0] in LEFT_OUT:
-            continue
-        folder, name = DatasetFolder.open(path), str(relative)
-        clip, group = folder.attributes, relative.parts[0]
-        if name == MAIN:
-            main = Recording.of(clip, slice(folder.num_train), name, group)
-            end = Recording.of(clip, slice(folder.num_train, None), name, group)
-        else:
-            recordings.append(Recording.of(clip, slice(None), name, group))
-    assert main is not None and end is not None
-    return recordings, main, end
+        if relative.parts[0] not in LEFT_OUT and str(relative) != MAIN:
+            clip = DatasetFolder.open(path).attributes
+            recordings.append(Recording.of(clip, slice(None), str(relative), relative.parts[0]))
+    folder = DatasetFolder.open(corpus / MAIN)
+    clip, parts = folder.attributes, (slice(folder.num_train), slice(folder.num_train, None))
+    pose = torch.from_numpy(clip.head_to_camera)
+    motion = torch.cat([rotation_vector(pose[:, :3, :3]), pose[:, :3, 3]], 1)
+    main, end = (Recording.of(clip, part, MAIN, MAIN) for part in parts)
+    return Corpus(recordings, main, end, (motion[parts[0]], motion[parts[1]]))
 
 
 def join(first: Recording, second: Recording) -> Recording:

@@ -12,6 +12,8 @@ from dfa_nerfstudio.attributes.sync import ridge_correlation
 EYES, LIPS = slice(36, 48), slice(48, 68)
 UPPER_LIP, LOWER_LIP = [61, 62, 63], [67, 66, 65]
 """The inner lips' landmarks that part."""
+UPPER_LIDS, LOWER_LIDS = [[37, 38], [43, 44]], [[41, 40], [47, 46]]
+"""Those of the lids, the eye on the image's left first."""
 COMPOSED = 4000
 """Faces of eyes and mouths drawn independently of each other that the embeddings are read from."""
 RIDGE = 1e-4
@@ -49,26 +51,29 @@ def lip_gap(faces: Float[Tensor, "T 68 3"]) -> Float[Tensor, "T 1"]:
     return (faces[:, UPPER_LIP, 1] - faces[:, LOWER_LIP, 1]).mean(1, keepdim=True)
 
 
+def lid_gaps(faces: Float[Tensor, "T 68 3"]) -> Float[Tensor, "T 2"]:
+    """How far the lids of each eye are apart, in head space units."""
+    return (faces[:, UPPER_LIDS, 1] - faces[:, LOWER_LIDS, 1]).mean(-1)
+
+
 @torch.no_grad()
 def readings(
-    model: DisentanglingAutoencoder,
-    train: tuple[Float[Tensor, "N 68 3"], Float[Tensor, "N 2"]],
-    test: tuple[Float[Tensor, "M 68 3"], Float[Tensor, "M 2"]],
-    seed: int = 0,
+    model: DisentanglingAutoencoder, train: Float[Tensor, "N 68 3"], test: Float[Tensor, "M 68 3"], seed: int = 0
 ) -> dict[str, float]:
     """R2 of mouth and eye opening as linear readings of f_m and f_e, on faces composed of independent eyes and mouths.
 
     Args:
         model: F_d.
-        train: faces and eye opening that the readings are fitted on.
+        train: one person's faces, which the readings are fitted on.
         test: those that they are scored on.
         seed: of the draws.
     """
     generator = torch.Generator().manual_seed(seed)
     sets = []
-    for faces, eye in (train, test):
-        upper, lower = torch.randint(len(faces), (2, COMPOSED), generator=generator)
-        sets.append((model.encode(compose(faces[upper], faces[lower])), (lip_gap(faces[lower]), eye[upper])))
+    for drawn in (train, test):
+        upper, lower = torch.randint(len(drawn), (2, COMPOSED), generator=generator)
+        faces = compose(drawn[upper], drawn[lower])
+        sets.append((model.encode(faces), (lip_gap(faces), lid_gaps(faces))))
     result = {}
     for feature, name in enumerate(("f_m", "f_e")):
         for value, what in enumerate(("mouth opening", "eye opening")):

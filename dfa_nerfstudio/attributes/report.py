@@ -33,10 +33,9 @@ def measure(models: AttributeModels, clip: ClipAttributes, num_train: int) -> di
     if not len(held_use):
         return {}
     landmarks, shot = torch.from_numpy(clip.front_landmarks), torch.from_numpy(clip.shot).long()
-    mouth_opening, eye_opening = torch.from_numpy(clip.mouth_opening)[:, None], torch.from_numpy(clip.eye_opening)
+    mouth_opening = torch.from_numpy(clip.mouth_opening)[:, None]
     figures = swap_figures(models.autoencoder, landmarks[held_use])
-    train, test = ((landmarks[rows], eye_opening[rows]) for rows in (use, held_use))
-    figures |= readings(models.autoencoder, train, test)
+    figures |= readings(models.autoencoder, landmarks[use], landmarks[held_use])
 
     audio = models.clip_audio(clip.mfcc)
     # Sound of its own stretch only, as if the held-out part were a recording of its own.

@@ -17,7 +17,9 @@ from nerfstudio.plugins.registry_dataparser import DataParserSpecification
 from torch import Tensor
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
+from dfa_nerfstudio.data.audio_features import with_audio_features
 from dfa_nerfstudio.data.dataset_folder import BACKGROUND, TRACK, DatasetFolder
+from dfa_nerfstudio.data.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 
 
@@ -51,6 +53,9 @@ class DFADataParserConfig(DataParserConfig):
     _target: type = field(default_factory=lambda: DFADataParser)
     data: Path = Path("data/me")
     """The dataset folder."""
+    audio_features: str = "f_a"
+    """What the field hears: the synchronised feature f_a, `mfcc`, or the path of a .npy file with a row for each frame
+    at 25 frames/s (DeepSpeech, wav2vec, HuBERT, ...)."""
     front: float = 0.5
     """How far the scene reaches in front of the head's origin (a point on the face), in outer eye corner distances."""
     back: float = 1.0
@@ -85,6 +90,10 @@ class DFADataParser(DataParser):
                 f"{folder.path / TRACK}: {len(track)} frames, the folder has {folder.num_frames}; "
                 "run dfa-attributes again"
             )
+        if self.config.audio_features != "f_a":
+            clip = folder.attributes
+            statistics = MfccStatistics(clip.mfcc_mean, clip.mfcc_std)
+            track = with_audio_features(track, self.config.audio_features, clip.mfcc, statistics)
         meta, width, height = folder.meta, *folder.size
         used = folder.train_frames if split == "train" else folder.held_out_frames
         if not len(used):  # nothing held out: the viewer and ns-eval then look at the training frames

@@ -12,6 +12,7 @@ from dfa_nerfstudio.attributes.bundle import FILE_NAME, AttributeModels
 from dfa_nerfstudio.attributes.generation import generate_track, source_track
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.audio import read_audio
+from dfa_nerfstudio.data.audio_features import FILE_FEATURE, MFCC_KIND, with_audio_features
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, SAMPLE_RATE
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.nerf.model import DFANerfModel
@@ -37,14 +38,22 @@ def read_speech(path: Path) -> Float32[np.ndarray, " S"]:
 
 
 def drive(
-    model: DFANerfModel, audio: Float32[np.ndarray, " S"], *, source: Path, pose: Pose, seed: int, temperature: float
+    model: DFANerfModel,
+    audio: Float32[np.ndarray, " S"],
+    *,
+    source: Path,
+    features: Path | None = None,
+    pose: Pose,
+    seed: int,
+    temperature: float,
 ) -> AttributeTrack:
-    """What the person does when saying `audio`.
+    """What the person does when saying `audio`. Head motion follows f_a, whatever the field hears.
 
     Args:
         model: decides the person: the sequence models are those of its dataset folder.
         audio: 16 kHz mono.
         source: where it came from, for errors.
+        features: file with the audio's features, where the model was trained on such.
         pose: head motion and blinks generated, the training video's own, or held still.
         seed: of the generation.
         temperature: of the generation; 0 gives the mean motion.
@@ -53,21 +62,31 @@ def drive(
         One frame per 1/25 s, the last one begun included.
 
     Raises:
-        UserError: if the audio is too short, or the folder's models are not those the model was trained with.
+        UserError: if the audio is too short, its features are missing or of no use, or the models of the folder are not
+            those the model was trained with.
     """
     from dfa_nerfstudio.preprocessing.sound.mfcc import mfcc  # librosa takes a second to import
 
     models = AttributeModels.load(model.clip.folder / FILE_NAME)
-    if models.audio_kind != model.clip.track.audio_kind:
+    wanted = model.clip.track.audio_kind
+    if wanted.name not in (models.audio_kind.name, MFCC_KIND.name, FILE_FEATURE) or (
+        wanted.name == models.audio_kind.name and wanted != models.audio_kind
+    ):
         raise UserError(
             f"{model.clip.folder / FILE_NAME}: makes {models.audio_kind}, the checkpoint was trained on "
-            f"{model.clip.track.audio_kind}; restore the folder or train again"
+            f"{wanted}; restore the folder or train again"
         )
+    if (wanted.name == FILE_FEATURE) != (features is not None):
+        need = "give those of this audio with" if features is None else "it takes no"
+        raise UserError(f"the checkpoint was trained on {wanted}: {need} --audio-features")
     frames = int(np.ceil(len(audio) * FRAME_RATE / SAMPLE_RATE))
+    rows = mfcc(audio, frames)
     try:
-        features = models.audio_features(mfcc(audio, frames))
+        heard = models.audio_features(rows)
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
     if pose == "generated":
-        return generate_track(models, features, seed=seed, temperature=temperature)
-    return source_track(models, features, model.clip.track[model.clip.train_frames], pose)
+        track = generate_track(models, heard, seed=seed, temperature=temperature)
+    else:
+        track = source_track(models, heard, model.clip.track[model.clip.train_frames], pose)
+    return track if wanted == track.audio_kind else with_audio_features(track, features or "mfcc", rows)

@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.spatial.transform import Rotation
@@ -20,6 +19,7 @@ from dfa_nerfstudio.data.files import written_whole
 from dfa_nerfstudio.preprocessing.report.pictures import COLOURS, cut_out, landmarked, picture_of
 from dfa_nerfstudio.preprocessing.report.report import Report
 from dfa_nerfstudio.preprocessing.report.svg_chart import Chart, Series, Span
+from dfa_nerfstudio.preprocessing.report.template import page_template
 
 REPORT, PAGE = "report.json", "report.html"
 FRAMES = 12
@@ -47,15 +47,7 @@ def write_report_page(folder: Path, clip: ClipAttributes | None = None) -> None:
         parts |= {"tiles": _tiles(report), "figures": _figures(report), "jitter": _jitter(report), "colours": COLOURS}
         parts["longest_stage"] = max(report.seconds.values(), default=1.0) or 1.0
     with written_whole(folder / PAGE) as partial:
-        partial.write_text(_template().render(parts), encoding="utf-8")
-
-
-@cache
-def _template() -> jinja2.Template:
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["hex"] = lambda rgb: "#{:02x}{:02x}{:02x}".format(*rgb)
-    return environment.get_template("page.html.jinja")
+        partial.write_text(page_template(Path(__file__).parent).render(parts), encoding="utf-8")
 
 
 def _tiles(report: Report) -> list[tuple[str, str, str]]:
