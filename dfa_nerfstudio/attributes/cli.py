@@ -20,6 +20,10 @@ def main() -> None:
                 from dfa_nerfstudio.attributes.pretraining import pretrain
 
                 tyro.cli(pretrain, prog="dfa-attributes pretrain", args=rest)
+            case ["inspect", *rest]:
+                from dfa_nerfstudio.attributes.inspection.page import inspect_attributes
+
+                tyro.cli(inspect_attributes, prog="dfa-attributes inspect", args=rest)
             case arguments:
                 from dfa_nerfstudio.attributes.training import train_attributes
 

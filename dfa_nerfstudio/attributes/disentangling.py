@@ -57,7 +57,8 @@ class DisentanglingAutoencoder(nn.Module):
     """F_d: encoder E_L from 68 front-view landmarks to (f_m, f_e), decoder D_L back.
 
     Landmarks are in head space units (the distance of the outer eye corners). Inside they are centred on the mean face
-    and divided by each landmark's own spread, so that lids, which move little, weigh as much as lips.
+    and divided by each landmark's own spread, so that lids, which move little, weigh as much as lips. Most of what
+    expressions do is linear: a linear layer beside the others on either side takes that, and the others what is left.
     """
 
     mean_face: Tensor
@@ -83,6 +84,8 @@ class DisentanglingAutoencoder(nn.Module):
             nn.SiLU(),
             nn.Linear(hidden, size),
         )
+        self.encoder_skip = nn.Linear(size, config.mouth_dim + config.eye_dim, bias=False)
+        self.decoder_skip = nn.Linear(config.mouth_dim + config.eye_dim, size, bias=False)
 
     def measure(self, neutral: Float[Tensor, "68 3"], expression: Float[Tensor, "T 68 3"]) -> None:
         """Takes mean face and spread.
@@ -97,14 +100,16 @@ class DisentanglingAutoencoder(nn.Module):
 
     def encode(self, landmarks: Float[Tensor, "B 68 3"]) -> tuple[Float[Tensor, "B M"], Float[Tensor, "B E"]]:
         """E_L: f_m and f_e of faces in head space."""
-        features = self.encoder(((landmarks - self.mean_face) / self.spread).flatten(1))
+        offsets = ((landmarks - self.mean_face) / self.spread).flatten(1)
+        features = self.encoder_skip(offsets) + self.encoder(offsets)
         mouth, eye = features.split([self.config.mouth_dim, self.config.eye_dim], dim=-1)
         return mouth, eye
 
     def decode(self, mouth: Float[Tensor, "B M"], eye: Float[Tensor, "B E"]) -> Float[Tensor, "B 68 3"]:
         """D_L: the face in head space."""
-        offsets = self.decoder(torch.cat([mouth, eye], -1)).unflatten(-1, (NUM_LANDMARKS, 3))
-        return self.mean_face + self.spread * offsets
+        features = torch.cat([mouth, eye], -1)
+        offsets = self.decoder_skip(features) + self.decoder(features)
+        return self.mean_face + self.spread * offsets.unflatten(-1, (NUM_LANDMARKS, 3))
 
 
 class DisentanglingObjective(Objective):

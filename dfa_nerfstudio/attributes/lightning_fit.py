@@ -134,9 +134,10 @@ def fit(
         steps = DataLoader(range(config.steps), batch_size=None)  # type: ignore[arg-type]
         checks = DataLoader(range(1), batch_size=None) if validates else None  # type: ignore[arg-type]
         state = str(unfinished) if unfinished and unfinished.is_file() else None
-        trainer.fit(module, steps, checks, ckpt_path=state)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
+        try:
+            trainer.fit(module, steps, checks, ckpt_path=state)
+        except SystemExit:  # what lightning makes of an interrupt
+            raise KeyboardInterrupt from None
         last = {key: float(value) for key, value in trainer.callback_metrics.items() if key not in ("validation", name)}
         if best is not None and best.best_model_path:
             module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
