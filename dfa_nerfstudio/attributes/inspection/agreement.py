@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -36,6 +37,8 @@ class Agreement:
     """The same of each second of it."""
     shares: list[float]
     """Of windows in sync, for each length in `WINDOWS`; NaN where none fits."""
+    own_shares: list[float] = field(default_factory=list)
+    """Of windows that find the offset that the rest of their recording tells; only of other films."""
 
     @property
     def best(self) -> int:
@@ -67,8 +70,10 @@ class Agreement:
         curves = recording_curves(models, recording)
         figures = sync_of(curves)
         windows = curves.unfold(0, SPREAD_WINDOW, 1).mean(-1) if len(curves) >= SPREAD_WINDOW else curves[:0]
-        shares = [figures.get(f"sync, {length:g} s", float("nan")) for length in WINDOWS]
-        return cls(recording.name, len(recording) / FRAME_RATE, curves.mean(0), windows, shares)
+        shares, own_shares = (
+            [figures.get(f"{name}, {length:g} s", math.nan) for length in WINDOWS] for name in ("sync", "as the rest")
+        )
+        return cls(recording.name, len(recording) / FRAME_RATE, curves.mean(0), windows, shares, own_shares)
 
 
 def agreements(subject: Subject) -> list[Agreement]:
