@@ -111,6 +111,29 @@ def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
     return message
 
 
+def test_a_model_that_hears_other_features(demo: Walked, tmp_path: Path, capsys, monkeypatch):
+    """Trained on features from a file, it takes a file for the speech too, and says so where there is none."""
+    generator, film = np.random.default_rng(0), tmp_path / "talking.mp4"
+    for name, frames in (("film", 200), ("speech", int(np.ceil(len(read_audio(demo.speech)) * 25 / SAMPLE_RATE)))):
+        np.save(tmp_path / f"{name}.npy", generator.normal(size=(frames, 2, 3)))
+    runs = ("--output-dir", tmp_path / "runs", "--experiment-name", "test", "--timestamp", "run")
+    options = ("--vis", "tensorboard", "--max-num-iterations", "3")
+    features = ("dfa-data", "--audio-features", tmp_path / "film.npy")
+    succeed("ns-train", "dfa-nerf-lite", "--data", demo.data, *runs, *options, *features)
+    arguments = ("--load-config", tmp_path / "runs/test/dfa-nerf-lite/run/config.yml", "--audio", demo.speech)
+    arguments = (*arguments, "--output", film)
+    assert "give those of this audio with --audio-features" in refused(capsys, monkeypatch, *arguments)
+    message = refused(capsys, monkeypatch, *arguments, "--audio-features", tmp_path / "film.npy")
+    assert "film.npy: 200 rows for 156 frames" in message and not film.exists()
+    succeed("dfa-talk", *arguments, "--audio-features", tmp_path / "speech.npy")
+    with av.open(str(film)) as container:
+        assert container.streams.video[0].frames == 156
+    taken = ("--load-config", demo.config, "--audio", demo.speech, "--output", film)
+    assert "takes no --audio-features" in refused(
+        capsys, monkeypatch, *taken, "--audio-features", tmp_path / "speech.npy"
+    )
+
+
 def test_unusable_speech_is_refused(demo: Walked, tmp_path: Path, capsys, monkeypatch):
     output = tmp_path / "talking.mp4"
     arguments = ("--load-config", demo.config, "--output", output, "--audio")

@@ -14,6 +14,7 @@ import torch
 
 from dfa_nerfstudio.attributes.bundle import AttributeModels
 from dfa_nerfstudio.attributes.disentangling import compose
+from dfa_nerfstudio.attributes.inspection.agreement import agreements
 from dfa_nerfstudio.attributes.inspection.linear_reading import linear_reading
 from dfa_nerfstudio.attributes.inspection.page import PAGE
 from dfa_nerfstudio.attributes.inspection.plot import Band, Marks, Plot
@@ -290,3 +291,6 @@ def test_the_subject_chooses_its_part(trained):
     assert subject.is_held_out and subject.shown == slice(TRAIN, FRAMES)
     nearly_all = dataclasses.replace(subject, num_train=FRAMES - 40)
     assert not nearly_all.is_held_out and nearly_all.shown == slice(0, FRAMES - 40)
+    for held_out, parts in ((40, ["held-out part", "training part"]), (5, ["training part"]), (0, ["training part"])):
+        found = agreements(dataclasses.replace(subject, num_train=FRAMES - held_out))
+        assert [agreement.name for agreement in found] == parts

@@ -115,6 +115,28 @@ def test_chunks_change_nothing(models, clip):
     torch.testing.assert_close(whole.norm(dim=-1), torch.ones(FRAMES))
 
 
+@pytest.mark.parametrize("size", [1, 7, 40, 333, 4000])
+def test_a_stream_gives_the_same_as_soon_as_it_can(models, clip, size):
+    mfcc = torch.from_numpy(models.clip_statistics.normalise(clip.mfcc[:1200]))
+    heard = []
+
+    def blocks():
+        for block in mfcc.split(size):
+            heard.append(len(block))
+            yield block
+
+    made = 0
+    for part in models.audio.stream(blocks()):
+        known = made + len(part) if sum(heard) < len(mfcc) else 0
+        late = round(100 * models.audio.latency)  # rows
+        assert 4 * (known - 1) + late <= sum(heard)  # the last one's window has been heard
+        made += len(part)
+    torch.testing.assert_close(
+        torch.cat(list(models.audio.stream(mfcc.split(size)))), models.audio.features(mfcc), atol=1e-5, rtol=0
+    )
+    assert made == 300 and list(models.audio.stream([])) == []
+
+
 def test_the_window_is_centred(models):
     """Frame i hears rows 4 i - 18 to 4 i + 17 and no others."""
     mfcc = torch.randn(400, COEFFICIENTS, generator=torch.Generator().manual_seed(0))

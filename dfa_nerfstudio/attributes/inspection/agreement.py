@@ -48,7 +48,7 @@ class Agreement:
     @classmethod
     def of_part(cls, subject: Subject, part: slice, name: str) -> Agreement | None:
         """Of a part of the subject's own film, within its shots; None where it is too short for any offset."""
-        if subject.seconds(part) == 0:
+        if part.stop - part.start <= 2 * MAX_OFFSET or subject.seconds(part) == 0:
             return None
         sound, lips = subject.sound(part), subject.models.mouth_features(subject.landmarks[part])
         shots = stretches(torch.from_numpy(subject.clip.shot[part]))
