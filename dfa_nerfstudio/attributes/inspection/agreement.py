@@ -34,7 +34,7 @@ class Agreement:
     curve: Float[Tensor, " O"]
     """Mean cosine at each offset from -`MAX_OFFSET` to `MAX_OFFSET` frames."""
     windows: Float[Tensor, "N O"]
-    """The same of each second of it."""
+    """The same of each second of a part of the subject's own film; of other films none is drawn, N = 0."""
     shares: list[float]
     """Of windows in sync, for each length in `WINDOWS`; NaN where none fits."""
     own_shares: list[float] = field(default_factory=list)
@@ -69,11 +69,10 @@ class Agreement:
         """Of another film, whose sound is taken as it is."""
         curves = recording_curves(models, recording)
         figures = sync_of(curves)
-        windows = curves.unfold(0, SPREAD_WINDOW, 1).mean(-1) if len(curves) >= SPREAD_WINDOW else curves[:0]
         shares, own_shares = (
             [figures.get(f"{name}, {length:g} s", math.nan) for length in WINDOWS] for name in ("sync", "as the rest")
         )
-        return cls(recording.name, len(recording) / FRAME_RATE, curves.mean(0), windows, shares, own_shares)
+        return cls(recording.name, len(recording) / FRAME_RATE, curves.mean(0), curves[:0], shares, own_shares)
 
 
 def agreements(subject: Subject) -> list[Agreement]:
