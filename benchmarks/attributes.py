@@ -15,12 +15,13 @@ from joblib import Parallel, delayed
 
 from benchmarks.record import Row, header, timed, write_record
 from dfa_nerfstudio.attributes.disentanglement import readings, swap_figures
+from dfa_nerfstudio.attributes.linear_reading import ridge_correlation
 from dfa_nerfstudio.attributes.motion import rotation_vector
 from dfa_nerfstudio.attributes.pretraining import PretrainConfig, train_on_corpus
 from dfa_nerfstudio.attributes.recordings import Recording
 from dfa_nerfstudio.attributes.report import confusion, recording_curves, sync_of
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
-from dfa_nerfstudio.attributes.sync import frame_curves, in_sync, ridge_correlation
+from dfa_nerfstudio.attributes.sync import frame_curves, in_sync
 from dfa_nerfstudio.data.dataset_folder import TRANSFORMS, DatasetFolder
 
 SAME_PERSON = {"vexpress_aoc_4s": "hdtf_WDA_AlexandriaOcasioCortez_000", "grid_pwij3p": "grid_id2_vcd_swwp2s"}

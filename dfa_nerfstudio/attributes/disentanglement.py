@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dfa_nerfstudio.attributes.disentangling import DisentanglingAutoencoder, compose
-from dfa_nerfstudio.attributes.sync import ridge_correlation
+from dfa_nerfstudio.attributes.linear_reading import ridge_correlation
 
 EYES, LIPS = slice(36, 48), slice(48, 68)
 UPPER_LIP, LOWER_LIP = [61, 62, 63], [67, 66, 65]

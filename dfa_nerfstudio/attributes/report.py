@@ -10,9 +10,10 @@ from torch import Tensor
 
 from dfa_nerfstudio.attributes.bundle import AttributeModels
 from dfa_nerfstudio.attributes.disentanglement import readings, swap_figures
+from dfa_nerfstudio.attributes.linear_reading import ridge_correlation
 from dfa_nerfstudio.attributes.recordings import Recording
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
-from dfa_nerfstudio.attributes.sync import frame_curves, in_sync, offsets_by_the_rest, ridge_correlation, sync_accuracy
+from dfa_nerfstudio.attributes.sync import frame_curves, in_sync, offsets_by_the_rest, sync_accuracy
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, MFCC_PER_FRAME, ClipAttributes
 
 WINDOWS = (0.4, 1.0, 2.0)

@@ -85,30 +85,3 @@ def sync_accuracy(
     parts = [slice(None)] if shot is None else stretches(shot)
     curves = torch.cat([offset_curves(audio[p], mouth[p], window=window, max_offset=max_offset) for p in parts])
     return float(in_sync(curves).mean())
-
-
-def ridge_correlation(
-    train: tuple[Float[Tensor, "N A"], Float[Tensor, "N K"]],
-    test: tuple[Float[Tensor, "M A"], Float[Tensor, "M K"]],
-    strength: float = 1e-1,
-) -> tuple[float, float]:
-    """How well a ridge regression fitted on `train` predicts the second from the first on `test`.
-
-    Args:
-        strength: of the ridge, relative to the inputs' mean variance.
-
-    Returns:
-        Correlation of predicted and true, and R2 (which also counts an offset between the two stretches), means over K.
-    """
-    mean, level = train[0].mean(0), train[1].mean(0)
-    x, y = train[0] - mean, train[1] - level
-    gram = x.T @ x
-    ridge = strength * gram.diagonal().mean() * torch.eye(gram.shape[0]).to(x)
-    predicted = (test[0] - mean) @ torch.linalg.solve(gram + ridge, x.T @ y)
-    true = test[1] - level
-    spread = (true - true.mean(0)).square().sum(0).clamp(min=1e-12)
-    r2 = 1 - (true - predicted).square().sum(0) / spread
-    centred = predicted - predicted.mean(0)
-    norm = (centred.square().sum(0) * spread).sqrt().clamp(min=1e-12)
-    correlation = (centred * (true - true.mean(0))).sum(0) / norm
-    return float(correlation.mean()), float(r2.mean())

@@ -15,13 +15,12 @@ import torch
 from dfa_nerfstudio.attributes.bundle import AttributeModels
 from dfa_nerfstudio.attributes.disentangling import compose
 from dfa_nerfstudio.attributes.inspection.agreement import agreements
-from dfa_nerfstudio.attributes.inspection.linear_reading import linear_reading
 from dfa_nerfstudio.attributes.inspection.page import PAGE
 from dfa_nerfstudio.attributes.inspection.plot import Band, Marks, Plot
 from dfa_nerfstudio.attributes.inspection.subject import Subject
+from dfa_nerfstudio.attributes.linear_reading import linear_reading, ridge_correlation
 from dfa_nerfstudio.attributes.recordings import Recording
 from dfa_nerfstudio.attributes.report import confusion, measure
-from dfa_nerfstudio.attributes.sync import ridge_correlation
 from dfa_nerfstudio.attributes.training import train_models
 from dfa_nerfstudio.data.dataset_folder import ClipAttributes
 from tests.attributes.synthetic import synthetic_clip

@@ -15,11 +15,12 @@ from dfa_nerfstudio.attributes.disentangling import compose
 from dfa_nerfstudio.attributes.fitting import FitConfig
 from dfa_nerfstudio.attributes.generation import generate_motion, generate_track, source_track
 from dfa_nerfstudio.attributes.lightning_fit import fit
+from dfa_nerfstudio.attributes.linear_reading import ridge_correlation
 from dfa_nerfstudio.attributes.motion import rotation_matrix, rotation_vector
 from dfa_nerfstudio.attributes.recordings import Recording, SoundAndLips
 from dfa_nerfstudio.attributes.report import measure
 from dfa_nerfstudio.attributes.shots import random_windows
-from dfa_nerfstudio.attributes.sync import ridge_correlation, sync_accuracy
+from dfa_nerfstudio.attributes.sync import sync_accuracy
 from dfa_nerfstudio.attributes.synchronisation import SynchronisationObjective
 from dfa_nerfstudio.attributes.training import AttributesConfig, clip_track, train_models
 from dfa_nerfstudio.data.mfcc_statistics import MfccStatistics

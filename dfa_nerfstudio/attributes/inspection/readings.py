@@ -9,10 +9,9 @@ from torch import Tensor
 
 from dfa_nerfstudio.attributes.disentanglement import COMPOSED, RIDGE, lid_gaps, lip_gap
 from dfa_nerfstudio.attributes.disentangling import compose
-from dfa_nerfstudio.attributes.inspection.linear_reading import linear_reading
 from dfa_nerfstudio.attributes.inspection.plot import Marks, Plot, limits
 from dfa_nerfstudio.attributes.inspection.subject import Subject
-from dfa_nerfstudio.attributes.sync import ridge_correlation
+from dfa_nerfstudio.attributes.linear_reading import linear_reading, ridge_correlation
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE
 from dfa_nerfstudio.preprocessing.report.svg_chart import Chart, Series
 
