@@ -86,6 +86,20 @@ class DisentanglingAutoencoder(nn.Module):
         )
         self.encoder_skip = nn.Linear(size, config.mouth_dim + config.eye_dim, bias=False)
         self.decoder_skip = nn.Linear(config.mouth_dim + config.eye_dim, size, bias=False)
+        self._start_apart()
+
+    @torch.no_grad()
+    def _start_apart(self) -> None:
+        """Training begins with linear layers in which f_m knows nothing of the eyes, nor f_e of the mouth."""
+        for layers in (self.encoder, self.decoder):
+            nn.init.zeros_(layers[-1].weight)
+            nn.init.zeros_(layers[-1].bias)
+        upper = torch.zeros(NUM_LANDMARKS, 3, dtype=torch.bool)
+        upper[UPPER_FACE] = True
+        eye = torch.arange(self.config.mouth_dim + self.config.eye_dim) >= self.config.mouth_dim
+        across = eye[:, None] != upper.flatten()  # [M + E, 204]
+        self.encoder_skip.weight[across] = 0
+        self.decoder_skip.weight[across.T] = 0
 
     def measure(self, neutral: Float[Tensor, "68 3"], expression: Float[Tensor, "T 68 3"]) -> None:
         """Takes mean face and spread.
