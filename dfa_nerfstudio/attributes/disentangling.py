@@ -92,8 +92,10 @@ class DisentanglingAutoencoder(nn.Module):
     def _start_apart(self) -> None:
         """Training begins with linear layers in which f_m knows nothing of the eyes, nor f_e of the mouth."""
         for layers in (self.encoder, self.decoder):
-            nn.init.zeros_(layers[-1].weight)
-            nn.init.zeros_(layers[-1].bias)
+            last = layers[-1]
+            assert isinstance(last, nn.Linear)
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
         upper = torch.zeros(NUM_LANDMARKS, 3, dtype=torch.bool)
         upper[UPPER_FACE] = True
         eye = torch.arange(self.config.mouth_dim + self.config.eye_dim) >= self.config.mouth_dim
