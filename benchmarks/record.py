@@ -36,12 +36,23 @@ def timed(command: Sequence[str | Path]) -> dict[str, float]:
     words = [str(word) for word in command]
     console.rule(" ".join(words))
     start = time.monotonic()
-    process = subprocess.Popen([str(BIN / words[0]), *words[1:]])
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)  # or Popen would wait for it again
+    process, peak = subprocess.Popen([str(BIN / words[0]), *words[1:]]), 0
+    while process.poll() is None:
+        peak = max(peak, _peak_kib(process.pid))
+        time.sleep(0.1)
     if process.returncode:
         raise UserError(f"{words[0]} failed with exit code {process.returncode}")
-    return {"seconds": round(time.monotonic() - start, 1), "peak_gib": round(usage.ru_maxrss / 2**20, 2)}
+    return {"seconds": round(time.monotonic() - start, 1), "peak_gib": round(peak / 2**20, 2)}
+
+
+def _peak_kib(process: int) -> int:
+    """Most memory that a process has used so far. What the system says at its end counts the memory of the benchmark
+    too, from which the process was forked."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return 0
+    return int(next((line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")), 0))
 
 
 def clip_path(shared: Path, name: str) -> Path:
