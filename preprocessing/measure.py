@@ -40,7 +40,8 @@ def measure(tracked: Tracked, footage: Footage, config: ProcessConfig, stages: S
     with stages.stage("expression and eyes"):
 
         def front(rows: slice | Int[np.ndarray, " T"]) -> Float[np.ndarray, "T 478 3"]:
-            return back_project(upright(landmarks[rows])[..., :2], head.shape, head.focal, poses[rows])
+            seen = upright(landmarks[rows])[..., :2]
+            return back_project(seen, head.shape, head.focal, poses[rows]).astype(np.float32)
 
         enough = front(np.flatnonzero(learn)[:: 1 + learn.sum() // LEARNT_FROM])
         model = (
