@@ -49,13 +49,13 @@ def mfcc(audio: Float32[np.ndarray, " S"], num_frames: int) -> Float32[np.ndarra
         num_frames: frames of video at 25 frames/s.
     """
     rows = MFCC_PER_FRAME * num_frames
-    power = [
-        librosa.feature.melspectrogram(
+    statics = []
+    for block in row_blocks(audio, rows, TRANSFORM):
+        power = librosa.feature.melspectrogram(
             y=block, sr=SAMPLE_RATE, n_fft=TRANSFORM, win_length=WINDOW, hop_length=HOP, center=False, n_mels=40
         )
-        for block in row_blocks(audio, rows, TRANSFORM)
-    ]
-    decibel = librosa.power_to_db(np.concatenate(power, axis=1), ref=1.0, amin=1e-10, top_db=None)
-    static = librosa.feature.mfcc(S=decibel, n_mfcc=NUM_COEFFICIENTS)
+        decibel = librosa.power_to_db(power, ref=1.0, amin=1e-10, top_db=None)
+        statics.append(librosa.feature.mfcc(S=decibel, n_mfcc=NUM_COEFFICIENTS))
+    static = np.concatenate(statics, axis=1)
     delta = librosa.feature.delta(static, width=9, mode="nearest")
     return np.concatenate([static, delta]).T.astype(np.float32)  # [4 T, 26]
