@@ -66,8 +66,7 @@ class Fold:
     def corrected(self, recording: Recording) -> Recording:
         """With the offset taken back that the training recordings of its group have."""
         late = [self.offsets.get(other.name, 0) for other in self.train if other.group == recording.group]
-        rows = torch.arange(len(recording.mfcc)) + (round(float(np.mean(late))) if late else 0)
-        return replace(recording, mfcc=recording.mfcc[rows.clamp(0, len(rows) - 1)])
+        return recording.in_step(round(float(np.mean(late))) if late else 0)
 
 
 @dataclass

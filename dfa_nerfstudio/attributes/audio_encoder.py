@@ -74,26 +74,29 @@ class AudioEncoder(nn.Module):
         """f_a of windows of normalised MFCC."""
         return F.normalize(self.layers(windows.transpose(1, 2)), dim=-1)
 
-    def windows(self, mfcc: Float[Tensor, "T*4 D"]) -> Float[Tensor, "T W D"]:
-        """The window around the start of each frame; the recording's ends are extended by their last row.
+    def windows(self, mfcc: Float[Tensor, "R D"], every: int = MFCC_PER_FRAME) -> Float[Tensor, "T W D"]:
+        """The window around the start of each frame, or around one of `every` so many rows; the recording's ends are
+        extended by their last row.
 
         The result is a view: no window is copied.
         """
         before = self.config.window // 2
         after = self.config.window - before
         padded = torch.cat([mfcc[:1].expand(before, -1), mfcc, mfcc[-1:].expand(after, -1)])
-        frames = len(mfcc) // MFCC_PER_FRAME
-        return padded.unfold(0, self.config.window, MFCC_PER_FRAME)[:frames].transpose(1, 2)
+        return padded.unfold(0, self.config.window, every)[: len(mfcc) // every].transpose(1, 2)
 
     @torch.no_grad()
-    def features(self, mfcc: Float[Tensor, "T*4 D"], chunk: int = 512) -> Float[Tensor, "T A"]:
+    def features(
+        self, mfcc: Float[Tensor, "R D"], chunk: int = 512, every: int = MFCC_PER_FRAME
+    ) -> Float[Tensor, "T A"]:
         """f_a of every frame of a recording of any length, computed `chunk` frames at a time.
 
         Args:
             mfcc: normalised, four rows a frame.
             chunk: bounds the memory; the result does not depend on it.
+            every: see `windows`.
         """
-        return torch.cat([self(part) for part in self.windows(mfcc).split(chunk)])
+        return torch.cat([self(part) for part in self.windows(mfcc, every).split(chunk)])
 
     @property
     def latency(self) -> float:

@@ -13,6 +13,7 @@ from dfa_nerfstudio.attributes.cross_modal import CrossModalConfig, CrossModalEn
 from dfa_nerfstudio.attributes.eye_embedding import EyeEmbedding
 from dfa_nerfstudio.attributes.gp_vae import GPVAEConfig, TransformerGPVAE
 from dfa_nerfstudio.attributes.motion import MotionSpace
+from dfa_nerfstudio.attributes.recordings import rows_in_step
 from dfa_nerfstudio.attributes.speech_models import SpeechConfig, SpeechModels
 from dfa_nerfstudio.attributes.weights_file import fingerprint
 from dfa_nerfstudio.data.attribute_track import FeatureKind
@@ -114,8 +115,7 @@ class AttributeModels(SpeechModels):
         Args:
             mfcc: four rows a frame.
         """
-        rows = np.arange(len(mfcc)) + int(self.offset)
-        return self.audio_features(mfcc[rows.clip(0, len(mfcc) - 1)], self.clip_statistics)
+        return self.audio_features(mfcc[rows_in_step(len(mfcc), int(self.offset))], self.clip_statistics)
 
     @property
     def eye_kind(self) -> FeatureKind:

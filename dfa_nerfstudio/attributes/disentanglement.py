@@ -57,6 +57,15 @@ def lid_gaps(faces: Float[Tensor, "T 68 3"]) -> Float[Tensor, "T 2"]:
 
 
 @torch.no_grad()
+def composed_faces(
+    model: DisentanglingAutoencoder, faces: Float[Tensor, "T 68 3"], generator: torch.Generator
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """(f_m, f_e) and (`lip_gap`, `lid_gaps`) of `COMPOSED` faces of independently drawn eyes and mouths."""
+    upper, lower = torch.randint(len(faces), (2, COMPOSED), generator=generator)
+    composed = compose(faces[upper], faces[lower])
+    return model.encode(composed), (lip_gap(composed), lid_gaps(composed))
+
+
 def readings(
     model: DisentanglingAutoencoder, train: Float[Tensor, "N 68 3"], test: Float[Tensor, "M 68 3"], seed: int = 0
 ) -> dict[str, float]:
@@ -69,11 +78,7 @@ def readings(
         seed: of the draws.
     """
     generator = torch.Generator().manual_seed(seed)
-    sets = []
-    for drawn in (train, test):
-        upper, lower = torch.randint(len(drawn), (2, COMPOSED), generator=generator)
-        faces = compose(drawn[upper], drawn[lower])
-        sets.append((model.encode(faces), (lip_gap(faces), lid_gaps(faces))))
+    sets = [composed_faces(model, faces, generator) for faces in (train, test)]
     result = {}
     for feature, name in enumerate(("f_m", "f_e")):
         for value, what in enumerate(("mouth opening", "eye opening")):

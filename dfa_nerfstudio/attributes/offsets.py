@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dfa_nerfstudio.attributes.recordings import Recording
+from dfa_nerfstudio.attributes.recordings import Recording, frame_weights
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.data.dataset_folder import MFCC_PER_FRAME
 
@@ -28,11 +28,8 @@ Fit = Callable[[list[Recording], dict[str, int], SpeechModels | None], SpeechMod
 @torch.no_grad()
 def agreement(models: SpeechModels, recording: Recording) -> Float[Tensor, " O"]:
     """Mean cosine of lips and sound if the sound came -`FARTHEST` to +`FARTHEST` rows late."""
-    window, count = models.config.audio.window, len(recording)
-    mfcc = recording.mfcc
-    ends = mfcc[:1].expand(window // 2, -1), mfcc[-1:].expand(window - window // 2, -1)
-    windows = torch.cat([ends[0], mfcc, ends[1]]).unfold(0, window, 1).transpose(1, 2)  # one for every row
-    audio = torch.cat([models.audio(part) for part in windows.split(2048)])
+    count = len(recording)
+    audio = models.audio.features(recording.mfcc, chunk=2048, every=1)  # of every row
     mouth = models.mouth_features(models.faces(recording))
     # The same frames at every offset: those for which there is sound at all of them.
     reach = -(-FARTHEST // MFCC_PER_FRAME)
@@ -111,10 +108,8 @@ def _of_group(models: SpeechModels, group: list[Recording]) -> dict[str, int]:
 
 
 def _mean(offsets: dict[str, int], recordings: list[Recording]) -> float:
-    """Over frames, a group counting as it does in training (`SoundAndLips.weight`)."""
-    frames: dict[str, int] = {}
-    for recording in recordings:
-        frames[recording.group] = frames.get(recording.group, 0) + len(recording)
-    weights = [len(recording) * frames[recording.group] ** -0.5 for recording in recordings]
+    """Over frames, a group counting as it does in training."""
+    drawn = frame_weights(recordings)
+    weights = [int(recording.useful.sum()) * drawn[recording.name] for recording in recordings]
     late = [offsets[recording.name] for recording in recordings]
     return sum(weight * rows for weight, rows in zip(weights, late, strict=True)) / sum(weights)

@@ -17,7 +17,7 @@ from rich.console import Console
 from dfa_nerfstudio.attributes.disentangling import DisentanglingObjective
 from dfa_nerfstudio.attributes.fitting import FitConfig, Hardware, Objective
 from dfa_nerfstudio.attributes.offsets import measure_offsets
-from dfa_nerfstudio.attributes.recordings import Recording, SoundAndLips, read_recordings
+from dfa_nerfstudio.attributes.recordings import Recording, SoundAndLips, frame_weights, read_recordings
 from dfa_nerfstudio.attributes.report import corpus_figures, print_figures
 from dfa_nerfstudio.attributes.speech_models import SpeechConfig, SpeechModels
 from dfa_nerfstudio.attributes.synchronisation import SynchronisationObjective
@@ -134,10 +134,10 @@ def _fresh_encoders(models: SpeechModels) -> SpeechModels:
 
 def _faces(models: SpeechModels, recordings: list[Recording]) -> tuple[torch.Tensor, torch.Tensor]:
     """Useful faces [T, 68, 3] and how often each is drawn [T]."""
-    laid = SoundAndLips.of(recordings, [recording.mouth_opening[:, None] for recording in recordings])
-    faces = torch.cat([models.faces(recording) for recording in recordings])
-    use = laid.shot >= 0
-    return faces[use], laid.weight[use]
+    drawn = frame_weights(recordings)
+    faces = [models.faces(recording)[recording.useful] for recording in recordings]
+    weights = [torch.full((len(part),), drawn[r.name]) for part, r in zip(faces, recordings, strict=True)]
+    return torch.cat(faces), torch.cat(weights)
 
 
 def train_on_corpus(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor
 
 from dfa_nerfstudio.data.dataset_folder import MFCC_PER_FRAME, TRANSFORMS, ClipAttributes, DatasetFolder
@@ -57,6 +58,10 @@ class Recording:
         cut = {name: getattr(self, name)[start:stop] for name in ("expression", "eye_opening", "mouth_opening", "shot")}
         return replace(self, **cut, mfcc=self.mfcc[start * MFCC_PER_FRAME : stop * MFCC_PER_FRAME])
 
+    def in_step(self, late: int) -> Recording:
+        """The same with its sound, which comes `late` rows late, taken back by as many."""
+        return replace(self, mfcc=self.mfcc[torch.from_numpy(rows_in_step(len(self.mfcc), late))])
+
     @classmethod
     def of(cls, clip: ClipAttributes, frames: slice, name: str = "the clip", group: str = "") -> Recording:
         """A stretch of a clip; of other frames nothing is read.
@@ -77,6 +82,20 @@ class Recording:
             mfcc=torch.from_numpy(MfccStatistics.of(mfcc, name).normalise(mfcc)),
             shot=torch.from_numpy(clip.shot[start:stop]).long(),
         )
+
+
+def rows_in_step(count: int, late: int) -> Int64[np.ndarray, " R"]:
+    """Which of `count` rows of sound that comes `late` rows late belongs where; the ends are repeated."""
+    return (np.arange(count) + late).clip(0, count - 1)
+
+
+def frame_weights(recordings: list[Recording]) -> dict[str, float]:
+    """How often a frame of each recording is drawn: a group counts by the square root of its length, so that the many
+    frames of one person do not drown those of others."""
+    length: dict[str, int] = {}
+    for recording in recordings:
+        length[recording.group] = length.get(recording.group, 0) + int(recording.useful.sum())
+    return {recording.name: max(length[recording.group], 1) ** -0.5 for recording in recordings}
 
 
 def read_recordings(folders: list[Path]) -> tuple[list[Recording], list[str]]:
@@ -124,8 +143,7 @@ class SoundAndLips:
     shot: Int[Tensor, " T"]
     """Frames of one number follow each other; -1 where the face is lost."""
     weight: Float[Tensor, " T"]
-    """How often a frame is drawn: a group counts by the square root of its length, so that the many frames of one
-    person do not drown those of others."""
+    """How often a frame is drawn: see `frame_weights`."""
 
     @classmethod
     def of(
@@ -138,10 +156,7 @@ class SoundAndLips:
             lips: f_m of each.
             offsets: by how many rows (10 ms) the sound of a recording comes late; 0 for those it does not name.
         """
-        offsets = offsets or {}
-        length: dict[str, int] = {}
-        for recording in recordings:
-            length[recording.group] = length.get(recording.group, 0) + int(recording.useful.sum())
+        offsets, drawn = offsets or {}, frame_weights(recordings)
         sounds, rows, shots, weights, before, shots_before = [], [], [], [], 0, 0
         for recording in recordings:
             mfcc = recording.mfcc
@@ -152,6 +167,6 @@ class SoundAndLips:
             before += len(sounds[-1])
             shots.append(torch.where(recording.useful, recording.shot + shots_before, -1))
             shots_before = int(max(shots_before, shots[-1].max() + 1))
-            weights.append(torch.full((len(recording),), max(length[recording.group], 1) ** -0.5))
+            weights.append(torch.full((len(recording),), drawn[recording.name]))
         weight = torch.cat(weights)
         return cls(torch.cat(sounds), torch.cat(rows), torch.cat(lips), torch.cat(shots), weight)

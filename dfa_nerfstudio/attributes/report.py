@@ -59,8 +59,9 @@ def measure(models: AttributeModels, clip: ClipAttributes, num_train: int) -> di
 @torch.no_grad()
 def recording_curves(models: SpeechModels, recording: Recording, late: int = 0) -> Float[Tensor, "F O"]:
     """`frame_curves` of a recording whose sound comes `late` rows late."""
-    rows = (torch.arange(len(recording.mfcc)) + late).clamp(0, len(recording.mfcc) - 1)
-    return frame_curves(models.audio.features(recording.mfcc[rows]), models.mouth_features(models.faces(recording)))
+    return frame_curves(
+        models.audio.features(recording.in_step(late).mfcc), models.mouth_features(models.faces(recording))
+    )
 
 
 def sync_of(curves: Float[Tensor, "F O"]) -> dict[str, float]:

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import pickle
 import zipfile
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ from dfa_nerfstudio.errors import UserError
 Models = TypeVar("Models", bound="StoredModels")
 
 
-class StoredModels(nn.Module):
+class StoredModels(nn.Module, ABC):
     """Models that are kept in one file with their configuration, their sizes and the kinds of their features.
 
     A subclass is made by `cls(config, **sizes)`.
@@ -37,9 +38,9 @@ class StoredModels(nn.Module):
     sizes: dict[str, int]
 
     @property
+    @abstractmethod
     def kinds(self) -> dict[str, FeatureKind]:
         """The features that the models make."""
-        raise NotImplementedError
 
     def save(self, path: Path) -> None:
         """Writes everything into one file, whole or not at all."""

@@ -69,9 +69,7 @@ def drive(
 
     models = AttributeModels.load(model.clip.folder / FILE_NAME)
     wanted = model.clip.track.audio_kind
-    if wanted.name not in (models.audio_kind.name, MFCC_KIND.name, FILE_FEATURE) or (
-        wanted.name == models.audio_kind.name and wanted != models.audio_kind
-    ):
+    if wanted != models.audio_kind and wanted.name not in (MFCC_KIND.name, FILE_FEATURE):
         raise UserError(
             f"{model.clip.folder / FILE_NAME}: makes {models.audio_kind}, the checkpoint was trained on "
             f"{wanted}; restore the folder or train again"

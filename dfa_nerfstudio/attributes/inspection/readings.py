@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dfa_nerfstudio.attributes.disentanglement import COMPOSED, RIDGE, lid_gaps, lip_gap
-from dfa_nerfstudio.attributes.disentangling import compose
+from dfa_nerfstudio.attributes.disentanglement import RIDGE, composed_faces
 from dfa_nerfstudio.attributes.inspection.plot import Marks, Plot, limits
 from dfa_nerfstudio.attributes.inspection.subject import Subject
 from dfa_nerfstudio.attributes.linear_reading import linear_reading, ridge_correlation
@@ -21,9 +20,6 @@ PER_EYE_DISTANCE = 100
 """Openings are drawn in percent of the distance of the outer eye corners."""
 AUDIO_RIDGE = 0.1
 
-Openings = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""(f_m, f_e) and (mouth opening [N, 1], eye opening [N, 2]) of N faces."""
-
 
 def scatter_plots(subject: Subject, figures: dict[str, float]) -> list[Plot]:
     """Each opening as read linearly from each embedding against the true one, on composed faces.
@@ -35,27 +31,22 @@ def scatter_plots(subject: Subject, figures: dict[str, float]) -> list[Plot]:
         figures: R2 of the readings, as `disentanglement.readings` names them.
     """
     generator = torch.Generator().manual_seed(0)
-    fitted, scored = (_composed(subject, part, generator) for part in (subject.training, subject.shown))
+    fitted, scored = (
+        composed_faces(subject.models.autoencoder, subject.landmarks[subject.rows(part)], generator)
+        for part in (subject.training, subject.shown)
+    )
     plots = []
     for value, (what, sides) in enumerate((("mouth opening", ["mouth"]), ("eye opening", ["left eye", "right eye"]))):
-        true = scored[1][value].numpy()
+        true = PER_EYE_DISTANCE * scored[1][value].numpy()
         edge = limits(true)
         for feature, name in enumerate(("f_m", "f_e")):
             read = linear_reading((fitted[0][feature], fitted[1][value]), scored[0][feature], RIDGE).numpy()
+            read = PER_EYE_DISTANCE * read
             marks = [Marks(side, true[:DOTS, i], read[:DOTS, i], i, "dots") for i, side in enumerate(sides)]
             r2 = f"R² {figures[f'{what} from {name}, R2']:.2f}".replace("-", "\N{MINUS SIGN}")
             diagonal = ("diagonal", [(edge[0], edge[0]), (edge[1], edge[1])])
             plots.append(Plot(f"{what.capitalize()} from {name}", r2, edge, edge, marks, guides=[diagonal]))
     return plots
-
-
-@torch.no_grad()
-def _composed(subject: Subject, part: slice, generator: torch.Generator) -> Openings:
-    rows = subject.rows(part)
-    upper, lower = rows[torch.randint(len(rows), (2, COMPOSED), generator=generator)]
-    faces = compose(subject.landmarks[upper], subject.landmarks[lower])
-    openings = PER_EYE_DISTANCE * lip_gap(faces), PER_EYE_DISTANCE * lid_gaps(faces)
-    return subject.models.autoencoder.encode(faces), openings
 
 
 def mouth_chart(subject: Subject) -> tuple[Chart, float]:

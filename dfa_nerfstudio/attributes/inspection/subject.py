@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -76,9 +76,7 @@ class Subject:
     @cached_property
     def recording(self) -> Recording:
         """All frames, the film's offset taken back from the sound."""
-        whole = Recording.of(self.clip, slice(None), self.path.name)
-        rows = torch.arange(len(whole.mfcc)) + int(self.models.offset)
-        return replace(whole, mfcc=whole.mfcc[rows.clamp(0, len(whole.mfcc) - 1)])
+        return Recording.of(self.clip, slice(None), self.path.name).in_step(int(self.models.offset))
 
     def sound(self, part: slice) -> Float[Tensor, "N A"]:
         """f_a of a part as if it were a recording of its own."""
