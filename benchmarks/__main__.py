@@ -1,7 +1,8 @@
 """`make bench`: every figure this project states, measured anew.
 
-make bench                                        everything, about an hour on 2 cores
-make bench BENCH=preprocessing                    poses, eyes, jitter, speed and memory of dfa-process
+make bench                                        everything, some hours on 2 cores
+make bench BENCH=preprocessing                    poses, eyes, jitter and speed of dfa-process
+make bench BENCH=memory                           memory of dfa-process by the length of the film
 make bench BENCH=attributes                       mouth and eyes apart, sound and lips in step
 make bench BENCH="end-to-end --seconds 60"        training and rendering; a shorter look
 """
@@ -14,10 +15,11 @@ import tyro
 
 from benchmarks.attributes import Attributes
 from benchmarks.end_to_end import EndToEnd
+from benchmarks.memory import Memory
 from benchmarks.preprocessing import Preprocessing
 from dfa_nerfstudio.errors import exit_on_user_error
 
-PARTS = {"preprocessing": Preprocessing, "attributes": Attributes, "end-to-end": EndToEnd}
+PARTS = {"preprocessing": Preprocessing, "memory": Memory, "attributes": Attributes, "end-to-end": EndToEnd}
 
 
 def main() -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.held_out import train_and_score
-from benchmarks.long_film import repeat_film
 from benchmarks.poses import mean_landmarks, own_poses, solve_pnp, steadiness, with_other_motion
 from benchmarks.record import BIN, Row, clip_path, header, timed, write_record
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
@@ -34,7 +33,7 @@ FOCAL = (0.8, 2.5)
 
 @dataclass
 class Preprocessing:
-    """Poses, eyes, jitter, speed and memory of dfa-process, and what better poses are worth to the renderer."""
+    """Poses, eyes, jitter and speed of dfa-process, and what better poses are worth to the renderer."""
 
     shared: Path = Path("../shared")
     """Where the test material lies."""
@@ -46,8 +45,6 @@ class Preprocessing:
     """Training time of each row about what poses are worth, at 128x128; 0 leaves them out."""
     corpus: bool = True
     """Process every clip of the test material, too."""
-    minutes: tuple[int, ...] = (2, 10, 60)
-    """Lengths of the films whose memory is measured, at 64x64."""
     output: Path = Path("outputs/bench")
     """Working folder; pictures of real people stay here and are never committed."""
 
@@ -61,8 +58,6 @@ class Preprocessing:
         }
         if self.corpus:
             parts["every clip"] = self._corpus
-        if self.minutes:
-            parts["the demo subject again and again, 64x64"] = lambda: [self._long(length) for length in self.minutes]
         if self.seconds:
             parts["acosta_71s at 128x128: held-out figures by head poses and torso motion"] = self._worth
         for title, measured in parts.items():
@@ -120,12 +115,6 @@ class Preprocessing:
         timed(["dfa-process", clip, "--output", data, *options])
         folder = DatasetFolder.open(data)
         return {"smoothing": strength, **steadiness(folder, own_poses(folder))}
-
-    def _long(self, minutes: int) -> Row:
-        clip, data = self.output / "long.mp4", self.output / "long"
-        repeat_film(self.output / f"demo_{self.seeds[0]}.mp4", clip, SECONDS, round(minutes * 60 / SECONDS))
-        took = timed(["dfa-process", clip, "--output", data, "--size", 64, "--overwrite"])
-        return {"minutes_of_film": minutes, **took}
 
     def _corpus(self) -> list[Row]:
         """Every clip at once, by the command for folders; those that are refused are listed with the reason."""

@@ -77,8 +77,10 @@ def follow(footage: Footage, tracked: Tracked, smoothing: float, stages: Stages)
             tracks.append(head.follow(images, tracked.landmarks[done : done + len(images)]))
             done += len(images)
             advance(len(images))
+        joined = Tracks.join(tracks)
+        del tracks
     with stages.stage("smoothing"):
-        poses = _smoothed_poses(head, Tracks.join(tracks), tracked, smoothing, report)
+        poses = _smoothed_poses(head, joined, tracked, smoothing, report)
         motion = smoothed_torso(torso, timeline, head.focal, smoothing, report)
     return Motion(head, poses, motion)
 

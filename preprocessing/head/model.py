@@ -84,7 +84,8 @@ class HeadModel:
             poses = solve_poses(points, observed, information, self.focal, poses, iterations=3)
         residual, normal, _ = linearised(points, observed, information, self.focal, poses)
         error = np.linalg.norm(residual[:, len(RIGID) :], axis=-1)
-        return Tracks(start, poses, normal, np.where(information[:, len(RIGID) :, 0, 0] > 0, error, np.nan))
+        shown = np.ma.masked_array(error, information[:, len(RIGID) :, 0, 0] == 0)
+        return Tracks(start, poses, normal, np.ma.median(shown, axis=1).filled(np.nan))
 
 
 @dataclass
@@ -96,8 +97,9 @@ class Tracks:
     poses: Poses
     information: Float[np.ndarray, "T 6 6"]
     """Inverse covariance of each pose (see `moved`), as if every patch erred for itself."""
-    error: Float[np.ndarray, "T P"]
-    """How far each patch is from where the pose puts it, in image sides; not a number where it was hidden."""
+    error: Float[np.ndarray, " T"]
+    """How far patches are from where the pose puts them, in image sides; the median of those that are not hidden, not a
+    number where all are."""
 
     @classmethod
     def join(cls, parts: list[Tracks]) -> Tracks:
