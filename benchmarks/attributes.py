@@ -15,7 +15,7 @@ from joblib import Parallel, delayed
 
 from benchmarks.record import Row, header, timed, write_record
 from dfa_nerfstudio.attributes.disentanglement import readings, swap_figures
-from dfa_nerfstudio.attributes.linear_reading import ridge_correlation
+from dfa_nerfstudio.attributes.linear_reading import linear_reading, ridge_correlation
 from dfa_nerfstudio.attributes.motion import rotation_vector
 from dfa_nerfstudio.attributes.pretraining import PretrainConfig, train_on_corpus
 from dfa_nerfstudio.attributes.recordings import Recording
@@ -101,9 +101,14 @@ class Attributes:
             by_clip, by_person = partial(self._by_clip, material, loss), partial(self._by_person, material, loss)
             parts[f"{loss}: held-out clips of grid_s1 ({FOLDS} folds) and held-out end of {MAIN}"] = by_clip
             parts[f"{loss}: people never seen ({PEOPLE_FOLDS} folds by person)"] = by_person
+        parts["one training on all of that"] = lambda: [self._pretrain(corpus)]
         for title, measured in parts.items():
             tables[title] = measured()
             write_record("attributes_cpu", head, tables)
+
+    def _pretrain(self, corpus: Path) -> Row:
+        command = ["dfa-attributes", "pretrain", corpus, "--output", self.output / "speech_models.pt"]
+        return {"command": "dfa-attributes pretrain", **timed(command)}
 
     def _config(self, loss: str, seed: int) -> PretrainConfig:
         models = replace(self.config.models, audio=replace(self.config.models.audio, loss=loss))
@@ -169,11 +174,11 @@ def score_clips(models: SpeechModels, fold: Fold) -> dict[str, float]:
     untrained = SpeechModels(models.config, models.sizes["num_coefficients"])
     untrained.autoencoder = models.autoencoder
     untrained.lips_mean, untrained.lips_std = models.lips_mean, models.lips_std
-    linear = linear_map(models, fold.train)
+    linear = heard_linearly(models, fold.train, [*clips, end])
     for title, curves_of in (
         ("trained", lambda recording: recording_curves(models, recording)),
         ("untrained", lambda recording: recording_curves(untrained, recording)),
-        ("MFCC, linear", lambda recording: linear_curves(models, linear, recording)),
+        ("MFCC, linear", lambda recording: curves_from(models, linear[recording.name], recording)),
         ("trained, sound of another clip", lambda recording: recording_curves(models, mistaken(recording, clips))),
     ):
         curves = [curves_of(clip) for clip in clips]
@@ -241,18 +246,19 @@ def mistaken(recording: Recording, others: list[Recording]) -> Recording:
     return replace(recording, mfcc=mfcc[rows])
 
 
-def linear_map(models: SpeechModels, train: list[Recording]) -> torch.Tensor:
-    """Least squares from a window of MFCC to f_m."""
-    inputs = torch.cat([models.audio.windows(recording.mfcc).flatten(1) for recording in train])
+def heard_linearly(models: SpeechModels, train: list[Recording], test: list[Recording]) -> dict[str, torch.Tensor]:
+    """f_m [T, M] of each test recording as least squares predict it from windows of MFCC."""
+
+    def windows(recordings: list[Recording]) -> torch.Tensor:
+        return torch.cat([models.audio.windows(recording.mfcc).flatten(1) for recording in recordings])
+
     lips = torch.cat([models.lip_embedding(models.faces(recording)) for recording in train])
-    gram = inputs.T @ inputs
-    ridge = 0.1 * gram.diagonal().mean() * torch.eye(len(gram))
-    return torch.linalg.solve(gram + ridge, inputs.T @ lips)
+    heard = linear_reading((windows(train), lips), windows(test), strength=0.1)
+    return {r.name: part for r, part in zip(test, heard.split([len(r) for r in test]), strict=True)}
 
 
-def linear_curves(models: SpeechModels, weights: torch.Tensor, recording: Recording) -> torch.Tensor:
-    """`frame_curves` of f_m and what the linear map hears of it."""
-    heard = models.audio.windows(recording.mfcc).flatten(1) @ weights
+def curves_from(models: SpeechModels, heard: torch.Tensor, recording: Recording) -> torch.Tensor:
+    """`frame_curves` of f_m as it is seen and as it is heard."""
     seen = models.lip_embedding(models.faces(recording))
     return frame_curves(*(torch.nn.functional.normalize(side, dim=-1) for side in (heard, seen)))
 
