@@ -253,7 +253,7 @@ def heard_linearly(models: SpeechModels, train: list[Recording], test: list[Reco
         return torch.cat([models.audio.windows(recording.mfcc).flatten(1) for recording in recordings])
 
     lips = torch.cat([models.lip_embedding(models.faces(recording)) for recording in train])
-    heard = linear_reading((windows(train), lips), windows(test), strength=0.1)
+    heard = linear_reading((windows(train), lips), windows(test))
     return {r.name: part for r, part in zip(test, heard.split([len(r) for r in test]), strict=True)}
 
 

@@ -6,14 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dfa_nerfstudio.attributes.disentangling import DisentanglingAutoencoder, compose
+from dfa_nerfstudio.attributes.disentangling import DisentanglingAutoencoder
+from dfa_nerfstudio.attributes.front_face import EYES, LIPS, compose, lid_gaps, lip_gap
 from dfa_nerfstudio.attributes.linear_reading import ridge_correlation
 
-EYES, LIPS = slice(36, 48), slice(48, 68)
-UPPER_LIP, LOWER_LIP = [61, 62, 63], [67, 66, 65]
-"""The inner lips' landmarks that part."""
-UPPER_LIDS, LOWER_LIDS = [[37, 38], [43, 44]], [[41, 40], [47, 46]]
-"""Those of the lids, the eye on the image's left first."""
 COMPOSED = 4000
 """Faces of eyes and mouths drawn independently of each other that the embeddings are read from."""
 RIDGE = 1e-4
@@ -44,16 +40,6 @@ def swap_figures(model: DisentanglingAutoencoder, faces: Float[Tensor, "T 68 3"]
         "eyes moved by mouth swap": moved(model.decode(mouth[other], eye), EYES),
         "mouth moved by eye swap": moved(model.decode(mouth, eye[other]), LIPS),
     }
-
-
-def lip_gap(faces: Float[Tensor, "T 68 3"]) -> Float[Tensor, "T 1"]:
-    """How far the inner lips are apart, in head space units."""
-    return (faces[:, UPPER_LIP, 1] - faces[:, LOWER_LIP, 1]).mean(1, keepdim=True)
-
-
-def lid_gaps(faces: Float[Tensor, "T 68 3"]) -> Float[Tensor, "T 2"]:
-    """How far the lids of each eye are apart, in head space units."""
-    return (faces[:, UPPER_LIDS, 1] - faces[:, LOWER_LIDS, 1]).mean(-1)
 
 
 @torch.no_grad()

@@ -9,12 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dfa_nerfstudio.attributes.fitting import FitConfig, Objective
-
-NUM_LANDMARKS = 68
-LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)
-"""The eye on the image's left first, as `ClipAttributes.eye_opening` has them."""
-UPPER_FACE = [*range(17, 27), *range(36, 48)]
-"""Brows and eyes: they go with f_e. All others (jaw, nose, lips) go with f_m."""
+from dfa_nerfstudio.attributes.front_face import NUM_LANDMARKS, UPPER_FACE, compose, lid_gaps
 
 
 @dataclass
@@ -36,21 +31,6 @@ class DisentanglingConfig:
     Eq. 2 alone lets each embedding carry what the decoder then ignores."""
     fit: FitConfig = field(default_factory=lambda: FitConfig(steps=500, learning_rate=2e-3, weight_decay=1e-4))
     """Steps and rates."""
-
-
-def compose(upper: Float[Tensor, "*B 68 3"], lower: Float[Tensor, "*B 68 3"]) -> Float[Tensor, "*B 68 3"]:
-    """The face with the brows and eyes of `upper` and the jaw, nose and lips of `lower`, both in head space.
-
-    Eq. 2 asks for the landmarks of A with the mouth of B, a face that no film shows. In head space, where pose is
-    taken out and both faces have the same unit of length and origin, it can be put together from the two faces' own
-    landmarks. Of different people, identity is factored out first by Eq. 1: each one's own S-bar + B_id F_id is
-    subtracted and one mean face added to all (`SpeechModels.faces`), so that A does not get B's jaw. What belongs
-    together: blinking moves the lids and, a little, the brows; speaking moves the lips, the jaw and, a little, the
-    tip of the nose; no landmark belongs to both.
-    """
-    face = lower.clone()
-    face[..., UPPER_FACE, :] = upper[..., UPPER_FACE, :]
-    return face
 
 
 class DisentanglingAutoencoder(nn.Module):
@@ -158,7 +138,7 @@ class DisentanglingObjective(Objective):
         super().__init__()
         self.model = model
         weight = torch.ones(len(landmarks)) if weight is None else weight
-        lids = (landmarks[:, [37, 38, 43, 44]] - landmarks[:, [41, 40, 47, 46]]).norm(dim=-1).mean(-1)  # [T]
+        lids = lid_gaps(landmarks).mean(-1)  # [T]
         low, high = lids.min(), lids.max()
         bins = ((lids - low) / (high - low).clamp(min=1e-9) * 12).long().clamp(max=11)
         rarity = weight / torch.zeros(12).index_add(0, bins, weight).clamp(min=1e-9)[bins]

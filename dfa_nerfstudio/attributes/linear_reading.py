@@ -6,9 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+STRENGTH = 0.1
+"""Of the ridge where frames are few and much is to be read from."""
+
 
 def linear_reading(
-    fitted: tuple[Float[Tensor, "N A"], Float[Tensor, "N K"]], embedding: Float[Tensor, "M A"], strength: float
+    fitted: tuple[Float[Tensor, "N A"], Float[Tensor, "N K"]],
+    embedding: Float[Tensor, "M A"],
+    strength: float = STRENGTH,
 ) -> Float[Tensor, "M K"]:
     """A ridge regression fitted on pairs of embedding and value, applied to other embeddings.
 
@@ -27,7 +32,7 @@ def linear_reading(
 def ridge_correlation(
     train: tuple[Float[Tensor, "N A"], Float[Tensor, "N K"]],
     test: tuple[Float[Tensor, "M A"], Float[Tensor, "M K"]],
-    strength: float = 1e-1,
+    strength: float = STRENGTH,
 ) -> tuple[float, float]:
     """How well a `linear_reading` fitted on `train` predicts the second from the first on `test`.
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from dfa_nerfstudio.attributes.bundle import AttributeModels
-from dfa_nerfstudio.attributes.disentangling import compose
+from dfa_nerfstudio.attributes.front_face import compose
 from dfa_nerfstudio.attributes.inspection.agreement import agreements
 from dfa_nerfstudio.attributes.inspection.page import PAGE
 from dfa_nerfstudio.attributes.inspection.plot import Band, Marks, Plot

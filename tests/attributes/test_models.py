@@ -11,8 +11,8 @@ import torch
 from dfa_nerfstudio.attributes.audio_encoder import AudioEncoder, MouthEncoder
 from dfa_nerfstudio.attributes.blinks import BlinkHabits, with_blinks
 from dfa_nerfstudio.attributes.bundle import AttributeModels
-from dfa_nerfstudio.attributes.disentangling import compose
 from dfa_nerfstudio.attributes.fitting import FitConfig
+from dfa_nerfstudio.attributes.front_face import compose
 from dfa_nerfstudio.attributes.generation import generate_motion, generate_track, source_track
 from dfa_nerfstudio.attributes.lightning_fit import fit
 from dfa_nerfstudio.attributes.linear_reading import ridge_correlation

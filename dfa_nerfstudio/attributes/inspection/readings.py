@@ -18,7 +18,6 @@ DOTS = 600
 """Composed faces in a scatter plot."""
 PER_EYE_DISTANCE = 100
 """Openings are drawn in percent of the distance of the outer eye corners."""
-AUDIO_RIDGE = 0.1
 
 
 def scatter_plots(subject: Subject, figures: dict[str, float]) -> list[Plot]:
@@ -58,9 +57,9 @@ def mouth_chart(subject: Subject) -> tuple[Chart, float]:
     trained = subject.rows(subject.training)
     audio = subject.models.clip_audio(subject.clip.mfcc)
     fitted = (audio[trained], opening[trained])
-    read = linear_reading(fitted, audio[part], AUDIO_RIDGE)[:, 0]
+    read = linear_reading(fitted, audio[part])[:, 0]
     seen = subject.rows(part)
-    correlation = ridge_correlation(fitted, (audio[seen], opening[seen]), AUDIO_RIDGE)[0]
+    correlation = ridge_correlation(fitted, (audio[seen], opening[seen]))[0]
     usable = subject.clip.shot[part] >= 0
 
     def gaps(values: Float[Tensor, " N"]) -> Float[np.ndarray, " N"]:

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dfa_nerfstudio.attributes.disentanglement import LIPS, lip_gap
-from dfa_nerfstudio.attributes.disentangling import DisentanglingAutoencoder, compose
+from dfa_nerfstudio.attributes.disentangling import DisentanglingAutoencoder
+from dfa_nerfstudio.attributes.front_face import LIPS, compose, lip_gap
 from dfa_nerfstudio.attributes.inspection.subject import Subject
 from dfa_nerfstudio.attributes.recordings import Recording
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
