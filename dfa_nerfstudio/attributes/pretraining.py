@@ -78,13 +78,12 @@ class SpeechTraining:
         models: SpeechModels,
         recordings: list[Recording],
         check: list[Recording] | None = None,
-        share: float = 1.0,
     ) -> None:
         """Trains F_d, whose mean face is set, and takes the scale of f_m."""
         faces, weight = _faces(models, recordings)
         held_out = _faces(models, check)[0] if check else None
         objective = DisentanglingObjective(models.autoencoder, faces, weight, held_out)
-        self.run(objective, models.config.disentangling.fit, "mouth and eyes", share)
+        self.run(objective, models.config.disentangling.fit, "mouth and eyes")
         models.learn_lip_scale(recordings)
 
     def sound(

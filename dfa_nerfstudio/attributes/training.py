@@ -37,7 +37,8 @@ class AttributesConfig:
     pretrained: Path | None = None
     """Weights of `dfa-attributes pretrain` to start from; their options of mouth, eyes and sound count, not these."""
     finetune: float = 0.5
-    """Share of the steps of mouth, eyes and sound that are made on this person where they start from such weights."""
+    """Share of the steps of E_a that are made on this person where it starts from such weights; 0 takes it as it is.
+    F_d always stays as it is: mouth and eyes of people it has never seen come apart as well as those of others."""
     effort: float = 1.0
     """Multiplies every model's training steps: 0.1 for a quick look, more for a long clip and a fast machine."""
     validation: float = 0.0
@@ -94,15 +95,16 @@ def train_models(
         models = AttributeModels(options, mfcc.shape[1], len(use))
         models.mfcc_mean, models.mfcc_std = torch.from_numpy(statistics.mean), torch.from_numpy(statistics.std)
         models.autoencoder.measure(recording.neutral, recording.expression[recording.useful])
+        learnt, check = recording.part(slice(num_train - aside)), recording.part(slice(num_train - aside, None))
         share, offsets = 1.0, {}
         if pretrained:
             share, offsets = config.finetune, {source: measure_offset(pretrained, recording)}
             models.start_from(pretrained)
             models.autoencoder.mean_face = recording.neutral
             models.offset = torch.tensor(offsets[source])
-        learnt, check = recording.part(slice(num_train - aside)), recording.part(slice(num_train - aside, None))
+        else:
+            training.faces(models, [learnt])
         if share > 0:
-            training.faces(models, [learnt], share=share)
             training.sound(models, [learnt], offsets, [check] if aside else None, share=share)
         models.eye.learn(landmarks, opening)
         audio = models.clip_audio(mfcc)[use]
