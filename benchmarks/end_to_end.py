@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,8 @@ class EndToEnd:
     """Rows trained for a fixed number of steps, whatever time they take."""
     paper: bool = True
     """Train the paper's network for the same time, for comparison."""
+    pretrained: Path | None = None
+    """Weights of `dfa-attributes pretrain` that have not seen this clip's end: one more row, with f_a gone on from it."""
     output: Path = Path("outputs/bench")
     """Working folder; pictures of real people stay here and are never committed."""
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
@@ -49,9 +52,18 @@ class EndToEnd:
         attributes = timed(["dfa-attributes", data])
         commands = [{"command": "dfa-process", **process}, {"command": "dfa-attributes", **attributes}]
         title = f"acosta_71s.mp4, {self.size}x{self.size}, held-out end, protocol full"
-        write_record(
-            f"end_to_end_{self.device}", head, {"commands": commands, title: self._rows(DatasetFolder.open(data))}
-        )
+        rows = self._rows(DatasetFolder.open(data))
+        if self.pretrained:
+            other = self.output / "acosta_pretrained"
+            shutil.rmtree(other, ignore_errors=True)
+            shutil.copytree(data, other)
+            took = timed(["dfa-attributes", other, "--pretrained", self.pretrained])
+            commands.append({"command": "dfa-attributes --pretrained", **took})
+            row, _, _ = train_and_score(
+                DatasetFolder.open(other), "dfa-nerf-lite", self.output / "runs", self.device, seconds=self.seconds
+            )
+            rows.append({**row, "method": "dfa-nerf-lite, pretrained f_a"})
+        write_record(f"end_to_end_{self.device}", head, {"commands": commands, title: rows})
 
     def _rows(self, folder: DatasetFolder) -> list[Row]:
         truth, regions = held_out_truth(folder), Regions.of(folder)
