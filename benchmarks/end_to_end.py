@@ -37,7 +37,7 @@ class EndToEnd:
     paper: bool = True
     """Train the paper's network for the same time, for comparison."""
     pretrained: Path | None = None
-    """Weights of `dfa-attributes pretrain` that have not seen this clip's end: one more row, with f_a gone on from it."""
+    """Weights of `dfa-attributes pretrain` that have not seen this clip's end: one more row, f_a gone on from them."""
     output: Path = Path("outputs/bench")
     """Working folder; pictures of real people stay here and are never committed."""
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
