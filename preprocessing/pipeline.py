@@ -12,11 +12,11 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float
 from rich.console import Console
 
 from dfa_nerfstudio.data import dataset_folder
-from dfa_nerfstudio.data.audio import read_audio, write_wav
+from dfa_nerfstudio.data.audio import read_audio, read_wav, write_wav
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, SAMPLE_RATE, ClipAttributes, DatasetFolder
 from dfa_nerfstudio.data.files import written_whole
 from dfa_nerfstudio.errors import UserError
@@ -45,6 +45,10 @@ BACKGROUND_SAMPLES = 120
 """Training frames that the background is taken from."""
 MUCH_CHANGES = 0.05
 """Part of the background that may change without a word."""
+WHOLE_SOUND = "sound.wav"
+"""The video's sound while its scenes are worked on."""
+SILENT = 1e-4
+"""Sound that is nowhere louder is none, in full scale."""
 
 
 def process_video(video: Path, output: Path, config: ProcessConfig, console: Console | None = None) -> Report:
@@ -98,12 +102,14 @@ def _check_output(output: Path, overwrite: bool) -> None:
 
 def _process(path: Path, folder: Path, config: ProcessConfig, stages: Stages) -> None:
     report, video = stages.report, Video(path)
+    sound = folder / WHOLE_SOUND
     with stages.stage("sound"):
-        audio = read_audio(path)
+        write_wav(sound, read_audio(path))
     found = survey(video, stages)
     report.frames, report.source_frame_rate = found.frames, video.source_rate
     if len(found.scenes) == 1:
-        return _make_dataset(video, found, found.scenes[0], audio, folder, config, stages)
+        _make_dataset(video, found, found.scenes[0], sound, folder, config, stages)
+        return sound.unlink()
     if config.on_cut == "refuse":
         times = ", ".join(f"{scene.start / FRAME_RATE:.2f} s" for scene in found.scenes[1:])
         raise UserError(
@@ -115,13 +121,14 @@ def _process(path: Path, folder: Path, config: ProcessConfig, stages: Stages) ->
         of_scene.start = start
         (folder / name).mkdir()
         try:
-            _make_dataset(video, found, scene, audio, folder / name, config, stages.of_scene(of_scene))
+            _make_dataset(video, found, scene, sound, folder / name, config, stages.of_scene(of_scene))
             report.scenes[name] = of_scene
         except UserError as error:
             shutil.rmtree(folder / name)
             report.warnings.append(f"{name}, from {start:.1f} s to {scene.stop / FRAME_RATE:.1f} s, left out: {error}")
     if not report.scenes:
         raise UserError(f"{path}: not one of its {len(found.scenes)} scenes is of use; {'; '.join(report.warnings)}")
+    sound.unlink()
     report.write(folder / REPORT)
     write_report_page(folder)
 
@@ -130,12 +137,12 @@ def _make_dataset(
     video: Video,
     found: Survey,
     scene: range,
-    audio: Float32[np.ndarray, " S"],
+    sound: Path,
     folder: Path,
     config: ProcessConfig,
     stages: Stages,
 ) -> None:
-    """Makes the dataset folder of one scene; the sound is that of the whole video."""
+    """Makes the dataset folder of one scene; `sound` is that of the whole video."""
     report, frames = stages.report, len(scene)
     if frames < LEAST_SECONDS * FRAME_RATE:
         raise UserError(
@@ -155,14 +162,7 @@ def _make_dataset(
         crop, timeline = _within_camera(camera, crop, boxes, found.size, timeline, video, report)
     report.frames, report.num_train, report.crop = frames, num_train, crop
 
-    per_frame = round(SAMPLE_RATE / FRAME_RATE)
-    audio = audio[scene.start * per_frame : scene.stop * per_frame]
-    missing = frames * per_frame - len(audio)
-    if not len(audio) or np.abs(audio).max() < 1e-4:
-        raise UserError(f"{video.path}: its sound is silent throughout; a talking head needs speech")
-    if missing > SAMPLE_RATE // 4:
-        report.warnings.append(f"the sound ends {missing / SAMPLE_RATE:.1f} s before the picture")
-    write_wav(folder / dataset_folder.AUDIO, np.pad(audio, (0, missing)))
+    _cut_sound(sound, scene, folder, video, report)
 
     footage = Footage(video, crop, frames, scene.start, camera)
     several = any(len(boxes) > 1 for boxes in faces)
@@ -178,7 +178,7 @@ def _make_dataset(
         _write_background(folder, tracked.timeline, report)
     measured = measure(tracked, footage, config, stages)
     with stages.stage("MFCC and voice"):
-        measured |= sound_attributes(audio, frames, num_train)
+        measured |= sound_attributes(read_wav(folder / dataset_folder.AUDIO), frames, num_train)
     _note_sound(measured, report)
     clip = ClipAttributes.of(measured)
     clip.save(folder / dataset_folder.ATTRIBUTES)
@@ -191,6 +191,19 @@ def _make_dataset(
     )
     report.write(folder / REPORT)
     write_report_page(folder, clip)
+
+
+def _cut_sound(sound: Path, scene: range, folder: Path, video: Video, report: Report) -> None:
+    """Writes the scene's part of the sound, exactly as long as its frames. It is read again when it is needed: that of
+    an hour would take as much memory as all results but the landmarks."""
+    per_frame = round(SAMPLE_RATE / FRAME_RATE)
+    audio = read_wav(sound, scene.start * per_frame, scene.stop * per_frame)
+    missing = len(scene) * per_frame - len(audio)
+    if not len(audio) or np.abs(audio).max() < SILENT:
+        raise UserError(f"{video.path}: its sound is silent throughout; a talking head needs speech")
+    if missing > SAMPLE_RATE // 4:
+        report.warnings.append(f"the sound ends {missing / SAMPLE_RATE:.1f} s before the picture")
+    write_wav(folder / dataset_folder.AUDIO, np.pad(audio, (0, missing)))
 
 
 def _note_sound(measured: dict[str, np.ndarray], report: Report) -> None:

@@ -19,6 +19,8 @@ from dfa_nerfstudio.errors import UserError
 
 PAUSE = 0.02
 """Seconds that time stamps must jump to count as a pause; less is the rounding of coarse time stamps."""
+MINUTE = 60 * SAMPLE_RATE
+FULL_SCALE = 32767
 
 
 def read_audio(path: Path) -> Float32[np.ndarray, " S"]:
@@ -107,11 +109,30 @@ def _decode(container: InputContainer, origin: float | None) -> Float32[np.ndarr
 
 def write_wav(path: Path, audio: Float32[np.ndarray, " S"]) -> None:
     """Writes mono samples in [-1, 1] as 16 bit PCM at 16 kHz, whole or not at all."""
-    minute = 60 * SAMPLE_RATE
     with written_whole(path) as partial, wave.open(str(partial), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)
-        for start in range(0, len(audio), minute):
-            samples = np.round(np.clip(audio[start : start + minute], -1, 1) * 32767).astype("<i2")
+        for start in range(0, len(audio), MINUTE):
+            samples = np.round(np.clip(audio[start : start + MINUTE], -1, 1) * FULL_SCALE).astype("<i2")
             file.writeframes(samples.tobytes())
+
+
+def read_wav(path: Path, first: int = 0, last: int | None = None) -> Float32[np.ndarray, " S"]:
+    """Samples `first` to `last`, as far as there are any, of a file that `write_wav` has written."""
+    with wave.open(str(path), "rb") as file:
+        length = file.getnframes()
+        first = min(first, length)
+        file.setpos(first)
+        samples = np.frombuffer(file.readframes(max((length if last is None else last) - first, 0)), "<i2")
+    return samples.astype(np.float32) / FULL_SCALE
+
+
+def wav_extremes(path: Path, width: int) -> Float32[np.ndarray, " N"]:
+    """The least and the greatest sample of every `width`, in turn: a waveform to draw, read minute by minute."""
+    minute, start, parts = MINUTE // width * width, 0, []
+    while len(samples := read_wav(path, start, start + minute)):
+        blocks = np.pad(samples, (0, -len(samples) % width), mode="edge").reshape(-1, width)
+        parts.append(np.stack([blocks.min(1), blocks.max(1)], 1).reshape(-1))
+        start += minute
+    return np.concatenate([*parts, np.zeros(0, np.float32)])

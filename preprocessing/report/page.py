@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float
 from scipy.spatial.transform import Rotation
 
 from dfa_nerfstudio.data import dataset_folder
-from dfa_nerfstudio.data.audio import read_audio
-from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, ClipAttributes
+from dfa_nerfstudio.data.audio import wav_extremes
+from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, SAMPLE_RATE, ClipAttributes
 from dfa_nerfstudio.data.files import written_whole
 from dfa_nerfstudio.preprocessing.report.pictures import COLOURS, cut_out, landmarked, picture_of
 from dfa_nerfstudio.preprocessing.report.report import Report
@@ -24,6 +24,8 @@ from dfa_nerfstudio.preprocessing.report.template import page_template
 REPORT, PAGE = "report.json", "report.html"
 FRAMES = 12
 """Pictures of the contact sheet."""
+WAVE = SAMPLE_RATE // 1000
+"""Samples of the sound whose extremes the waveform shows: a millisecond, less than a pixel on any page."""
 DEVIATIONS = 2.0
 """Half width of the bands of uncertainty in standard deviations."""
 
@@ -155,8 +157,8 @@ def _charts(folder: Path, clip: ClipAttributes, report: Report) -> list[Chart]:
     blinks = [Span("blink", a, c, f"blink, {a:.2f} to {c:.2f} s") for a, _, c in clip.blinks]
     voice = _stretches(clip.voice, 100.0)
     speech = [Span("voice", start, end) for start, end in voice]
-    audio = read_audio(folder / dataset_folder.AUDIO)
-    audio /= max(float(audio.max()), -float(audio.min()), 1e-6)
+    audio = wav_extremes(folder / dataset_folder.AUDIO, WAVE)
+    audio /= max(float(np.abs(audio).max()), 1e-6)
     mouth = seen(clip.mouth_opening)
 
     def chart(title: str, unit: str, series: list[Series], more: list[Span] | None = None, **options: Any) -> Chart:
