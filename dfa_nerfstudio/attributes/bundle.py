@@ -43,7 +43,7 @@ class AttributeModels(SpeechModels):
         >>> f_a = models.audio_features(mfcc)  # doctest: +SKIP
     """
 
-    file_format, file_version = "dfa-nerfstudio attribute models", 3
+    file_format, file_version = "dfa-nerfstudio attribute models", 4
     config_type = ModelsConfig
     made_by = "dfa-attributes {folder}"
 

@@ -5,20 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from dfa_nerfstudio.attributes.energy_score import energy_score
 from dfa_nerfstudio.attributes.fitting import FitConfig, Objective
 from dfa_nerfstudio.attributes.gaussian_process import BandedGaussian, banded_factor
-from dfa_nerfstudio.attributes.gp_vae import (
-    GaussianHead,
-    SequenceTransformer,
-    TransformerGPVAE,
-    sequence_error,
-    sinusoids,
-    usual_speed,
-)
+from dfa_nerfstudio.attributes.gp_vae import GaussianHead, TransformerGPVAE, usual_speed
+from dfa_nerfstudio.attributes.joining import joined
+from dfa_nerfstudio.attributes.sequence_models import sequence_model, sinusoids
 from dfa_nerfstudio.attributes.shots import random_windows
 
 
@@ -33,8 +28,12 @@ class CrossModalConfig:
     start_variance: float = 0.05
     """Of the noise that the Gaussian process allows for when it continues the beginning of pose: an exact
     interpolation would go on with its last tremble."""
-    posterior_weight: float = 0.01
-    """Weight of the divergence from E_h's posterior, per frame and channel."""
+    memory: float = 12.0
+    """Frames in which the difference between the beginning of pose and what is decoded over it dies away after it."""
+    sample_weight: float = 1.0
+    """Weight of the energy score of samples against Eq. 9 at their mean."""
+    level_noise: float = 0.5
+    """Standard deviation of a random constant added to each channel of a training window."""
     bop_noise: float = 0.05
     """Gaussian noise on the beginning of pose in training: in generation it is not quite a real one."""
     audio_noise: float = 0.05
@@ -59,10 +58,8 @@ class CrossModalEncoder(nn.Module):
         latent = vae.config
         self.audio = nn.Linear(audio_dim, latent.width)
         self.motion = nn.Linear(latent.width, latent.width)
-        self.transformer = SequenceTransformer(latent)
+        self.layers = sequence_model(latent.architecture, latent.width, latent.layers, latent.heads, latent.dropout)
         self.head = GaussianHead(latent)
-        nn.init.zeros_(self.head.mean.weight)
-        nn.init.zeros_(self.head.mean.bias)
 
     def forward(
         self, audio: Float[Tensor, "N T A"], bop: Float[Tensor, "N tau C"], vae: TransformerGPVAE
@@ -75,32 +72,53 @@ class CrossModalEncoder(nn.Module):
             vae: the trained latent space.
         """
         length, tau = audio.shape[1], bop.shape[1]
-        features = vae.encode_tokens(bop)
-        start, start_bands = vae.posterior(features)
-        root = vae.prior_root(length)
-        kernel = root @ root.mT
-        known = kernel[:, :tau, :tau] + self.config.start_variance * torch.eye(tau, device=root.device)
-        weights = torch.linalg.solve(known, kernel[:, :tau]).mT  # [Z, T, tau]
+        features, start, _ = vae.read(bop)
+        weights, root = self.continuation(vae, length, tau)
         continued = torch.einsum("ztk,nzk->nzt", weights, start)  # [N, Z, T]
         position = sinusoids(length, features.shape[2], audio.device)
-        tokens = torch.cat([self.audio(audio) + position, self.motion(features) + position[:tau]], 1)
-        mean, bands = self.head(self.transformer(tokens)[:, :length])
-        bands = bands + F.pad(start_bands, (0, 0, 0, 0, 0, length - tau))
-        return BandedGaussian(continued + mean, banded_factor(bands), root)
+        tokens = torch.cat([self.motion(features) + position[:tau], self.audio(audio) + position], 1)
+        white, bands = self.head(self.layers(tokens)[:, tau:])
+        return BandedGaussian(continued + (root @ white[..., None])[..., 0], banded_factor(bands), root)
+
+    def continuation(
+        self, vae: TransformerGPVAE, length: int, tau: int
+    ) -> tuple[Float[Tensor, "Z T tau"], Float[Tensor, "Z T T"]]:
+        """The Gaussian process given its first tau frames: what its mean makes of them, and the root of its covariance.
+
+        Near them nothing is left open, so nothing is added there; farther on it is the prior.
+        """
+        root = vae.prior_root(length).double()
+        kernel = root @ root.mT
+        known = kernel[:, :tau, :tau] + self.config.start_variance * torch.eye(tau).to(root)
+        weights = torch.linalg.solve(known, kernel[:, :tau]).mT
+        left = kernel - weights @ kernel[:, :tau] + 1e-5 * torch.eye(length).to(root)
+        return weights.to(vae.scales), torch.linalg.cholesky(left).to(vae.scales)
+
+
+def usual_drift(motion: Float[Tensor, "T C"], shot: Int[Tensor, " T"], length: int) -> Float[Tensor, "L C"]:
+    """Root mean square change of each channel within 1 to `length` frames: what standing still would be wrong by."""
+    rows = [torch.zeros(motion.shape[1])]
+    for horizon in range(1, length + 1):
+        same = shot[horizon:] == shot[:-horizon]
+        change = (motion[horizon:] - motion[:-horizon])[same]
+        rows.append(change.square().mean(0).sqrt() if len(change) else rows[-1])  # no shot is as long
+    return torch.stack(rows[1:]).cummax(0).values.clamp(min=1e-3)
 
 
 class CrossModalObjective(Objective):
-    """Eq. 9, plus the divergence of z_ah from E_h's posterior of the true window.
+    """Eq. 9 at the mean of z_ah, and the energy score of its samples.
 
-    Eq. 9 alone knows only one right future: it is least with the mean of all futures and no variance, a frozen head.
-    So Eq. 9 is taken at the mean of z_ah (which is what temperature 0 decodes), and the covariance, which makes the
-    samples, is learnt by KL(q(z | h) || q_ah): z_ah is to cover what E_h says of windows that did follow such a
-    beginning. Eq. 9's error is also counted on the beginning of pose itself, so that a window joins the one before.
+    Eq. 9 knows only one right future: it is least with the mean of all futures and no variance, a frozen head. So it is
+    taken at the mean, which is what temperature 0 decodes, and the covariance, which makes the samples, is learnt by
+    `energy_score`. Both are counted after the window is laid on its beginning of pose, as in generation. A random
+    constant is added to each channel of a window: a minute of film holds few postures, and what follows from which is
+    soon learnt by heart.
     """
 
     motion: Tensor
     audio: Tensor
     speed: Tensor
+    drift: Tensor
     shot: Tensor
     check_motion: Tensor
     check_audio: Tensor
@@ -119,24 +137,30 @@ class CrossModalObjective(Objective):
         split = len(motion) - num_validation
         self.hold(speed=usual_speed(motion[:split], shot[:split]), shot=shot[:split])
         self.hold(motion=motion[:split], audio=audio[:split], check_motion=motion[split:], check_audio=audio[split:])
+        self.hold(drift=usual_drift(self.motion, self.shot, model.config.window - model.config.bop))
 
     def _terms(self, motion: Tensor, audio: Tensor, noise: float, audio_noise: float) -> tuple[Tensor, Tensor]:
-        tau = self.model.config.bop
+        config = self.model.config
+        tau = config.bop
         self.vae.eval()
         start = motion[:, :tau] + noise * torch.randn_like(motion[:, :tau])
         audio = audio + audio_noise * torch.randn_like(audio) / audio.shape[-1] ** 0.5
         guess = self.model(audio, start, self.vae)
-        error = sequence_error(self.vae.decode(guess.mean), motion, self.speed, self.vae.config.velocity_weight)
-        with torch.no_grad():
-            truth = self.vae.encode(motion)
-        return error, truth.kl_to(guess).mean(0).sum() / motion.shape[1]
+        latents = torch.cat([guess.mean, guess.sample(), guess.sample()])
+        made = joined(self.vae.decode(latents), start.repeat(3, 1, 1), config.memory)[:, tau:]
+        mean, first, second = made.chunk(3)
+        true = motion[:, tau:]
+        error = ((mean - true) / self.drift).square().mean()
+        return error, energy_score(first, second, true, self.drift, self.speed)
 
     def training_loss(self, progress: float) -> dict[str, Tensor]:
         """Both terms on a batch of windows."""
         config = self.model.config
         frames = random_windows(config.batch_size, config.window, self.shot)
-        error, nats = self._terms(self.motion[frames], self.audio[frames], config.bop_noise, config.audio_noise)
-        return {"prediction": error, "divergence": config.posterior_weight * nats}
+        motion = self.motion[frames]
+        motion = motion + config.level_noise * torch.randn_like(motion[:, :1])
+        error, score = self._terms(motion, self.audio[frames], config.bop_noise, config.audio_noise)
+        return {"prediction": error, "samples": config.sample_weight * score}
 
     @torch.no_grad()
     def validation_loss(self) -> Tensor | None:
@@ -145,5 +169,5 @@ class CrossModalObjective(Objective):
         if len(self.check_motion) < config.window:
             return None
         windows = [x.unfold(0, config.window, 8).transpose(1, 2) for x in (self.check_motion, self.check_audio)]
-        error, nats = self._terms(windows[0], windows[1], 0.0, 0.0)
-        return error + config.posterior_weight * nats
+        error, score = self._terms(windows[0], windows[1], 0.0, 0.0)
+        return error + config.sample_weight * score

@@ -68,13 +68,6 @@ class BandedGaussian:
         trace = self._inverse_factor().square().sum((-1, -2))
         return 0.5 * (trace + self._whiten(self.mean).square().sum(-1) - self.mean.shape[-1]) + self._log_diagonal()
 
-    def kl_to(self, other: BandedGaussian) -> Float[Tensor, "N Z"]:
-        """KL(self || other) in nats per channel, in closed form, where both have the same prior."""
-        trace = (other.factor @ self._inverse_factor()).square().sum((-1, -2))
-        gap = other.factor @ self._whiten(other.mean - self.mean)[..., None]
-        distance = gap.square().sum((-1, -2))
-        return 0.5 * (trace + distance - self.mean.shape[-1]) + self._log_diagonal() - other._log_diagonal()
-
     def _inverse_factor(self) -> Float[Tensor, "N Z T T"]:
         identity = torch.eye(self.factor.shape[-1], device=self.factor.device, dtype=self.factor.dtype)
         return torch.linalg.solve_triangular(self.factor, identity.expand_as(self.factor), upper=True)

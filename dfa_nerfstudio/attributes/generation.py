@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dfa_nerfstudio.attributes.blinks import BlinkHabits, with_blinks
 from dfa_nerfstudio.attributes.bundle import AttributeModels
+from dfa_nerfstudio.attributes.joining import joined
 from dfa_nerfstudio.attributes.motion import EYE_START
 from dfa_nerfstudio.attributes.shots import whole_windows
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
@@ -61,28 +62,25 @@ def generate_motion(
     """Standardised motion h for f_a, window after window (section 3.4, test phase).
 
     The first beginning of pose is a stretch of the training frames. The last tau frames generated are the next
-    window's beginning of pose. E_ah decodes those frames too, as part of its window, and over them the old and the new
-    curve are blended: neither position nor velocity jumps. Everything is kept softly within the training range.
-    Memory besides the result is that of one window.
+    window's beginning of pose, on which it is laid (`joined`): neither position nor velocity jumps. Everything is kept
+    softly within the training range. Memory besides the result is that of one window.
     """
     config = models.config.cross_modal
     tau, window = config.bop, config.window
     real = models.training_motion
     start = _beginning(real, models.training_shot, tau, generator, temperature)
-    made = [real[start : start + tau]]  # the beginning of pose, and then the frames asked for
-    ramp = torch.linspace(0, 1, tau + 2)[1:-1, None]
-    ramp = ramp * ramp * (3 - 2 * ramp)
-    done = 0
+    free = real[start : start + tau]  # the last frames before they are bounded: these have no kink to go on with
+    made, done = [], 0
     while done < len(audio):
         # The beginning of pose sounds like what was just said; before the first word, like its first frame.
         rows = torch.arange(done - tau, done - tau + window).clamp(0, len(audio) - 1)
-        bop = made[-1][-tau:]
+        bop = models.motion.bound(free)
         latent = models.cross_modal(audio[rows][None], bop[None], models.vae).sample(temperature, generator)
-        decoded = models.motion.bound(models.vae.decode(latent)[0])
-        made[-1] = torch.cat([made[-1][:-tau], torch.lerp(bop, decoded[:tau], ramp)])
-        made.append(decoded[tau:])
+        decoded = joined(models.vae.decode(latent)[0], free, config.memory)
+        made.append(models.motion.bound(decoded[tau:]))
+        free = decoded[-tau:]
         done += window - tau
-    return torch.cat(made)[tau : tau + len(audio)]
+    return torch.cat(made)[: len(audio)]
 
 
 def _beginning(

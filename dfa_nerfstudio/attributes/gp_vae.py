@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from dfa_nerfstudio.attributes.fitting import FitConfig, Objective
 from dfa_nerfstudio.attributes.gaussian_process import BandedGaussian, banded_factor, cauchy_kernel
 from dfa_nerfstudio.attributes.motion import EYE_START
+from dfa_nerfstudio.attributes.sequence_models import Architecture, sequence_model, sinusoids
 from dfa_nerfstudio.attributes.shots import random_windows
 
 
@@ -20,18 +22,22 @@ from dfa_nerfstudio.attributes.shots import random_windows
 class GPVAEConfig:
     """Options of the latent space."""
 
+    architecture: Architecture = "transformer"
+    """Of encoders and decoder; the others are for comparison (Table 4)."""
+    prior: Literal["gaussian-process", "independent"] = "gaussian-process"
+    """Of the latent space: Eq. 7, or every frame for itself, for comparison (Table 4)."""
     latent_dim: int = 16
     """Channels Z of the latent space."""
     width: int = 64
-    """Of the Transformers' tokens."""
+    """Of the tokens."""
     layers: int = 2
     """Of encoder and decoder each."""
     heads: int = 4
     """Of the attention."""
     dropout: float = 0.0
-    """In the Transformers."""
+    """In all layers."""
     band: int = 2
-    """Diagonals of B above the main one."""
+    """Diagonals of B above the main one; none with the independent prior."""
     inertia: float = 1.2
     """Standard deviation in frames of the Gaussian through which D's head and torso channels pass: heads are heavy.
     Blinks are not held back."""
@@ -56,13 +62,6 @@ class GPVAEConfig:
     """Steps and rates."""
 
 
-def sinusoids(length: int, width: int, device: torch.device) -> Float[Tensor, "T W"]:
-    """Sinusoidal positions: they exist for any length."""
-    time = torch.arange(length, device=device)[:, None]
-    rate = torch.exp(torch.arange(0, width, 2, device=device) * (-math.log(10_000.0) / width))
-    return torch.cat([torch.sin(time * rate), torch.cos(time * rate)], -1)
-
-
 def smooth(values: Float[Tensor, "N T C"], sigma: float) -> Float[Tensor, "N T C"]:
     """Gaussian smoothing over time; the ends are extended by their last value."""
     if sigma <= 0:
@@ -74,29 +73,16 @@ def smooth(values: Float[Tensor, "N T C"], sigma: float) -> Float[Tensor, "N T C
     return (padded.unfold(2, 2 * reach + 1, 1) @ kernel).transpose(1, 2)
 
 
-class SequenceTransformer(nn.Module):
-    """A Transformer encoder stack over tokens that are already `width` wide."""
-
-    def __init__(self, config: GPVAEConfig) -> None:
-        super().__init__()
-        layer = nn.TransformerEncoderLayer(
-            config.width, config.heads, 2 * config.width, config.dropout, "gelu", batch_first=True, norm_first=True
-        )
-        self.layers = nn.TransformerEncoder(
-            layer, config.layers, nn.LayerNorm(config.width), enable_nested_tensor=False
-        )
-
-    def forward(self, tokens: Float[Tensor, "N T W"]) -> Float[Tensor, "N T W"]:
-        return self.layers(tokens)
-
-
 class GaussianHead(nn.Module):
     """Mean and banded factor of each latent channel from a frame's token."""
 
     def __init__(self, config: GPVAEConfig) -> None:
         super().__init__()
+        band = config.band if config.prior == "gaussian-process" else 0
         self.mean = nn.Linear(config.width, config.latent_dim)
-        self.bands = nn.Linear(config.width, config.latent_dim * (config.band + 1))
+        self.bands = nn.Linear(config.width, config.latent_dim * (band + 1))
+        nn.init.zeros_(self.mean.weight)
+        nn.init.zeros_(self.mean.bias)
         nn.init.normal_(self.bands.weight, std=1e-3)
         nn.init.zeros_(self.bands.bias)
 
@@ -106,7 +92,11 @@ class GaussianHead(nn.Module):
 
 
 class TransformerGPVAE(nn.Module):
-    """Encoder E_h: h to the posterior N(mu, K) of Eqs. 4 and 5; decoder D back; prior N(0, K(t, t)) of Eq. 7."""
+    """Encoder E_h: h to the posterior N(mu, K) of Eqs. 4 and 5; decoder D back; prior N(0, K(t, t)) of Eq. 7.
+
+    A linear layer beside the others on either side, as in F_d: a minute of film shows few postures, and one that it
+    does not show is the same motion somewhere else. Training begins with a linear latent space.
+    """
 
     scales: Tensor
 
@@ -116,31 +106,45 @@ class TransformerGPVAE(nn.Module):
         ratio = torch.linspace(0, 1, config.latent_dim)
         scales = config.shortest_scale * (config.longest_scale / config.shortest_scale) ** ratio
         self.register_buffer("scales", scales)
+        layers = (config.architecture, config.width, config.layers, config.heads, config.dropout)
         self.embed = nn.Linear(motion_dim, config.width)
-        self.encoder = SequenceTransformer(config)
+        self.encoder, self.decoder = sequence_model(*layers), sequence_model(*layers)
         self.posterior = GaussianHead(config)
         self.lift = nn.Linear(config.latent_dim, config.width)
-        self.decoder = SequenceTransformer(config)
         self.out = nn.Linear(config.width, motion_dim)
+        self.encoder_skip = nn.Linear(motion_dim, config.latent_dim, bias=False)
+        self.decoder_skip = nn.Linear(config.latent_dim, motion_dim, bias=False)
+        nn.init.orthogonal_(self.encoder_skip.weight)
+        self.decoder_skip.weight.data = torch.linalg.pinv(self.encoder_skip.weight.data)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
 
-    def encode_tokens(self, motion: Float[Tensor, "N T C"]) -> Float[Tensor, "N T W"]:
-        """E_h up to its last layer: the features f_h that the cross-modal encoder reads."""
+    def read(
+        self, motion: Float[Tensor, "N T C"]
+    ) -> tuple[Float[Tensor, "N T W"], Float[Tensor, "N Z T"], Float[Tensor, "N T Z K"]]:
+        """E_h layer by layer: the features f_h that the cross-modal encoder reads, mu, and the diagonals of B."""
         tokens = self.embed(motion)
-        return self.encoder(tokens + sinusoids(motion.shape[1], tokens.shape[2], tokens.device))
+        features = self.encoder(tokens + sinusoids(motion.shape[1], tokens.shape[2], tokens.device))
+        mean, bands = self.posterior(features)
+        return features, mean + self.encoder_skip(motion).transpose(1, 2), bands
 
     def encode(self, motion: Float[Tensor, "N T C"]) -> BandedGaussian:
         """The posterior q(z | h) of standardised sequences of any length."""
-        mean, bands = self.posterior(self.encode_tokens(motion))
+        _, mean, bands = self.read(motion)
         return BandedGaussian(mean, banded_factor(bands), self.prior_root(motion.shape[1]))
 
     def decode(self, latent: Float[Tensor, "N Z T"]) -> Float[Tensor, "N T C"]:
         """D: standardised sequences of latent ones."""
-        tokens = self.lift(latent.transpose(1, 2))
+        codes = latent.transpose(1, 2)
+        tokens = self.lift(codes)
         made = self.out(self.decoder(tokens + sinusoids(tokens.shape[1], tokens.shape[2], tokens.device)))
+        made = made + self.decoder_skip(codes)
         return torch.cat([smooth(made[..., :EYE_START], self.config.inertia), made[..., EYE_START:]], -1)
 
     def prior_root(self, length: int) -> Float[Tensor, "Z T T"]:
         """L of the prior over `length` frames: K(t, t) = L L^T."""
+        if self.config.prior == "independent":
+            return torch.eye(length).to(self.scales).expand(len(self.scales), -1, -1)
         return torch.linalg.cholesky(cauchy_kernel(length, self.scales.double())).to(self.scales.dtype)
 
     def prior_sample(self, length: int, count: int = 1) -> Float[Tensor, "N T C"]:

@@ -1,0 +1,24 @@
+"""How much a head moves."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from dfa_nerfstudio.evaluation.motion.pose_axes import PoseAxes
+
+
+def motion_energy(axes: PoseAxes, shot: Int[np.ndarray, " T"] | None = None) -> Float[np.ndarray, " 6"]:
+    """Mean square of the change from frame to frame of each axis, in its unit squared.
+
+    Args:
+        axes: of consecutive frames.
+        shot: see `ClipAttributes.shot`; what changes over a cut is left out.
+    """
+    return np.square(steps(axes, shot)).mean(0)
+
+
+def steps(axes: PoseAxes, shot: Int[np.ndarray, " T"] | None = None) -> Float[np.ndarray, "M 6"]:
+    """Changes from frame to frame, those over cuts left out."""
+    change = np.diff(axes, axis=0)
+    return change if shot is None else change[(np.diff(shot) == 0) & (shot[1:] >= 0)]

@@ -1,0 +1,60 @@
+"""What motion models are taught by, and how their windows are laid end to end."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dfa_nerfstudio.attributes.energy_score import energy_score
+from dfa_nerfstudio.attributes.gp_vae import GPVAEConfig, TransformerGPVAE
+from dfa_nerfstudio.attributes.joining import joined
+
+
+def test_windows_are_laid_end_to_end_without_a_jump():
+    generator = torch.Generator().manual_seed(0)
+    made = torch.randn(3, 60, 5, generator=generator, dtype=torch.float64).cumsum(1).cumsum(1)
+    beginning = torch.randn(3, 16, 5, generator=generator, dtype=torch.float64)
+    whole = joined(made, beginning, memory=12.0)
+    torch.testing.assert_close(whole[:, :16], beginning)
+    torch.testing.assert_close(joined(made, made[:, :16], 12.0), made)  # nothing to do
+    # a long way off, and moving: the window goes on from there as made moves, and comes back to it
+    slope = torch.linspace(0, 1, 16, dtype=torch.float64)[None, :, None]
+    still = torch.zeros(1, 200, 1, dtype=torch.float64)
+    curve = joined(still, 10 + 2 * slope, 12.0)[0, :, 0]
+    step = float(slope[0, 1] - slope[0, 0]) * 2
+    assert float(curve[16] - curve[15]) == pytest.approx(step, abs=0.15)  # the spring begins to pull
+    assert curve.diff(n=2).abs().max() < 0.2 and curve[-1].abs() < 1e-3
+
+
+def test_the_energy_score_wants_the_spread_that_is_true():
+    generator = torch.Generator().manual_seed(0)
+
+    def motions() -> torch.Tensor:
+        return torch.randn(4000, 8, 2, generator=generator)
+
+    true, units = motions(), (torch.ones(8, 2), torch.full((2,), 2.0**0.5))
+    scores = {}
+    for spread in (0.0, 0.6, 0.8, 1.0, 1.25, 1.6):
+        scores[spread] = float(energy_score(spread * motions(), spread * motions(), true, *units))
+    assert min(scores, key=scores.__getitem__) == 1.0
+    shifted = energy_score(motions() + 0.5, motions() + 0.5, true, *units)
+    assert float(shifted) > scores[1.0]
+
+
+@pytest.mark.parametrize("prior", ["gaussian-process", "independent"])
+@pytest.mark.parametrize("architecture", ["transformer", "lstm", "mlp"])
+@torch.no_grad()
+def test_every_row_of_table_4_goes_there_and_back(architecture, prior):
+    torch.manual_seed(0)
+    vae = TransformerGPVAE(GPVAEConfig(architecture=architecture, prior=prior), 18).eval()
+    motion = torch.randn(2, 40, 18)
+    posterior = vae.encode(motion)
+    covariance = posterior.covariance()[0]
+    tied = covariance - torch.diag_embed(covariance.diagonal(dim1=-2, dim2=-1))
+    assert (tied.abs().amax((1, 2)) > 0.1).all() if prior == "gaussian-process" else (tied == 0).all()
+    # before training, what 16 channels hold of 18: the linear latent space
+    flat, kept = motion.flatten(0, 1), vae.encoder_skip.weight
+    torch.testing.assert_close(posterior.mean.transpose(1, 2).flatten(0, 1), flat @ kept.T, atol=1e-4, rtol=0)
+    eyes = vae.decode(posterior.mean).flatten(0, 1)[:, 10:]
+    torch.testing.assert_close(eyes, (flat @ kept.T @ kept)[:, 10:], atol=1e-4, rtol=0)
+    assert vae.prior_sample(25, 3).shape == (3, 25, 18)
