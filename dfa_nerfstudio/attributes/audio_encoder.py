@@ -25,7 +25,7 @@ class AudioEncoderConfig:
     """Size of f_a."""
     channels: int = 64
     """Width of the convolutions."""
-    mouth_frames: int = 5
+    mouth_frames: int = 9
     """Frames of f_m that are compared with a sound (odd)."""
     loss: Literal["bce", "infonce"] = "bce"
     """Eq. 3 (`bce`), or InfoNCE over the same pairs."""
@@ -33,7 +33,7 @@ class AudioEncoderConfig:
     """Stretches of consecutive frames in a batch."""
     run_length: int = 16
     """Frames of a stretch: the others of the same stretch are the hard, slightly shifted negatives."""
-    dropout: float = 0.4
+    dropout: float = 0.2
     """Of channels between the convolutions."""
     noise: float = 0.4
     """Gaussian noise on the normalised MFCC."""

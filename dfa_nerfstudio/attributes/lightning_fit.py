@@ -130,7 +130,7 @@ def fit(
             )
         except (MisconfigurationException, ValueError, RuntimeError) as error:
             raise UserError(f"--hardware.accelerator {hardware.accelerator}: {error}") from None
-        module = Fitting(objective, config, name, seed)
+        module = Fitting(objective, config, name, seed).train()  # lightning leaves the mode as it finds it
         steps = DataLoader(range(config.steps), batch_size=None)  # type: ignore[arg-type]
         checks = DataLoader(range(1), batch_size=None) if validates else None  # type: ignore[arg-type]
         state = str(unfinished) if unfinished and unfinished.is_file() else None

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from dfa_nerfstudio.attributes.energy_score import energy_score
+from dfa_nerfstudio.attributes.fitting import FitConfig, Objective
 from dfa_nerfstudio.attributes.gp_vae import GPVAEConfig, TransformerGPVAE
 from dfa_nerfstudio.attributes.joining import joined
+from dfa_nerfstudio.attributes.lightning_fit import fit
 
 
 def test_windows_are_laid_end_to_end_without_a_jump():
@@ -58,3 +61,24 @@ def test_every_row_of_table_4_goes_there_and_back(architecture, prior):
     eyes = vae.decode(posterior.mean).flatten(0, 1)[:, 10:]
     torch.testing.assert_close(eyes, (flat @ kept.T @ kept)[:, 10:], atol=1e-4, rtol=0)
     assert vae.prior_sample(25, 3).shape == (3, 25, 18)
+
+
+def test_what_is_trained_is_in_training_mode():
+    """Dropout is for training; validation before and between the steps is without."""
+
+    class Modes(Objective):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.seen = nn.Linear(1, 1), []
+
+        def training_loss(self, progress: float) -> dict[str, torch.Tensor]:
+            self.seen.append(("training", self.training))
+            return {"loss": self.layer(torch.ones(1, 1)).square().mean()}
+
+        def validation_loss(self) -> torch.Tensor:
+            self.seen.append(("validation", self.training))
+            return self.layer(torch.ones(1, 1)).square().mean()
+
+    objective = Modes()
+    fit(objective, FitConfig(steps=4, checks=2), name="test", progress=False)
+    assert set(objective.seen) == {("training", True), ("validation", False)} and not objective.training
