@@ -13,42 +13,19 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 
+from benchmarks.corpus import LEAST, MAIN, WEAK, Corpus, join, person, read_corpus
 from benchmarks.record import Row, header, timed, write_record
 from dfa_nerfstudio.attributes.disentanglement import readings, swap_figures
 from dfa_nerfstudio.attributes.linear_reading import linear_reading, ridge_correlation
-from dfa_nerfstudio.attributes.motion import rotation_vector
-from dfa_nerfstudio.attributes.pretraining import PretrainConfig, train_on_corpus
+from dfa_nerfstudio.attributes.pretraining import PretrainConfig, SpeechTraining, train_on_corpus
 from dfa_nerfstudio.attributes.recordings import Recording
 from dfa_nerfstudio.attributes.report import confusion, recording_curves, sync_of
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.attributes.sync import frame_curves, in_sync
-from dfa_nerfstudio.data.dataset_folder import TRANSFORMS, DatasetFolder
+from dfa_nerfstudio.attributes.training import train_speech
 
-SAME_PERSON = {"vexpress_aoc_4s": "hdtf_WDA_AlexandriaOcasioCortez_000", "grid_pwij3p": "grid_id2_vcd_swwp2s"}
-"""Other clips of one person."""
-LEFT_OUT = ("hard",)
-"""Folders of clips that are not for training."""
-MAIN = "acosta_71s"
-WEAK = "woman31_24s_720p"
-"""Known for weak sync: trains, but is not scored."""
-LEAST = 125
-"""Frames of a clip whose person is scored."""
 FOLDS, PEOPLE_FOLDS = 10, 5
 AMONG = 10
-
-
-@dataclass
-class Corpus:
-    """The test material."""
-
-    recordings: list[Recording]
-    """All clips, whole, but for the main film."""
-    main: Recording
-    """Its training part."""
-    end: Recording
-    """Its held-out end."""
-    poses: tuple[torch.Tensor, torch.Tensor]
-    """Rotation vectors and places of the head, [T, 6], in both."""
 
 
 @dataclass
@@ -100,6 +77,7 @@ class Attributes:
         for loss in self.losses:
             by_clip, by_person = partial(self._by_clip, material, loss), partial(self._by_person, material, loss)
             parts[f"{loss}: held-out clips of grid_s1 ({FOLDS} folds) and held-out end of {MAIN}"] = by_clip
+            parts[f"{loss}: {MAIN}'s own model, its held-out end"] = partial(self._of_one, material, loss)
             parts[f"{loss}: people never seen ({PEOPLE_FOLDS} folds by person)"] = by_person
         parts["one training on all of that"] = lambda: [self._pretrain(corpus)]
         for title, measured in parts.items():
@@ -138,6 +116,33 @@ class Attributes:
         for name in dict.fromkeys(chain.from_iterable(scores)):
             by_seed = [np.mean([score[name] for score in scores[i : i + FOLDS]]) for i in range(0, len(scores), FOLDS)]
             rows.append({"figure": name, **interval(by_seed)})
+        return rows
+
+    def _of_one(self, material: Corpus, loss: str) -> list[Row]:
+        """What `dfa-attributes` trains, without and with `--pretrained` on everybody else."""
+
+        def one(seed: int, pretrain: bool) -> dict[str, float]:
+            torch.set_num_threads(1)
+            config, main, start = self._config(loss, seed), material.main, time.monotonic()
+            pretrained = train_on_corpus(material.recordings, config)[0] if pretrain else None
+            torch.manual_seed(seed)
+            models = SpeechModels(config.models, main.mfcc.shape[1])
+            late = train_speech(models, SpeechTraining(1.0, seed, False), main, pretrained=pretrained)
+            models.eval()
+            heard = [models.audio.features(part.in_step(late).mfcc) for part in (main, material.end)]
+            openings = [part.mouth_opening[:, None] for part in (main, material.end)]
+            fitted, scored = zip(heard, openings, strict=True)
+            return {
+                **sync_of(recording_curves(models, material.end, late)),
+                "mouth opening from f_a, correlation": ridge_correlation(fitted, scored)[0],
+                "seconds": time.monotonic() - start,
+            }
+
+        rows: list[Row] = []
+        for pretrain, title in ((False, "this film alone"), (True, "pretrained on everybody else")):
+            seeds = list(Parallel(n_jobs=self.jobs)(delayed(one)(seed, pretrain) for seed in self.seeds))
+            for name in seeds[0]:
+                rows.append({"figure": f"{title}: {name}", **interval([figures[name] for figures in seeds])})
         return rows
 
     def _by_person(self, material: Corpus, loss: str) -> list[Row]:
@@ -266,31 +271,3 @@ def curves_from(models: SpeechModels, heard: torch.Tensor, recording: Recording)
 def interval(values: list[float]) -> dict[str, float]:
     """Mean over seeds, and the least and greatest of them."""
     return {"mean": float(np.mean(values)), "least": float(np.min(values)), "greatest": float(np.max(values))}
-
-
-def read_corpus(corpus: Path) -> Corpus:
-    """Reads the dataset folders of all clips."""
-    recordings = []
-    for path in sorted(path.parent for path in corpus.rglob(TRANSFORMS)):
-        relative = path.relative_to(corpus)
-        if relative.parts[0] not in LEFT_OUT and str(relative) != MAIN:
-            clip = DatasetFolder.open(path).attributes
-            recordings.append(Recording.of(clip, slice(None), str(relative), relative.parts[0]))
-    folder = DatasetFolder.open(corpus / MAIN)
-    clip, parts = folder.attributes, (slice(folder.num_train), slice(folder.num_train, None))
-    pose = torch.from_numpy(clip.head_to_camera)
-    motion = torch.cat([rotation_vector(pose[:, :3, :3]), pose[:, :3, 3]], 1)
-    main, end = (Recording.of(clip, part, MAIN, MAIN) for part in parts)
-    return Corpus(recordings, main, end, (motion[parts[0]], motion[parts[1]]))
-
-
-def join(first: Recording, second: Recording) -> Recording:
-    """Two parts of one recording."""
-    names = ("expression", "eye_opening", "mouth_opening", "mfcc", "shot")
-    return replace(first, **{name: torch.cat([getattr(first, name), getattr(second, name)]) for name in names})
-
-
-def person(recording: Recording) -> str:
-    """Who is seen."""
-    parts = Path(recording.name).parts
-    return "grid_s1" if parts[0] == "grid_s1" else SAME_PERSON.get(parts[-1], parts[-1])

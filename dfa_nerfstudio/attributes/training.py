@@ -94,18 +94,7 @@ def train_models(
         options = replace(config.models, **vars(pretrained.config)) if pretrained else config.models
         models = AttributeModels(options, mfcc.shape[1], len(use))
         models.mfcc_mean, models.mfcc_std = torch.from_numpy(statistics.mean), torch.from_numpy(statistics.std)
-        models.autoencoder.measure(recording.neutral, recording.expression[recording.useful])
-        learnt, check = recording.part(slice(num_train - aside)), recording.part(slice(num_train - aside, None))
-        share, offsets = 1.0, {}
-        if pretrained:
-            share, offsets = config.finetune, {source: measure_offset(pretrained, recording)}
-            models.start_from(pretrained)
-            models.autoencoder.mean_face = recording.neutral
-            models.offset = torch.tensor(offsets[source])
-        else:
-            training.faces(models, [learnt])
-        if share > 0:
-            training.sound(models, [learnt], offsets, [check] if aside else None, share=share)
+        models.offset = torch.tensor(train_speech(models, training, recording, aside, pretrained, config.finetune))
         models.eye.learn(landmarks, opening)
         audio = models.clip_audio(mfcc)[use]
 
@@ -118,6 +107,41 @@ def train_models(
             "sound to motion",
         )
     return models.eval()
+
+
+def train_speech(
+    models: SpeechModels,
+    training: SpeechTraining,
+    recording: Recording,
+    aside: int = 0,
+    pretrained: SpeechModels | None = None,
+    finetune: float = AttributesConfig.finetune,
+) -> int:
+    """Trains F_d and E_a on one person, or goes on from pretrained ones.
+
+    Args:
+        models: what is trained.
+        training: how.
+        recording: the person's training frames.
+        aside: so many of them, at the end, train nothing and stop E_a early.
+        pretrained: of the same configuration.
+        finetune: see `AttributesConfig.finetune`.
+
+    Returns:
+        By how many rows (10 ms) the recording's sound comes late, as the pretrained models hear it; else 0.
+    """
+    split, late, share = len(recording) - aside, 0, 1.0
+    learnt, check = recording.part(slice(split)), [recording.part(slice(split, None))] if aside else None
+    models.autoencoder.measure(recording.neutral, recording.expression[recording.useful])
+    if pretrained:
+        late, share = measure_offset(pretrained, recording), finetune
+        models.start_from(pretrained)
+        models.autoencoder.mean_face = recording.neutral
+    else:
+        training.faces(models, [learnt])
+    if share > 0:
+        training.sound(models, [learnt], {recording.name: late}, check, share=share)
+    return late
 
 
 def clip_track(models: AttributeModels, clip: ClipAttributes) -> AttributeTrack:
