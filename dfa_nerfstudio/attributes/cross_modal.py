@@ -47,9 +47,10 @@ class CrossModalConfig:
 class CrossModalEncoder(nn.Module):
     """E_ah: f_a of a window and f_h = E_h(BOP), concatenated in time, to the distribution of z_ah over the window.
 
-    E_h also says where in Z the beginning of pose lies. The Gaussian process continues it over the window, and the
-    Transformer's mean is added to that: at the start of training E_ah is the process conditioned on the beginning of
-    pose, and what it learns is how this person goes on and what the sound changes.
+    E_h also says where in Z the beginning of pose lies. The Gaussian process continues it over the window, and what the
+    Transformer says is added to that, in units of what the process leaves open: at the start of training E_ah is the
+    process conditioned on the beginning of pose, and what it learns is how this person goes on and what the sound
+    changes.
     """
 
     def __init__(self, config: CrossModalConfig, vae: TransformerGPVAE, audio_dim: int) -> None:

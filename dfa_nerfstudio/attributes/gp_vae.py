@@ -55,7 +55,7 @@ class GPVAEConfig:
     """Standard deviation of a random constant added to each channel of a training sequence: a minute of film holds few
     different postures, and a new one is still a posture."""
     velocity_weight: float = 0.1
-    """Weight of the error of frame-to-frame change in Eqs. 6 and 9."""
+    """Weight of the error of frame-to-frame change in Eq. 6."""
     batch_size: int = 16
     """Sequences a step."""
     fit: FitConfig = field(default_factory=lambda: FitConfig(steps=400, learning_rate=2e-3))
@@ -159,7 +159,7 @@ def sequence_error(
     speed: Float[Tensor, " C"],
     velocity_weight: float,
 ) -> Float[Tensor, ""]:
-    """Mean square error of Eqs. 6 and 9, plus that of the frame-to-frame change relative to its usual size.
+    """Mean square error of Eq. 6, plus that of the frame-to-frame change relative to its usual size.
 
     A tenth of a standard deviation is a small error of a pose, but as much as a head moves in a frame: unless the
     change is weighed too, what is decoded trembles.
