@@ -4,6 +4,7 @@ make bench                                        everything, some hours on 2 co
 make bench BENCH=preprocessing                    poses, eyes, jitter and speed of dfa-process
 make bench BENCH=memory                           memory of dfa-process by the length of the film
 make bench BENCH=attributes                       mouth and eyes apart, sound and lips in step
+make bench BENCH=motion                           head motion and blinks, generated
 make bench BENCH="end-to-end --seconds 60"        training and rendering; a shorter look
 """
 
@@ -16,10 +17,17 @@ import tyro
 from benchmarks.attributes import Attributes
 from benchmarks.end_to_end import EndToEnd
 from benchmarks.memory import Memory
+from benchmarks.motion import Motion
 from benchmarks.preprocessing import Preprocessing
 from dfa_nerfstudio.errors import exit_on_user_error
 
-PARTS = {"preprocessing": Preprocessing, "memory": Memory, "attributes": Attributes, "end-to-end": EndToEnd}
+PARTS = {
+    "preprocessing": Preprocessing,
+    "memory": Memory,
+    "attributes": Attributes,
+    "motion": Motion,
+    "end-to-end": EndToEnd,
+}
 
 
 def main() -> None:

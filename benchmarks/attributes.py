@@ -17,10 +17,11 @@ from benchmarks.corpus import LEAST, MAIN, WEAK, Corpus, join, person, read_corp
 from benchmarks.record import Row, header, timed, write_record
 from dfa_nerfstudio.attributes.disentanglement import readings, swap_figures
 from dfa_nerfstudio.attributes.linear_reading import linear_reading, ridge_correlation
-from dfa_nerfstudio.attributes.pretraining import PretrainConfig, SpeechTraining, train_on_corpus
+from dfa_nerfstudio.attributes.pretraining import PretrainConfig, train_on_corpus
 from dfa_nerfstudio.attributes.recordings import Recording
 from dfa_nerfstudio.attributes.report import confusion, recording_curves, sync_of
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
+from dfa_nerfstudio.attributes.stages import Training
 from dfa_nerfstudio.attributes.sync import frame_curves, in_sync
 from dfa_nerfstudio.attributes.training import train_speech
 
@@ -85,7 +86,7 @@ class Attributes:
             write_record("attributes_cpu", head, tables)
 
     def _pretrain(self, corpus: Path) -> Row:
-        command = ["dfa-attributes", "pretrain", corpus, "--output", self.output / "speech_models.pt"]
+        command = ["dfa-attributes", "pretrain", corpus, "--output", self.output / "general_models.pt"]
         return {"command": "dfa-attributes pretrain", **timed(command)}
 
     def _config(self, loss: str, seed: int) -> PretrainConfig:
@@ -127,7 +128,7 @@ class Attributes:
             pretrained = train_on_corpus(material.recordings, config)[0] if pretrain else None
             torch.manual_seed(seed)
             models = SpeechModels(config.models, main.mfcc.shape[1])
-            late = train_speech(models, SpeechTraining(1.0, seed, False), main, pretrained=pretrained)
+            late = train_speech(models, Training(1.0, seed, False), main, pretrained=pretrained)
             models.eval()
             heard = [models.audio.features(part.in_step(late).mfcc) for part in (main, material.end)]
             openings = [part.mouth_opening[:, None] for part in (main, material.end)]

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from dfa_nerfstudio.attributes.motion import rotation_vector
-from dfa_nerfstudio.attributes.recordings import Recording
+from dfa_nerfstudio.attributes.recordings import OF_FRAMES, Recording
 from dfa_nerfstudio.data.dataset_folder import TRANSFORMS, DatasetFolder
 
 SAME_PERSON = {"vexpress_aoc_4s": "hdtf_WDA_AlexandriaOcasioCortez_000", "grid_pwij3p": "grid_id2_vcd_swwp2s"}
@@ -54,7 +54,7 @@ def read_corpus(corpus: Path) -> Corpus:
 
 def join(first: Recording, second: Recording) -> Recording:
     """Two parts of one recording."""
-    names = ("expression", "eye_opening", "mouth_opening", "mfcc", "shot")
+    names = (*OF_FRAMES, "mfcc")
     return replace(first, **{name: torch.cat([getattr(first, name), getattr(second, name)]) for name in names})
 
 

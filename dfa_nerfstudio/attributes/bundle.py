@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from dfa_nerfstudio.attributes.cross_modal import CrossModalConfig, CrossModalEncoder
 from dfa_nerfstudio.attributes.eye_embedding import EyeEmbedding
-from dfa_nerfstudio.attributes.gp_vae import GPVAEConfig, TransformerGPVAE
-from dfa_nerfstudio.attributes.motion import MotionSpace
+from dfa_nerfstudio.attributes.general_models import GeneralModels, ModelsConfig
 from dfa_nerfstudio.attributes.recordings import rows_in_step
-from dfa_nerfstudio.attributes.speech_models import SpeechConfig, SpeechModels
 from dfa_nerfstudio.attributes.weights_file import fingerprint
 from dfa_nerfstudio.data.attribute_track import FeatureKind
 from dfa_nerfstudio.data.mfcc_statistics import MfccStatistics
@@ -25,17 +20,7 @@ FILE_NAME, REPORT_NAME = "attribute_models.pt", "attribute_report.json"
 EYE_FEATURE, EYE_VERSION = "eye-blink", 1
 
 
-@dataclass
-class ModelsConfig(SpeechConfig):
-    """Options of the sequence models of sections 3.2 to 3.4."""
-
-    latent: GPVAEConfig = field(default_factory=GPVAEConfig)
-    """Latent space of motion (3.4, Fig. 4a)."""
-    cross_modal: CrossModalConfig = field(default_factory=CrossModalConfig)
-    """Sound to motion (3.4, Fig. 4b)."""
-
-
-class AttributeModels(SpeechModels):
+class AttributeModels(GeneralModels):
     """The trained models of a person, and what generation keeps of the training frames.
 
     Example:
@@ -43,8 +28,7 @@ class AttributeModels(SpeechModels):
         >>> f_a = models.audio_features(mfcc)  # doctest: +SKIP
     """
 
-    file_format, file_version = "dfa-nerfstudio attribute models", 4
-    config_type = ModelsConfig
+    file_format, file_version = "dfa-nerfstudio attribute models", 5
     made_by = "dfa-attributes {folder}"
 
     mfcc_mean: Tensor
@@ -68,9 +52,6 @@ class AttributeModels(SpeechModels):
         super().__init__(config, num_coefficients)
         self.sizes["num_train"] = num_train
         self.eye = EyeEmbedding(self.autoencoder)
-        self.motion = MotionSpace(config.disentangling.eye_dim)
-        self.vae = TransformerGPVAE(config.latent, self.motion.dim)
-        self.cross_modal = CrossModalEncoder(config.cross_modal, self.vae, config.audio.embedding_dim)
         self.register_buffer("mfcc_mean", torch.zeros(num_coefficients))
         self.register_buffer("mfcc_std", torch.ones(num_coefficients))
         self.register_buffer("offset", torch.tensor(0))

@@ -13,6 +13,7 @@ from dfa_nerfstudio.attributes.fitting import FitConfig, Objective
 from dfa_nerfstudio.attributes.gaussian_process import BandedGaussian, banded_factor
 from dfa_nerfstudio.attributes.gp_vae import GaussianHead, TransformerGPVAE, usual_speed
 from dfa_nerfstudio.attributes.joining import joined
+from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.sequence_models import sequence_model, sinusoids
 from dfa_nerfstudio.attributes.shots import random_windows
 
@@ -28,8 +29,10 @@ class CrossModalConfig:
     start_variance: float = 0.05
     """Of the noise that the Gaussian process allows for when it continues the beginning of pose: an exact
     interpolation would go on with its last tremble."""
-    memory: float = 12.0
-    """Frames in which the difference between the beginning of pose and what is decoded over it dies away after it."""
+    momentum: float = 3.0
+    """Frames in which the velocity dies away by which the beginning of pose goes on otherwise than what is decoded."""
+    memory: float = 100.0
+    """And frames in which the difference of place does."""
     sample_weight: float = 1.0
     """Weight of the energy score of samples against Eq. 9 at their mean."""
     level_noise: float = 0.5
@@ -47,10 +50,14 @@ class CrossModalConfig:
 class CrossModalEncoder(nn.Module):
     """E_ah: f_a of a window and f_h = E_h(BOP), concatenated in time, to the distribution of z_ah over the window.
 
-    E_h also says where in Z the beginning of pose lies. The Gaussian process continues it over the window, and what the
-    Transformer says is added to that, in units of what the process leaves open: at the start of training E_ah is the
-    process conditioned on the beginning of pose, and what it learns is how this person goes on and what the sound
-    changes.
+    E_h also says where in Z the beginning of pose lies. Its last frame is held over the window, and what the
+    Transformer says is added to that, in units of what the Gaussian process leaves open given the beginning of pose: at
+    the start of training the mean of E_ah stands still, and what it learns is how a head goes on and what the sound
+    changes. The mean of the process itself is a worse start: its prior knows the posture that is usual in the film, to
+    which a head that has just taken another one does not return.
+
+    f_h is that of the beginning of pose about its last frame: how the head moves and not where it is. A minute of film
+    holds a few postures and tells what followed each of them once, which would be learnt by heart.
     """
 
     def __init__(self, config: CrossModalConfig, vae: TransformerGPVAE, audio_dim: int) -> None:
@@ -73,18 +80,17 @@ class CrossModalEncoder(nn.Module):
             vae: the trained latent space.
         """
         length, tau = audio.shape[1], bop.shape[1]
-        features, start, _ = vae.read(bop)
-        weights, root = self.continuation(vae, length, tau)
-        continued = torch.einsum("ztk,nzk->nzt", weights, start)  # [N, Z, T]
+        start = vae.read(bop)[1]
+        features = vae.read(bop - bop[:, -1:])[0]
+        root = self.left_open(vae, length, tau)
+        held = torch.cat([start, start[..., -1:].expand(-1, -1, length - tau)], -1)  # [N, Z, T]
         position = sinusoids(length, features.shape[2], audio.device)
         tokens = torch.cat([self.motion(features) + position[:tau], self.audio(audio) + position], 1)
         white, bands = self.head(self.layers(tokens)[:, tau:])
-        return BandedGaussian(continued + (root @ white[..., None])[..., 0], banded_factor(bands), root)
+        return BandedGaussian(held + (root @ white[..., None])[..., 0], banded_factor(bands), root)
 
-    def continuation(
-        self, vae: TransformerGPVAE, length: int, tau: int
-    ) -> tuple[Float[Tensor, "Z T tau"], Float[Tensor, "Z T T"]]:
-        """The Gaussian process given its first tau frames: what its mean makes of them, and the root of its covariance.
+    def left_open(self, vae: TransformerGPVAE, length: int, tau: int) -> Float[Tensor, "Z T T"]:
+        """Root of the Gaussian process's covariance given its first tau frames.
 
         Near them nothing is left open, so nothing is added there; farther on it is the prior.
         """
@@ -93,7 +99,7 @@ class CrossModalEncoder(nn.Module):
         known = kernel[:, :tau, :tau] + self.config.start_variance * torch.eye(tau).to(root)
         weights = torch.linalg.solve(known, kernel[:, :tau]).mT
         left = kernel - weights @ kernel[:, :tau] + 1e-5 * torch.eye(length).to(root)
-        return weights.to(vae.scales), torch.linalg.cholesky(left).to(vae.scales)
+        return torch.linalg.cholesky(left).to(vae.scales)
 
 
 def usual_drift(motion: Float[Tensor, "T C"], shot: Int[Tensor, " T"], length: int) -> Float[Tensor, "L C"]:
@@ -118,9 +124,10 @@ class CrossModalObjective(Objective):
 
     motion: Tensor
     audio: Tensor
+    shot: Tensor
+    weight: Tensor
     speed: Tensor
     drift: Tensor
-    shot: Tensor
     check_motion: Tensor
     check_audio: Tensor
 
@@ -128,17 +135,15 @@ class CrossModalObjective(Objective):
         self,
         model: CrossModalEncoder,
         vae: TransformerGPVAE,
-        motion: Float[Tensor, "T C"],
-        audio: Float[Tensor, "T A"],
-        shot: Int[Tensor, " T"],
-        num_validation: int = 0,
+        learnt: MotionSequences,
+        check: MotionSequences | None = None,
     ) -> None:
         super().__init__()
         self.model, self.vae = model, vae.requires_grad_(False)
-        split = len(motion) - num_validation
-        self.hold(speed=usual_speed(motion[:split], shot[:split]), shot=shot[:split])
-        self.hold(motion=motion[:split], audio=audio[:split], check_motion=motion[split:], check_audio=audio[split:])
-        self.hold(drift=usual_drift(self.motion, self.shot, model.config.window - model.config.bop))
+        motion, audio = (check or learnt.part(slice(0))).windows(model.config.window, 8)
+        self.hold(motion=learnt.motion, audio=learnt.audio, shot=learnt.shot, weight=learnt.weight)
+        self.hold(speed=usual_speed(learnt.motion, learnt.shot), check_motion=motion, check_audio=audio)
+        self.hold(drift=usual_drift(learnt.motion, learnt.shot, model.config.window - model.config.bop))
 
     def _terms(self, motion: Tensor, audio: Tensor, noise: float, audio_noise: float) -> tuple[Tensor, Tensor]:
         config = self.model.config
@@ -148,7 +153,7 @@ class CrossModalObjective(Objective):
         audio = audio + audio_noise * torch.randn_like(audio) / audio.shape[-1] ** 0.5
         guess = self.model(audio, start, self.vae)
         latents = torch.cat([guess.mean, guess.sample(), guess.sample()])
-        made = joined(self.vae.decode(latents), start.repeat(3, 1, 1), config.memory)[:, tau:]
+        made = joined(self.vae.decode(latents), start.repeat(3, 1, 1), config.momentum, config.memory)[:, tau:]
         mean, first, second = made.chunk(3)
         true = motion[:, tau:]
         error = ((mean - true) / self.drift).square().mean()
@@ -157,7 +162,7 @@ class CrossModalObjective(Objective):
     def training_loss(self, progress: float) -> dict[str, Tensor]:
         """Both terms on a batch of windows."""
         config = self.model.config
-        frames = random_windows(config.batch_size, config.window, self.shot)
+        frames = random_windows(config.batch_size, config.window, self.shot, self.weight)
         motion = self.motion[frames]
         motion = motion + config.level_noise * torch.randn_like(motion[:, :1])
         error, score = self._terms(motion, self.audio[frames], config.bop_noise, config.audio_noise)
@@ -166,9 +171,7 @@ class CrossModalObjective(Objective):
     @torch.no_grad()
     def validation_loss(self) -> Tensor | None:
         """Both terms on validation windows without noise."""
-        config = self.model.config
-        if len(self.check_motion) < config.window:
+        if not len(self.check_motion):
             return None
-        windows = [x.unfold(0, config.window, 8).transpose(1, 2) for x in (self.check_motion, self.check_audio)]
-        error, score = self._terms(windows[0], windows[1], 0.0, 0.0)
-        return error + config.sample_weight * score
+        error, score = self._terms(self.check_motion, self.check_audio, 0.0, 0.0)
+        return error + self.model.config.sample_weight * score

@@ -55,6 +55,13 @@ class BandedGaussian:
         white = torch.linalg.solve_triangular(self.factor, noise, upper=True)  # [N, Z, T, 1]
         return self.mean + temperature * (self.root @ white)[..., 0]
 
+    def samples(
+        self, count: int, temperature: float = 1.0, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "M Z T"]:
+        """`count` samples of the only sequence."""
+        mean, factor = (x.expand(count, *x.shape[1:]) for x in (self.mean, self.factor))
+        return BandedGaussian(mean, factor, self.root).sample(temperature, generator)
+
     def covariance(self) -> Float[Tensor, "N Z T T"]:
         """K."""
         half = self.root @ self._inverse_factor()

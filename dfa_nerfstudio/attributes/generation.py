@@ -13,9 +13,13 @@ from dfa_nerfstudio.attributes.bundle import AttributeModels
 from dfa_nerfstudio.attributes.joining import joined
 from dfa_nerfstudio.attributes.motion import EYE_START
 from dfa_nerfstudio.attributes.shots import whole_windows
+from dfa_nerfstudio.attributes.usual_postures import UsualPostures
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE
 from dfa_nerfstudio.errors import UserError
+
+CANDIDATES = 8
+"""Samples of each window, of which one is taken."""
 
 
 def _check_audio(models: AttributeModels, audio: Float[Tensor, "T A"]) -> None:
@@ -62,12 +66,14 @@ def generate_motion(
     """Standardised motion h for f_a, window after window (section 3.4, test phase).
 
     The first beginning of pose is a stretch of the training frames. The last tau frames generated are the next
-    window's beginning of pose, on which it is laid (`joined`): neither position nor velocity jumps. Everything is kept
-    softly within the training range. Memory besides the result is that of one window.
+    window's beginning of pose, on which it is laid (`joined`): neither position nor velocity jumps. Of `CANDIDATES`
+    samples the one is taken whose postures the film makes likely (`UsualPostures`), and it is kept softly within the
+    training range. Memory besides the result is that of one window.
     """
     config = models.config.cross_modal
     tau, window = config.bop, config.window
     real = models.training_motion
+    usual = UsualPostures.of(real)
     start = _beginning(real, models.training_shot, tau, generator, temperature)
     free = real[start : start + tau]  # the last frames before they are bounded: these have no kink to go on with
     made, done = [], 0
@@ -75,8 +81,10 @@ def generate_motion(
         # The beginning of pose sounds like what was just said; before the first word, like its first frame.
         rows = torch.arange(done - tau, done - tau + window).clamp(0, len(audio) - 1)
         bop = models.motion.bound(free)
-        latent = models.cross_modal(audio[rows][None], bop[None], models.vae).sample(temperature, generator)
-        decoded = joined(models.vae.decode(latent)[0], free, config.memory)
+        guess = models.cross_modal(audio[rows][None], bop[None], models.vae)
+        latents = guess.samples(CANDIDATES, temperature, generator)
+        several = joined(models.vae.decode(latents), free.expand(CANDIDATES, -1, -1), config.momentum, config.memory)
+        decoded = several[usual.choose(several[:, tau:], generator)]
         made.append(models.motion.bound(decoded[tau:]))
         free = decoded[-tau:]
         done += window - tau

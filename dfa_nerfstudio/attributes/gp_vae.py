@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from dfa_nerfstudio.attributes.fitting import FitConfig, Objective
 from dfa_nerfstudio.attributes.gaussian_process import BandedGaussian, banded_factor, cauchy_kernel
 from dfa_nerfstudio.attributes.motion import EYE_START
+from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.sequence_models import Architecture, sequence_model, sinusoids
 from dfa_nerfstudio.attributes.shots import random_windows
 
@@ -188,36 +189,28 @@ class GPVAEObjective(Objective):
     """
 
     motion: Tensor
-    speed: Tensor
     shot: Tensor
+    weight: Tensor
+    speed: Tensor
     check: Tensor
 
-    def __init__(
-        self,
-        model: TransformerGPVAE,
-        motion: Float[Tensor, "T C"],
-        shot: Int[Tensor, " T"],
-        num_validation: int = 0,
-    ) -> None:
+    def __init__(self, model: TransformerGPVAE, learnt: MotionSequences, check: MotionSequences | None = None) -> None:
         super().__init__()
         self.model = model
-        split = len(motion) - num_validation
-        self.hold(motion=motion[:split], shot=shot[:split], check=motion[split:])
-        self.hold(speed=usual_speed(self.motion, self.shot))
-        self.channel_kl = torch.zeros(model.config.latent_dim)
-        """Nats per frame of the last batch, per channel."""
+        self.hold(motion=learnt.motion, shot=learnt.shot, weight=learnt.weight)
+        self.hold(speed=usual_speed(learnt.motion, learnt.shot))
+        self.hold(check=(check or learnt.part(slice(0))).windows(model.config.window, 8)[0])
 
     def training_loss(self, progress: float) -> dict[str, Tensor]:
         """Reconstruction and KL of a batch."""
         config = self.model.config
         longest = min(config.window, len(self.motion))
         length = int(torch.randint(max(2, longest // 2), longest + 1, ()))
-        motion = self.motion[random_windows(config.batch_size, length, self.shot)]
+        motion = self.motion[random_windows(config.batch_size, length, self.shot, self.weight)]
         motion = motion + config.level_noise * torch.randn_like(motion[:, :1])
         posterior = self.model.encode(motion)
         made = self.model.decode(posterior.sample())
         nats = posterior.kl_to_prior().mean(0) / length  # [Z]
-        self.channel_kl = nats.detach()
         weight = config.kl_weight * min(1.0, progress / 0.3)
         return {
             "reconstruction": sequence_error(made, motion, self.speed, config.velocity_weight),
@@ -227,7 +220,13 @@ class GPVAEObjective(Objective):
     @torch.no_grad()
     def validation_loss(self) -> Tensor | None:
         """Reconstruction from the posterior mean on validation frames."""
-        if len(self.check) < self.model.config.window:
+        if not len(self.check):
             return None
-        windows = self.check.unfold(0, self.model.config.window, 8).transpose(1, 2)
-        return (self.model.decode(self.model.encode(windows).mean) - windows).square().mean()
+        return (self.model.decode(self.model.encode(self.check).mean) - self.check).square().mean()
+
+
+@torch.no_grad()
+def channel_nats(model: TransformerGPVAE, sequences: MotionSequences) -> Float[Tensor, " Z"]:
+    """KL(q || p) of Eq. 8 in nats a frame, of each latent channel: a channel of (almost) none is not used."""
+    windows, _ = sequences.windows(min(model.config.window, len(sequences)), model.config.window // 2)
+    return model.encode(windows).kl_to_prior().mean(0) / windows.shape[1]

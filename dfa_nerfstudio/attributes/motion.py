@@ -58,17 +58,22 @@ class MotionSpace(nn.Module):
             self.register_buffer(name, torch.full((self.dim,), value))
 
     def learn(
-        self, pose: Float[Tensor, "T 4 4"], torso: Float[Tensor, "T 4"], eye: Float[Tensor, "T E"]
+        self,
+        pose: Float[Tensor, "T 4 4"],
+        torso: Float[Tensor, "T 4"],
+        eye: Float[Tensor, "T E"],
+        scale: Float[Tensor, " C"] | None = None,
     ) -> Float[Tensor, "T C"]:
-        """Takes mean, scale and range from training frames and returns their h."""
+        """Takes mean, scale (unless one is given) and range from training frames and returns their h."""
         u, _, vh = torch.linalg.svd(pose[:, :3, :3].double().mean(0))
         self.mean_rotation = (u @ torch.diag(torch.tensor([1.0, 1.0, float(torch.det(u @ vh))]).to(u)) @ vh).float()
         self.mean.zero_()
         self.scale.fill_(1.0)
         raw = self.encode(pose, torso, eye)
         self.mean = raw.mean(0)
-        scale = raw.std(0)
-        scale[EYE_START:] = scale[EYE_START:].square().mean().sqrt()
+        if scale is None:
+            scale = raw.std(0)
+            scale[EYE_START:] = scale[EYE_START:].square().mean().sqrt()
         self.scale = scale.clamp(min=1e-6)
         values = self.encode(pose, torso, eye)
         self.low, self.high = values.amin(0), values.amax(0)

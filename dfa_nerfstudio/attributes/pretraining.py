@@ -1,8 +1,7 @@
-"""Training the models of sections 3.2 and 3.3, on one recording or on a corpus."""
+"""Training on a corpus: `dfa-attributes pretrain`."""
 
 from __future__ import annotations
 
-import copy
 import json
 import random
 import shutil
@@ -14,13 +13,12 @@ import torch
 import tyro
 from rich.console import Console
 
-from dfa_nerfstudio.attributes.disentangling import DisentanglingObjective
-from dfa_nerfstudio.attributes.fitting import FitConfig, Hardware, Objective
-from dfa_nerfstudio.attributes.offsets import measure_offsets
-from dfa_nerfstudio.attributes.recordings import Recording, SoundAndLips, frame_weights, read_recordings
+from dfa_nerfstudio.attributes.fitting import Hardware
+from dfa_nerfstudio.attributes.general_models import GeneralModels, ModelsConfig
+from dfa_nerfstudio.attributes.measured_motion import motion_sequences, usual_scale
+from dfa_nerfstudio.attributes.recordings import Recording, read_recordings
 from dfa_nerfstudio.attributes.report import corpus_figures, print_figures
-from dfa_nerfstudio.attributes.speech_models import SpeechConfig, SpeechModels
-from dfa_nerfstudio.attributes.synchronisation import SynchronisationObjective
+from dfa_nerfstudio.attributes.stages import Training
 from dfa_nerfstudio.data.files import written_whole
 from dfa_nerfstudio.errors import UserError
 
@@ -29,9 +27,9 @@ from dfa_nerfstudio.errors import UserError
 class PretrainConfig:
     """Options of `dfa-attributes pretrain`."""
 
-    output: Path = Path("speech_models.pt")
+    output: Path = Path("general_models.pt")
     """The file of weights to write."""
-    models: SpeechConfig = field(default_factory=SpeechConfig)
+    models: ModelsConfig = field(default_factory=ModelsConfig)
     """Options of each model."""
     effort: float = 2.0
     """Multiplies every model's training steps, which are those for a minute of one person."""
@@ -48,95 +46,9 @@ class PretrainConfig:
     hardware: Hardware = field(default_factory=Hardware)
     """Where to train."""
 
-
-@dataclass
-class SpeechTraining:
-    """How to train speech models; the same for a corpus, a person, and the halves that measure offsets."""
-
-    effort: float = 1.0
-    seed: int = 0
-    progress: bool = True
-    hardware: Hardware = field(default_factory=Hardware)
-    resume: Path | None = None
-
-    def run(self, objective: Objective, options: FitConfig, name: str, share: float = 1.0) -> None:
-        """Minimises an objective with `share` of its steps."""
-        from dfa_nerfstudio.attributes.lightning_fit import fit
-
-        fit(
-            objective,
-            options.scaled(self.effort * share),
-            name=name,
-            seed=self.seed,
-            progress=self.progress,
-            hardware=self.hardware,
-            resume=self.resume,
-        )
-
-    def faces(
-        self,
-        models: SpeechModels,
-        recordings: list[Recording],
-        check: list[Recording] | None = None,
-    ) -> None:
-        """Trains F_d, whose mean face is set, and takes the scale of f_m."""
-        faces, weight = _faces(models, recordings)
-        held_out = _faces(models, check)[0] if check else None
-        objective = DisentanglingObjective(models.autoencoder, faces, weight, held_out)
-        self.run(objective, models.config.disentangling.fit, "mouth and eyes")
-        models.learn_lip_scale(recordings)
-
-    def sound(
-        self,
-        models: SpeechModels,
-        recordings: list[Recording],
-        offsets: dict[str, int],
-        check: list[Recording] | None = None,
-        name: str = "sound and lips",
-        share: float = 1.0,
-    ) -> None:
-        """Trains E_a and the mouth's encoder on f_m as it is."""
-        training, checked = (
-            SoundAndLips.of(part, [models.lip_embedding(models.faces(recording)) for recording in part], offsets)
-            if part
-            else None
-            for part in (recordings, check)
-        )
-        assert training is not None
-        objective = SynchronisationObjective(models.audio, models.mouth, training, checked)
-        self.run(objective, models.config.audio.fit, name, share)
-
-    def offsets(
-        self, models: SpeechModels, recordings: list[Recording], unseen: list[Recording] | None = None
-    ) -> dict[str, int]:
-        """By how many rows each recording's sound comes late, measured with f_m as it is; see `measure_offsets`."""
-        rounds = 0
-
-        def half(seen: list[Recording], known: dict[str, int], start: SpeechModels | None) -> SpeechModels:
-            nonlocal rounds
-            rounds += 1
-            torch.manual_seed(self.seed)
-            made = start or _fresh_encoders(models)
-            self.sound(made, seen, known, name=f"offsets {rounds} of 4", share=0.5)
-            return made
-
-        return measure_offsets(recordings, half, unseen)
-
-
-def _fresh_encoders(models: SpeechModels) -> SpeechModels:
-    """The same F_d with an untrained E_a."""
-    made = SpeechModels(models.config, models.sizes["num_coefficients"])
-    made.autoencoder = copy.deepcopy(models.autoencoder)
-    made.lips_mean, made.lips_std = models.lips_mean.clone(), models.lips_std.clone()
-    return made
-
-
-def _faces(models: SpeechModels, recordings: list[Recording]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Useful faces [T, 68, 3] and how often each is drawn [T]."""
-    drawn = frame_weights(recordings)
-    faces = [models.faces(recording)[recording.useful] for recording in recordings]
-    weights = [torch.full((len(part),), drawn[r.name]) for part, r in zip(faces, recordings, strict=True)]
-    return torch.cat(faces), torch.cat(weights)
+    def training(self, resume: Path | None = None) -> Training:
+        """How to train, and where to keep the state."""
+        return Training(self.effort, self.seed, self.progress, self.hardware, resume)
 
 
 def train_on_corpus(
@@ -144,8 +56,8 @@ def train_on_corpus(
     config: PretrainConfig,
     check: list[Recording] | None = None,
     resume: Path | None = None,
-) -> tuple[SpeechModels, dict[str, int]]:
-    """Trains on many recordings.
+) -> tuple[GeneralModels, dict[str, int]]:
+    """Trains F_d and E_a on many recordings; see `train_motion` for the rest.
 
     Args:
         recordings: what is learnt from.
@@ -163,10 +75,10 @@ def train_on_corpus(
         raise UserError(
             f"{len(recordings)} recording to learn from; a corpus needs two or more (of one person: dfa-attributes DIR)"
         )
-    training = SpeechTraining(config.effort, config.seed, config.progress, config.hardware, resume)
+    training = config.training(resume)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        models = SpeechModels(config.models, recordings[0].mfcc.shape[1])
+        models = GeneralModels(config.models, recordings[0].mfcc.shape[1])
         neutral = torch.stack([recording.neutral for recording in recordings]).mean(0)
         models.autoencoder.measure(
             neutral, torch.cat([recording.expression[recording.useful] for recording in recordings])
@@ -175,6 +87,33 @@ def train_on_corpus(
         offsets = training.offsets(models, recordings, check) if config.offsets else {}
         training.sound(models, recordings, offsets, check)
     return models.eval(), offsets
+
+
+def train_motion(
+    models: GeneralModels,
+    recordings: list[Recording],
+    offsets: dict[str, int],
+    config: PretrainConfig,
+    check: list[Recording] | None = None,
+    resume: Path | None = None,
+) -> None:
+    """Trains the latent space of motion and E_ah on many recordings.
+
+    Args:
+        models: of which F_d and E_a are trained.
+        recordings: what is learnt from.
+        offsets: each recording's, in rows, those of `check` too.
+        config: options.
+        check: recordings that train nothing and choose the best weights.
+        resume: folder in which the state is kept.
+    """
+    training = config.training(resume)
+    models.motion.scale = usual_scale(models, recordings)
+    learnt = motion_sequences(models, recordings, offsets)
+    checked = motion_sequences(models, check, offsets) if check else None
+    training.motion(models, learnt, checked)
+    training.sound_to_motion(models, learnt, checked)
+    models.eval()
 
 
 def pretrain(
@@ -206,6 +145,7 @@ def pretrain(
     resume.mkdir(parents=True, exist_ok=True)
     _check_options(resume / "options.txt", f"{replace(config, resume=True)} {[recording.name for recording in learnt]}")
     models, offsets = train_on_corpus(learnt, config, checked, resume)
+    train_motion(models, learnt, offsets, config, checked, resume)
     models.save(config.output)
     figures = corpus_figures(models, checked, offsets)
     print_figures(figures, "recordings that trained nothing", console)

@@ -1,4 +1,4 @@
-"""What the models of sections 3.2 and 3.3 learn from: faces without identity, and their sound."""
+"""What the models learn from: faces without identity, how the head moves, and the sound."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from dfa_nerfstudio.preprocessing.face.topology import LANDMARKS_68
 
 LEAST_SECONDS = 2.0
 """A shorter clip is left out of a corpus."""
+OF_FRAMES = ("expression", "eye_opening", "mouth_opening", "pose", "torso", "shot")
+"""What a recording holds of each frame."""
 MARGIN = 64
 """Rows by which each recording's sound is extended at both ends when recordings are laid end to end."""
 
@@ -39,6 +41,10 @@ class Recording:
     neutral: Float[Tensor, "68 3"]
     eye_opening: Float[Tensor, "T 2"]
     mouth_opening: Float[Tensor, " T"]
+    pose: Float[Tensor, "T 4 4"]
+    """Head to camera."""
+    torso: Float[Tensor, "T 4"]
+    """Torso motion."""
     mfcc: Float[Tensor, "T*4 D"]
     """Normalised by the recording's own statistics."""
     shot: Int[Tensor, " T"]
@@ -55,7 +61,7 @@ class Recording:
     def part(self, frames: slice) -> Recording:
         """A stretch of it."""
         start, stop, _ = frames.indices(len(self))
-        cut = {name: getattr(self, name)[start:stop] for name in ("expression", "eye_opening", "mouth_opening", "shot")}
+        cut = {name: getattr(self, name)[start:stop] for name in OF_FRAMES}
         return replace(self, **cut, mfcc=self.mfcc[start * MFCC_PER_FRAME : stop * MFCC_PER_FRAME])
 
     def in_step(self, late: int) -> Recording:
@@ -79,6 +85,8 @@ class Recording:
             neutral=neutral,
             eye_opening=torch.from_numpy(clip.eye_opening[start:stop]),
             mouth_opening=torch.from_numpy(clip.mouth_opening[start:stop]),
+            pose=torch.from_numpy(clip.head_to_camera[start:stop]),
+            torso=torch.from_numpy(clip.torso_motion[start:stop]),
             mfcc=torch.from_numpy(MfccStatistics.of(mfcc, name).normalise(mfcc)),
             shot=torch.from_numpy(clip.shot[start:stop]).long(),
         )

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from dfa_nerfstudio.attributes.audio_encoder import AudioEncoder, AudioEncoderConfig, MouthEncoder
 from dfa_nerfstudio.attributes.disentangling import DisentanglingAutoencoder, DisentanglingConfig
 from dfa_nerfstudio.attributes.recordings import Recording
-from dfa_nerfstudio.attributes.weights_file import StoredModels, fingerprint
+from dfa_nerfstudio.attributes.weights_file import fingerprint
 from dfa_nerfstudio.data.attribute_track import FeatureKind
 
 AUDIO_FEATURE, AUDIO_VERSION = "synchronised-audio", 2
@@ -29,17 +29,8 @@ class SpeechConfig:
     """Sound in step with the lips (3.3)."""
 
 
-class SpeechModels(StoredModels):
-    """F_d, E_a and the mouth's encoder.
-
-    Example:
-        >>> models = SpeechModels.load(Path("speech_models.pt"))  # doctest: +SKIP
-        >>> f_a = models.audio.features(recording.mfcc)  # doctest: +SKIP
-    """
-
-    file_format, file_version = "dfa-nerfstudio speech models", 1
-    config_type: type = SpeechConfig
-    made_by = "dfa-attributes pretrain FOLDERS... --output {path}"
+class SpeechModels(nn.Module):
+    """F_d, E_a and the mouth's encoder."""
 
     lips_mean: Tensor
     lips_std: Tensor

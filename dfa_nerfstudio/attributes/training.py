@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -12,15 +12,16 @@ import torch
 import tyro
 from rich.console import Console
 
-from dfa_nerfstudio.attributes.bundle import FILE_NAME, REPORT_NAME, AttributeModels, ModelsConfig
-from dfa_nerfstudio.attributes.cross_modal import CrossModalObjective
+from dfa_nerfstudio.attributes.bundle import FILE_NAME, REPORT_NAME, AttributeModels
 from dfa_nerfstudio.attributes.fitting import Hardware
-from dfa_nerfstudio.attributes.gp_vae import GPVAEObjective
+from dfa_nerfstudio.attributes.general_models import GeneralModels, ModelsConfig
+from dfa_nerfstudio.attributes.measured_motion import learn_motion
+from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.offsets import measure_offset
-from dfa_nerfstudio.attributes.pretraining import SpeechTraining
 from dfa_nerfstudio.attributes.recordings import Recording
 from dfa_nerfstudio.attributes.report import measure, print_figures
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
+from dfa_nerfstudio.attributes.stages import Training
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, MFCC_PER_FRAME, TRACK, ClipAttributes, DatasetFolder
 from dfa_nerfstudio.data.files import written_whole
@@ -35,10 +36,11 @@ class AttributesConfig:
     models: ModelsConfig = field(default_factory=ModelsConfig)
     """Options of each model."""
     pretrained: Path | None = None
-    """Weights of `dfa-attributes pretrain` to start from; their options of mouth, eyes and sound count, not these."""
+    """Weights of `dfa-attributes pretrain` to start from; their options of the models count, not these."""
     finetune: float = 0.5
-    """Share of the steps of E_a that are made on this person where it starts from such weights; 0 takes it as it is.
-    F_d always stays as it is: mouth and eyes of people it has never seen come apart as well as those of others."""
+    """Share of the steps of E_a and E_ah that are made on this person where they start from such weights; 0 takes them
+    as they are. F_d and the latent space of motion always stay as they are: mouth and eyes of people it has never seen
+    come apart as well as those of others, and their motion is decoded as well."""
     effort: float = 1.0
     """Multiplies every model's training steps: 0.1 for a quick look, more for a long clip and a fast machine."""
     validation: float = 0.0
@@ -66,7 +68,9 @@ def train_models(
     Raises:
         UserError: for a clip too short for one training window, or silent throughout.
     """
-    window = max(config.models.latent.window, config.models.cross_modal.window)
+    pretrained = GeneralModels.load(config.pretrained) if config.pretrained else None
+    options = pretrained.config if pretrained else config.models
+    window = max(options.latent.window, options.cross_modal.window)
     use = torch.from_numpy(clip.of_use(0, num_train))  # [N]
     if len(use) <= window:
         raise UserError(
@@ -76,42 +80,37 @@ def train_models(
     mfcc = clip.mfcc[: num_train * MFCC_PER_FRAME]  # [T*4, D]: sound has no gaps
     statistics = MfccStatistics.of(mfcc, source)
     recording = Recording.of(clip, slice(num_train), source)
-    landmarks, shot = torch.from_numpy(clip.front_landmarks)[use], recording.shot[use]  # [N, 68, 3]
-    opening = torch.from_numpy(clip.eye_opening)[use]  # [N, 2]
-    pose, torso = torch.from_numpy(clip.head_to_camera)[use], torch.from_numpy(clip.torso_motion)[use]
     aside = round(config.validation * len(use))
     if not (config.validation >= 0 and len(use) - aside > window):
         raise UserError(
             f"--validation {config.validation}: must be 0 or more and leave more than {window} frames to train"
         )
 
-    pretrained = SpeechModels.load(config.pretrained) if config.pretrained else None
     if pretrained and pretrained.sizes["num_coefficients"] != mfcc.shape[1]:
         raise UserError(f"{config.pretrained}: hears {pretrained.sizes['num_coefficients']} MFCC, not {mfcc.shape[1]}")
-    training = SpeechTraining(config.effort, config.seed, config.progress, config.hardware)
+    training = Training(config.effort, config.seed, config.progress, config.hardware)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        options = replace(config.models, **vars(pretrained.config)) if pretrained else config.models
         models = AttributeModels(options, mfcc.shape[1], len(use))
         models.mfcc_mean, models.mfcc_std = torch.from_numpy(statistics.mean), torch.from_numpy(statistics.std)
         models.offset = torch.tensor(train_speech(models, training, recording, aside, pretrained, config.finetune))
-        models.eye.learn(landmarks, opening)
-        audio = models.clip_audio(mfcc)[use]
-
-        motion = models.motion.learn(pose, torso, models.eye.from_opening(opening))
-        models.training_motion, models.training_opening, models.training_shot = motion, opening.clone(), shot
-        training.run(GPVAEObjective(models.vae, motion, shot, aside), config.models.latent.fit, "motion")
-        training.run(
-            CrossModalObjective(models.cross_modal, models.vae, motion, audio, shot, aside),
-            config.models.cross_modal.fit,
-            "sound to motion",
-        )
+        scale = pretrained.motion.scale if pretrained else None
+        motion = learn_motion(models, recording, models.eye, models.motion, scale)
+        models.training_motion, models.training_shot = motion, recording.shot[use]
+        models.training_opening = recording.eye_opening[use].clone()
+        whole = MotionSequences(motion, models.clip_audio(mfcc)[use], models.training_shot, torch.ones(len(use)))
+        split = len(use) - aside
+        learnt, check = whole.part(slice(split)), whole.part(slice(split, None)) if aside else None
+        if not pretrained:
+            training.motion(models, learnt, check)
+        if not pretrained or config.finetune > 0:
+            training.sound_to_motion(models, learnt, check, config.finetune if pretrained else 1.0)
     return models.eval()
 
 
 def train_speech(
     models: SpeechModels,
-    training: SpeechTraining,
+    training: Training,
     recording: Recording,
     aside: int = 0,
     pretrained: SpeechModels | None = None,

@@ -14,6 +14,7 @@ import torch
 from dfa_nerfstudio.attributes import cli
 from dfa_nerfstudio.attributes.bundle import AttributeModels
 from dfa_nerfstudio.attributes.disentanglement import readings, swap_figures
+from dfa_nerfstudio.attributes.general_models import GeneralModels
 from dfa_nerfstudio.attributes.offsets import measure_offset
 from dfa_nerfstudio.attributes.pretraining import PretrainConfig, train_on_corpus
 from dfa_nerfstudio.attributes.recordings import Recording, SoundAndLips, read_recordings
@@ -130,7 +131,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:
 def test_pretrain_then_go_on_with_a_person(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    folders, model = corpus(tmp_path / "corpus"), tmp_path / "speech.pt"
+    folders, model = corpus(tmp_path / "corpus"), tmp_path / "general.pt"
     shutil.rmtree(folders / "dora" / "masks")
     short = write_folder(folders / "group" / "short", 40, 36)
     options = ("--output", model, "--effort", "0.05", "--validation", "0.3", "--no-progress")
@@ -140,15 +141,18 @@ def test_pretrain_then_go_on_with_a_person(
     assert f"{short}: only 1.4 s" in words and "dora" in words
     report = json.loads(model.with_suffix(".json").read_text())
     assert len(report["offsets_ms"]) == 3 and len(report["left_out"]) == 2
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "speech.json", "speech.pt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "general.json", "general.pt"]
 
     me = folders / "ann"
     run(monkeypatch, me, "--pretrained", model, "--finetune", "0", "--effort", "0.02", "--no-progress")
-    pretrained, own = SpeechModels.load(model), AttributeModels.load(me / "attribute_models.pt")
-    assert own.audio_kind == pretrained.audio_kind
+    pretrained, own = GeneralModels.load(model), AttributeModels.load(me / "attribute_models.pt")
+    assert own.audio_kind == pretrained.audio_kind and torch.equal(own.motion.scale, pretrained.motion.scale)
+    for part in ("vae", "cross_modal"):
+        taken, given = (getattr(models, part).state_dict() for models in (own, pretrained))
+        assert all(torch.equal(taken[name], given[name]) for name in given)
     assert not torch.equal(own.autoencoder.mean_face, pretrained.autoencoder.mean_face)
-    with pytest.raises(UserError, match="not a file of dfa-nerfstudio speech models"):
-        SpeechModels.load(me / "attribute_models.pt")
+    with pytest.raises(UserError, match="not a file of dfa-nerfstudio general models"):
+        GeneralModels.load(me / "attribute_models.pt")
     with pytest.raises(SystemExit) as stop:
         run(monkeypatch, me, "--pretrained", tmp_path / "none.pt", "--no-progress")
     assert stop.value.code == 2 and "pretrain FOLDERS" in capsys.readouterr().err
@@ -158,7 +162,7 @@ def test_an_interrupted_training_is_gone_on_with(tmp_path: Path, monkeypatch: py
     from dfa_nerfstudio.attributes.disentangling import DisentanglingObjective
     from dfa_nerfstudio.attributes.synchronisation import SynchronisationObjective
 
-    folders, model = corpus(tmp_path / "corpus"), tmp_path / "speech.pt"
+    folders, model = corpus(tmp_path / "corpus"), tmp_path / "general.pt"
     options = ("--output", model, "--effort", "0.05", "--no-progress")
     steps, loss = [], SynchronisationObjective.training_loss
 
@@ -181,7 +185,7 @@ def test_an_interrupted_training_is_gone_on_with(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(DisentanglingObjective, "training_loss", never)
     run(monkeypatch, "pretrain", folders, *options, "--resume")
-    assert model.exists() and not (tmp_path / ".speech.resume").exists()
+    assert model.exists() and not (tmp_path / ".general.resume").exists()
 
 
 def test_two_devices_train_one_model(people: list[Recording]) -> None:

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import nn
 
+from dfa_nerfstudio.attributes.cross_modal import CrossModalConfig, CrossModalEncoder
 from dfa_nerfstudio.attributes.energy_score import energy_score
 from dfa_nerfstudio.attributes.fitting import FitConfig, Objective
 from dfa_nerfstudio.attributes.gp_vae import GPVAEConfig, TransformerGPVAE
 from dfa_nerfstudio.attributes.joining import joined
 from dfa_nerfstudio.attributes.lightning_fit import fit
+from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
+from dfa_nerfstudio.attributes.usual_postures import UsualPostures
 
 
 def test_windows_are_laid_end_to_end_without_a_jump():
     generator = torch.Generator().manual_seed(0)
     made = torch.randn(3, 60, 5, generator=generator, dtype=torch.float64).cumsum(1).cumsum(1)
     beginning = torch.randn(3, 16, 5, generator=generator, dtype=torch.float64)
-    whole = joined(made, beginning, memory=12.0)
+    whole = joined(made, beginning, momentum=4.0, memory=40.0)
     torch.testing.assert_close(whole[:, :16], beginning)
-    torch.testing.assert_close(joined(made, made[:, :16], 12.0), made)  # nothing to do
-    # a long way off, and moving: the window goes on from there as made moves, and comes back to it
+    torch.testing.assert_close(joined(made, made[:, :16], 4.0, 40.0), made)  # nothing to do
+    # a long way off, and moving: it goes on for a while, stays nearly where it got to, and is back in the end
     slope = torch.linspace(0, 1, 16, dtype=torch.float64)[None, :, None]
-    still = torch.zeros(1, 200, 1, dtype=torch.float64)
-    curve = joined(still, 10 + 2 * slope, 12.0)[0, :, 0]
+    still = torch.zeros(1, 600, 1, dtype=torch.float64)
+    curve = joined(still, 10 + 2 * slope, 4.0, 40.0)[0, :, 0]
     step = float(slope[0, 1] - slope[0, 0]) * 2
     assert float(curve[16] - curve[15]) == pytest.approx(step, abs=0.15)  # the spring begins to pull
     assert curve.diff(n=2).abs().max() < 0.2 and curve[-1].abs() < 1e-3
+    assert curve[16 + 20] == pytest.approx((12 + 4 * step) * math.exp(-20 / 40), rel=0.1)
 
 
 def test_the_energy_score_wants_the_spread_that_is_true():
@@ -61,6 +67,44 @@ def test_every_row_of_table_4_goes_there_and_back(architecture, prior):
     eyes = vae.decode(posterior.mean).flatten(0, 1)[:, 10:]
     torch.testing.assert_close(eyes, (flat @ kept.T @ kept)[:, 10:], atol=1e-4, rtol=0)
     assert vae.prior_sample(25, 3).shape == (3, 25, 18)
+
+
+@torch.no_grad()
+def test_where_a_head_is_does_not_tell_how_it_goes_on():
+    """E_ah adds to a beginning of pose the same wherever it is."""
+    torch.manual_seed(0)
+    vae = TransformerGPVAE(GPVAEConfig(), 18).eval()
+    encoder = CrossModalEncoder(CrossModalConfig(), vae, 32).eval()
+    for weights in encoder.parameters():
+        weights.add_(0.1 * torch.randn_like(weights))
+    audio, bop = torch.randn(2, 64, 32), torch.randn(2, 16, 18)
+    here, there = encoder(audio, bop, vae), encoder(audio, bop + 3 * torch.randn(2, 1, 18), vae)
+    torch.testing.assert_close(there.factor, here.factor, atol=1e-4, rtol=0)
+    torch.testing.assert_close(there.mean.diff(dim=-1)[..., 16:], here.mean.diff(dim=-1)[..., 16:], atol=1e-3, rtol=0)
+    assert here.mean.diff(dim=-1)[..., 16:].abs().max() > 0.1
+    assert (there.mean - here.mean).abs().max() > 0.5
+
+
+def test_a_head_that_wanders_off_is_called_back():
+    generator = torch.Generator().manual_seed(0)
+    film = torch.randn(600, 18, generator=generator)
+    film[:, 10:] *= 100  # eyes do not count
+    usual = UsualPostures.of(film)
+    near, far = torch.randn(48, 18, generator=generator), torch.randn(48, 18, generator=generator)
+    far[:, :10] += torch.linspace(0, 3, 48)[:, None]
+    chosen = [int(usual.choose(torch.stack([far, near]), generator)) for _ in range(200)]
+    assert sum(chosen) > 180
+    alike = [int(usual.choose(torch.stack([near, near]), generator)) for _ in range(400)]
+    assert sum(alike) == pytest.approx(200, abs=50)
+
+
+def test_windows_of_sequences_do_not_reach_over_cuts():
+    shot = torch.tensor([0] * 30 + [1] * 20)
+    sequences = MotionSequences(torch.arange(50.0)[:, None], torch.zeros(50, 2), shot, torch.ones(50))
+    starts = sequences.windows(16, 5)[0][:, 0, 0]
+    assert starts.tolist() == [0, 5, 10, 30]
+    assert sequences.windows(60, 5)[0].shape == (0, 60, 1)
+    assert len(sequences.part(slice(0)).windows(16, 5)[0]) == 0
 
 
 def test_what_is_trained_is_in_training_mode():

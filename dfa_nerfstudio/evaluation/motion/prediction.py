@@ -1,0 +1,76 @@
+"""How well a person's models tell what a head does next, from how it began and the sound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dfa_nerfstudio.attributes.bundle import AttributeModels
+from dfa_nerfstudio.attributes.joining import joined
+from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
+from dfa_nerfstudio.attributes.recordings import Recording
+from dfa_nerfstudio.evaluation.motion.pose_axes import ANGLES, PLACES, PoseAxes, pose_axes
+
+Curve = Float[np.ndarray, "H 2"]
+"""D-Rot and D-Pos (`pose_error`) in percent, 1 to H frames after the beginning of pose."""
+
+
+@dataclass
+class Prediction:
+    """Means over the windows of a stretch of film."""
+
+    windows: int
+    reconstruction: tuple[float, float]
+    """D-Rot and D-Pos of what E_h and D make of a window that they see whole."""
+    frozen: Curve
+    """Of the last pose of the beginning, held."""
+    mean: Curve
+    """Of the mean of z_ah, decoded."""
+    sample: Curve
+    """Of a sample of z_ah, decoded."""
+
+
+@torch.no_grad()
+def prediction(
+    models: AttributeModels, recording: Recording, span: Float[np.ndarray, " 6"], horizon: int, hop: int = 1
+) -> Prediction:
+    """Compares predictions with a stretch of film that follows the training frames.
+
+    Args:
+        models: the person's.
+        recording: the stretch; longer than the beginning of pose and the horizon.
+        span: the person's `pose_range` in the whole clip.
+        horizon: H, in frames; longer than the models' window is fine.
+        hop: frames from one window to the next.
+    """
+    config, use = models.config.cross_modal, recording.useful
+    eye = models.eye.from_opening(recording.eye_opening[use])
+    motion = models.motion.encode(recording.pose[use], recording.torso[use], eye)
+    audio = models.audio.features(recording.in_step(int(models.offset)).mfcc)[use]
+    whole = MotionSequences(motion, audio, recording.shot[use], torch.ones(len(motion)))
+    true, sound = whole.windows(config.bop + horizon, hop)  # [N, T, C], [N, T, A]
+    start = true[:, : config.bop]
+
+    def axes(values: Float[Tensor, "N T C"]) -> PoseAxes:
+        return pose_axes(models.motion.decode(values.flatten(0, 1))[0].numpy(force=True))
+
+    def errors(made: Float[Tensor, "N T C"], right: Float[Tensor, "N T C"]) -> Curve:
+        gap = axes(made) - axes(right)
+        gap[:, ANGLES] = (gap[:, ANGLES] + 180) % 360 - 180
+        percent = (100 * np.abs(gap) / span).reshape(*made.shape[:2], 6).mean(0)  # [T, 6]
+        return np.stack([percent[:, ANGLES].mean(1), percent[:, PLACES].mean(1)], 1)
+
+    guess = models.cross_modal(sound, start, models.vae)
+    generator = torch.Generator().manual_seed(0)
+    frozen = start[:, -1:].expand_as(true)
+    mean, sample = (
+        joined(models.vae.decode(latent), start, config.momentum, config.memory)
+        for latent in (guess.mean, guess.sample(generator=generator))
+    )
+    seen = errors(models.vae.decode(models.vae.encode(true).mean), true).mean(0)
+    curves = (errors(made[:, config.bop :], true[:, config.bop :]) for made in (frozen, mean, sample))
+    return Prediction(len(true), (float(seen[0]), float(seen[1])), *curves)
