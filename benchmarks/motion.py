@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,41 +11,34 @@ import torch
 from joblib import Parallel, delayed
 
 from benchmarks.corpus import MAIN, Corpus, person, read_corpus
+from benchmarks.motion_figures import HORIZONS, MINUTES, across, curves, halves, identity, minute, table_4
 from benchmarks.record import Row, header, timed, write_record
 from dfa_nerfstudio.attributes.bundle import AttributeModels
+from dfa_nerfstudio.attributes.eye_embedding import EyeEmbedding
 from dfa_nerfstudio.attributes.general_models import GeneralModels
-from dfa_nerfstudio.attributes.generation import generate_track
-from dfa_nerfstudio.attributes.measured_motion import motion_sequences
+from dfa_nerfstudio.attributes.measured_motion import learn_motion, motion_sequences
+from dfa_nerfstudio.attributes.motion import MotionSpace
+from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.pretraining import PretrainConfig, train_motion, train_on_corpus
+from dfa_nerfstudio.attributes.recordings import Recording
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.attributes.training import AttributesConfig, train_models
 from dfa_nerfstudio.data.audio import read_audio
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, DatasetFolder
-from dfa_nerfstudio.evaluation.motion.blinking import Blinking
-from dfa_nerfstudio.evaluation.motion.diversity import diversity
-from dfa_nerfstudio.evaluation.motion.energy import motion_energy
-from dfa_nerfstudio.evaluation.motion.identity import identity_accuracy
-from dfa_nerfstudio.evaluation.motion.pose_axes import AXES, PoseAxes, pose_axes
+from dfa_nerfstudio.evaluation.motion.pose_axes import pose_axes
 from dfa_nerfstudio.evaluation.motion.pose_error import pose_range
 from dfa_nerfstudio.evaluation.motion.prediction import Prediction, prediction
-from dfa_nerfstudio.evaluation.motion.seams import worst_seam
-from dfa_nerfstudio.evaluation.motion.spectrum import spectrum_distance
-from dfa_nerfstudio.evaluation.motion.stillness import frozen_fraction, usual_step
-from dfa_nerfstudio.evaluation.motion.training_range import outside_share
-from dfa_nerfstudio.preprocessing.sound.mfcc import mfcc
 
-OURS, ALONE = "Transformer GP-VAE", "Transformer GP-VAE, of this film alone"
+OURS = "Transformer GP-VAE"
+PRETRAINED, ALONE = "{}, gone on from other people's", "{}, this film alone"
 VARIANTS = {
     "MLP VAE": ("mlp", "independent"),
     "LSTM VAE": ("lstm", "independent"),
     "Transformer VAE": ("transformer", "independent"),
     OURS: ("transformer", "gaussian-process"),
 }
-HORIZONS = (0.2, 0.5, 1.0, 2.0)
-"""Seconds after the beginning of pose."""
+HORIZON = round(HORIZONS[-1] * FRAME_RATE)
 SPEECH = "english_60s.flac"
-MINUTES = 3
-"""Seeds of generation for each training."""
 
 
 @dataclass
@@ -75,46 +67,55 @@ class Motion:
             timed([*command, "--overwrite", "--camera", "still"])
         material, folder = read_corpus(corpus), DatasetFolder.open(corpus / MAIN)
         speech = train_on_corpus(material.recordings, self.config)
-        tasks = [(name, seed) for seed in self.seeds for name in (*VARIANTS, ALONE)]
-        made = Parallel(n_jobs=self.jobs)(delayed(self._trained)(material, speech, folder, *task) for task in tasks)
-        trained = {
-            name: [models for task, models in zip(tasks, made, strict=True) if task[0] == name] for name, _ in tasks
-        }
+        tasks = [(name, seed, half) for seed in self.seeds for name in VARIANTS for half in (0, 1)]
+        parts = Parallel(n_jobs=self.jobs)(delayed(self._trained)(material, speech, folder, *task) for task in tasks)
+        trained: dict[str, list[AttributeModels]] = {}
+        foretold: dict[str, list[Prediction]] = {}
+        strangers: dict[str, list[list[Prediction]]] = {}
+        for (name, _, half), (own, unseen) in zip(tasks, parts, strict=True):
+            title = ALONE.format(name) if half else PRETRAINED.format(name)
+            trained.setdefault(title, []).append(own)
+            foretold.setdefault(title, []).append(foretell(own, material))
+            strangers.setdefault(name, []).append(unseen)
+        for name, both in strangers.items():
+            strangers[name] = [first + second for first, second in zip(both[::2], both[1::2], strict=True)]
 
-        foretold = {name: [foretell(models, material) for models in several] for name, several in trained.items()}
-        frozen = foretold[OURS][0]
+        frozen = next(iter(foretold.values()))[0]
         tables[f"Table 4: the held-out end of {MAIN}, {frozen.windows} windows, percent of the range"] = [
-            *({"model": name, **across([table_4(one) for one in several])} for name, several in foretold.items()),
-            {
-                "model": "last pose frozen",
-                **across([table_4(replace(frozen, mean=frozen.frozen, sample=frozen.frozen))]),
-            },
+            *({"model": name, **across([table_4([one]) for one in several])} for name, several in foretold.items()),
+            {"model": "last pose frozen", **table_4([frozen.standing_still()])},
         ]
-        tables["percent of the range against seconds after the beginning of pose"] = curves(foretold)
+        first = next(iter(strangers.values()))[0]
+        tables[f"Table 4: {len(first)} clips of people never seen, percent of the range"] = [
+            *({"model": name, **across([table_4(one) for one in several])} for name, several in strangers.items()),
+            {"model": "last pose frozen", **table_4([one.standing_still() for one in first])},
+        ]
+        tables["percent of the range against seconds after the beginning of pose"] = curves(foretold, OURS)
         sound = read_audio(self.shared / "speech" / SPEECH)
         tables[f"a minute generated for {SPEECH}, {MINUTES} seeds each"] = [
             *(
-                {"model": name, **across([minute(models, folder, sound) for models in trained[name]])}
-                for name in (OURS, ALONE, "LSTM VAE")
+                {"model": name, **across([minute(models, folder, sound) for models in several])}
+                for name, several in trained.items()
             ),
-            {"model": "the person: its second half against its first", **halves(folder)},
+            {"model": "the person: second half of the training frames against the first", **halves(folder)},
         ]
         tables["whose motion it is: nearest neighbour from another film"] = [
-            {"seed": seed, **identity(models, material)} for seed, models in zip(self.seeds, trained[OURS], strict=True)
+            {"seed": seed, **identity(models, material)}
+            for seed, models in zip(self.seeds, trained[PRETRAINED.format(OURS)], strict=True)
         ]
         write_record("motion_cpu", head, tables)
-        person = self.output / "motion_person"
+        tables["commands"] = self._commands(corpus)
+        write_record("motion_cpu", head, tables)
+
+    def _commands(self, corpus: Path) -> list[Row]:
+        person, general = self.output / "motion_person", self.output / "general_models.pt"
         shutil.copytree(corpus / MAIN, person, dirs_exist_ok=True)
-        general = self.output / "general_models.pt"
         commands = {
             "dfa-attributes pretrain": ["pretrain", corpus, "--output", general],
             "dfa-attributes": [person],
             "dfa-attributes --pretrained": [person, "--pretrained", general],
         }
-        tables["commands"] = [
-            {"command": name, **timed(["dfa-attributes", *words])} for name, words in commands.items()
-        ]
-        write_record("motion_cpu", head, tables)
+        return [{"command": name, **timed(["dfa-attributes", *words])} for name, words in commands.items()]
 
     def _trained(
         self,
@@ -123,138 +124,47 @@ class Motion:
         folder: DatasetFolder,
         name: str,
         seed: int,
-    ) -> AttributeModels:
-        torch.set_num_threads(1)
-        config = AttributesConfig(seed=seed, progress=False)
-        if name != ALONE:
-            architecture, prior = VARIANTS[name]
-            latent = replace(self.config.models.latent, architecture=architecture, prior=prior)
-            models = replace(self.config.models, latent=latent)
-            general = self._general(material, speech, replace(self.config, models=models, seed=seed))
-            config.pretrained = self.output / f"general_{name}_{seed}.pt".replace(" ", "_")
-            general.save(config.pretrained)
-        return train_models(folder.attributes, folder.num_train, config)
+        half: int,
+    ) -> tuple[AttributeModels, list[Prediction]]:
+        """The person's models, and what models of one half of all other people foretell of the other half's motion.
 
-    def _general(
-        self, material: Corpus, speech: tuple[GeneralModels, dict[str, int]], config: PretrainConfig
-    ) -> GeneralModels:
+        The person's are gone on with from those of the first half; with the second half they are of the film alone.
+        """
+        torch.set_num_threads(1)
+        architecture, prior = VARIANTS[name]
+        latent = replace(self.config.models.latent, architecture=architecture, prior=prior)
+        options = replace(self.config.models, latent=latent)
         heard, offsets = speech
-        torch.manual_seed(config.seed)
-        models = GeneralModels(config.models, heard.sizes["num_coefficients"])
+        people = sorted({person(recording) for recording in material.recordings})
+        chosen = set(np.random.default_rng(seed).permutation(people)[half::2])
+        learnt = [recording for recording in material.recordings if person(recording) in chosen]
+        others = [recording for recording in material.recordings if person(recording) not in chosen]
+        torch.manual_seed(seed)
+        models = GeneralModels(options, heard.sizes["num_coefficients"])
         SpeechModels.start_from(models, heard)
-        train_motion(models, material.recordings, offsets, config)
-        return models
+        train_motion(models, learnt, offsets, replace(self.config, models=options, seed=seed))
+        config = AttributesConfig(models=options, seed=seed, progress=False)
+        if not half:
+            config.pretrained = self.output / f"general_{name}_{seed}.pt".replace(" ", "_")
+            models.save(config.pretrained)
+        least = models.config.cross_modal.bop + HORIZON + 1
+        unseen = [foretell_stranger(models, other, offsets) for other in others if int(other.useful.sum()) > least]
+        return train_models(folder.attributes, folder.num_train, config), unseen
 
 
 def foretell(models: AttributeModels, material: Corpus) -> Prediction:
-    """Predictions over the held-out end."""
-    whole = torch.cat([material.main.pose, material.end.pose])
-    return prediction(models, material.end, pose_range(pose_axes(whole.numpy())), round(HORIZONS[-1] * FRAME_RATE))
+    """Predictions over the held-out end of the main film."""
+    end, use = material.end, material.end.useful
+    motion = models.motion.encode(end.pose[use], end.torso[use], models.eye.from_opening(end.eye_opening[use]))
+    audio = models.audio.features(end.in_step(int(models.offset)).mfcc)[use]
+    whole = MotionSequences(motion, audio, end.shot[use], torch.ones(len(motion)))
+    span = pose_range(pose_axes(torch.cat([material.main.pose, end.pose]).numpy()))
+    return prediction(models, models.motion, whole, span, HORIZON)
 
 
-def table_4(one: Prediction) -> dict[str, float]:
-    """D-Rot and D-Pos, means over the horizon."""
-    figures = dict(zip(("D-Rot, reconstruction", "D-Pos, reconstruction"), one.reconstruction, strict=True))
-    for title, curve in (("mean", one.mean), ("samples", one.sample)):
-        figures |= {
-            f"{axis}, {title}": float(value) for axis, value in zip(("D-Rot", "D-Pos"), curve.mean(0), strict=True)
-        }
-    return figures
-
-
-def curves(foretold: dict[str, list[Prediction]]) -> list[Row]:
-    """Errors at each of the horizons; means over seeds."""
-    frames = [round(seconds * FRAME_RATE) - 1 for seconds in HORIZONS]
-    rows: list[Row] = []
-    for axis, name in enumerate(("D-Rot", "D-Pos")):
-        series = {"last pose frozen": [foretold[OURS][0].frozen]}
-        for model, several in foretold.items():
-            series[f"{model}, mean"] = [one.mean for one in several]
-        series[f"{OURS}, samples"] = [one.sample for one in foretold[OURS]]
-        for title, seeds in series.items():
-            mean = np.mean([curve[frames, axis] for curve in seeds], 0)
-            rows.append({name: title} | {f"{s:g} s": float(v) for s, v in zip(HORIZONS, mean, strict=True)})
-    return rows
-
-
-def minute(models: AttributeModels, folder: DatasetFolder, sound: np.ndarray) -> dict[str, float]:
-    """What generated motion is like, beside the person's own in the training frames."""
-    clip, count = folder.attributes, folder.num_train
-    own, shot = pose_axes(clip.head_to_camera[:count]), clip.shot[:count]
-    start = time.monotonic()
-    heard = models.audio_features(mfcc(sound, len(sound) * FRAME_RATE // 16_000))
-    tracks = [generate_track(models, heard, seed=0)]
-    seconds = time.monotonic() - start
-    tracks += [generate_track(models, heard, seed=seed) for seed in range(1, MINUTES)]
-    motions = [pose_axes(track.head_to_camera.numpy()) for track in tracks]
-    hop = models.config.cross_modal.window - models.config.cross_modal.bop
-    blinks = [Blinking.of(models.eye.to_opening(track.eye).numpy()) for track in tracks]
-    true = Blinking.of(clip.eye_opening[:count])
-    energy = np.mean([motion_energy(motion) for motion in motions], 0) / motion_energy(own, shot)
-    return {
-        **{f"energy, {axis}": float(value) for axis, value in zip(AXES, energy, strict=True)},
-        **compared(motions, own, shot),
-        "worst seam": max(worst_seam(motion, range(hop, len(motion), hop), own, shot) for motion in motions),
-        "diversity": diversity(motions, own),
-        "outside the training range": float(np.mean([outside_share(motion, own) for motion in motions])),
-        "blinks, of own rate": float(np.mean([one.rate for one in blinks])) / true.rate,
-        "blinks, frames longer": FRAME_RATE * float(np.mean([one.duration for one in blinks]) - true.duration),
-        "seconds": seconds,
-    }
-
-
-def compared(motions: list[PoseAxes], own: PoseAxes, shot: np.ndarray) -> dict[str, float]:
-    """Stillness and spectrum beside the person's own."""
-    usual = usual_step(own, shot)
-    return {
-        "frozen": float(np.mean([frozen_fraction(motion, usual) for motion in motions])),
-        "frozen, own": frozen_fraction(own, usual, shot),
-        "spectrum distance, dB": float(np.mean([spectrum_distance(motion, own) for motion in motions])),
-    }
-
-
-def halves(folder: DatasetFolder) -> dict[str, float]:
-    """The same figures of one half of the training frames beside the other."""
-    clip, count = folder.attributes, folder.num_train
-    own, shot = pose_axes(clip.head_to_camera[:count]), clip.shot[:count]
-    middle = count // 2
-    energy = motion_energy(own[middle:], shot[middle:]) / motion_energy(own[:middle], shot[:middle])
-    return {
-        **{f"energy, {axis}": float(value) for axis, value in zip(AXES, energy, strict=True)},
-        **compared([own[middle:]], own[:middle], shot[:middle]),
-        "outside the training range": float(outside_share(own[middle:], own[:middle]).mean()),
-    }
-
-
-@torch.no_grad()
-def identity(models: AttributeModels, material: Corpus) -> dict[str, float]:
-    """Of z of stretches of one window: without sound (E_h) and with it (E_ah)."""
-    points: dict[str, list[np.ndarray]] = {"without sound": [], "with sound": []}
-    people, clips = [], []
-    length, tau = models.config.cross_modal.window, models.config.cross_modal.bop
-    for recording in [*material.recordings, material.main]:
-        motion, audio = motion_sequences(models, [recording]).windows(length, length // 2)
-        if len(motion):
-            points["without sound"].append(summary(models.vae.encode(motion).mean))
-            points["with sound"].append(summary(models.cross_modal(audio, motion[:, :tau], models.vae).mean))
-            people += [person(recording)] * len(motion)
-            clips += [recording.name] * len(motion)
-    several = [name for name in set(people) if len({c for p, c in zip(people, clips, strict=True) if p == name}) > 1]
-    chance = np.mean([people.count(name) / len(people) for name in people if name in several])
-    accuracy = {title: identity_accuracy(np.concatenate(z), people, clips) for title, z in points.items()}
-    return {**accuracy, "chance": float(chance), "people asked for": len(several)}
-
-
-def summary(latent: torch.Tensor) -> np.ndarray:
-    """Mean and logarithm of the spread over time of each latent channel [N, 2 Z]: how a head moves, of any length."""
-    return torch.cat([latent.mean(-1), latent.std(-1).clamp(min=1e-3).log()], 1).numpy()
-
-
-def across(seeds: list[dict[str, float]]) -> dict[str, str]:
-    """Mean over seeds, and how far they spread."""
-    row = {}
-    for name in seeds[0]:
-        values = [figures[name] for figures in seeds]
-        spread = f" ({min(values):.2f} to {max(values):.2f})" if len(values) > 1 else ""
-        row[name] = f"{np.mean(values):.2f}{spread}"
-    return row
+def foretell_stranger(models: GeneralModels, recording: Recording, offsets: dict[str, int]) -> Prediction:
+    """Predictions over a whole recording of somebody of whom the models know nothing but the mean posture."""
+    space = MotionSpace(models.config.disentangling.eye_dim)
+    learn_motion(models, recording, EyeEmbedding(models.autoencoder), space, models.motion.scale)
+    span = pose_range(pose_axes(recording.pose[recording.useful].numpy()))
+    return prediction(models, space, motion_sequences(models, [recording], offsets), span, HORIZON)

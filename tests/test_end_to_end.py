@@ -70,7 +70,7 @@ def test_held_out_frames_are_scored_by_nerfstudios_own_command(demo: Walked):
     assert results["psnr"] > 20, "the mean image reaches about 18 dB"
 
 
-@pytest.mark.parametrize("pose", ["generated", "source", "still"])
+@pytest.mark.parametrize("pose", ["generated", "prior", "source", "still"])
 def test_speech_becomes_a_talking_video_as_long_as_the_speech(demo: Walked, pose: str):
     film = demo.folder / f"{pose}.mp4"
     succeed(

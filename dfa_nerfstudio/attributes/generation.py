@@ -31,7 +31,12 @@ def _check_audio(models: AttributeModels, audio: Float[Tensor, "T A"]) -> None:
 
 @torch.no_grad()
 def generate_track(
-    models: AttributeModels, audio: Float[Tensor, "T A"], *, seed: int = 0, temperature: float = 1.0
+    models: AttributeModels,
+    audio: Float[Tensor, "T A"],
+    *,
+    seed: int = 0,
+    temperature: float = 1.0,
+    from_prior: bool = False,
 ) -> AttributeTrack:
     """Head pose, torso motion and blinks for new audio of any length.
 
@@ -40,6 +45,7 @@ def generate_track(
         audio: f_a of the audio, by `AttributeModels.audio_features`.
         seed: another seed gives another motion; the same gives the same.
         temperature: 1 moves as much as the person does, 0 gives the mean of all motions.
+        from_prior: see `generate_motion`.
 
     Returns:
         Exactly T frames.
@@ -51,7 +57,7 @@ def generate_track(
         raise UserError(f"--temperature {temperature}: must be 0 or more")
     _check_audio(models, audio)
     generator = torch.Generator().manual_seed(seed)
-    pose, torso, eye = models.motion.decode(generate_motion(models, audio, generator, temperature))
+    pose, torso, eye = models.motion.decode(generate_motion(models, audio, generator, temperature, from_prior))
     habits = BlinkHabits.of(models.training_opening)
     opening = with_blinks(models.eye.to_opening(eye), habits, generator, temperature)
     return AttributeTrack(
@@ -61,7 +67,11 @@ def generate_track(
 
 @torch.no_grad()
 def generate_motion(
-    models: AttributeModels, audio: Float[Tensor, "T A"], generator: torch.Generator, temperature: float = 1.0
+    models: AttributeModels,
+    audio: Float[Tensor, "T A"],
+    generator: torch.Generator,
+    temperature: float = 1.0,
+    from_prior: bool = False,
 ) -> Float[Tensor, "T C"]:
     """Standardised motion h for f_a, window after window (section 3.4, test phase).
 
@@ -69,6 +79,9 @@ def generate_motion(
     window's beginning of pose, on which it is laid (`joined`): neither position nor velocity jumps. Of `CANDIDATES`
     samples the one is taken whose postures the film makes likely (`UsualPostures`), and it is kept softly within the
     training range. Memory besides the result is that of one window.
+
+    With `from_prior`, z is drawn from the prior of Z, continued from window to window, and of the sound only the length
+    counts.
     """
     config = models.config.cross_modal
     tau, window = config.bop, config.window
@@ -81,7 +94,10 @@ def generate_motion(
         # The beginning of pose sounds like what was just said; before the first word, like its first frame.
         rows = torch.arange(done - tau, done - tau + window).clamp(0, len(audio) - 1)
         bop = models.motion.bound(free)
-        guess = models.cross_modal(audio[rows][None], bop[None], models.vae)
+        if from_prior:
+            guess = models.vae.continued(bop[None], window)
+        else:
+            guess = models.cross_modal(audio[rows][None], bop[None], models.vae)
         latents = guess.samples(CANDIDATES, temperature, generator)
         several = joined(models.vae.decode(latents), free.expand(CANDIDATES, -1, -1), config.momentum, config.memory)
         decoded = several[usual.choose(several[:, tau:], generator)]

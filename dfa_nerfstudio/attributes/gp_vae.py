@@ -48,6 +48,9 @@ class GPVAEConfig:
     """Length scale of the prior's fastest channel, in frames."""
     longest_scale: float = 100.0
     """And of its slowest; between them a geometric series."""
+    start_variance: float = 0.05
+    """Of the noise that the prior allows for where a beginning of motion is given: an exact interpolation would go on
+    with its last tremble."""
     kl_weight: float = 0.004
     """Weight of Eq. 8 against Eq. 6, per frame and channel."""
     free_nats: float = 0.05
@@ -148,10 +151,22 @@ class TransformerGPVAE(nn.Module):
             return torch.eye(length).to(self.scales).expand(len(self.scales), -1, -1)
         return torch.linalg.cholesky(cauchy_kernel(length, self.scales.double())).to(self.scales.dtype)
 
-    def prior_sample(self, length: int, count: int = 1) -> Float[Tensor, "N T C"]:
-        """Motion from the prior alone, without audio."""
-        noise = torch.randn(count, self.config.latent_dim, length, 1, device=self.scales.device)
-        return self.decode((self.prior_root(length) @ noise)[..., 0])
+    def given(self, length: int, tau: int) -> tuple[Float[Tensor, "Z T tau"], Float[Tensor, "Z T T"]]:
+        """The prior over `length` frames given its first tau: what its mean makes of them, and the root of what it then
+        leaves open, nothing near them and everything farther on."""
+        root = self.prior_root(length).double()
+        kernel = root @ root.mT
+        known = kernel[:, :tau, :tau] + self.config.start_variance * torch.eye(tau).to(root)
+        weights = torch.linalg.solve(known, kernel[:, :tau]).mT
+        left = kernel - weights @ kernel[:, :tau] + 1e-5 * torch.eye(length).to(root)
+        return weights.to(self.scales), torch.linalg.cholesky(left).to(self.scales)
+
+    def continued(self, beginning: Float[Tensor, "N tau C"], length: int) -> BandedGaussian:
+        """What the prior alone, without sound, makes of a beginning of motion."""
+        weights, root = self.given(length, beginning.shape[1])
+        mean = torch.einsum("ztk,nzk->nzt", weights, self.read(beginning)[1])
+        factor = torch.eye(length).to(mean).expand(*mean.shape[:2], -1, -1)
+        return BandedGaussian(mean, factor, root)
 
 
 def sequence_error(

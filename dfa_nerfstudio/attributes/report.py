@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Float
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from dfa_nerfstudio.attributes.blinks import BlinkHabits
 from dfa_nerfstudio.attributes.bundle import AttributeModels
 from dfa_nerfstudio.attributes.disentanglement import readings, swap_figures
+from dfa_nerfstudio.attributes.gp_vae import channel_nats
 from dfa_nerfstudio.attributes.linear_reading import ridge_correlation
+from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.recordings import Recording
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.attributes.sync import frame_curves, in_sync, offsets_by_the_rest, sync_accuracy
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, MFCC_PER_FRAME, ClipAttributes
 
+STILL_DEGREES, STILL_PLACE = 0.5, 0.01
+"""A head whose angles and place (in eye corner distances) spread by less is said to hardly move."""
 WINDOWS = (0.4, 1.0, 2.0)
 """Seconds over which sound and lips are compared."""
 
@@ -104,6 +111,28 @@ def corpus_figures(models: SpeechModels, recordings: list[Recording], offsets: d
         right = confusion(models, recordings).argmax(1) == torch.arange(len(recordings))
         figures[f"right sound among {len(recordings)}"] = float(right.float().mean())
     return figures
+
+
+def latent_channels(models: AttributeModels) -> list[dict[str, float]]:
+    """Each channel's length scale in the prior, and its KL (Eq. 8) on training frames: one of none is not used."""
+    motion, shot = models.training_motion, models.training_shot
+    nats = channel_nats(models.vae, MotionSequences(motion, motion[:, :0], shot, torch.ones(len(shot))))
+    return [
+        {"length scale, frames": float(scale), "nats a frame": float(value)}
+        for scale, value in zip(models.vae.scales, nats, strict=True)
+    ]
+
+
+def remarks(models: AttributeModels) -> list[str]:
+    """What a film cannot teach, in words."""
+    lines, frames = [], len(models.training_opening)
+    if not len(BlinkHabits.of(models.training_opening).shapes):
+        lines.append(f"no blink in the {frames / FRAME_RATE:.0f} s that train: generated eyes stay open")
+    spread = models.training_motion.std(0) * models.motion.scale
+    turn, way = math.degrees(spread[:3].max()), float(spread[3:6].max())
+    if turn < STILL_DEGREES and way < STILL_PLACE:
+        lines.append(f"the head hardly moves ({turn:.2f} degrees): neither will a generated one")
+    return lines
 
 
 def print_figures(figures: dict[str, float], title: str, console: Console) -> None:

@@ -98,11 +98,11 @@ class Training:
         self.run(GPVAEObjective(models.vae, learnt, check), models.config.latent.fit, "motion")
 
     def sound_to_motion(
-        self, models: GeneralModels, learnt: MotionSequences, check: MotionSequences | None = None, share: float = 1.0
+        self, models: GeneralModels, learnt: MotionSequences, check: MotionSequences | None = None
     ) -> None:
         """Trains E_ah on the latent space as it is (Fig. 4b)."""
         objective = CrossModalObjective(models.cross_modal, models.vae, learnt, check)
-        self.run(objective, models.config.cross_modal.fit, "sound to motion", share)
+        self.run(objective, models.config.cross_modal.fit, "sound to motion")
 
 
 def _fresh_encoders(models: SpeechModels) -> SpeechModels:

@@ -19,7 +19,7 @@ from dfa_nerfstudio.attributes.measured_motion import learn_motion
 from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.offsets import measure_offset
 from dfa_nerfstudio.attributes.recordings import Recording
-from dfa_nerfstudio.attributes.report import measure, print_figures
+from dfa_nerfstudio.attributes.report import latent_channels, measure, print_figures, remarks
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.attributes.stages import Training
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
@@ -38,9 +38,10 @@ class AttributesConfig:
     pretrained: Path | None = None
     """Weights of `dfa-attributes pretrain` to start from; their options of the models count, not these."""
     finetune: float = 0.5
-    """Share of the steps of E_a and E_ah that are made on this person where they start from such weights; 0 takes them
-    as they are. F_d and the latent space of motion always stay as they are: mouth and eyes of people it has never seen
-    come apart as well as those of others, and their motion is decoded as well."""
+    """Share of the steps of E_a that are made on this person where it starts from such weights; 0 takes it, and E_ah,
+    as it is. E_ah makes all of its steps otherwise: how lively a head is, only the person can tell. F_d and the latent
+    space of motion always stay as they are: mouth and eyes of people it has never seen come apart as well as those of
+    others, and their motion is decoded as well."""
     effort: float = 1.0
     """Multiplies every model's training steps: 0.1 for a quick look, more for a long clip and a fast machine."""
     validation: float = 0.0
@@ -104,7 +105,7 @@ def train_models(
         if not pretrained:
             training.motion(models, learnt, check)
         if not pretrained or config.finetune > 0:
-            training.sound_to_motion(models, learnt, check, config.finetune if pretrained else 1.0)
+            training.sound_to_motion(models, learnt, check)
     return models.eval()
 
 
@@ -181,10 +182,13 @@ def train_attributes(
     console = Console()
     figures = measure(models, clip, dataset.num_train)
     print_figures(figures, "held-out frames", console)
+    for line in remarks(models):
+        console.print(line, highlight=False)
     if config.pretrained:
         console.print(
             f"the film's sound comes {10 * int(models.offset):+d} ms late, which is taken back", highlight=False
         )
+    report = {name: value if math.isfinite(value) else None for name, value in figures.items()}
     with written_whole(folder / REPORT_NAME) as partial:
-        partial.write_text(json.dumps({k: v if math.isfinite(v) else None for k, v in figures.items()}, indent=1))
+        partial.write_text(json.dumps(report | {"latent channels": latent_channels(models)}, indent=1))
     console.print(f"wrote {folder / FILE_NAME} and {folder / TRACK}", highlight=False, soft_wrap=True)

@@ -24,8 +24,9 @@ class Talk:
     """The mp4 to write: H.264 with the audio as AAC, as long as the audio."""
     audio_features: Path | None = None
     """Features of this audio, .npy with a row for each 1/25 s, where the model was trained on such a file."""
-    pose: Literal["generated", "source", "still"] = "generated"
-    """Head motion and blinks: generated anew, the training video's own played forth and back, or none."""
+    pose: Literal["generated", "prior", "source", "still"] = "generated"
+    """Head motion and blinks: generated anew, generated without regard to the sound (from the latent prior), the
+    training video's own played forth and back, or none."""
     seed: int = 0
     """Another seed gives another head motion; the same seed gives the same."""
     temperature: float = 1.0

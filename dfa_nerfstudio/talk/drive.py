@@ -17,7 +17,7 @@ from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, SAMPLE_RATE
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.nerf.model import DFANerfModel
 
-Pose = Literal["generated", "source", "still"]
+Pose = Literal["generated", "prior", "source", "still"]
 
 _SILENT = 1e-4
 """Peak amplitude below which a recording holds nothing: -80 dB."""
@@ -54,7 +54,8 @@ def drive(
         audio: 16 kHz mono.
         source: where it came from, for errors.
         features: file with the audio's features, where the model was trained on such.
-        pose: head motion and blinks generated, the training video's own, or held still.
+        pose: head motion and blinks generated, with or without regard to the sound, the training video's own, or held
+            still.
         seed: of the generation.
         temperature: of the generation; 0 gives the mean motion.
 
@@ -83,8 +84,8 @@ def drive(
         heard = models.audio_features(rows)
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
-    if pose == "generated":
-        track = generate_track(models, heard, seed=seed, temperature=temperature)
+    if pose in ("generated", "prior"):
+        track = generate_track(models, heard, seed=seed, temperature=temperature, from_prior=pose == "prior")
     else:
         track = source_track(models, heard, model.clip.track[model.clip.train_frames], pose)
     return track if wanted == track.audio_kind else with_audio_features(track, features or "mfcc", rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,9 @@ def test_writes_models_and_track_of_all_frames(tmp_path, monkeypatch, capsys):
     assert "sync, 1 s windows" in capsys.readouterr().out
     models, track = AttributeModels.load(folder / "attribute_models.pt"), AttributeTrack.load(folder / "track.npz")
     assert len(track) == 240
+    report = json.loads((folder / "attribute_report.json").read_text())
+    channels = [(one["length scale, frames"], one["nats a frame"]) for one in report["latent channels"]]
+    assert len(channels) == models.config.latent.latent_dim and all(nats >= 0 for _, nats in channels)
     assert (track.eye_kind, track.audio_kind) == (models.eye_kind, models.audio_kind)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["me"]  # no logs or checkpoints left about
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -18,7 +19,7 @@ from dfa_nerfstudio.attributes.lightning_fit import fit
 from dfa_nerfstudio.attributes.linear_reading import ridge_correlation
 from dfa_nerfstudio.attributes.motion import rotation_matrix, rotation_vector
 from dfa_nerfstudio.attributes.recordings import Recording, SoundAndLips
-from dfa_nerfstudio.attributes.report import measure
+from dfa_nerfstudio.attributes.report import measure, remarks
 from dfa_nerfstudio.attributes.shots import random_windows
 from dfa_nerfstudio.attributes.sync import sync_accuracy
 from dfa_nerfstudio.attributes.synchronisation import SynchronisationObjective
@@ -220,6 +221,26 @@ def test_seeds_repeat_and_differ(models, driving):
     assert gap > 0.2 * own
     mean = [generate_track(models, driving, seed=seed, temperature=0) for seed in (3, 4)]
     assert torch.equal(mean[0].head_to_camera, mean[1].head_to_camera)
+
+
+def test_the_prior_alone_does_not_hear(models, driving):
+    here, there = (generate_track(models, sound, seed=3, from_prior=True) for sound in (driving, driving.roll(50, 0)))
+    assert torch.equal(here.head_to_camera, there.head_to_camera) and torch.equal(here.eye, there.eye)
+    heard = [generate_track(models, sound, seed=3) for sound in (driving, driving.roll(50, 0))]
+    assert not torch.equal(heard[0].head_to_camera, heard[1].head_to_camera)
+    spread = models.motion.encode(here.head_to_camera, here.torso_motion, here.eye)[:, :10].std(0)
+    assert 0.2 < spread.mean() < 2  # of the film's
+
+
+def test_what_a_film_cannot_teach_is_said(models):
+    assert remarks(models) == []
+    still = copy.deepcopy(models)
+    still.training_opening.fill_(0.9)
+    still.training_motion.mul_(0.01)
+    lines = remarks(still)
+    assert len(lines) == 2 and "no blink in the 20 s" in lines[0] and "hardly moves" in lines[1]
+    eye = generate_track(still, torch.randn(200, still.config.audio.embedding_dim), seed=0).eye
+    assert still.eye.to_opening(eye).amin() > 0.5
 
 
 def test_no_seam_between_windows(models):

@@ -66,7 +66,8 @@ def test_every_row_of_table_4_goes_there_and_back(architecture, prior):
     torch.testing.assert_close(posterior.mean.transpose(1, 2).flatten(0, 1), flat @ kept.T, atol=1e-4, rtol=0)
     eyes = vae.decode(posterior.mean).flatten(0, 1)[:, 10:]
     torch.testing.assert_close(eyes, (flat @ kept.T @ kept)[:, 10:], atol=1e-4, rtol=0)
-    assert vae.prior_sample(25, 3).shape == (3, 25, 18)
+    still = vae.continued(motion[:, :16], 40)
+    assert still.mean.shape == (2, 16, 40) and still.kl_to_prior().isfinite().all()
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""How well a person's models tell what a head does next, from how it began and the sound."""
+"""How well the models of motion tell what a head does next, from how it began and the sound."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dfa_nerfstudio.attributes.bundle import AttributeModels
+from dfa_nerfstudio.attributes.general_models import GeneralModels
 from dfa_nerfstudio.attributes.joining import joined
+from dfa_nerfstudio.attributes.motion import MotionSpace
 from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
-from dfa_nerfstudio.attributes.recordings import Recording
 from dfa_nerfstudio.evaluation.motion.pose_axes import ANGLES, PLACES, PoseAxes, pose_axes
 
 Curve = Float[np.ndarray, "H 2"]
@@ -33,30 +33,36 @@ class Prediction:
     sample: Curve
     """Of a sample of z_ah, decoded."""
 
+    def standing_still(self) -> Prediction:
+        """The trivial baseline: of the same windows, with the last pose in the place of everything."""
+        return Prediction(self.windows, (0.0, 0.0), self.frozen, self.frozen, self.frozen)
+
 
 @torch.no_grad()
 def prediction(
-    models: AttributeModels, recording: Recording, span: Float[np.ndarray, " 6"], horizon: int, hop: int = 1
+    models: GeneralModels,
+    space: MotionSpace,
+    whole: MotionSequences,
+    span: Float[np.ndarray, " 6"],
+    horizon: int,
+    hop: int = 1,
 ) -> Prediction:
-    """Compares predictions with a stretch of film that follows the training frames.
+    """Compares predictions with what followed.
 
     Args:
-        models: the person's.
-        recording: the stretch; longer than the beginning of pose and the horizon.
+        models: a person's or those of many people.
+        space: what `whole` is standardised by.
+        whole: frames that trained nothing, with a stretch longer than the beginning of pose and the horizon.
         span: the person's `pose_range` in the whole clip.
         horizon: H, in frames; longer than the models' window is fine.
         hop: frames from one window to the next.
     """
-    config, use = models.config.cross_modal, recording.useful
-    eye = models.eye.from_opening(recording.eye_opening[use])
-    motion = models.motion.encode(recording.pose[use], recording.torso[use], eye)
-    audio = models.audio.features(recording.in_step(int(models.offset)).mfcc)[use]
-    whole = MotionSequences(motion, audio, recording.shot[use], torch.ones(len(motion)))
+    config = models.config.cross_modal
     true, sound = whole.windows(config.bop + horizon, hop)  # [N, T, C], [N, T, A]
     start = true[:, : config.bop]
 
     def axes(values: Float[Tensor, "N T C"]) -> PoseAxes:
-        return pose_axes(models.motion.decode(values.flatten(0, 1))[0].numpy(force=True))
+        return pose_axes(space.decode(values.flatten(0, 1))[0].numpy(force=True))
 
     def errors(made: Float[Tensor, "N T C"], right: Float[Tensor, "N T C"]) -> Curve:
         gap = axes(made) - axes(right)
