@@ -11,8 +11,9 @@ import torch
 from joblib import Parallel, delayed
 
 from benchmarks.corpus import MAIN, Corpus, person, read_corpus
-from benchmarks.motion_figures import HORIZONS, MINUTES, across, curves, halves, identity, minute, table_4
+from benchmarks.motion_figures import HORIZONS, MINUTES, across, curves, halves, minute, table_4
 from benchmarks.record import Row, header, timed, write_record
+from benchmarks.whose_motion import LatentPoints
 from dfa_nerfstudio.attributes.bundle import AttributeModels
 from dfa_nerfstudio.attributes.eye_embedding import EyeEmbedding
 from dfa_nerfstudio.attributes.general_models import GeneralModels
@@ -99,9 +100,10 @@ class Motion:
             ),
             {"model": "the person: second half of the training frames against the first", **halves(folder)},
         ]
+        latent = [LatentPoints.of(models, material) for models in trained[PRETRAINED.format(OURS)]]
+        latent[0].draw(self.output / "whose_motion.png")
         tables["whose motion it is: nearest neighbour from another film"] = [
-            {"seed": seed, **identity(models, material)}
-            for seed, models in zip(self.seeds, trained[PRETRAINED.format(OURS)], strict=True)
+            {"seed": seed, **points.accuracy()} for seed, points in zip(self.seeds, latent, strict=True)
         ]
         write_record("motion_cpu", head, tables)
         tables["commands"] = self._commands(corpus)

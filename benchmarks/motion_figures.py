@@ -5,18 +5,14 @@ from __future__ import annotations
 import time
 
 import numpy as np
-import torch
 
-from benchmarks.corpus import Corpus, person
 from benchmarks.record import Row
 from dfa_nerfstudio.attributes.bundle import AttributeModels
 from dfa_nerfstudio.attributes.generation import generate_track
-from dfa_nerfstudio.attributes.measured_motion import motion_sequences
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, DatasetFolder
 from dfa_nerfstudio.evaluation.motion.blinking import Blinking
 from dfa_nerfstudio.evaluation.motion.diversity import diversity
 from dfa_nerfstudio.evaluation.motion.energy import motion_energy
-from dfa_nerfstudio.evaluation.motion.identity import identity_accuracy
 from dfa_nerfstudio.evaluation.motion.pose_axes import AXES, PoseAxes, pose_axes
 from dfa_nerfstudio.evaluation.motion.prediction import Prediction
 from dfa_nerfstudio.evaluation.motion.seams import worst_seam
@@ -106,30 +102,6 @@ def halves(folder: DatasetFolder) -> dict[str, float]:
         **compared([own[middle:]], own[:middle], shot[:middle]),
         "outside the training range": float(outside_share(own[middle:], own[:middle]).mean()),
     }
-
-
-@torch.no_grad()
-def identity(models: AttributeModels, material: Corpus) -> dict[str, float]:
-    """Of z of stretches of one window: without sound (E_h) and with it (E_ah)."""
-    points: dict[str, list[np.ndarray]] = {"without sound": [], "with sound": []}
-    people, clips = [], []
-    length, tau = models.config.cross_modal.window, models.config.cross_modal.bop
-    for recording in [*material.recordings, material.main]:
-        motion, audio = motion_sequences(models, [recording]).windows(length, length // 2)
-        if len(motion):
-            points["without sound"].append(summary(models.vae.encode(motion).mean))
-            points["with sound"].append(summary(models.cross_modal(audio, motion[:, :tau], models.vae).mean))
-            people += [person(recording)] * len(motion)
-            clips += [recording.name] * len(motion)
-    several = [name for name in set(people) if len({c for p, c in zip(people, clips, strict=True) if p == name}) > 1]
-    chance = np.mean([people.count(name) / len(people) for name in people if name in several])
-    accuracy = {title: identity_accuracy(np.concatenate(z), people, clips) for title, z in points.items()}
-    return {**accuracy, "chance": float(chance), "people asked for": len(several)}
-
-
-def summary(latent: torch.Tensor) -> np.ndarray:
-    """Mean and logarithm of the spread over time of each latent channel [N, 2 Z]: how a head moves, of any length."""
-    return torch.cat([latent.mean(-1), latent.std(-1).clamp(min=1e-3).log()], 1).numpy()
 
 
 def across(seeds: list[dict[str, float]]) -> dict[str, str]:
