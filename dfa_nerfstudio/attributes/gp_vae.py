@@ -46,12 +46,12 @@ class GPVAEConfig:
     """Longest training sequence in frames; half of it is the shortest."""
     shortest_scale: float = 8.0
     """Length scale of the prior's fastest channel, in frames."""
-    longest_scale: float = 100.0
+    longest_scale: float = 50.0
     """And of its slowest; between them a geometric series."""
     start_variance: float = 0.05
     """Of the noise that the prior allows for where a beginning of motion is given: an exact interpolation would go on
     with its last tremble."""
-    kl_weight: float = 0.004
+    kl_weight: float = 0.006
     """Weight of Eq. 8 against Eq. 6, per frame and channel."""
     free_nats: float = 0.05
     """KL per frame and channel that costs nothing, against collapsed channels."""
