@@ -5,6 +5,7 @@ Importing lightning costs seconds; whoever only generates does not import this.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import math
 import tempfile
@@ -34,6 +35,9 @@ class Fitting(L.LightningModule):
     def on_train_start(self) -> None:
         """Every device draws batches of its own, and other ones after an interruption than before."""
         torch.manual_seed(self.seed + 1000 * self.global_step + 1_000_000 * self.global_rank)
+        if self.trainer.world_size > 1:
+            # lightning does so for NCCL only; a group of gloo left open now and then aborts its process at the very end
+            atexit.register(torch.distributed.destroy_process_group)
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         terms = self.objective.training_loss(self.global_step / max(self.options.steps - 1, 1))
