@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 
-from benchmarks.corpus import LEAST, MAIN, WEAK, Corpus, join, person, read_corpus
+from benchmarks.corpus import LEAST, MAIN, WEAK, Corpus, join, person, process_corpus, read_corpus
 from benchmarks.record import Row, header, timed, write_record
 from dfa_nerfstudio.attributes.disentanglement import readings, swap_figures
 from dfa_nerfstudio.attributes.linear_reading import linear_reading, ridge_correlation
@@ -69,10 +69,7 @@ class Attributes:
     def run(self) -> None:
         """Measures everything; the record grows table by table."""
         head, tables = header("cpu"), {}
-        corpus = self.processed or self.output / "corpus"
-        if not self.processed:
-            command = ["dfa-process", self.shared / "clips", "--output", corpus, "--size", "128", "--jobs", "2"]
-            timed([*command, "--overwrite", "--camera", "still"])
+        corpus = self.processed or process_corpus(self.shared, self.output / "corpus")
         material = read_corpus(corpus)
         parts: dict[str, Callable[[], list[Row]]] = {}
         for loss in self.losses:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.record import timed
 from dfa_nerfstudio.attributes.motion import rotation_vector
 from dfa_nerfstudio.attributes.recordings import OF_FRAMES, Recording
 from dfa_nerfstudio.data.dataset_folder import TRANSFORMS, DatasetFolder
@@ -34,6 +35,13 @@ class Corpus:
     """Its held-out end."""
     poses: tuple[torch.Tensor, torch.Tensor]
     """Rotation vectors and places of the head, [T, 6], in both."""
+
+
+def process_corpus(shared: Path, output: Path) -> Path:
+    """Dataset folders of all clips, made anew."""
+    command = ["dfa-process", shared / "clips", "--output", output, "--size", "128", "--jobs", "2"]
+    timed([*command, "--overwrite", "--camera", "still"])
+    return output
 
 
 def read_corpus(corpus: Path) -> Corpus:

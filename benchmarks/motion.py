@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 
-from benchmarks.corpus import MAIN, Corpus, person, read_corpus
+from benchmarks.corpus import MAIN, Corpus, person, process_corpus, read_corpus
 from benchmarks.motion_figures import HORIZONS, MINUTES, across, curves, halves, minute, table_4
 from benchmarks.record import Row, header, timed, write_record
 from benchmarks.whose_motion import LatentPoints
@@ -62,10 +62,7 @@ class Motion:
     def run(self) -> None:
         """Measures everything; the record grows table by table."""
         head, tables = header("cpu"), {}
-        corpus = self.processed or self.output / "corpus"
-        if not self.processed:
-            command = ["dfa-process", self.shared / "clips", "--output", corpus, "--size", "128", "--jobs", "2"]
-            timed([*command, "--overwrite", "--camera", "still"])
+        corpus = self.processed or process_corpus(self.shared, self.output / "corpus")
         material, folder = read_corpus(corpus), DatasetFolder.open(corpus / MAIN)
         speech = train_on_corpus(material.recordings, self.config)
         tasks = [(name, seed, half) for seed in self.seeds for name in VARIANTS for half in (0, 1)]

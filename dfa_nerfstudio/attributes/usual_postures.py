@@ -12,6 +12,8 @@ from dfa_nerfstudio.attributes.motion import EYE_START
 
 EVERY = 4
 """Frames between those that are looked at: a posture does not change faster."""
+MOST = 1500
+"""Postures that are kept of a long film."""
 APART = 50
 """Frames from which on two moments of the film are not one posture."""
 
@@ -27,10 +29,11 @@ class UsualPostures:
     @classmethod
     def of(cls, motion: Float[Tensor, "N C"]) -> UsualPostures:
         """From standardised training frames in their order."""
-        postures = motion[::EVERY, :EYE_START]
+        every = max(EVERY, -(-len(motion) // MOST))
+        postures = motion[::every, :EYE_START]
         distance = torch.cdist(postures, postures).square()
         time = torch.arange(len(postures))
-        near = (time[:, None] - time).abs() * EVERY < APART
+        near = (time[:, None] - time).abs() * every < APART
         nearest = distance.masked_fill(near, torch.inf).amin(1)
         known = nearest[nearest.isfinite()]
         return cls(postures, max(float(known.median()), 1e-6) if len(known) else 1.0)
