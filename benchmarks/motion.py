@@ -63,10 +63,10 @@ class Motion:
         """Measures everything; the record grows table by table."""
         head, tables = header("cpu"), {}
         corpus = self.processed or process_corpus(self.shared, self.output / "corpus")
-        material, folder = read_corpus(corpus), DatasetFolder.open(corpus / MAIN)
+        material, main = read_corpus(corpus), corpus / MAIN
         speech = train_on_corpus(material.recordings, self.config)
         tasks = [(name, seed, half) for seed in self.seeds for name in VARIANTS for half in (0, 1)]
-        parts = Parallel(n_jobs=self.jobs)(delayed(self._trained)(material, speech, folder, *task) for task in tasks)
+        parts = Parallel(n_jobs=self.jobs)(delayed(self._trained)(material, speech, main, *task) for task in tasks)
         trained: dict[str, list[AttributeModels]] = {}
         foretold: dict[str, list[Prediction]] = {}
         strangers: dict[str, list[list[Prediction]]] = {}
@@ -89,6 +89,7 @@ class Motion:
             {"model": "last pose frozen", **table_4([one.standing_still() for one in first])},
         ]
         tables["percent of the range against seconds after the beginning of pose"] = curves(foretold, OURS)
+        folder = DatasetFolder.open(main)
         sound = read_audio(self.shared / "speech" / SPEECH)
         tables[f"a minute generated for {SPEECH}, {MINUTES} seeds each"] = [
             *(
@@ -120,7 +121,7 @@ class Motion:
         self,
         material: Corpus,
         speech: tuple[GeneralModels, dict[str, int]],
-        folder: DatasetFolder,
+        main: Path,
         name: str,
         seed: int,
         half: int,
@@ -148,6 +149,7 @@ class Motion:
             models.save(config.pretrained)
         least = models.config.cross_modal.bop + HORIZON + 1
         unseen = [foretell_stranger(models, other, offsets) for other in others if int(other.useful.sum()) > least]
+        folder = DatasetFolder.open(main)
         return train_models(folder.attributes, folder.num_train, config), unseen
 
 

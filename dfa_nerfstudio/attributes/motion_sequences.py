@@ -33,7 +33,8 @@ class MotionSequences:
     def windows(self, length: int, hop: int) -> tuple[Float[Tensor, "N L C"], Float[Tensor, "N L A"]]:
         """Motion and sound of windows without a cut, one every `hop` frames; none where no shot is as long."""
         if len(self) < length:
-            return self.motion.new_zeros(0, length, self.motion.shape[1]), self.audio.new_zeros(0, length, 0)
-        whole = whole_windows(self.shot, length)[::hop]
-        motion, audio = (x.unfold(0, length, hop).transpose(1, 2)[whole] for x in (self.motion, self.audio))
+            motion, audio = (x.new_zeros(0, length, x.shape[1]) for x in (self.motion, self.audio))
+        else:
+            whole = whole_windows(self.shot, length)[::hop]
+            motion, audio = (x.unfold(0, length, hop).transpose(1, 2)[whole] for x in (self.motion, self.audio))
         return motion, audio
