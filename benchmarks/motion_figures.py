@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.record import Row
 from dfa_nerfstudio.attributes.bundle import AttributeModels
 from dfa_nerfstudio.attributes.generation import generate_track
-from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, DatasetFolder
+from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, SAMPLE_RATE, DatasetFolder
 from dfa_nerfstudio.evaluation.motion.blinking import Blinking
 from dfa_nerfstudio.evaluation.motion.diversity import diversity
 from dfa_nerfstudio.evaluation.motion.energy import motion_energy
@@ -60,7 +60,7 @@ def minute(models: AttributeModels, folder: DatasetFolder, sound: np.ndarray) ->
     clip, count = folder.attributes, folder.num_train
     own, shot = pose_axes(clip.head_to_camera[:count]), clip.shot[:count]
     start = time.monotonic()
-    heard = models.audio_features(mfcc(sound, len(sound) * FRAME_RATE // 16_000))
+    heard = models.audio_features(mfcc(sound, int(len(sound) * FRAME_RATE / SAMPLE_RATE)))
     tracks = [generate_track(models, heard, seed=0)]
     seconds = time.monotonic() - start
     tracks += [generate_track(models, heard, seed=seed) for seed in range(1, MINUTES)]
