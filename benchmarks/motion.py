@@ -11,7 +11,7 @@ import torch
 from joblib import Parallel, delayed
 
 from benchmarks.corpus import MAIN, Corpus, person, process_corpus, read_corpus
-from benchmarks.motion_figures import HORIZONS, MINUTES, across, curves, halves, minute, table_4
+from benchmarks.motion_figures import HORIZONS, MINUTES, across, by_person, curves, halves, minute, table_4
 from benchmarks.record import Row, header, timed, write_record
 from benchmarks.whose_motion import LatentPoints
 from dfa_nerfstudio.attributes.bundle import AttributeModels
@@ -69,14 +69,14 @@ class Motion:
         parts = Parallel(n_jobs=self.jobs)(delayed(self._trained)(material, speech, main, *task) for task in tasks)
         trained: dict[str, list[AttributeModels]] = {}
         foretold: dict[str, list[Prediction]] = {}
-        strangers: dict[str, list[list[Prediction]]] = {}
+        strangers: dict[str, list[dict[str, list[Prediction]]]] = {}
         for (name, _, half), (own, unseen) in zip(tasks, parts, strict=True):
             title = ALONE.format(name) if half else PRETRAINED.format(name)
             trained.setdefault(title, []).append(own)
             foretold.setdefault(title, []).append(foretell(own, material))
             strangers.setdefault(name, []).append(unseen)
         for name, both in strangers.items():
-            strangers[name] = [first + second for first, second in zip(both[::2], both[1::2], strict=True)]
+            strangers[name] = [first | second for first, second in zip(both[::2], both[1::2], strict=True)]
 
         frozen = next(iter(foretold.values()))[0]
         tables[f"Table 4: the held-out end of {MAIN}, {frozen.windows} windows, percent of the range"] = [
@@ -84,9 +84,10 @@ class Motion:
             {"model": "last pose frozen", **table_4([frozen.standing_still()])},
         ]
         first = next(iter(strangers.values()))[0]
-        tables[f"Table 4: {len(first)} clips of people never seen, percent of the range"] = [
-            *({"model": name, **across([table_4(one) for one in several])} for name, several in strangers.items()),
-            {"model": "last pose frozen", **table_4([one.standing_still() for one in first])},
+        still = {name: [one.standing_still() for one in several] for name, several in first.items()}
+        tables[f"Table 4: {len(first)} people never seen, percent of the range"] = [
+            *({"model": name, **across([by_person(one) for one in several])} for name, several in strangers.items()),
+            {"model": "last pose frozen", **by_person(still)},
         ]
         tables["percent of the range against seconds after the beginning of pose"] = curves(foretold, OURS)
         folder = DatasetFolder.open(main)
@@ -125,7 +126,7 @@ class Motion:
         name: str,
         seed: int,
         half: int,
-    ) -> tuple[AttributeModels, list[Prediction]]:
+    ) -> tuple[AttributeModels, dict[str, list[Prediction]]]:
         """The person's models, and what models of one half of all other people foretell of the other half's motion.
 
         The person's are gone on with from those of the first half; with the second half they are of the film alone.
@@ -148,7 +149,10 @@ class Motion:
             config.pretrained = self.output / f"general_{name}_{seed}.pt".replace(" ", "_")
             models.save(config.pretrained)
         least = models.config.cross_modal.bop + HORIZON + 1
-        unseen = [foretell_stranger(models, other, offsets) for other in others if int(other.useful.sum()) > least]
+        unseen: dict[str, list[Prediction]] = {}
+        for other in others:
+            if int(other.useful.sum()) > least:
+                unseen.setdefault(person(other), []).append(foretell_stranger(models, other, offsets))
         folder = DatasetFolder.open(main)
         return train_models(folder.attributes, folder.num_train, config), unseen
 

@@ -39,6 +39,12 @@ def table_4(several: list[Prediction]) -> dict[str, float]:
     return figures
 
 
+def by_person(people: dict[str, list[Prediction]]) -> dict[str, float]:
+    """`table_4` of each person, and the mean over people."""
+    each = [table_4(clips) for clips in people.values()]
+    return {name: float(np.mean([one[name] for one in each])) for name in each[0]}
+
+
 def curves(foretold: dict[str, list[Prediction]], samples_of: str) -> list[Row]:
     """Errors at each of the horizons, means over seeds; of models so named also those of samples."""
     frames = [round(seconds * FRAME_RATE) - 1 for seconds in HORIZONS]

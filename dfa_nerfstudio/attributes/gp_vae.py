@@ -17,6 +17,7 @@ from dfa_nerfstudio.attributes.motion import EYE_START
 from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.sequence_models import Architecture, sequence_model, sinusoids
 from dfa_nerfstudio.attributes.shots import random_windows
+from dfa_nerfstudio.attributes.slow_features import slow_features
 
 
 @dataclass
@@ -99,7 +100,7 @@ class TransformerGPVAE(nn.Module):
     """Encoder E_h: h to the posterior N(mu, K) of Eqs. 4 and 5; decoder D back; prior N(0, K(t, t)) of Eq. 7.
 
     A linear layer beside the others on either side, as in F_d: a minute of film shows few postures, and one that it
-    does not show is the same motion somewhere else. Training begins with a linear latent space.
+    does not show is the same motion somewhere else. Training begins with a linear latent space (`begin_with`).
     """
 
     scales: Tensor
@@ -122,6 +123,14 @@ class TransformerGPVAE(nn.Module):
         self.decoder_skip.weight.data = torch.linalg.pinv(self.encoder_skip.weight.data)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
+
+    @torch.no_grad()
+    def begin_with(self, motion: Float[Tensor, "T C"], shot: Int[Tensor, " T"]) -> None:
+        """Gives each channel of the linear latent space a motion as quick as its prior expects: slow features of the
+        training frames, in the order of the length scales."""
+        weights = slow_features(motion, shot, self.config.latent_dim)
+        self.encoder_skip.weight.copy_(weights)
+        self.decoder_skip.weight.copy_(torch.linalg.pinv(weights))
 
     def read(
         self, motion: Float[Tensor, "N T C"]

@@ -95,6 +95,7 @@ class Training:
 
     def motion(self, models: GeneralModels, learnt: MotionSequences, check: MotionSequences | None = None) -> None:
         """Trains the latent space of motion (Fig. 4a)."""
+        models.vae.begin_with(learnt.motion, learnt.shot)
         self.run(GPVAEObjective(models.vae, learnt, check), models.config.latent.fit, "motion")
 
     def sound_to_motion(

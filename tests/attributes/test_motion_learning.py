@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -16,6 +17,7 @@ from dfa_nerfstudio.attributes.joining import joined
 from dfa_nerfstudio.attributes.lightning_fit import fit
 from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.usual_postures import UsualPostures
+from tests.attributes.synthetic import smooth_noise
 
 
 def test_windows_are_laid_end_to_end_without_a_jump():
@@ -68,6 +70,23 @@ def test_every_row_of_table_4_goes_there_and_back(architecture, prior):
     torch.testing.assert_close(eyes, (flat @ kept.T @ kept)[:, 10:], atol=1e-4, rtol=0)
     still = vae.continued(motion[:, :16], 40)
     assert still.mean.shape == (2, 16, 40) and still.kl_to_prior().isfinite().all()
+
+
+@torch.no_grad()
+def test_the_latent_space_begins_with_slow_and_quick_channels():
+    """What was mixed is found again: the quickest first."""
+    rng = np.random.default_rng(0)
+    widths = [2, 4, 8, 16, 32]
+    sources = np.concatenate([smooth_noise(rng, 4000, width) for width in widths], 1)
+    motion = torch.from_numpy(sources @ rng.standard_normal((5, 5))).float()
+    shot = torch.arange(4000) // 2000
+    vae = TransformerGPVAE(GPVAEConfig(latent_dim=5, inertia=0.0), 5)
+    vae.begin_with(motion, shot)
+    found = motion @ vae.encoder_skip.weight.T
+    torch.testing.assert_close(found.T @ found / 4000, torch.eye(5), atol=1e-3, rtol=0)
+    likeness = np.abs(np.corrcoef(found.numpy().T, sources.T)[:5, 5:])
+    assert (likeness.argmax(1) == np.arange(5)).all() and likeness.max(1).min() > 0.9
+    torch.testing.assert_close(vae.decoder_skip(found), motion, atol=1e-3, rtol=0)
 
 
 @torch.no_grad()
