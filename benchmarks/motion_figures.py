@@ -57,7 +57,9 @@ def curves(foretold: dict[str, list[Prediction]], samples_of: str) -> list[Row]:
                 series[f"{model}: samples"] = [one.sample for one in several]
         for title, seeds in series.items():
             mean = np.mean([curve[frames, axis] for curve in seeds], 0)
-            rows.append({name: title} | {f"{s:g} s": float(v) for s, v in zip(HORIZONS, mean, strict=True)})
+            rows.append(
+                {"figure": name, "of": title} | {f"{s:g} s": float(v) for s, v in zip(HORIZONS, mean, strict=True)}
+            )
     return rows
 
 
