@@ -17,6 +17,7 @@ from benchmarks.corpus import LEAST, MAIN, WEAK, Corpus, join, person, process_c
 from benchmarks.record import Row, header, timed, write_record
 from dfa_nerfstudio.attributes.disentanglement import readings, swap_figures
 from dfa_nerfstudio.attributes.linear_reading import linear_reading, ridge_correlation
+from dfa_nerfstudio.attributes.motion import rotation_vector
 from dfa_nerfstudio.attributes.pretraining import PretrainConfig, train_on_corpus
 from dfa_nerfstudio.attributes.recordings import Recording
 from dfa_nerfstudio.attributes.report import confusion, recording_curves, sync_of
@@ -36,8 +37,6 @@ class Fold:
     train: list[Recording]
     test: list[Recording]
     seed: int
-    poses: tuple[torch.Tensor, torch.Tensor]
-    """See `Corpus`."""
     offsets: dict[str, int] = field(default_factory=dict)
     """Of the recordings that were learnt from, as measured."""
 
@@ -108,7 +107,7 @@ class Attributes:
                 held = {clips[index].name for index in order[number::FOLDS]}
                 train = [material.main, *(r for r in material.recordings if r.name not in held)]
                 test = [*(clip for clip in clips if clip.name in held), material.end]
-                folds.append(Fold(train, test, seed, material.poses))
+                folds.append(Fold(train, test, seed))
         scores = self._trained(folds, loss, score_clips)
         rows = []
         for name in dict.fromkeys(chain.from_iterable(scores)):
@@ -153,7 +152,7 @@ class Attributes:
                 held = {scored[index] for index in order[number::PEOPLE_FOLDS]}
                 train = [recording for recording in whole if person(recording) not in held]
                 test = [recording for recording in whole if person(recording) in held and len(recording) >= LEAST]
-                folds.append(Fold(train, test, seed, material.poses))
+                folds.append(Fold(train, test, seed))
         each: dict[str, list[dict[str, float]]] = {}
         for scores in self._trained(folds, loss, score_people):
             scores.pop("seconds")
@@ -201,16 +200,15 @@ def score_clips(models: SpeechModels, fold: Fold) -> dict[str, float]:
     others = torch.cat([models.faces(other)[other.useful] for other in fold.train if other.group == clips[0].group])
     for name, pair in (("grid_s1", (others, faces)), (MAIN, (models.faces(main), models.faces(end)))):
         figures |= {f"{name}: {key}": value for key, value in readings(models.autoencoder, *pair).items()}
-    figures |= {f"{MAIN}: {key}": value for key, value in from_eyes_and_pose(models, main, end, fold.poses).items()}
+    figures |= {f"{MAIN}: {key}": value for key, value in from_eyes_and_pose(models, main, end).items()}
     return figures
 
 
-def from_eyes_and_pose(
-    models: SpeechModels, main: Recording, end: Recording, poses: tuple[torch.Tensor, torch.Tensor]
-) -> dict[str, float]:
+def from_eyes_and_pose(models: SpeechModels, main: Recording, end: Recording) -> dict[str, float]:
     """R2 of mouth opening, read from f_e and head pose together: of the frames, and of frames in another order."""
     with torch.no_grad():
         eyes = [models.autoencoder.encode(models.faces(recording))[1] for recording in (main, end)]
+    poses = [torch.cat([rotation_vector(r.pose[:, :3, :3]), r.pose[:, :3, 3]], 1) for r in (main, end)]  # [T, 6]
     inputs = [torch.cat([eye, pose], 1) for eye, pose in zip(eyes, poses, strict=True)]
     mouths = [r.mouth_opening[:, None] for r in (main, end)]
     order = torch.randperm(len(main), generator=torch.Generator().manual_seed(0))

@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 
 from benchmarks.record import timed
-from dfa_nerfstudio.attributes.motion import rotation_vector
 from dfa_nerfstudio.attributes.recordings import OF_FRAMES, Recording
 from dfa_nerfstudio.data.dataset_folder import TRANSFORMS, DatasetFolder
 
@@ -33,8 +32,6 @@ class Corpus:
     """Its training part."""
     end: Recording
     """Its held-out end."""
-    poses: tuple[torch.Tensor, torch.Tensor]
-    """Rotation vectors and places of the head, [T, 6], in both."""
 
 
 def process_corpus(shared: Path, output: Path) -> Path:
@@ -54,10 +51,8 @@ def read_corpus(corpus: Path) -> Corpus:
             recordings.append(Recording.of(clip, slice(None), str(relative), relative.parts[0]))
     folder = DatasetFolder.open(corpus / MAIN)
     clip, parts = folder.attributes, (slice(folder.num_train), slice(folder.num_train, None))
-    pose = torch.from_numpy(clip.head_to_camera)
-    motion = torch.cat([rotation_vector(pose[:, :3, :3]), pose[:, :3, 3]], 1)
     main, end = (Recording.of(clip, part, MAIN, MAIN) for part in parts)
-    return Corpus(recordings, main, end, (motion[parts[0]], motion[parts[1]]))
+    return Corpus(recordings, main, end)
 
 
 def join(first: Recording, second: Recording) -> Recording:

@@ -109,12 +109,12 @@ class Motion:
         write_record("motion_cpu", head, tables)
 
     def _commands(self, corpus: Path) -> list[Row]:
-        person, general = self.output / "motion_person", self.output / "general_models.pt"
-        shutil.copytree(corpus / MAIN, person, dirs_exist_ok=True)
+        folder, general = self.output / "motion_person", self.output / "general_models.pt"
+        shutil.copytree(corpus / MAIN, folder, dirs_exist_ok=True)
         commands = {
             "dfa-attributes pretrain": ["pretrain", corpus, "--output", general],
-            "dfa-attributes": [person],
-            "dfa-attributes --pretrained": [person, "--pretrained", general],
+            "dfa-attributes": [folder],
+            "dfa-attributes --pretrained": [folder, "--pretrained", general],
         }
         return [{"command": name, **timed(["dfa-attributes", *words])} for name, words in commands.items()]
 

@@ -10,7 +10,7 @@ from dfa_nerfstudio.attributes.eye_embedding import EyeEmbedding
 from dfa_nerfstudio.attributes.general_models import GeneralModels
 from dfa_nerfstudio.attributes.motion import MotionSpace
 from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
-from dfa_nerfstudio.attributes.recordings import Recording, frame_weights
+from dfa_nerfstudio.attributes.recordings import Recording, frame_weights, shots_in_a_row
 
 
 @torch.no_grad()
@@ -65,13 +65,12 @@ def motion_sequences(
         offsets: by how many rows (10 ms) the sound of a recording comes late; 0 for those it does not name.
     """
     offsets, drawn = offsets or {}, frame_weights(recordings)
-    motions, sounds, shots, weights, before = [], [], [], [], 0
-    for recording in recordings:
+    motions, sounds, shots, weights = [], [], [], []
+    for recording, shot in zip(recordings, shots_in_a_row(recordings), strict=True):
         use = recording.useful
         space = MotionSpace(models.config.disentangling.eye_dim)
         motions.append(learn_motion(models, recording, EyeEmbedding(models.autoencoder), space, models.motion.scale))
         sounds.append(models.audio.features(recording.in_step(offsets.get(recording.name, 0)).mfcc)[use])
-        shots.append(recording.shot[use] + before)
-        before = int(max(before, shots[-1].max() + 1))
+        shots.append(shot[use])
         weights.append(torch.full((int(use.sum()),), drawn[recording.name]))
     return MotionSequences(torch.cat(motions), torch.cat(sounds), torch.cat(shots), torch.cat(weights))

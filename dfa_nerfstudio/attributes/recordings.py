@@ -138,6 +138,15 @@ def read_recordings(folders: list[Path]) -> tuple[list[Recording], list[str]]:
     return recordings, skipped
 
 
+def shots_in_a_row(recordings: list[Recording]) -> list[Int[Tensor, " T"]]:
+    """The shots of each recording, numbered on from those of the recordings before; -1 stays."""
+    shots, before = [], 0
+    for recording in recordings:
+        shots.append(torch.where(recording.useful, recording.shot + before, -1))
+        before = int(max(before, shots[-1].max() + 1))
+    return shots
+
+
 @dataclass
 class SoundAndLips:
     """Recordings laid end to end, T frames in all: what E_a is trained on."""
@@ -165,7 +174,7 @@ class SoundAndLips:
             offsets: by how many rows (10 ms) the sound of a recording comes late; 0 for those it does not name.
         """
         offsets, drawn = offsets or {}, frame_weights(recordings)
-        sounds, rows, shots, weights, before, shots_before = [], [], [], [], 0, 0
+        sounds, rows, weights, before = [], [], [], 0
         for recording in recordings:
             mfcc = recording.mfcc
             sounds.append(torch.cat([mfcc[:1].expand(MARGIN, -1), mfcc, mfcc[-1:].expand(MARGIN, -1)]))
@@ -173,8 +182,6 @@ class SoundAndLips:
             row = (torch.arange(len(recording)) * MFCC_PER_FRAME + late).clamp(0, len(mfcc) - 1)
             rows.append(row + before + MARGIN)
             before += len(sounds[-1])
-            shots.append(torch.where(recording.useful, recording.shot + shots_before, -1))
-            shots_before = int(max(shots_before, shots[-1].max() + 1))
             weights.append(torch.full((len(recording),), drawn[recording.name]))
-        weight = torch.cat(weights)
-        return cls(torch.cat(sounds), torch.cat(rows), torch.cat(lips), torch.cat(shots), weight)
+        shot = torch.cat(shots_in_a_row(recordings))
+        return cls(torch.cat(sounds), torch.cat(rows), torch.cat(lips), shot, torch.cat(weights))
