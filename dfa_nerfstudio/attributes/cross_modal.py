@@ -13,9 +13,11 @@ from dfa_nerfstudio.attributes.fitting import FitConfig, Objective
 from dfa_nerfstudio.attributes.gaussian_process import BandedGaussian, banded_factor
 from dfa_nerfstudio.attributes.gp_vae import GaussianHead, TransformerGPVAE, usual_speed
 from dfa_nerfstudio.attributes.joining import joined
+from dfa_nerfstudio.attributes.momentum import LAGS, Momentum
 from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.sequence_models import sequence_model, sinusoids
 from dfa_nerfstudio.attributes.shots import random_windows
+from dfa_nerfstudio.errors import UserError
 
 
 @dataclass
@@ -26,43 +28,68 @@ class CrossModalConfig:
     """Frames of the beginning of pose (tau)."""
     window: int = 64
     """Frames of a window: the beginning of pose and what follows it."""
-    momentum: float = 3.0
+    momentum: float = 1.5
     """Frames in which the velocity dies away by which the beginning of pose goes on otherwise than what is decoded."""
     memory: float = 100.0
     """And frames in which the difference of place does."""
-    sample_weight: float = 0.3
+    sample_weight: float = 1.0
     """Weight of the energy score of samples against Eq. 9 at their mean."""
-    bop_noise: float = 0.05
+    bop_noise: float = 0.01
     """Gaussian noise on the beginning of pose in training: in generation it is not quite a real one."""
     audio_noise: float = 0.05
     """Gaussian noise on f_a in training."""
     batch_size: int = 16
     """Windows a step."""
-    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=100, learning_rate=2e-3))
+    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=100, learning_rate=1e-3))
     """Steps and rates."""
 
 
 class CrossModalEncoder(nn.Module):
     """E_ah: f_a of a window and f_h = E_h(BOP), concatenated in time, to the distribution of z_ah over the window.
 
-    E_h also says where in Z the beginning of pose lies. Its last frame is held over the window, and what the
-    Transformer says is added to that, in units of what the Gaussian process leaves open given the beginning of pose: at
-    the start of training the mean of E_ah stands still, and what it learns is how a head goes on and what the sound
-    changes. The mean of the process itself is a worse start: its prior knows the posture that is usual in the film, to
-    which a head that has just taken another one does not return.
+    `Momentum` continues the beginning of pose over the window, and E_h says where in Z that lies. What the Transformer
+    says is added to it, in units of what the Gaussian process leaves open at each frame given the beginning of pose: at
+    the start of training the mean of E_ah is a head that comes to rest, and what it learns is what else heads do and
+    what the sound changes. The mean of the process itself is a worse start: its prior knows the posture that is usual
+    in the film, to which a head that has just taken another one does not return.
 
     f_h is that of the beginning of pose about its last frame: how the head moves and not where it is. A minute of film
     holds a few postures and tells what followed each of them once, which would be learnt by heart.
     """
 
+    spread: Tensor
+
     def __init__(self, config: CrossModalConfig, vae: TransformerGPVAE, audio_dim: int) -> None:
         super().__init__()
+        if not max(LAGS) < config.bop < config.window:
+            raise UserError(
+                f"a beginning of pose of {config.bop} frames: must be more than {max(LAGS)} and less than the window "
+                f"of {config.window}"
+            )
         self.config = config
+        self.momentum = Momentum(vae.motion_dim)
         latent = vae.config
+        self.register_buffer("spread", torch.ones(latent.latent_dim))
         self.audio = nn.Linear(audio_dim, latent.width)
         self.motion = nn.Linear(latent.width, latent.width)
         self.layers = sequence_model(latent.architecture, latent.width, latent.layers, latent.heads, latent.dropout)
         self.head = GaussianHead(latent)
+
+    @torch.no_grad()
+    def begin_with(self, learnt: MotionSequences, vae: TransformerGPVAE) -> None:
+        """Measures in training frames how motion goes on by itself, and how far it strays from that: each latent
+        channel, place and velocity alike, in units of what the Gaussian process leaves open."""
+        tau, length = self.config.bop, self.config.window
+        self.momentum.learn(learnt.motion, learnt.shot, length - tau)
+        windows, _ = learnt.windows(length, 4)  # [N, T, C]
+        if not len(windows):
+            return
+        strays = vae.read(windows)[1] - vae.read(self.momentum(windows[:, :tau], length))[1]  # [N, Z, T]
+        left_open = vae.given(length, tau)[1]  # [Z, T, T]
+        place = strays[..., tau:].square().mean((0, 2)) / left_open[:, tau:].square().sum(-1).mean(1)
+        change, open_change = strays[..., tau:].diff(dim=-1), left_open[:, tau:].diff(dim=1)
+        velocity = change.square().mean((0, 2)) / open_change.square().sum(-1).mean(1)
+        self.spread.copy_((place * velocity) ** 0.25)
 
     def forward(
         self, audio: Float[Tensor, "N T A"], bop: Float[Tensor, "N tau C"], vae: TransformerGPVAE
@@ -75,14 +102,13 @@ class CrossModalEncoder(nn.Module):
             vae: the trained latent space.
         """
         length, tau = audio.shape[1], bop.shape[1]
-        start = vae.read(bop)[1]
+        resting = vae.read(self.momentum(bop, length))[1]  # [N, Z, T]
         features = vae.read(bop - bop[:, -1:])[0]
-        _, root = vae.given(length, tau)
-        held = torch.cat([start, start[..., -1:].expand(-1, -1, length - tau)], -1)  # [N, Z, T]
+        root = self.spread[:, None, None] * vae.given(length, tau)[1]
         position = sinusoids(length, features.shape[2], audio.device)
         tokens = torch.cat([self.motion(features) + position[:tau], self.audio(audio) + position], 1)
         white, bands = self.head(self.layers(tokens)[:, tau:])
-        return BandedGaussian(held + (root @ white[..., None])[..., 0], banded_factor(bands), root)
+        return BandedGaussian(resting + root.norm(dim=-1) * white, banded_factor(bands), root)
 
 
 def usual_drift(motion: Float[Tensor, "T C"], shot: Int[Tensor, " T"], length: int) -> Float[Tensor, "L C"]:
@@ -102,7 +128,7 @@ class CrossModalObjective(Objective):
     taken at the mean, which is what temperature 0 decodes, and the covariance, which makes the samples, is learnt by
     `energy_score`. Both are counted after the window is laid on its beginning of pose, as in generation.
 
-    A hundred steps: with more of them, what followed in a minute of film is learnt by heart.
+    A hundred small steps: with more, what followed in a minute of film is learnt by heart.
     """
 
     motion: Tensor

@@ -40,14 +40,14 @@ class GPVAEConfig:
     """In all layers."""
     band: int = 2
     """Diagonals of B above the main one; none with the independent prior."""
-    inertia: float = 1.2
+    inertia: float = 0.8
     """Standard deviation in frames of the Gaussian through which D's head and torso channels pass: heads are heavy.
     Blinks are not held back."""
     window: int = 64
     """Longest training sequence in frames; half of it is the shortest."""
-    shortest_scale: float = 8.0
+    shortest_scale: float = 2.5
     """Length scale of the prior's fastest channel, in frames."""
-    longest_scale: float = 50.0
+    longest_scale: float = 60.0
     """And of its slowest; between them a geometric series."""
     start_variance: float = 0.05
     """Of the noise that the prior allows for where a beginning of motion is given: an exact interpolation would go on

@@ -102,8 +102,10 @@ class Training:
         self, models: GeneralModels, learnt: MotionSequences, check: MotionSequences | None = None
     ) -> None:
         """Trains E_ah on the latent space as it is (Fig. 4b)."""
+        config = models.config.cross_modal
+        models.cross_modal.begin_with(learnt, models.vae)
         objective = CrossModalObjective(models.cross_modal, models.vae, learnt, check)
-        self.run(objective, models.config.cross_modal.fit, "sound to motion")
+        self.run(objective, config.fit, "sound to motion")
 
 
 def _fresh_encoders(models: SpeechModels) -> SpeechModels:

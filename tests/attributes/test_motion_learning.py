@@ -15,6 +15,7 @@ from dfa_nerfstudio.attributes.fitting import FitConfig, Objective
 from dfa_nerfstudio.attributes.gp_vae import GPVAEConfig, TransformerGPVAE
 from dfa_nerfstudio.attributes.joining import joined
 from dfa_nerfstudio.attributes.lightning_fit import fit
+from dfa_nerfstudio.attributes.momentum import Momentum
 from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.usual_postures import UsualPostures
 from tests.attributes.synthetic import smooth_noise
@@ -87,6 +88,50 @@ def test_the_latent_space_begins_with_slow_and_quick_channels():
     likeness = np.abs(np.corrcoef(found.numpy().T, sources.T)[:5, 5:])
     assert (likeness.argmax(1) == np.arange(5)).all() and likeness.max(1).min() > 0.9
     torch.testing.assert_close(vae.decoder_skip(found), motion, atol=1e-3, rtol=0)
+
+
+def test_momentum_is_how_velocities_died_away():
+    """A head driven at random, whose velocity falls to 1 / e in 5 frames: its expected path is known."""
+    generator = torch.Generator().manual_seed(0)
+    keep, push = math.exp(-1 / 5), torch.randn(6000, 3, generator=generator)
+    velocity = torch.zeros(6000, 3)
+    for t in range(1, 6000):
+        velocity[t] = keep * velocity[t - 1] + 0.1 * push[t]
+    motion, shot = velocity.cumsum(0), torch.arange(6000) // 1000
+    momentum = Momentum(3)
+    beginning = motion[-16:][None]
+    torch.testing.assert_close(momentum(beginning, 64)[:, 16:], beginning[:, -1:].expand(-1, 48, -1))
+    momentum.learn(motion, shot, 48)
+    time = torch.arange(1, 49)[:, None]
+    expected = motion[-1] + velocity[-1] * keep * (1 - keep**time) / (1 - keep)
+    gone_on = momentum(beginning, 64)[0]
+    torch.testing.assert_close(gone_on[:16], beginning[0])
+    assert (gone_on[16:] - expected).abs().max() < 0.15 * (expected - motion[-1]).abs().max()
+    known = momentum.weights.clone()
+    momentum.learn(motion[:40], shot[:40], 48)  # too short to tell anything
+    torch.testing.assert_close(momentum.weights, known)
+
+
+@torch.no_grad()
+def test_a_lively_film_spreads_its_samples_wider():
+    rng = np.random.default_rng(0)
+    motion = torch.from_numpy(np.concatenate([smooth_noise(rng, 3000, 8) for _ in range(18)], 1)).float()
+    shot, silence = torch.zeros(3000, dtype=torch.long), torch.zeros(3000, 32)
+    torch.manual_seed(0)
+    vae = TransformerGPVAE(GPVAEConfig(), 18).eval()
+    vae.begin_with(motion, shot)
+    spreads = []
+    for lively in (1.0, 2.0):
+        encoder = CrossModalEncoder(CrossModalConfig(), vae, 32).eval()
+        sequences = MotionSequences(lively * motion, silence, shot, torch.ones(3000))
+        encoder.begin_with(sequences, vae)
+        windows, sound = sequences.windows(64, 16)
+        guess = encoder(sound, windows[:, :16], vae)
+        true = (vae.read(windows)[1] - guess.mean)[..., 16:]
+        spread = (guess.sample() - guess.mean)[..., 16:]
+        assert 0.6 < spread.std() / true.std() < 1.7
+        spreads.append(encoder.spread)
+    torch.testing.assert_close(spreads[1], 2 * spreads[0], rtol=0.05, atol=0)
 
 
 @torch.no_grad()
