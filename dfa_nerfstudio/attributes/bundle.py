@@ -28,7 +28,7 @@ class AttributeModels(GeneralModels):
         >>> f_a = models.audio_features(mfcc)  # doctest: +SKIP
     """
 
-    file_format, file_version = "dfa-nerfstudio attribute models", 5
+    file_format, file_version = "dfa-nerfstudio attribute models", 6
     made_by = "dfa-attributes {folder}"
 
     mfcc_mean: Tensor

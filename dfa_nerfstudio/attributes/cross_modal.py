@@ -13,6 +13,7 @@ from dfa_nerfstudio.attributes.fitting import FitConfig, Objective
 from dfa_nerfstudio.attributes.gaussian_process import BandedGaussian, banded_factor
 from dfa_nerfstudio.attributes.gp_vae import GaussianHead, TransformerGPVAE, usual_speed
 from dfa_nerfstudio.attributes.joining import joined
+from dfa_nerfstudio.attributes.liveliness import Liveliness
 from dfa_nerfstudio.attributes.momentum import LAGS, Momentum
 from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.sequence_models import sequence_model, sinusoids
@@ -57,8 +58,6 @@ class CrossModalEncoder(nn.Module):
     holds a few postures and tells what followed each of them once, which would be learnt by heart.
     """
 
-    spread: Tensor
-
     def __init__(self, config: CrossModalConfig, vae: TransformerGPVAE, audio_dim: int) -> None:
         super().__init__()
         if not max(LAGS) < config.bop < config.window:
@@ -69,7 +68,7 @@ class CrossModalEncoder(nn.Module):
         self.config = config
         self.momentum = Momentum(vae.motion_dim)
         latent = vae.config
-        self.register_buffer("spread", torch.ones(latent.latent_dim))
+        self.liveliness = Liveliness(latent.latent_dim)
         self.audio = nn.Linear(audio_dim, latent.width)
         self.motion = nn.Linear(latent.width, latent.width)
         self.layers = sequence_model(latent.architecture, latent.width, latent.layers, latent.heads, latent.dropout)
@@ -84,12 +83,9 @@ class CrossModalEncoder(nn.Module):
         windows, _ = learnt.windows(length, 4)  # [N, T, C]
         if not len(windows):
             return
-        strays = vae.read(windows)[1] - vae.read(self.momentum(windows[:, :tau], length))[1]  # [N, Z, T]
-        left_open = vae.given(length, tau)[1]  # [Z, T, T]
-        place = strays[..., tau:].square().mean((0, 2)) / left_open[:, tau:].square().sum(-1).mean(1)
-        change, open_change = strays[..., tau:].diff(dim=-1), left_open[:, tau:].diff(dim=1)
-        velocity = change.square().mean((0, 2)) / open_change.square().sum(-1).mean(1)
-        self.spread.copy_((place * velocity) ** 0.25)
+        resting = vae.read(self.momentum(windows[:, :tau], length))[1]  # [N, Z, T]
+        strays = vae.read(windows)[1] - resting
+        self.liveliness.learn(resting[..., :tau], strays[..., tau:], vae.given(length, tau)[1][:, tau:])
 
     def forward(
         self, audio: Float[Tensor, "N T A"], bop: Float[Tensor, "N tau C"], vae: TransformerGPVAE
@@ -104,11 +100,14 @@ class CrossModalEncoder(nn.Module):
         length, tau = audio.shape[1], bop.shape[1]
         resting = vae.read(self.momentum(bop, length))[1]  # [N, Z, T]
         features = vae.read(bop - bop[:, -1:])[0]
-        root = self.spread[:, None, None] * vae.given(length, tau)[1]
+        spread = self.liveliness(resting[..., :tau])[..., None]  # [N, Z, 1]
+        root = vae.given(length, tau)[1]
         position = sinusoids(length, features.shape[2], audio.device)
         tokens = torch.cat([self.motion(features) + position[:tau], self.audio(audio) + position], 1)
         white, bands = self.head(self.layers(tokens)[:, tau:])
-        return BandedGaussian(resting + root.norm(dim=-1) * white, banded_factor(bands), root)
+        return BandedGaussian(
+            resting + spread * root.norm(dim=-1) * white, banded_factor(bands) / spread[..., None], root
+        )
 
 
 def usual_drift(motion: Float[Tensor, "T C"], shot: Int[Tensor, " T"], length: int) -> Float[Tensor, "L C"]:

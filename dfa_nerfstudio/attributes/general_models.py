@@ -30,7 +30,7 @@ class GeneralModels(SpeechModels, StoredModels):
         >>> f_a = models.audio.features(recording.mfcc)  # doctest: +SKIP
     """
 
-    file_format, file_version = "dfa-nerfstudio general models", 1
+    file_format, file_version = "dfa-nerfstudio general models", 2
     config_type: type = ModelsConfig
     made_by = "dfa-attributes pretrain FOLDERS... --output {path}"
 

@@ -113,25 +113,32 @@ def test_momentum_is_how_velocities_died_away():
 
 
 @torch.no_grad()
-def test_a_lively_film_spreads_its_samples_wider():
+def test_who_has_been_lively_stays_so():
+    """Two heads, one twice as lively as the other, and one that is four times as lively at times."""
     rng = np.random.default_rng(0)
-    motion = torch.from_numpy(np.concatenate([smooth_noise(rng, 3000, 8) for _ in range(18)], 1)).float()
-    shot, silence = torch.zeros(3000, dtype=torch.long), torch.zeros(3000, 32)
+    motion = torch.from_numpy(np.concatenate([smooth_noise(rng, 6000, 8) for _ in range(18)], 1)).float()
+    shot = torch.arange(6000) // 300
     torch.manual_seed(0)
     vae = TransformerGPVAE(GPVAEConfig(), 18).eval()
     vae.begin_with(motion, shot)
-    spreads = []
-    for lively in (1.0, 2.0):
+
+    def learn(liveliness: torch.Tensor) -> tuple[CrossModalEncoder, MotionSequences]:
         encoder = CrossModalEncoder(CrossModalConfig(), vae, 32).eval()
-        sequences = MotionSequences(lively * motion, silence, shot, torch.ones(3000))
+        sequences = MotionSequences(liveliness[:, None] * motion, torch.zeros(6000, 32), shot, torch.ones(6000))
         encoder.begin_with(sequences, vae)
-        windows, sound = sequences.windows(64, 16)
-        guess = encoder(sound, windows[:, :16], vae)
-        true = (vae.read(windows)[1] - guess.mean)[..., 16:]
-        spread = (guess.sample() - guess.mean)[..., 16:]
-        assert 0.6 < spread.std() / true.std() < 1.7
-        spreads.append(encoder.spread)
-    torch.testing.assert_close(spreads[1], 2 * spreads[0], rtol=0.05, atol=0)
+        return encoder, sequences
+
+    calm, lively = (learn(torch.full((6000,), factor))[0].liveliness for factor in (1.0, 2.0))
+    torch.testing.assert_close(lively.spread, 2 * calm.spread, rtol=0.05, atol=0)
+    assert calm.share.mean() < 0.3
+    encoder, sequences = learn(1.0 + 3 * (shot % 2))
+    assert encoder.liveliness.share.mean() > 0.5
+    windows, sound = sequences.windows(64, 16)
+    guess = encoder(sound, windows[:, :16], vae)
+    made, true = ((z - guess.mean)[..., 16:].diff(dim=-1) for z in (guess.sample(), vae.read(windows)[1]))
+    quick = true.std((1, 2)) > true.std((1, 2)).median()
+    assert 0.8 < made.std() / true.std() < 1.25
+    assert made[quick].std() > 1.7 * made[~quick].std()
 
 
 @torch.no_grad()
