@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from dfa_nerfstudio.attributes.energy_score import energy_score
 from dfa_nerfstudio.attributes.fitting import FitConfig, Objective
 from dfa_nerfstudio.attributes.gaussian_process import BandedGaussian, banded_factor
-from dfa_nerfstudio.attributes.gp_vae import GaussianHead, TransformerGPVAE, usual_speed
+from dfa_nerfstudio.attributes.gp_vae import GaussianHead, TransformerGPVAE
+from dfa_nerfstudio.attributes.gp_vae_objective import usual_speed
 from dfa_nerfstudio.attributes.joining import joined
 from dfa_nerfstudio.attributes.liveliness import Liveliness
 from dfa_nerfstudio.attributes.momentum import LAGS, Momentum

@@ -11,13 +11,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from dfa_nerfstudio.attributes.fitting import FitConfig, Objective
+from dfa_nerfstudio.attributes.fitting import FitConfig
 from dfa_nerfstudio.attributes.gaussian_process import BandedGaussian, banded_factor, cauchy_kernel
 from dfa_nerfstudio.attributes.motion import EYE_START
-from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.sequence_models import Architecture, sequence_model, sinusoids
-from dfa_nerfstudio.attributes.shots import random_windows
 from dfa_nerfstudio.attributes.slow_features import slow_features
+from dfa_nerfstudio.errors import UserError
 
 
 @dataclass
@@ -49,6 +48,8 @@ class GPVAEConfig:
     """Length scale of the prior's fastest channel, in frames."""
     longest_scale: float = 60.0
     """And of its slowest; between them a geometric series."""
+    variance: float = 1.0
+    """Of each channel in the prior."""
     start_variance: float = 0.05
     """Of the noise that the prior allows for where a beginning of motion is given: an exact interpolation would go on
     with its last tremble."""
@@ -107,6 +108,13 @@ class TransformerGPVAE(nn.Module):
 
     def __init__(self, config: GPVAEConfig, motion_dim: int) -> None:
         super().__init__()
+        if not (0 < config.shortest_scale <= config.longest_scale and config.variance > 0):
+            raise UserError(
+                f"latent space: length scales of {config.shortest_scale:g} to {config.longest_scale:g} frames and a "
+                f"variance of {config.variance:g}; they must be above 0, the shortest scale first"
+            )
+        if not 1 <= config.latent_dim <= motion_dim:
+            raise UserError(f"latent space: {config.latent_dim} channels; must be 1 to {motion_dim}")
         self.config, self.motion_dim = config, motion_dim
         ratio = torch.linspace(0, 1, config.latent_dim)
         scales = config.shortest_scale * (config.longest_scale / config.shortest_scale) ** ratio
@@ -156,9 +164,11 @@ class TransformerGPVAE(nn.Module):
 
     def prior_root(self, length: int) -> Float[Tensor, "Z T T"]:
         """L of the prior over `length` frames: K(t, t) = L L^T."""
+        variance = self.config.variance
         if self.config.prior == "independent":
-            return torch.eye(length).to(self.scales).expand(len(self.scales), -1, -1)
-        return torch.linalg.cholesky(cauchy_kernel(length, self.scales.double())).to(self.scales.dtype)
+            return variance**0.5 * torch.eye(length).to(self.scales).expand(len(self.scales), -1, -1)
+        kernel = cauchy_kernel(length, self.scales.double(), variance=variance)
+        return torch.linalg.cholesky(kernel).to(self.scales.dtype)
 
     def given(self, length: int, tau: int) -> tuple[Float[Tensor, "Z T tau"], Float[Tensor, "Z T T"]]:
         """The prior over `length` frames given its first tau: what its mean makes of them, and the root of what it then
@@ -176,81 +186,3 @@ class TransformerGPVAE(nn.Module):
         mean = torch.einsum("ztk,nzk->nzt", weights, self.read(beginning)[1])
         factor = torch.eye(length).to(mean).expand(*mean.shape[:2], -1, -1)
         return BandedGaussian(mean, factor, root)
-
-
-def sequence_error(
-    made: Float[Tensor, "N T C"],
-    true: Float[Tensor, "N T C"],
-    speed: Float[Tensor, " C"],
-    velocity_weight: float,
-) -> Float[Tensor, ""]:
-    """Mean square error of Eq. 6, plus that of the frame-to-frame change relative to its usual size.
-
-    A tenth of a standard deviation is a small error of a pose, but as much as a head moves in a frame: unless the
-    change is weighed too, what is decoded trembles.
-
-    Args:
-        made: decoded sequences.
-        true: what they should be.
-        speed: root mean square change of each channel.
-        velocity_weight: of the second term.
-    """
-    change = ((made.diff(dim=1) - true.diff(dim=1)) / speed).square().mean()
-    return (made - true).square().mean() + velocity_weight * change
-
-
-def usual_speed(motion: Float[Tensor, "T C"], shot: Int[Tensor, " T"]) -> Float[Tensor, " C"]:
-    """Root mean square frame-to-frame change of each channel, cuts apart; at least a tenth of the fastest one's."""
-    speed = motion.diff(dim=0)[shot.diff() == 0].square().mean(0).sqrt()
-    return speed.clamp(min=0.1 * float(speed.max()) + 1e-6)
-
-
-class GPVAEObjective(Objective):
-    """Eq. 6 plus the weighted KL of Eq. 8 on random windows of random length.
-
-    The KL's weight rises linearly over the first 30 % of the steps, and each channel's KL is free up to `free_nats` a
-    frame: both keep the posterior from collapsing onto the prior before the decoder has learnt to use it.
-    """
-
-    motion: Tensor
-    shot: Tensor
-    weight: Tensor
-    speed: Tensor
-    check: Tensor
-
-    def __init__(self, model: TransformerGPVAE, learnt: MotionSequences, check: MotionSequences | None = None) -> None:
-        super().__init__()
-        self.model = model
-        self.hold(motion=learnt.motion, shot=learnt.shot, weight=learnt.weight)
-        self.hold(speed=usual_speed(learnt.motion, learnt.shot))
-        self.hold(check=(check or learnt.part(slice(0))).windows(model.config.window, 8)[0])
-
-    def training_loss(self, progress: float) -> dict[str, Tensor]:
-        """Reconstruction and KL of a batch."""
-        config = self.model.config
-        longest = min(config.window, len(self.motion))
-        length = int(torch.randint(max(2, longest // 2), longest + 1, ()))
-        motion = self.motion[random_windows(config.batch_size, length, self.shot, self.weight)]
-        motion = motion + config.level_noise * torch.randn_like(motion[:, :1])
-        posterior = self.model.encode(motion)
-        made = self.model.decode(posterior.sample())
-        nats = posterior.kl_to_prior().mean(0) / length  # [Z]
-        weight = config.kl_weight * min(1.0, progress / 0.3)
-        return {
-            "reconstruction": sequence_error(made, motion, self.speed, config.velocity_weight),
-            "kl": weight * nats.clamp(min=config.free_nats).sum(),
-        }
-
-    @torch.no_grad()
-    def validation_loss(self) -> Tensor | None:
-        """Reconstruction from the posterior mean on validation frames."""
-        if not len(self.check):
-            return None
-        return (self.model.decode(self.model.encode(self.check).mean) - self.check).square().mean()
-
-
-@torch.no_grad()
-def channel_nats(model: TransformerGPVAE, sequences: MotionSequences) -> Float[Tensor, " Z"]:
-    """KL(q || p) of Eq. 8 in nats a frame, of each latent channel: a channel of (almost) none is not used."""
-    windows, _ = sequences.windows(min(model.config.window, len(sequences)), model.config.window // 2)
-    return model.encode(windows).kl_to_prior().mean(0) / windows.shape[1]

@@ -13,7 +13,7 @@ from torch import Tensor
 from dfa_nerfstudio.attributes.blinks import BlinkHabits
 from dfa_nerfstudio.attributes.bundle import AttributeModels
 from dfa_nerfstudio.attributes.disentanglement import readings, swap_figures
-from dfa_nerfstudio.attributes.gp_vae import channel_nats
+from dfa_nerfstudio.attributes.gp_vae_objective import channel_nats
 from dfa_nerfstudio.attributes.linear_reading import ridge_correlation
 from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.recordings import Recording

@@ -12,7 +12,7 @@ from dfa_nerfstudio.attributes.cross_modal import CrossModalObjective
 from dfa_nerfstudio.attributes.disentangling import DisentanglingObjective
 from dfa_nerfstudio.attributes.fitting import FitConfig, Hardware, Objective
 from dfa_nerfstudio.attributes.general_models import GeneralModels
-from dfa_nerfstudio.attributes.gp_vae import GPVAEObjective
+from dfa_nerfstudio.attributes.gp_vae_objective import GPVAEObjective
 from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.offsets import measure_offsets
 from dfa_nerfstudio.attributes.recordings import Recording, SoundAndLips, frame_weights

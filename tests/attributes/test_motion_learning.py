@@ -18,6 +18,7 @@ from dfa_nerfstudio.attributes.lightning_fit import fit
 from dfa_nerfstudio.attributes.momentum import Momentum
 from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.usual_postures import UsualPostures
+from dfa_nerfstudio.errors import UserError
 from tests.attributes.synthetic import smooth_noise
 
 
@@ -71,6 +72,21 @@ def test_every_row_of_table_4_goes_there_and_back(architecture, prior):
     torch.testing.assert_close(eyes, (flat @ kept.T @ kept)[:, 10:], atol=1e-4, rtol=0)
     still = vae.continued(motion[:, :16], 40)
     assert still.mean.shape == (2, 16, 40) and still.kl_to_prior().isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("latent", "cross_modal", "words"),
+    [
+        ({"shortest_scale": 80.0}, {}, "length scales"),
+        ({"variance": 0.0}, {}, "variance"),
+        ({"latent_dim": 19}, {}, "1 to 18"),
+        ({}, {"bop": 3}, "more than 3"),
+        ({}, {"bop": 64}, "less than the window"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(latent, cross_modal, words):
+    with pytest.raises(UserError, match=words):
+        CrossModalEncoder(CrossModalConfig(**cross_modal), TransformerGPVAE(GPVAEConfig(**latent), 18), 32)
 
 
 @torch.no_grad()
