@@ -32,8 +32,8 @@ class CrossModalConfig:
     """Frames of a window: the beginning of pose and what follows it."""
     momentum: float = 1.5
     """Frames in which the velocity dies away by which the beginning of pose goes on otherwise than what is decoded."""
-    memory: float = 100.0
-    """And frames in which the difference of place does."""
+    memory: float = 50.0
+    """And frames in which the difference of place does, and the head is back where it usually is."""
     sample_weight: float = 1.0
     """Weight of the energy score of samples against Eq. 9 at their mean."""
     bop_noise: float = 0.01

@@ -76,9 +76,10 @@ def generate_motion(
     """Standardised motion h for f_a, window after window (section 3.4, test phase).
 
     The first beginning of pose is a stretch of the training frames. The last tau frames generated are the next
-    window's beginning of pose, on which it is laid (`joined`): neither position nor velocity jumps. Of `CANDIDATES`
-    samples the one is taken whose postures the film makes likely (`UsualPostures`), and it is kept softly within the
-    training range. Memory besides the result is that of one window.
+    window's beginning of pose, on which it is laid (`joined`): neither position nor velocity jumps. E_ah knows how
+    heads go on and not where they may be, so the beginning is moved to a usual posture before it goes on, of
+    `CANDIDATES` samples one is taken whose postures the film makes likely (`UsualPostures`), and that is kept softly
+    within the training range. Memory besides the result is that of one window.
 
     With `from_prior`, z is drawn from the prior of Z, continued from window to window, and of the sound only the length
     counts.
@@ -93,7 +94,7 @@ def generate_motion(
     while done < len(audio):
         # The beginning of pose sounds like what was just said; before the first word, like its first frame.
         rows = torch.arange(done - tau, done - tau + window).clamp(0, len(audio) - 1)
-        bop = models.motion.bound(free)
+        bop = usual.laid_back(models.motion.bound(free))
         if from_prior:
             guess = models.vae.continued(bop[None], window)
         else:

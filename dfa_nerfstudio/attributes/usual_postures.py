@@ -1,4 +1,4 @@
-"""Which of several motions a person would rather make: the one whose postures the film shows."""
+"""Where a person's head and shoulders usually are: what is generated stays there."""
 
 from __future__ import annotations
 
@@ -37,6 +37,16 @@ class UsualPostures:
         nearest = distance.masked_fill(near, torch.inf).amin(1)
         known = nearest[nearest.isfinite()]
         return cls(postures, max(float(known.median()), 1e-6) if len(known) else 1.0)
+
+    def laid_back(self, motion: Float[Tensor, "T C"]) -> Float[Tensor, "T C"]:
+        """The same motion, moved to where its last posture is a usual one: the mean of the postures near it.
+
+        A window that goes on from there, laid on the motion as it was, comes back within `memory` frames (`joined`).
+        Without that a head that has got to the end of its range stays there.
+        """
+        last = motion[-1:, :EYE_START]
+        near = torch.softmax(-torch.cdist(last, self.postures).square() / (2 * self.spread), -1)  # [1, K]
+        return torch.cat([motion[:, :EYE_START] + near @ self.postures - last, motion[:, EYE_START:]], 1)
 
     def choose(self, motions: Float[Tensor, "M T C"], generator: torch.Generator) -> Int[Tensor, ""]:
         """Draws one of M motions, each as often as the film makes its postures likely.

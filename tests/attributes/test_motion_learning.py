@@ -180,6 +180,9 @@ def test_a_head_that_wanders_off_is_called_back():
     usual = UsualPostures.of(film)
     near, far = torch.randn(48, 18, generator=generator), torch.randn(48, 18, generator=generator)
     far[:, :10] += torch.linspace(0, 3, 48)[:, None]
+    back = usual.laid_back(far)
+    torch.testing.assert_close(back.diff(dim=0), far.diff(dim=0), atol=1e-4, rtol=0)
+    assert back[-1, :10].square().mean() < 0.5 * far[-1, :10].square().mean()
     chosen = [int(usual.choose(torch.stack([far, near]), generator)) for _ in range(200)]
     assert sum(chosen) > 180
     alike = [int(usual.choose(torch.stack([near, near]), generator)) for _ in range(400)]
