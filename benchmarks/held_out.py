@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,12 +18,9 @@ from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.evaluation.image import psnr, ssim
 from dfa_nerfstudio.nerf.model import DFANerfModel
-from dfa_nerfstudio.preprocessing.face.topology import CHIN
+from dfa_nerfstudio.preprocessing.face.topology import CHIN, LIPS
 from dfa_nerfstudio.talk.load import load_model
-from dfa_nerfstudio.talk.render import render_track
-
-LIPS = (61, 291, 0, 17, 13, 14)
-"""mediapipe landmarks that span the mouth."""
+from dfa_nerfstudio.talk.render import film_cameras, render_track
 
 
 @dataclass
@@ -98,6 +95,8 @@ def train_and_score(
     *,
     seconds: float | None = None,
     steps: int | None = None,
+    label: str = "",
+    options: Sequence[str] = (),
 ) -> tuple[Row, DFANerfModel, Float[Tensor, "T H W 3"]]:
     """Trains by ns-train, by the clock or for a number of steps, and scores the held-out frames.
 
@@ -109,33 +108,53 @@ def train_and_score(
         every: only every so many-th held-out frame is rendered.
         seconds: budget of the training loop.
         steps: the same in steps, where no seconds are given.
+        label: of a variant of the method.
+        options: of ns-train, for the variant.
 
     Returns:
         the row of figures, the model, and its pictures.
     """
     budget = f"{seconds:g} s" if seconds else f"{steps} steps"
-    name, stamp = folder.path.name, budget.replace(" ", "")
-    options = ["--output-dir", runs, "--experiment-name", name, "--timestamp", stamp, "--vis", "tensorboard"]
-    options += ["--machine.device-type", device, "--max-num-iterations", steps or 100_000]
+    name, stamp = folder.path.name, f"{budget} {label}".strip().replace(" ", "_")
+    common: list[str | Path | float] = [
+        "--output-dir",
+        runs,
+        "--experiment-name",
+        name,
+        "--timestamp",
+        stamp,
+        "--vis",
+        "tensorboard",
+    ]
+    common += ["--machine.device-type", device, "--max-num-iterations", steps or 100_000]
     if seconds:
-        options += ["--pipeline.model.budget.max-seconds", seconds]
-    took = timed(["ns-train", method, "--data", folder.path, *options])
+        common += ["--pipeline.model.budget.max-seconds", seconds]
+    took = timed(["ns-train", method, "--data", folder.path, *common, *options])
     run = runs / name / method / stamp
     model = load_model(run / "config.yml")
     checkpoint = max((run / "nerfstudio_models").glob("step-*.ckpt"))
     truth, regions = held_out_truth(folder)[::every], Regions.of(folder)[::every]
     pictures, rate = render(model, model.clip.track[torch.from_numpy(folder.held_out_frames[::every])])
     row = {
-        "method": method,
+        "method": f"{method}, {label}" if label else method,
         "budget": budget,
         "steps": int(checkpoint.stem[5:]) + 1,
         "wall_s": took["seconds"],
+        "train_gib": took["peak_gib"],
         "frames": len(truth),
         **score(pictures, truth, regions),
         "frames_per_s": rate,
+        "samples_per_ray": samples_per_ray(model),
     }
     console.print(row)
     return row, model, pictures
+
+
+@torch.no_grad()
+def samples_per_ray(model: DFANerfModel) -> float:
+    """Samples at which the field is asked for a picture of the first frame, as a mean over all rays."""
+    camera = film_cameras(model, model.track)[:1].to(model.device)
+    return float(model.get_outputs_for_camera(camera)["samples_per_ray"][0, 0])
 
 
 def shuffled(track: AttributeTrack, seed: int = 0) -> AttributeTrack:

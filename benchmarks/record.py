@@ -27,7 +27,7 @@ RESULTS = Path(__file__).parent / "results"
 Row = dict[str, Any]
 
 
-def timed(command: Sequence[str | Path]) -> dict[str, float]:
+def timed(command: Sequence[str | Path | float]) -> dict[str, float]:
     """Runs one of the project's commands; wall time and peak memory of its process.
 
     Raises:

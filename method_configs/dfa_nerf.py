@@ -5,7 +5,7 @@ from __future__ import annotations
 from nerfstudio.plugins.types import MethodSpecification
 
 from dfa_nerfstudio.method_configs.common import trainer
-from dfa_nerfstudio.nerf.encodings import TriPlaneConfig
+from dfa_nerfstudio.nerf.encodings import GridConfig
 from dfa_nerfstudio.nerf.field import ConditionedFieldConfig
 from dfa_nerfstudio.nerf.model import DFANerfModelConfig
 
@@ -16,8 +16,7 @@ dfa_nerf = MethodSpecification(
         rays=8192,
         model=DFANerfModelConfig(
             network=ConditionedFieldConfig(
-                head_planes=TriPlaneConfig(levels=6, max_resolution=512),
-                torso_planes=TriPlaneConfig(levels=6, max_resolution=512),
+                grid=GridConfig(levels=6, max_resolution=512, log2_table=17),
                 width=128,
                 condition_width=64,
             ),

@@ -5,6 +5,9 @@ from __future__ import annotations
 from nerfstudio.plugins.types import MethodSpecification
 
 from dfa_nerfstudio.method_configs.common import trainer
+from dfa_nerfstudio.nerf.appearance import AppearanceConfig
+from dfa_nerfstudio.nerf.background import BackgroundConfig
+from dfa_nerfstudio.nerf.losses import LossConfig
 from dfa_nerfstudio.nerf.model import DFANerfModelConfig
 from dfa_nerfstudio.nerf.paper_field import PaperFieldConfig
 
@@ -14,7 +17,15 @@ dfa_nerf_paper = MethodSpecification(
         steps=600_000,
         rays=2048,
         networks_rate=5e-4,
-        model=DFANerfModelConfig(network=PaperFieldConfig(), num_samples=64, occupancy_resolution=0, render_slabs=1),
+        model=DFANerfModelConfig(
+            network=PaperFieldConfig(),
+            appearance=AppearanceConfig(dim=0),
+            background=BackgroundConfig(learned=False),
+            num_samples=64,
+            occupancy_resolution=0,
+            render_slabs=1,
+            losses=LossConfig(influence=0.0),
+        ),
     ),
     description="The paper's 8x256 MLP with frequency encodings and 64 samples: slow, for comparison.",
 )

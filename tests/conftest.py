@@ -11,6 +11,7 @@ import torch
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack, FeatureKind
 from dfa_nerfstudio.data.dataset_folder import MFCC_PER_FRAME, ClipAttributes, DatasetFolder
+from dfa_nerfstudio.preprocessing.face.topology import EYES, JAW, LIPS, NOSE_BASE
 
 CLIPS = Path(__file__).parents[1] / "../shared/clips"
 needs_clips = pytest.mark.skipif(not CLIPS.is_dir(), reason="the real clips (../shared/clips) are not there")
@@ -56,7 +57,7 @@ def ball_person(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ClipAttributes(
         shot=zeros(count, np.int32),
         face_found=np.ones(count, bool),
-        landmarks=zeros((count, 478, 3), np.float32),
+        landmarks=_landmarks(count),
         front_landmarks=zeros((count, 68, 3), np.float32),
         head_to_camera=poses.astype(np.float32),
         torso_motion=torso.astype(np.float32),
@@ -86,6 +87,15 @@ def ball_person(tmp_path_factory: pytest.TempPathFactory) -> Path:
         FeatureKind("synchronised-audio", 1, "ball"),
     ).save(folder / "track.npz")
     return folder
+
+
+def _landmarks(count: int) -> np.ndarray:
+    """Only what training needs to know of: about where mouth, eyes and lower face are, [count, 478, 3] pixels."""
+    landmarks = np.zeros((count, 478, 3), np.float32)
+    boxes = [(LIPS, (12, 17), (28, 26)), (EYES[0], (10, 8), (18, 15)), (EYES[1], (22, 8), (30, 15))]
+    for points, low, high in [*boxes, ((*JAW, *NOSE_BASE), (10, 15), (30, 28))]:
+        landmarks[:, points[0::2], :2], landmarks[:, points[1::2], :2] = low, high
+    return landmarks
 
 
 def _pose(yaw: float, pitch: float) -> np.ndarray:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.configs.dataparser_configs import AnnotatedDataParserUnion
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager, VanillaDataManagerConfig
@@ -20,34 +20,31 @@ from nerfstudio.model_components.ray_generators import RayGenerator
 from torch import Tensor
 
 from dfa_nerfstudio.data.dataparser import ClipMetadata, DFADataParserConfig
+from dfa_nerfstudio.data.frame_pool import FramePool
+from dfa_nerfstudio.data.pixel_sampler import PixelSampler, PixelSamplerConfig, grown
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 
 
 class TalkingHeadDataset(InputDataset):
-    """A clip's frames. Single images are float32 as everywhere in nerfstudio; `frames_uint8` holds all of them."""
+    """A clip's frames: single float32 ones as everywhere in nerfstudio, and uint8."""
 
-    def frames_uint8(self) -> UInt8[Tensor, "T H W 3"]:
-        """All frames of the split; a quarter of the memory of nerfstudio's own cache."""
-        frames = self._images(self.image_filenames, cv2.IMREAD_COLOR)
-        return torch.from_numpy(np.stack([frame[:, :, ::-1] for frame in frames]))
+    def frame(self, number: int) -> UInt8[np.ndarray, "H W 3"]:
+        """A frame of the split."""
+        return np.ascontiguousarray(self._read(self.image_filenames[number], cv2.IMREAD_COLOR)[:, :, ::-1])
 
     def mean_mask(self) -> Float[Tensor, "H W"]:
         """Share of the frames in which each pixel shows the person."""
         clip: ClipMetadata = self.metadata["clip"]
-        total = sum(mask / 255.0 for mask in self._images(clip.masks, cv2.IMREAD_GRAYSCALE))
-        return torch.from_numpy(total / len(clip.masks)).float()
-
-    def _images(self, paths: list[Path], mode: int) -> Iterator[np.ndarray]:
-        size = (int(self.cameras.height[0]), int(self.cameras.width[0]))
         with ThreadPoolExecutor() as pool:
-            yield from pool.map(lambda path: _read(path, mode, size), paths)
+            masks = pool.map(lambda path: self._read(path, cv2.IMREAD_GRAYSCALE), clip.masks)
+            total = sum(mask / np.float32(255) for mask in masks)
+        return torch.from_numpy(total / len(clip.masks))
 
-
-def _read(path: Path, mode: int, size: tuple[int, int]) -> np.ndarray:
-    image = cv2.imread(str(path), mode)
-    if image is None or image.shape[:2] != size:
-        raise UserError(f"{path}: truncated or of another size than the clip; run dfa-process again")
-    return image
+    def _read(self, path: Path, mode: int) -> UInt8[np.ndarray, "H W *channels"]:
+        image = cv2.imread(str(path), mode)
+        if image is None or image.shape[:2] != (int(self.cameras.height[0]), int(self.cameras.width[0])):
+            raise UserError(f"{path}: truncated or of another size than the clip; run dfa-process again")
+        return image
 
 
 @dataclass
@@ -59,23 +56,26 @@ class TalkingHeadDataManagerConfig(VanillaDataManagerConfig):
     """What kind of folder `--data` is: a dataset folder, or one of the AD-NeRF family with `adnerf-data` at the end."""
     train_num_rays_per_batch: int = 4096
     """Rays per training step, each from a frame of its own; a model may adapt it (`samples_per_step`)."""
-    person_share: float = 0.95
-    """Share of the rays drawn from pixels that ever show the person; the rest is drawn from the whole image."""
+    pixels: PixelSamplerConfig = field(default_factory=PixelSamplerConfig)
+    """Which pixels are drawn."""
+    cache_gib: float = 1.0
+    """Memory for decoded frames; of a clip that needs more, frames take turns."""
 
 
 class TalkingHeadDataManager(VanillaDataManager[TalkingHeadDataset]):
-    """Holds the training frames as uint8 and draws pixels where the person is."""
+    """Keeps frames as uint8, within a budget of memory, and draws pixels where they matter."""
 
     config: TalkingHeadDataManagerConfig
 
     def setup_train(self) -> None:
         self.rays_per_step = self.config.train_num_rays_per_batch
+        dataset = self.train_dataset
         with exit_on_user_error():
-            self._frames = self.train_dataset.frames_uint8()
-            person = self.train_dataset.mean_mask() > 0.02
-        grown = torch.nn.functional.max_pool2d(person.float()[None, None], 5, stride=1, padding=2)[0, 0] > 0
-        self._person_pixels = torch.nonzero(grown if grown.any() else torch.ones_like(grown))  # [P, 2] row, column
-        self.train_ray_generator = RayGenerator(self.train_dataset.cameras.to(self.device))
+            self.pool = FramePool(dataset.frame, len(dataset), self.config.cache_gib, self.device)
+            person = grown(dataset.mean_mask() > 0.02, 2).to(self.device)
+        boxes = cast(ClipMetadata, dataset.metadata["clip"]).boxes
+        self.pixels = PixelSampler(self.config.pixels, person, boxes.to(self.device))
+        self.train_ray_generator = RayGenerator(dataset.cameras.to(self.device))
 
     def setup_eval(self) -> None:
         workers = self.world_size * 2
@@ -89,19 +89,22 @@ class TalkingHeadDataManager(VanillaDataManager[TalkingHeadDataset]):
 
     def next_train(self, step: int) -> tuple[RayBundle, dict[str, Tensor]]:
         self.train_count += 1
-        indices = self._draw(self.rays_per_step)
-        frame, row, column = indices.unbind(-1)
-        batch = {"indices": indices, "image": self._frames[frame, row, column].float() / 255}
-        return self.train_ray_generator(indices.to(self.device)), batch
+        self.pool.advance()
+        drawn = self.pixels.draw(self.rays_per_step, self.pool.numbers)
+        self._drawn = drawn
+        frame = self.pool.numbers.to(self.device)[drawn.place]
+        indices = torch.stack([frame, drawn.row, drawn.column], dim=-1)
+        batch = {
+            "indices": indices,
+            "image": self.pool.frames[drawn.place, drawn.row, drawn.column].float() / 255,
+            "weight": drawn.weight,
+            "allowed": torch.stack([drawn.inside[:, 3], drawn.inside[:, 1:3].any(-1)], dim=-1),
+        }
+        return self.train_ray_generator(indices), batch
 
-    def _draw(self, count: int) -> Int[Tensor, "count 3"]:
-        """Frame, row and column of random pixels."""
-        frames, height, width = self._frames.shape[:3]
-        pixels = self._person_pixels[torch.randint(len(self._person_pixels), (count,))]
-        anywhere = torch.rand(count) > self.config.person_share
-        pixels[anywhere, 0] = torch.randint(height, (int(anywhere.sum()),))
-        pixels[anywhere, 1] = torch.randint(width, (int(anywhere.sum()),))
-        return torch.cat([torch.randint(frames, (count, 1)), pixels], dim=-1)
+    def learn(self, error: Float[Tensor, " R"]) -> None:
+        """Tells how wrong the pixels drawn last turned out to be."""
+        self.pixels.learn(self._drawn, error)
 
     def next_eval(self, step: int) -> tuple[RayBundle, dict[str, Tensor]]:
         """Random pixels of one held-out frame: memory does not grow with their number."""
@@ -111,7 +114,8 @@ class TalkingHeadDataManager(VanillaDataManager[TalkingHeadDataset]):
         count = self.config.eval_num_rays_per_batch
         row, column = torch.randint(image.shape[0], (count,)), torch.randint(image.shape[1], (count,))
         indices = torch.stack([torch.full_like(row, index), row, column], dim=-1)
-        batch = {"indices": indices, "image": image[row, column]}
+        everywhere = torch.ones(count, 2, dtype=torch.bool)
+        batch = {"indices": indices, "image": image[row, column], "weight": torch.ones(count), "allowed": everywhere}
         return self.eval_ray_generator(indices.to(self.device)), batch
 
     def get_train_rays_per_batch(self) -> int:

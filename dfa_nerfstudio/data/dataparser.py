@@ -9,7 +9,7 @@ from typing import Literal
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int
 from nerfstudio.cameras.cameras import Cameras, CameraType
 from nerfstudio.data.dataparsers.base_dataparser import DataParser, DataParserConfig, DataparserOutputs
 from nerfstudio.data.scene_box import SceneBox
@@ -21,6 +21,7 @@ from dfa_nerfstudio.data.audio_features import with_audio_features
 from dfa_nerfstudio.data.dataset_folder import BACKGROUND, TRACK, DatasetFolder
 from dfa_nerfstudio.data.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
+from dfa_nerfstudio.preprocessing.face.topology import EYES, JAW, LIPS, NOSE_BASE
 
 
 @dataclass
@@ -44,6 +45,9 @@ class ClipMetadata:
     """Largest such depth; the background lies there."""
     masks: list[Path]
     """Person masks of the split's frames."""
+    boxes: Int[Tensor, "N 4 4"]
+    """Left, top, right and bottom (exclusive), in pixels, of mouth, left eye, right eye and lower face in the split's
+    frames."""
 
 
 @dataclass
@@ -124,6 +128,7 @@ class DFADataParser(DataParser):
             near=near,
             far=far,
             masks=[folder.path / frame["person_mask_path"] for frame in frames],
+            boxes=_boxes(folder.attributes.landmarks[used], width, height),
         )
         return DataparserOutputs(
             image_filenames=[folder.path / frame["file_path"] for frame in frames],
@@ -157,6 +162,18 @@ class DFADataParser(DataParser):
 
 
 dfa_data = DataParserSpecification(config=DFADataParserConfig(), description="Dataset folders of dfa-process.")
+
+
+def _boxes(landmarks: Float32[np.ndarray, "N 478 3"], width: int, height: int) -> Int[Tensor, "N 4 4"]:
+    """Boxes of mouth, eyes and lower face, with a quarter of their width around them."""
+    boxes = []
+    for points in (LIPS, *EYES, [*JAW, *NOSE_BASE]):
+        place = landmarks[:, points, :2]
+        low, high = place.min(1), place.max(1)
+        margin = (high - low)[:, :1] / 4
+        rim = np.array([width, height])
+        boxes.append(np.concatenate([(low - margin).clip(0, rim - 1), (high + margin + 1).clip(1, rim)], -1))
+    return torch.from_numpy(np.stack(boxes, 1)).long()
 
 
 def _read_background(path: Path, width: int, height: int) -> Float[Tensor, "3 H W"]:

@@ -20,21 +20,30 @@ class Conditions:
     pose: Float[Tensor, "U 12"]
     """Rotation matrix and translation of the head; stands in the place of the view direction (section 3.5)."""
     torso: Float[Tensor, "U 4"]
+    appearance: Float[Tensor, "U C"]
+    """What else is peculiar to a frame: light, or a screen behind the person."""
+
+
+@dataclass
+class ConditionsConfig:
+    """How attributes are handed to the network."""
+
+    limit: float = 2.0
+    """Standard deviations from the training mean beyond which values are drawn back: a pose outside the training range
+    then asks for the nearest known look instead of an unseen one."""
+    noise: float = 0.0
+    """Standard deviations of noise on them while training."""
 
 
 class ConditionNormaliser(nn.Module):
-    """Shifts and scales a track's attributes to zero mean and unit variance over the training frames.
-
-    Values further than `limit` standard deviations off are drawn back: a generated pose outside the training range
-    then asks for the nearest known look instead of an unseen one.
-    """
+    """Shifts and scales a track's attributes to zero mean and unit variance over the training frames."""
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, train: AttributeTrack, limit: float = 4.0) -> None:
+    def __init__(self, config: ConditionsConfig, train: AttributeTrack) -> None:
         super().__init__()
-        self.limit = limit
+        self.config = config
         values = self._stack(train)
         self.sizes = [train.audio.shape[-1], train.eye.shape[-1], 12, 4]
         deviation = []
@@ -50,6 +59,9 @@ class ConditionNormaliser(nn.Module):
         pose = track.head_to_camera[:, :3]
         return torch.cat([track.audio, track.eye, pose[:, :, :3].flatten(1), pose[:, :, 3], track.torso_motion], dim=-1)
 
-    def forward(self, track: AttributeTrack) -> Conditions:
-        values = ((self._stack(track) - self.mean) / self.scale).clamp(-self.limit, self.limit)
-        return Conditions(*values.split(self.sizes, dim=-1))
+    def forward(self, track: AttributeTrack, appearance: Float[Tensor, "U C"]) -> Conditions:
+        values = (self._stack(track) - self.mean) / self.scale
+        if self.training and self.config.noise:
+            values = values + self.config.noise * torch.randn_like(values)
+        limit = self.config.limit
+        return Conditions(*values.clamp(-limit, limit).split(self.sizes, dim=-1), appearance)

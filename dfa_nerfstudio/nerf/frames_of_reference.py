@@ -1,4 +1,4 @@
-"""Rays in the two frames of reference of the field, and the background behind them.
+"""Rays in the two frames of reference of the field.
 
 A sample has a place in head space, where the head stands still, and one in torso space: the film camera's view moved
 back by the torso's own motion, where the clothes stand still. Both are affine in the position along the ray.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -71,6 +70,7 @@ def make_rays(
     frame: Int[Tensor, " R"],
     attributes: AttributeTrack,
     scene: Scene,
+    refined: tuple[Float[Tensor, "R 3"], Float[Tensor, "R 3"]] | None = None,
 ) -> Rays:
     """Places rays given in head space in the frames of reference of their moment.
 
@@ -83,6 +83,8 @@ def make_rays(
         frame: index into `attributes` per ray.
         attributes: the U frames' attributes.
         scene: the space that is rendered.
+        refined: origins and directions in head space where the head's pose has been refined; what the film's camera
+            sees of torso and background stays where it was tracked.
     """
     flip = origins.new_tensor([1.0, 1.0, -1.0])  # OpenGL looks along -z; depth is positive
     rotation = attributes.head_to_camera[:, :3, :3] * flip[:, None]  # [U, 3, 3]
@@ -91,6 +93,8 @@ def make_rays(
     camera_directions = torch.einsum("rij,rj->ri", rotation[frame], directions)
     still = _torso_stillness(attributes.torso_motion)[frame]  # [R, 3, 3]
     centre, half = scene.box.mean(0), (scene.box[1] - scene.box[0]) / 2
+    if refined is not None:
+        origins, directions = refined
     return Rays(
         head_origins=(origins - centre) / half,
         head_directions=directions / half,
@@ -113,30 +117,3 @@ def _torso_stillness(motion: Float[Tensor, "U 4"]) -> Float[Tensor, "U 3 3"]:
         torch.stack([zero, zero, one], -1),
     ]
     return torch.stack(rows, -2)
-
-
-def background_colour(
-    rays: Rays,
-    background: Float[Tensor, "3 H W"],
-    scene: Scene,
-    plain: Float[Tensor, "3"],
-) -> Float[Tensor, "R 3"]:
-    """What a ray sees behind the person: the background as a plane that fills the film camera's view, at the far end of
-    the scene.
-
-    For rays of the film camera this is the background's own pixel, whatever the distance.
-
-    Args:
-        rays: the rays.
-        background: image in [0, 1].
-        scene: the space that is rendered.
-        plain: colour around the plane and behind the camera.
-    """
-    depth, distance = rays.camera_directions[:, 2], scene.far
-    steps = (distance - rays.camera_origins[:, 2]) / torch.where(depth.abs() < 1e-6, 1e-6, depth)
-    points = rays.camera_origins + steps[:, None] * rays.camera_directions
-    uv = points[:, :2] / distance / scene.half_extent
-    uv = uv * uv.new_tensor([1.0, -1.0])  # image rows run down
-    colour = F.grid_sample(background[None], uv[None, None], padding_mode="border", align_corners=False)
-    inside = (uv.abs() <= 1.0).all(-1) & (steps > 0)
-    return torch.where(inside[:, None], colour[0, :, 0].t(), plain)

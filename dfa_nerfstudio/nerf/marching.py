@@ -22,8 +22,8 @@ class Marched:
     accumulation: Float[Tensor, " R"]
     depth: Float[Tensor, " R"]
     """Expected distance along the ray times accumulation."""
-    audio_gate: Float[Tensor, " R"]
-    """Audio gate weighted by opacity."""
+    gates: Float[Tensor, "R 2"]
+    """Gates of audio and eyes, weighted by opacity."""
     spread: Float[Tensor, " R"]
     """Mean distance between two samples drawn by weight, as a share of the ray's length (mip-NeRF 360's distortion):
     0 for a surface. Within a slab."""
@@ -68,8 +68,8 @@ def march(
     near, far = cube_interval(origins, directions)
     step = (far - near) / num_samples  # [R]
     transmittance = torch.ones_like(near)
-    # rgb, accumulation, depth, audio gate: composited together in one product per slab.
-    total = near.new_zeros(len(near), 6)
+    # rgb, accumulation, depth, gates: composited together in one product per slab.
+    total = near.new_zeros(len(near), 7)
     spread = torch.zeros_like(near)
     alive = torch.nonzero(far > near)[:, 0]
     asked = 0
@@ -94,15 +94,13 @@ def march(
             weights = dense * before  # [r, s]
             if training and occupancy is not None and cell is not None:
                 occupancy.observe(cell[row, column], weights.detach()[row, column])
-            values = torch.cat(
-                [output.rgb, torch.ones_like(alpha)[:, None], kept_distance[:, None], output.audio_gate[:, None]], -1
-            )
+            values = torch.cat([output.rgb, torch.ones_like(alpha)[:, None], kept_distance[:, None], output.gates], -1)
             total = total.index_add(0, kept_ray, weights[row, column][:, None] * values)
             spread = spread.index_add(0, alive, _spread(weights, (stratum + 0.5) / num_samples))
             transmittance = transmittance.index_put((alive,), transmittance[alive] * through[:, -1])
         if slabs > 1:
             alive = alive[transmittance[alive] > stop_below]
-    return Marched(total[:, :3], total[:, 3], total[:, 4], total[:, 5], spread, asked)
+    return Marched(total[:, :3], total[:, 3], total[:, 4], total[:, 5:], spread, asked)
 
 
 def _spread(weights: Float[Tensor, "r s"], position: Float[Tensor, " s"]) -> Float[Tensor, " r"]:

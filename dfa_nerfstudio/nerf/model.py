@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
+from jaxtyping import Int
+from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.models.base_model import Model, ModelConfig
@@ -17,13 +19,17 @@ from dfa_nerfstudio.data.datamanager import TalkingHeadDataManager
 from dfa_nerfstudio.data.dataparser import ClipMetadata
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 from dfa_nerfstudio.evaluation.image import psnr, ssim
+from dfa_nerfstudio.nerf.appearance import Appearance, AppearanceConfig
+from dfa_nerfstudio.nerf.background import Background, BackgroundConfig
 from dfa_nerfstudio.nerf.budget import Budget, BudgetConfig
-from dfa_nerfstudio.nerf.conditions import ConditionNormaliser
+from dfa_nerfstudio.nerf.conditions import ConditionNormaliser, ConditionsConfig
 from dfa_nerfstudio.nerf.field import ConditionedFieldConfig, FieldOutput
-from dfa_nerfstudio.nerf.frames_of_reference import Scene, background_colour, make_rays
+from dfa_nerfstudio.nerf.frames_of_reference import Rays, Scene, make_rays
+from dfa_nerfstudio.nerf.losses import InfluencePenalty, LossConfig, opacity_entropy, photometric
 from dfa_nerfstudio.nerf.marching import march
 from dfa_nerfstudio.nerf.occupancy import OccupancyGrid
 from dfa_nerfstudio.nerf.paper_field import PaperFieldConfig
+from dfa_nerfstudio.nerf.stepping import StepGuard, WeightAverage
 from dfa_nerfstudio.viewer.film_camera import FilmCamera
 
 
@@ -34,7 +40,17 @@ class DFANerfModelConfig(ModelConfig):
     _target: type = field(default_factory=lambda: DFANerfModel)
     network: ConditionedFieldConfig | PaperFieldConfig = field(default_factory=ConditionedFieldConfig)
     """The conditioned field, or the paper's network."""
-    num_samples: int = 16
+    conditions: ConditionsConfig = field(default_factory=ConditionsConfig)
+    """How the attributes are handed to the network."""
+    appearance: AppearanceConfig = field(default_factory=AppearanceConfig)
+    """What is peculiar to each training frame."""
+    background: BackgroundConfig = field(default_factory=BackgroundConfig)
+    """What is behind the person."""
+    camera_optimizer: CameraOptimizerConfig = field(
+        default_factory=lambda: CameraOptimizerConfig(mode="off", trans_l2_penalty=0.1, rot_l2_penalty=0.1)
+    )
+    """Refines the head poses of the training frames, `SO3xR3` or `SE3`; the penalties hold them to the tracked ones."""
+    num_samples: int = 5
     """Samples per ray before empty space is skipped."""
     occupancy_resolution: int = 32
     """Cells of the occupancy grid along an axis; 0 asks the field everywhere."""
@@ -47,10 +63,10 @@ class DFANerfModelConfig(ModelConfig):
     samples_per_step: int = 0
     """Adapts the number of rays per step so that the field is asked about this often: few rays while everything is
     fog, many once empty space is known. 0 keeps the datamanager's number."""
-    loss: Literal["l2", "l1", "huber"] = "l2"
-    """Photometric loss; `l2` is Eq. 11."""
-    spread_weight: float = 0.01
-    """Weight of the loss that gathers a ray's samples on a surface, which empty space around it then makes cheap."""
+    losses: LossConfig = field(default_factory=LossConfig)
+    """What training minimises."""
+    average: float = 0.0
+    """Moving average of the weights, shown instead of them: the share kept at each step. 0 for none."""
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     """Length of the training and its learning rates."""
     eval_num_rays_per_chunk: int = 1 << 15
@@ -70,10 +86,8 @@ class DFANerfModel(Model):
     """
 
     config: DFANerfModelConfig
-    background: Tensor
     box: Tensor
     half_extent: Tensor
-    plain_background: Tensor
     feature_kinds: Tensor
 
     def __init__(self, config: DFANerfModelConfig, metadata: dict[str, Any], **kwargs: Any) -> None:
@@ -83,20 +97,26 @@ class DFANerfModel(Model):
     def populate_modules(self) -> None:
         config, clip = self.config, self.clip
         train = clip.track[clip.train_frames]
-        self.normalise = ConditionNormaliser(train)
-        self.network: nn.Module = config.network.setup(audio_dim=train.audio.shape[-1], eye_dim=train.eye.shape[-1])
+        self.normalise = ConditionNormaliser(config.conditions, train)
+        self.appearance = Appearance(config.appearance, clip.train_frames)
+        self.background = Background(config.background, clip.background, config.appearance.dim)
+        self.network: nn.Module = config.network.setup(
+            audio_dim=train.audio.shape[-1], eye_dim=train.eye.shape[-1], appearance_dim=config.appearance.dim
+        )
+        self.camera_optimizer = config.camera_optimizer.setup(num_cameras=len(train), device="cpu")
+        self.influence = InfluencePenalty(config.losses)
         self.occupancy = (
             OccupancyGrid(config.occupancy_resolution, config.occupancy_threshold, config.occupancy_decay)
             if config.occupancy_resolution
             else None
         )
-        self.register_buffer("background", clip.background, persistent=False)
         self.register_buffer("box", self.scene_box.aabb.float(), persistent=False)
         self.register_buffer("half_extent", clip.half_extent, persistent=False)
-        self.register_buffer("plain_background", clip.background.mean((1, 2)), persistent=False)
         kinds = f"{train.audio_kind}; {train.eye_kind}".encode()
         self.register_buffer("feature_kinds", torch.tensor(list(kinds.ljust(128)[:128]), dtype=torch.uint8))
         self.budget = Budget(config.budget)
+        self.step_guard = StepGuard(self.parameters())
+        self.average = WeightAverage(self, config.average) if config.average else None
         self.film_camera = FilmCamera(torch.linalg.inv(train.head_to_camera[0]).numpy(), float(clip.half_extent[1]))
         self._track = clip.track
         self._samples_per_ray = float(config.num_samples)
@@ -133,40 +153,59 @@ class DFANerfModel(Model):
                     f"checkpoint: trained on the features [{found}], but the dataset folder {self.clip.folder} has "
                     f"[{bytes(ours.tolist()).decode().strip()}]; train again or restore that folder's track.npz"
                 )
+            for name, values in state_dict.items():
+                if not torch.isfinite(values).all():
+                    raise UserError(
+                        f"checkpoint: {name} holds numbers that are not finite; take an earlier one or train again"
+                    )
+            if self.average is not None:
+                self.average.swap(False)
             try:
-                return super().load_state_dict(state_dict, strict=True, assign=assign)
+                done = super().load_state_dict(state_dict, strict=True, assign=assign)
             except RuntimeError as error:
                 raise UserError(f"checkpoint: does not fit this configuration: {str(error).splitlines()[-1]}") from None
+            self.train(self.training)
+            return done
+
+    def train(self, mode: bool = True) -> DFANerfModel:
+        """Evaluation sees the averaged weights, training the weights themselves."""
+        if self.average is not None:
+            self.average.swap(not mode)
+        return super().train(mode)
 
     def get_param_groups(self) -> dict[str, list[nn.Parameter]]:
-        """`planes`: feature grids, which want a higher learning rate; `networks`: everything else."""
+        """`planes`: feature grids, which want a higher learning rate; `camera_opt`: refined poses; `networks`: the
+        rest."""
         groups: dict[str, list[nn.Parameter]] = {"planes": [], "networks": []}
-        for name, parameter in self.network.named_parameters():
-            groups["planes" if "_planes." in name else "networks"].append(parameter)
+        for name, parameter in self.named_parameters():
+            if not name.startswith("camera_optimizer."):
+                groups["planes" if name == "network.grid.table" else "networks"].append(parameter)
+        self.camera_optimizer.get_param_groups(groups)
         return {name: parameters for name, parameters in groups.items() if parameters}
 
     def get_training_callbacks(self, attributes: TrainingCallbackAttributes) -> list[TrainingCallback]:
-        callbacks = [self.budget.callback(attributes)]
-        if self.config.samples_per_step:
-            assert attributes.pipeline is not None
-            datamanager = cast(TalkingHeadDataManager, attributes.pipeline.datamanager)
+        assert attributes.pipeline is not None and attributes.optimizers is not None
+        datamanager = cast(TalkingHeadDataManager, attributes.pipeline.datamanager)
+        self.step_guard.watch(attributes.optimizers.optimizers.values())
 
-            def adapt(step: int) -> None:
-                del step
+        def before(step: int) -> None:
+            del step
+            if self.config.samples_per_step:
                 rays = self.config.samples_per_step / max(self._samples_per_ray, 1.0)
                 datamanager.rays_per_step = round(min(max(rays, 128), 1 << 16))
 
-            callbacks.append(TrainingCallback([TrainingCallbackLocation.BEFORE_TRAIN_ITERATION], adapt))
-        if self.occupancy is not None:
-            occupancy = self.occupancy
-            callbacks.append(
-                TrainingCallback(
-                    [TrainingCallbackLocation.AFTER_TRAIN_ITERATION],
-                    lambda step: occupancy.update(),
-                    update_every_num_iters=self.config.occupancy_interval,
-                )
-            )
-        return callbacks
+        def after(step: int) -> None:
+            if self.occupancy is not None and step % self.config.occupancy_interval == 0:
+                self.occupancy.update()
+            if self.average is not None:
+                self.average.update(step)
+            datamanager.learn(self._errors)
+
+        return [
+            self.budget.callback(attributes),
+            TrainingCallback([TrainingCallbackLocation.BEFORE_TRAIN_ITERATION], before),
+            TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN_ITERATION], after),
+        ]
 
     def get_outputs(self, ray_bundle: RayBundle) -> dict[str, Tensor]:
         """
@@ -177,9 +216,10 @@ class DFANerfModel(Model):
         times = ray_bundle.times if ray_bundle.times is not None else ray_bundle.origins.new_zeros(count)
         moments, frame = torch.unique(times.reshape(-1), return_inverse=True)
         attributes = self.track.at(moments)
-        conditions = self.normalise(attributes)
+        code = self.appearance(self._training_frames(ray_bundle, frame, len(moments)), len(moments))
+        conditions = self.normalise(attributes, code)
         scene = Scene(self.box, self.half_extent, self.clip.near, self.clip.far)
-        rays = make_rays(ray_bundle.origins, ray_bundle.directions, frame, attributes, scene)
+        rays = self._rays(ray_bundle, frame, attributes, scene)
 
         def ask(ray: Tensor, distance: Tensor) -> FieldOutput:
             return self.network(
@@ -200,35 +240,63 @@ class DFANerfModel(Model):
         )
         if self.training:
             self._samples_per_ray = marched.num_samples / max(count, 1)
-        behind = background_colour(rays, self.background, scene, self.plain_background)
         opacity = marched.accumulation[:, None]
         return {
-            "rgb": marched.rgb + (1 - opacity) * behind,
+            "rgb": marched.rgb + (1 - opacity) * self.background(rays, scene, code),
             "accumulation": opacity,
             "depth": marched.depth[:, None] + (1 - opacity) * self.clip.far,
-            "audio_attention": marched.audio_gate[:, None],
+            "audio_attention": marched.gates[:, :1],
+            "eye_attention": marched.gates[:, 1:],
             "spread": marched.spread[:, None],
             "samples_per_ray": opacity.new_full((count, 1), marched.num_samples / max(count, 1)),
         }
 
+    def _training_frames(self, ray_bundle: RayBundle, frame: Int[Tensor, " R"], count: int) -> Int[Tensor, " U"] | None:
+        """Which training frame each moment is, while training: cameras are numbered as the frames of the split."""
+        if not self.training or ray_bundle.camera_indices is None:
+            return None
+        return frame.new_zeros(count).index_copy(0, frame, ray_bundle.camera_indices.reshape(-1))
+
+    def _rays(self, ray_bundle: RayBundle, frame: Int[Tensor, " R"], attributes: AttributeTrack, scene: Scene) -> Rays:
+        """The rays, and while training with the head's pose refined."""
+        refined = None
+        if self.training and self.config.camera_optimizer.mode != "off":
+            moved = copy.copy(ray_bundle)
+            self.camera_optimizer.apply_to_raybundle(moved)
+            refined = moved.origins, moved.directions
+        return make_rays(ray_bundle.origins, ray_bundle.directions, frame, attributes, scene, refined)
+
     def get_loss_dict(
         self, outputs: dict[str, Tensor], batch: dict[str, Tensor], metrics_dict: dict[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
-        """The photometric loss, Eq. 11 as a mean over rays."""
+        """The photometric loss, Eq. 11, and what the options add to it."""
         del metrics_dict
-        loss = {"l2": F.mse_loss, "l1": F.l1_loss, "huber": F.smooth_l1_loss}[self.config.loss]
-        return {
-            "photometric": loss(outputs["rgb"], batch["image"].to(self.device)),
-            "spread": self.config.spread_weight * outputs["spread"].mean(),
-        }
+        config = self.config.losses
+        weight, truth = batch["weight"].to(self.device), batch["image"].to(self.device)
+        self._errors = (outputs["rgb"].detach() - truth).square().mean(-1)
+        losses = {"photometric": photometric(config.photometric, outputs["rgb"], truth, weight)}
+        if self.config.appearance.dim:
+            losses["appearance"] = self.appearance.loss()
+        if config.spread:
+            losses["spread"] = config.spread * outputs["spread"].mean()
+        if config.entropy:
+            losses["entropy"] = config.entropy * opacity_entropy(outputs["accumulation"])
+        if config.influence:
+            gates = torch.cat([outputs["audio_attention"], outputs["eye_attention"]], dim=-1)
+            losses["influence"] = self.influence(gates, batch["allowed"].to(self.device))
+        self.camera_optimizer.get_loss_dict(losses)
+        return losses
 
     def get_metrics_dict(self, outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Of a batch of training rays."""
         truth = batch["image"].to(self.device)
-        return {
+        metrics = {
             "psnr": psnr(outputs["rgb"].detach(), truth),
             "samples_per_ray": outputs["samples_per_ray"][0, 0],
+            "steps_left_out": torch.tensor(float(self.step_guard.skipped)),
         }
+        self.camera_optimizer.get_metrics_dict(metrics)
+        return metrics
 
     def get_image_metrics_and_images(
         self, outputs: dict[str, Tensor], batch: dict[str, Tensor]

@@ -36,8 +36,9 @@ class PaperField(nn.Module):
     One frame of reference: the torso is told apart by the pose alone, in colour only.
     """
 
-    def __init__(self, config: PaperFieldConfig, audio_dim: int, eye_dim: int) -> None:
+    def __init__(self, config: PaperFieldConfig, audio_dim: int, eye_dim: int, appearance_dim: int) -> None:
         super().__init__()
+        del appearance_dim
         self.config = config
         self.encode_position = NeRFEncoding(
             3, config.position_frequencies, 0.0, config.position_frequencies - 1.0, include_input=True
@@ -66,7 +67,7 @@ class PaperField(nn.Module):
         frame: Int[Tensor, " S"],
         conditions: Conditions,
     ) -> FieldOutput:
-        """As `ConditionedField.forward`; `torso_points` are not used."""
+        """As `ConditionedField.forward`; torso and appearance are not used."""
         del torso_points
         condition = torch.cat([conditions.audio, conditions.eye], dim=-1)  # f_c
         inputs = torch.cat([self.encode_position(head_points), condition[frame]], dim=-1)
@@ -78,4 +79,6 @@ class PaperField(nn.Module):
         density = F.relu(self.density_head(hidden)[:, 0] + 0.5)
         pose = self.encode_pose(conditions.pose)[frame]
         colour = F.relu(self.colour(torch.cat([self.bottleneck(hidden), pose], dim=-1)))
-        return FieldOutput(density, torch.sigmoid(self.colour_head(colour)), torch.ones_like(density))
+        return FieldOutput(
+            density, torch.sigmoid(self.colour_head(colour)), torch.ones(len(frame), 2, device=density.device)
+        )

@@ -9,6 +9,8 @@ NUM_MESH = 468
 """The first so many are on the skin, the others are the irises'."""
 
 OUTER_EYE_CORNERS = (33, 263)
+LIPS = (61, 291, 0, 17, 13, 14)
+"""Corners, upper and lower edge, and inner edges: points that span the mouth."""
 INNER_LIPS = np.array([[81, 178], [82, 87], [13, 14], [312, 317], [311, 402]])
 """[pair, upper or lower], at the middle of the mouth."""
 CHIN, FOREHEAD = 152, 10

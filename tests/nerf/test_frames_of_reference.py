@@ -7,7 +7,8 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack, FeatureKind
-from dfa_nerfstudio.nerf.frames_of_reference import Scene, background_colour, make_rays
+from dfa_nerfstudio.nerf.background import Background, BackgroundConfig
+from dfa_nerfstudio.nerf.frames_of_reference import Scene, make_rays
 
 
 def _track(motion: list[float]) -> AttributeTrack:
@@ -49,10 +50,19 @@ def test_background_is_the_films_own_pixel_whatever_its_distance():
     direction = torch.nn.functional.normalize(direction @ to_head[:3, :3].T, dim=-1)
     origin = to_head[:3, 3].expand_as(direction)
     half, box = torch.tensor([size[0] / 2 / focal, size[1] / 2 / focal]), torch.tensor([[-1.0] * 3, [1.0] * 3])
-    plain, frame = torch.tensor([1.0, 0.0, 0.0]), torch.zeros(len(origin), dtype=torch.long)
+    frame, codes = torch.zeros(len(origin), dtype=torch.long), torch.tensor([[1.0, 2.0]])
+    background = Background(BackgroundConfig(appearance_size=2), image, appearance_dim=2)
+    torch.nn.init.zeros_(background.moving)
     for distance in (6.0, 30.0):
         scene = Scene(box, half, near=1.0, far=distance)
-        seen = background_colour(make_rays(origin, direction, frame, track, scene), image, scene, plain)
+        seen = background(make_rays(origin, direction, frame, track, scene), scene, codes)
         torch.testing.assert_close(seen, image.flatten(1).t(), atol=1e-4, rtol=0)
     away = make_rays(origin, -direction, frame, track, scene)
-    assert (background_colour(away, image, scene, plain) == plain).all()
+    torch.testing.assert_close(background(away, scene, codes), image.mean((1, 2)).expand(len(origin), 3))
+
+    torch.nn.init.ones_(background.moving)  # the code adds to every pixel, and training mends single ones
+    background.correction.data[0, 1, 2] = 0.5
+    seen = background(make_rays(origin, direction, frame, track, scene), scene, codes).reshape(size[1], size[0], 3)
+    expected = image.permute(1, 2, 0) + 3
+    expected[1, 2, 0] += 0.5
+    torch.testing.assert_close(seen, expected, atol=1e-4, rtol=0)

@@ -14,7 +14,7 @@ from dfa_nerfstudio.nerf.occupancy import OccupancyGrid
 def _fog(density: float):
     def ask(ray, distance):
         colour = torch.stack([distance, 1 - distance, torch.full_like(distance, 0.5)], -1)
-        return FieldOutput(torch.full_like(distance, density), colour, torch.ones_like(distance))
+        return FieldOutput(torch.full_like(distance, density), colour, torch.ones(len(distance), 2))
 
     return ask
 
@@ -61,7 +61,7 @@ def test_empty_space_costs_nothing_and_gradients_reach_the_field():
     density = torch.tensor(1.0, requires_grad=True)
 
     def ask(ray, distance):
-        return FieldOutput(density.expand_as(distance), torch.ones(len(ray), 3), torch.ones_like(distance))
+        return FieldOutput(density.expand_as(distance), torch.ones(len(ray), 3), torch.ones(len(ray), 2))
 
     occupancy = OccupancyGrid(4, threshold=0.01, decay=0.9)
     occupancy.occupied.view(4, 4, 4)[:, :, :2] = False  # the nearer half
@@ -78,7 +78,7 @@ def test_occupancy_forgets_what_is_no_longer_seen_and_keeps_what_is():
 
     def wall(ray, distance):
         density = torch.where((distance - 0.56).abs() < 0.04, 500.0, 0.0)
-        return FieldOutput(density, torch.ones(len(ray), 3), torch.ones_like(density))
+        return FieldOutput(density, torch.ones(len(ray), 3), torch.ones(len(ray), 2))
 
     for _ in range(12):
         march(*_along_z([1.0]), 64, occupancy, wall, training=True)

@@ -1,0 +1,126 @@
+"""Which pixels training looks at: the person, and more often the mouth, the eyes and where the error is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+_CELL = 4
+"""Pixels along a side of a cell of the error map."""
+
+
+@dataclass
+class PixelSamplerConfig:
+    """Shares of the pixels drawn."""
+
+    person: float = 0.95
+    """Of those drawn for none of the reasons below: from pixels that ever show the person; the rest from anywhere."""
+    mouth: float = 0.1
+    """From the mouth's box in the frame."""
+    eyes: float = 0.1
+    """From the eyes' boxes in the frame, half of them each."""
+    error: float = 0.25
+    """By how wrong training has lately been there, over all frames."""
+
+
+@dataclass
+class Pixels:
+    """R pixels."""
+
+    place: Int[Tensor, " R"]
+    """Place of the frame in the pool of frames."""
+    row: Int[Tensor, " R"]
+    column: Int[Tensor, " R"]
+    weight: Float[Tensor, " R"]
+    """Density in which the loss is meant (person and whole image) over that in which the pixel was drawn: drawing a
+    place more often makes it less noisy, not more important."""
+    inside: Bool[Tensor, "R 4"]
+    """Whether it lies in the box of the mouth, the left eye, the right eye, the lower face."""
+
+
+class PixelSampler:
+    """A mixture of densities over the pixels of frames."""
+
+    def __init__(self, config: PixelSamplerConfig, person: Bool[Tensor, "H W"], boxes: Int[Tensor, "T 4 4"]) -> None:
+        """
+        Args:
+            config: shares.
+            person: pixels that ever show the person.
+            boxes: left, top, right, bottom (exclusive) of mouth, left eye, right eye and lower face in every frame.
+        """
+        self.config = config
+        height, width = person.shape
+        self._person = person if person.any() else torch.ones_like(person)
+        self._pixels = torch.nonzero(self._person)  # [P, 2]
+        self._boxes = boxes
+        self._error = torch.ones(-(-height // _CELL), -(-width // _CELL), device=person.device)
+
+    def draw(self, count: int, numbers: Int[Tensor, " P"]) -> Pixels:
+        """Draws pixels of frames.
+
+        Args:
+            count: how many.
+            numbers: the frame that lies in each place of the pool.
+        """
+        config, device = self.config, self._person.device
+        height, width = self._person.shape
+        place = torch.randint(len(numbers), (count,), device=device)
+        pixel = self._pixels[torch.randint(len(self._pixels), (count,), device=device)]
+        row, column = pixel.unbind(-1)
+        reason, rest = torch.rand(count, device=device), config.mouth + config.eyes + config.error
+        anywhere = reason > rest + (1 - rest) * config.person
+        row = torch.where(anywhere, torch.randint(height, (count,), device=device), row)
+        column = torch.where(anywhere, torch.randint(width, (count,), device=device), column)
+        boxes = self._boxes[numbers.to(device)[place]]  # [R, 4, 4]
+        which = torch.where(reason < config.mouth, 0, torch.randint(1, 3, (count,), device=device))
+        left, top, right, bottom = boxes[torch.arange(count, device=device), which].unbind(-1)
+        in_box = reason < config.mouth + config.eyes
+        row = torch.where(in_box, _between(top, bottom), row)
+        column = torch.where(in_box, _between(left, right), column)
+        if config.error:
+            cell = torch.multinomial(self._error.flatten(), count, replacement=True)
+            corner = torch.stack([cell // self._error.shape[1], cell % self._error.shape[1]], -1) * _CELL
+            inside = corner + torch.randint(_CELL, (count, 2), device=device)
+            by_error = ~in_box & (reason < rest)
+            row = torch.where(by_error, inside[:, 0].clamp(max=height - 1), row)
+            column = torch.where(by_error, inside[:, 1].clamp(max=width - 1), column)
+        left, top, right, bottom = boxes.unbind(-1)  # [R, 4]
+        inside = (row[:, None] >= top) & (row[:, None] < bottom) & (column[:, None] >= left) & (column[:, None] < right)
+        in_box = inside / ((right - left) * (bottom - top))
+        return Pixels(place, row, column, self._weight(row, column, in_box), inside)
+
+    def learn(self, pixels: Pixels, error: Float[Tensor, " R"]) -> None:
+        """Remembers how wrong training was at pixels; a cell forgets half after some twenty looks at it."""
+        if not self.config.error:
+            return
+        cell = pixels.row // _CELL * self._error.shape[1] + pixels.column // _CELL
+        flat = self._error.view(-1)
+        looks = torch.zeros_like(flat).index_add(0, cell, torch.ones_like(error))
+        mean = torch.zeros_like(flat).index_add(0, cell, error) / looks.clamp(min=1)
+        flat.lerp_(mean, 1 - 0.97**looks)
+
+    def _weight(
+        self, row: Int[Tensor, " R"], column: Int[Tensor, " R"], in_box: Float[Tensor, "R 4"]
+    ) -> Float[Tensor, " R"]:
+        """Density meant over density drawn, given the densities of the boxes."""
+        config, (height, width) = self.config, self._person.shape
+        meant = (1 - config.person) / (height * width) + config.person * self._person[row, column] / len(self._pixels)
+        drawn = (1 - config.mouth - config.eyes - config.error) * meant
+        drawn = drawn + config.mouth * in_box[:, 0] + config.eyes * in_box[:, 1:3].mean(-1)
+        if config.error:
+            density = self._error / (self._error.sum() * _CELL**2)
+            drawn = drawn + config.error * density[row // _CELL, column // _CELL]
+        return meant / drawn
+
+
+def _between(low: Int[Tensor, " R"], high: Int[Tensor, " R"]) -> Int[Tensor, " R"]:
+    return low + (torch.rand(len(low), device=low.device) * (high - low)).long().clamp(max=high - low - 1)
+
+
+def grown(mask: Bool[Tensor, "H W"], pixels: int) -> Bool[Tensor, "H W"]:
+    """The mask and what lies within so many pixels of it."""
+    return F.max_pool2d(mask.float()[None, None], 2 * pixels + 1, stride=1, padding=pixels)[0, 0] > 0

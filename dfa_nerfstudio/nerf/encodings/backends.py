@@ -1,0 +1,72 @@
+"""Which program reads the grids: chosen by what is installed, said in one line."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Literal
+
+import torch
+from nerfstudio.utils.rich_utils import CONSOLE
+from torch import Tensor
+
+from dfa_nerfstudio.nerf.encodings import torch_backend
+from dfa_nerfstudio.nerf.encodings.layout import GridLayout
+
+Backend = Literal["auto", "tcnn", "triton", "torch"]
+Encode = Callable[[Tensor, Tensor, GridLayout], Tensor]
+
+
+def encoder(wanted: Backend, device: torch.device) -> Encode:
+    """The function that reads grids on a device.
+
+    One that is wanted and not to be had is replaced, for all of them give the same numbers: a run trained on a GPU
+    opens on a laptop.
+    """
+    name, why = _choose(wanted, device.type)
+    _say(name, why)
+    if name == "torch":
+        return torch_backend.encode
+    if name == "tcnn":
+        from dfa_nerfstudio.nerf.encodings import tcnn_backend
+
+        return tcnn_backend.encode
+    from dfa_nerfstudio.nerf.encodings import triton_backend
+
+    return triton_backend.encode
+
+
+@lru_cache
+def _choose(wanted: Backend, device: str) -> tuple[Literal["tcnn", "triton", "torch"], str]:
+    """Name of the backend, and why it is this one."""
+    if wanted == "torch":
+        return "torch", "as asked for"
+    if device != "cuda":
+        return "torch", "no CUDA device" if wanted == "auto" else f"{wanted} needs a CUDA device"
+    missing = {"tcnn": _why_no_tcnn(), "triton": None if _is_there("triton") else "Triton is not installed"}
+    for name in ("tcnn", "triton") if wanted == "auto" else (wanted,):
+        if missing[name] is None:
+            return name, "; ".join(filter(None, missing.values())) or (
+                "as asked for" if wanted == name else "installed"
+            )
+    return "torch", "; ".join(filter(None, missing.values()))
+
+
+def _why_no_tcnn() -> str | None:
+    if not _is_there("tinycudann"):
+        return "tiny-cuda-nn is not installed"
+    try:
+        import tinycudann  # noqa: F401
+    except (ImportError, OSError) as error:  # built for another GPU or another torch
+        return f"tiny-cuda-nn does not load ({str(error).splitlines()[0]})"
+    return None
+
+
+def _is_there(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+@lru_cache
+def _say(name: str, why: str) -> None:
+    CONSOLE.print(f"grids are read by {name} ({why})", highlight=False)
