@@ -12,6 +12,10 @@ from torch import Tensor, nn
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE
 
 
+_END = int(2 * FRAME_RATE)
+"""Frames that count as the end of the film."""
+
+
 @dataclass
 class AppearanceConfig:
     """Codes of the training frames."""
@@ -22,8 +26,8 @@ class AppearanceConfig:
     """Distance of the codes that are learned; frames between two of them have a mixture. 0 gives every frame a code of
     its own, which can then hold its lips and eyes as well, and what should move them is listened to less."""
     neutral: Literal["end", "mean"] = "end"
-    """What is shown when the head is driven, and of frames that are held out: how the film looked at the end of its
-    training part, or the mean of all frames, which may never have been seen."""
+    """What is shown when the head is driven, and of frames that are held out: how the film looked in the last two
+    seconds of its training part, or the mean of all frames, which may never have been seen."""
     penalty: float = 1e-3
     """Weight of the codes' mean square in the loss: a code says no more than it must."""
 
@@ -59,9 +63,9 @@ class Appearance(nn.Module):
             count: U.
         """
         if frame is None:
-            frame = torch.arange(len(self.place), device=self.place.device)
-            shown = self.codes[-1] if self.config.neutral == "end" else self._at(frame).mean(0)
-            return shown.expand(count, -1)
+            number = len(self.place)
+            shown = min(number, _END) if self.config.neutral == "end" else number
+            return self._at(torch.arange(number - shown, number, device=self.place.device)).mean(0).expand(count, -1)
         return self._at(frame)
 
     def _at(self, frame: Int[Tensor, " U"]) -> Float[Tensor, "U dim"]:

@@ -12,6 +12,7 @@ from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.models.base_model import Model, ModelConfig
+from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor, nn
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
@@ -250,6 +251,23 @@ class DFANerfModel(Model):
             "spread": marched.spread[:, None],
             "samples_per_ray": opacity.new_full((count, 1), marched.num_samples / max(count, 1)),
         }
+
+    @torch.no_grad()
+    def get_outputs_for_camera_ray_bundle(self, camera_ray_bundle: RayBundle) -> dict[str, Tensor]:
+        """A whole picture, in smaller pieces where the GPU's memory is too small for the usual ones.
+
+        Raises:
+            UserError: if it is too small for any.
+        """
+        while True:
+            try:
+                return super().get_outputs_for_camera_ray_bundle(camera_ray_bundle)
+            except torch.cuda.OutOfMemoryError:
+                self.config.eval_num_rays_per_chunk //= 2
+                if self.config.eval_num_rays_per_chunk < 256:
+                    raise UserError("the GPU has no memory left for a picture; end what else runs on it") from None
+                torch.cuda.empty_cache()
+                CONSOLE.print(f"little GPU memory: {self.config.eval_num_rays_per_chunk} rays at a time from now on")
 
     def _training_frames(self, ray_bundle: RayBundle, frame: Int[Tensor, " R"], count: int) -> Int[Tensor, " U"] | None:
         """Which training frame each moment is, while training: cameras are numbered as the frames of the split."""

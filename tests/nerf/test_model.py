@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.engine.trainer import Trainer, TrainerConfig
 
 import dfa_nerfstudio.method_configs as methods
@@ -17,7 +18,7 @@ from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation.image import psnr
 from dfa_nerfstudio.nerf.model import DFANerfModel
 from dfa_nerfstudio.talk.load import load_model
-from dfa_nerfstudio.talk.render import render_track
+from dfa_nerfstudio.talk.render import film_cameras, render_track
 
 
 def _trainer(method: str, data: Path, output: Path, steps: int, rays: int = 1024) -> Trainer:
@@ -144,3 +145,53 @@ def test_a_folder_with_a_missing_frame_is_one_line(ball_person: Path, tmp_path: 
     with pytest.raises(SystemExit) as stop:
         _trainer("dfa-nerf-lite", copy_of, tmp_path, steps=1)
     assert stop.value.code == 2 and "00003.jpg: truncated" in capsys.readouterr().err
+
+
+def test_a_checkpoint_with_numbers_that_are_not_finite_is_one_line(trained: Trainer, capsys):
+    model = trained.pipeline.model
+    broken = {name: values.clone() for name, values in model.state_dict().items()}
+    broken["network.first.weight"][0, 0] = float("nan")
+    with pytest.raises(SystemExit) as stop:
+        model.load_state_dict(broken)
+    message = capsys.readouterr().err.strip()
+    assert stop.value.code == 2 and "network.first.weight" in message and "\n" not in message
+
+
+def test_a_checkpoint_of_another_size_of_condition_is_one_line(trained: Trainer, capsys):
+    model = trained.pipeline.model
+    other = dict(model.state_dict())
+    other["network.audio_net.0.weight"] = other["network.audio_net.0.weight"][:, :-1]
+    with pytest.raises(SystemExit) as stop:
+        model.load_state_dict(other)
+    assert stop.value.code == 2 and "network.audio_net.0.weight" in capsys.readouterr().err
+
+
+def test_little_gpu_memory_means_smaller_pieces(trained: Trainer, monkeypatch: pytest.MonkeyPatch, capsys):
+    model = trained.pipeline.model.eval()
+    camera = film_cameras(model, model.clip.track)[:1]
+    whole = model.get_outputs_for_camera(camera)["rgb"]
+    get_outputs = model.get_outputs
+
+    def little_memory(rays: RayBundle) -> dict[str, torch.Tensor]:
+        if len(rays) > 500:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return get_outputs(rays)
+
+    monkeypatch.setattr(model, "get_outputs", little_memory)
+    monkeypatch.setattr(model.config, "eval_num_rays_per_chunk", 2048)
+    torch.testing.assert_close(model.get_outputs_for_camera(camera)["rgb"], whole, atol=1e-4, rtol=0)
+    assert model.config.eval_num_rays_per_chunk == 256 and "256 rays at a time" in capsys.readouterr().out
+
+
+def test_half_precision_shows_the_same_and_keeps_the_grids_whole(trained: Trainer):
+    model = trained.pipeline.model.eval()
+    camera = film_cameras(model, model.clip.track)[:1]
+    whole = model.get_outputs_for_camera(camera)["rgb"]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = model.get_outputs_for_camera(camera)["rgb"]
+        outputs = model.train().get_outputs(camera.generate_rays(0, keep_shape=False)[:512])
+        outputs["rgb"].float().square().mean().backward()
+    assert psnr(half.float(), whole) > 35
+    gradient = model.network.grid.table.grad
+    assert gradient.dtype == torch.float32 and torch.isfinite(gradient).all() and gradient.any()
+    model.zero_grad()
