@@ -37,6 +37,7 @@ def trainer(
     model: DFANerfModelConfig,
     planes_rate: float = 2e-2,
     networks_rate: float = 2e-3,
+    mixed_precision: bool = False,
 ) -> TrainerConfig:
     """A nerfstudio trainer for this method.
 
@@ -47,6 +48,7 @@ def trainer(
         model: the model's options.
         planes_rate: learning rate of the feature planes.
         networks_rate: learning rate of the networks.
+        mixed_precision: the networks in half precision, where there is CUDA; the grids stay whole.
     """
     rates = {"planes": planes_rate, "networks": networks_rate, "camera_opt": 5e-5}
     optimizers = {
@@ -59,7 +61,7 @@ def trainer(
         steps_per_eval_all_images=10**9,
         steps_per_save=2000,
         max_num_iterations=steps,
-        mixed_precision=False,
+        mixed_precision=mixed_precision,
         machine=MachineConfig(device_type=device_type()),  # type: ignore[arg-type]
         pipeline=VanillaPipelineConfig(
             datamanager=TalkingHeadDataManagerConfig(train_num_rays_per_batch=rays), model=model

@@ -14,6 +14,7 @@ dfa_nerf = MethodSpecification(
         "dfa-nerf",
         steps=20_000,
         rays=8192,
+        mixed_precision=True,
         model=DFANerfModelConfig(
             network=ConditionedFieldConfig(
                 grid=GridConfig(levels=6, max_resolution=512, log2_table=17),

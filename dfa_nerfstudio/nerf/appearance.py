@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE
 
-
 _END = int(2 * FRAME_RATE)
 """Frames that count as the end of the film."""
 

@@ -64,4 +64,5 @@ class ConditionNormaliser(nn.Module):
         if self.training and self.config.noise:
             values = values + self.config.noise * torch.randn_like(values)
         limit = self.config.limit
-        return Conditions(*values.clamp(-limit, limit).split(self.sizes, dim=-1), appearance)
+        audio, eye, pose, torso = values.clamp(-limit, limit).split(self.sizes, dim=-1)
+        return Conditions(audio, eye, pose, torso, appearance)

@@ -26,7 +26,7 @@ class StepGuard:
 
     def _look(self, *_: Any) -> None:
         gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
-        if torch.isfinite(torch.stack(torch._foreach_norm(gradients))).all():
+        if torch.isfinite(nn.utils.get_total_norm(gradients)):
             return
         for parameter in self._parameters:
             parameter.grad = None
@@ -61,7 +61,8 @@ class WeightAverage(nn.Module):
     def update(self, step: int) -> None:
         """To call after each step; young averages forget faster."""
         keep = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self._averages(), [p.detach() for p in self._parameters_of], 1 - keep)
+        for parameter, average in zip(self._parameters_of, self._averages(), strict=True):
+            average.lerp_(parameter, 1 - keep)
 
     @torch.no_grad()
     def swap(self, averaged: bool) -> None:

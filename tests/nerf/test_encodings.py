@@ -111,3 +111,28 @@ def test_a_backend_that_is_not_there_is_replaced_and_said(capsys):
     plain.load_state_dict(wanted.state_dict())
     torch.testing.assert_close(wanted(points), plain(points))
     assert "read by torch (triton needs a CUDA device)" in capsys.readouterr().out
+
+
+def test_triton_kernels_compile_for_gpus_that_are_not_here():
+    """From Python to machine code, for a GPU of 2018 and one of 2022."""
+    compiler = pytest.importorskip("triton.compiler")
+    from triton.backends.compiler import GPUTarget
+
+    from dfa_nerfstudio.nerf.encodings import triton_backend
+
+    def signature(kernel, constants: dict) -> dict[str, str]:
+        whole = {"count", "grids", "entries_of_grid"}
+        types = {
+            name: "i32" if name in whole else "*i32" if name == "numbers" else "*fp32" for name in kernel.arg_names
+        }
+        return types | dict.fromkeys(constants, "constexpr")
+
+    sizes = {"FEATURES": 4, "BLOCK": 128}
+    for kernel, more in (
+        (triton_backend._forward, {}),
+        (triton_backend._backward, {"TO_POINTS": True, "TO_TABLE": True}),
+    ):
+        for capability, dims in ((75, 2), (90, 3)):
+            constants = {**sizes, **more, "DIMS": dims}
+            source = compiler.ASTSource(kernel, signature(kernel, constants), constants)
+            assert compiler.compile(source, target=GPUTarget("cuda", capability, 32)).asm["cubin"]
