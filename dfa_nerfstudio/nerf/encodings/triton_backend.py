@@ -105,6 +105,24 @@ def _place(points, grid, index, inside, axis: tl.constexpr, count, scale, DIMS: 
 
 
 @triton.jit
+def _level(scales, numbers, level):
+    """Scale, resolution, offset, entries and whether it is dense."""
+    numbers += 4 * level
+    return tl.load(scales + level), tl.load(numbers), tl.load(numbers + 1), tl.load(numbers + 2), tl.load(numbers + 3)
+
+
+@triton.jit
+def _cell(points, grid, index, inside, count, scale, DIMS: tl.constexpr):
+    """Lower vertex and fractions along x, y and z; in two dimensions z stands for nothing."""
+    x, fx = _place(points, grid, index, inside, 0, count, scale, DIMS)
+    y, fy = _place(points, grid, index, inside, 1, count, scale, DIMS)
+    z, fz = x, fx
+    if DIMS == 3:
+        z, fz = _place(points, grid, index, inside, 2, count, scale, DIMS)
+    return x, y, z, fx, fy, fz
+
+
+@triton.jit
 def _forward(
     points,  # [grids, n, DIMS]
     table,  # [grids, entries, FEATURES]
@@ -121,17 +139,11 @@ def _forward(
     level, grid = tl.program_id(1) // grids, tl.program_id(1) % grids
     index = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = index < count
-    scale = tl.load(scales + level)
-    resolution, offset = tl.load(numbers + 4 * level), tl.load(numbers + 4 * level + 1)
-    entries, dense = tl.load(numbers + 4 * level + 2), tl.load(numbers + 4 * level + 3)
+    scale, resolution, offset, entries, dense = _level(scales, numbers, level)
     feature = tl.arange(0, FEATURES)
     rows = table + (grid * entries_of_grid + offset) * FEATURES
 
-    x, fx = _place(points, grid, index, inside, 0, count, scale, DIMS)
-    y, fy = _place(points, grid, index, inside, 1, count, scale, DIMS)
-    z, fz = x, fx
-    if DIMS == 3:
-        z, fz = _place(points, grid, index, inside, 2, count, scale, DIMS)
+    x, y, z, fx, fy, fz = _cell(points, grid, index, inside, count, scale, DIMS)
     total = tl.zeros([BLOCK, FEATURES], dtype=tl.float32)
     for corner in tl.static_range(1 << DIMS):
         cx, cy, cz = corner & 1, corner >> 1 & 1, corner >> 2
@@ -167,19 +179,13 @@ def _backward(
     level, grid = tl.program_id(1) // grids, tl.program_id(1) % grids
     index = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = index < count
-    scale = tl.load(scales + level)
-    resolution, offset = tl.load(numbers + 4 * level), tl.load(numbers + 4 * level + 1)
-    entries, dense = tl.load(numbers + 4 * level + 2), tl.load(numbers + 4 * level + 3)
+    scale, resolution, offset, entries, dense = _level(scales, numbers, level)
     feature = tl.arange(0, FEATURES)
     first_row = (grid * entries_of_grid + offset) * FEATURES
     place = (index[:, None] * tl.num_programs(1) + tl.program_id(1)) * FEATURES + feature[None, :]
     arriving = tl.load(gradient + place, mask=inside[:, None], other=0.0)  # [BLOCK, FEATURES]
 
-    x, fx = _place(points, grid, index, inside, 0, count, scale, DIMS)
-    y, fy = _place(points, grid, index, inside, 1, count, scale, DIMS)
-    z, fz = x, fx
-    if DIMS == 3:
-        z, fz = _place(points, grid, index, inside, 2, count, scale, DIMS)
+    x, y, z, fx, fy, fz = _cell(points, grid, index, inside, count, scale, DIMS)
     dx, dy, dz = tl.zeros_like(fx), tl.zeros_like(fx), tl.zeros_like(fx)
     for corner in tl.static_range(1 << DIMS):
         cx, cy, cz = corner & 1, corner >> 1 & 1, corner >> 2
