@@ -8,16 +8,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.held_out import (
-    Regions,
-    contact_sheet,
-    held_out_truth,
-    mean_image,
-    render,
-    score,
-    shuffled,
-    train_and_score,
-)
+from benchmarks.held_out import contact_sheet, held_out_truth, mean_row, shuffled_row, train_and_score
 from benchmarks.record import Row, clip_path, header, timed, write_record
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 
@@ -66,9 +57,7 @@ class EndToEnd:
         write_record(f"end_to_end_{self.device}", head, {"commands": commands, title: rows})
 
     def _rows(self, folder: DatasetFolder) -> list[Row]:
-        truth, regions = held_out_truth(folder), Regions.of(folder)
-        mean = mean_image(folder).expand_as(truth)
-        rows = [{"method": "mean training image", "frames": len(truth), **score(mean, truth, regions)}]
+        rows = [mean_row(folder)]
 
         def trained(method: str, every: int = 1, **budget: float) -> Row:
             row, _, _ = train_and_score(folder, method, self.output / "runs", self.device, every, **budget)
@@ -80,8 +69,5 @@ class EndToEnd:
         row, model, pictures = train_and_score(
             folder, "dfa-nerf-lite", self.output / "runs", self.device, seconds=self.seconds
         )
-        contact_sheet(pictures, truth, self.output / "held_out.png")
-        held_out = torch.from_numpy(folder.held_out_frames)
-        silent, _ = render(model, shuffled(model.clip.track[held_out]))
-        other = {"method": "dfa-nerf-lite, audio shuffled", "budget": row["budget"], "frames": len(truth)}
-        return [*rows, row, {**other, **score(silent, truth, regions)}]
+        contact_sheet(pictures, held_out_truth(folder), self.output / "held_out.png")
+        return [*rows, row, shuffled_row(folder, model, row)]

@@ -7,16 +7,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.held_out import (
-    Regions,
-    contact_sheet,
-    held_out_truth,
-    mean_image,
-    render,
-    score,
-    shuffled,
-    train_and_score,
-)
+from benchmarks.held_out import contact_sheet, held_out_truth, mean_row, shuffled_row, train_and_score
 from benchmarks.record import Row, clip_path, header, timed, write_record
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.errors import UserError
@@ -76,9 +67,7 @@ class Field:
         if unknown:
             raise UserError(f"--only {unknown.pop()!r}: no such row; there are {', '.join(filter(None, VARIANTS))}")
         head, folder = header(self.device), self._folder()
-        truth, regions = held_out_truth(folder), Regions.of(folder)
-        mean = mean_image(folder).expand_as(truth)
-        rows: list[Row] = [{"method": "mean training image", "frames": len(truth), **score(mean, truth, regions)}]
+        rows = [mean_row(folder)]
         title = f"{folder.path.name}, {folder.size[0]}x{folder.size[1]}, held-out end, protocol full"
 
         def add(row: Row) -> None:
@@ -103,10 +92,8 @@ class Field:
             row, model, pictures = trained("dfa-nerf-lite", label)
             add(row)
             if not label:
-                contact_sheet(pictures, truth, self.output / f"field_{folder.size[0]}.png", count=6)
-                silent, _ = render(model, shuffled(model.clip.track[torch.from_numpy(folder.held_out_frames)]))
-                other = {"method": "dfa-nerf-lite, audio shuffled", "budget": row["budget"], "frames": len(truth)}
-                add({**other, **score(silent, truth, regions)})
+                contact_sheet(pictures, held_out_truth(folder), self.output / f"field_{folder.size[0]}.png", count=6)
+                add(shuffled_row(folder, model, row))
         if not self.only or "dfa-nerf-paper" in self.only:
             add(trained("dfa-nerf-paper", every=16)[0])  # it takes seconds for a frame
 

@@ -163,6 +163,21 @@ def shuffled(track: AttributeTrack, seed: int = 0) -> AttributeTrack:
     return replace(track, audio=track.audio[order])
 
 
+def mean_row(folder: DatasetFolder) -> Row:
+    """The trivial baseline: the mean training image in the place of every held-out frame."""
+    truth = held_out_truth(folder)
+    mean = mean_image(folder).expand_as(truth)
+    return {"method": "mean training image", "frames": len(truth), **score(mean, truth, Regions.of(folder))}
+
+
+def shuffled_row(folder: DatasetFolder, model: DFANerfModel, row: Row) -> Row:
+    """The model of a row with the sound of other frames."""
+    truth = held_out_truth(folder)
+    pictures, _ = render(model, shuffled(model.clip.track[torch.from_numpy(folder.held_out_frames)]))
+    other = {"method": f"{row['method']}, audio shuffled", "budget": row["budget"], "frames": len(truth)}
+    return {**other, **score(pictures, truth, Regions.of(folder))}
+
+
 def mean_image(folder: DatasetFolder) -> Float[Tensor, "H W 3"]:
     """Mean of the training frames."""
     total = sum(_image(folder, number).astype(np.float64) for number in folder.train_frames)

@@ -196,17 +196,25 @@ class DFANerfModel(Model):
                 datamanager.rays_per_step = round(min(max(rays, 128), 1 << 16))
 
         def after(step: int) -> None:
-            if self.occupancy is not None and step % self.config.occupancy_interval == 0:
-                self.occupancy.update()
             if self.average is not None:
                 self.average.update(step)
             datamanager.learn(self._errors)
 
-        return [
+        callbacks = [
             self.budget.callback(attributes),
             TrainingCallback([TrainingCallbackLocation.BEFORE_TRAIN_ITERATION], before),
             TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN_ITERATION], after),
         ]
+        if self.occupancy is not None:
+            occupancy = self.occupancy
+            callbacks.append(
+                TrainingCallback(
+                    [TrainingCallbackLocation.AFTER_TRAIN_ITERATION],
+                    lambda step: occupancy.update(),
+                    update_every_num_iters=self.config.occupancy_interval,
+                )
+            )
+        return callbacks
 
     def get_outputs(self, ray_bundle: RayBundle) -> dict[str, Tensor]:
         """
