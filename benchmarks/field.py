@@ -1,22 +1,36 @@
-"""The field: every lever on and off, side by side in one run."""
+"""The field: every lever on and off, by training time and by size, side by side in one run."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
-from benchmarks.held_out import contact_sheet, held_out_truth, mean_row, shuffled_row, train_and_score
+from benchmarks import torch_hash
+from benchmarks.held_out import (
+    contact_sheet,
+    held_out_truth,
+    mean_row,
+    rate_rows,
+    shuffled_row,
+    time_to_rows,
+    train_and_score,
+)
 from benchmarks.record import Row, clip_path, header, timed, write_record
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.nerf.model import DFANerfModel
 
 _NETWORK = "pipeline.model.network:conditioned-field-config"
 _PIXELS = "--pipeline.datamanager.pixels"
 
+AS_IT_IS = "as it is"
+
 VARIANTS: dict[str, list[str]] = {
-    "": [],
     "head space alone": [_NETWORK, "--pipeline.model.network.spaces", "head"],
     "torso space alone": [_NETWORK, "--pipeline.model.network.spaces", "torso"],
     "no gates": [_NETWORK, "--pipeline.model.network.gates", "False", "--pipeline.model.losses.influence", "0"],
@@ -36,15 +50,16 @@ VARIANTS: dict[str, list[str]] = {
     "entropy of opacity": ["--pipeline.model.losses.entropy", "0.001"],
     "samples gathered": ["--pipeline.model.losses.spread", "0.01"],
     "no influence penalty": ["--pipeline.model.losses.influence", "0"],
+    "patches by structure": ["--pipeline.model.patches.structure", "0.03"],
     "average of weights": ["--pipeline.model.average", "0.99"],
     "16 samples": ["--pipeline.model.num-samples", "16"],
 }
-"""Options of ns-train that switch one lever of `dfa-nerf-lite`; the first row is the method as it is."""
+"""Options of ns-train that switch one lever of the method."""
 
 
 @dataclass
 class Field:
-    """Trains `dfa-nerf-lite`, its variants and `dfa-nerf-paper` for the same time, and scores the held-out end."""
+    """Trains the method, its variants and others for the same time, and scores the held-out end."""
 
     shared: Path = Path("../shared")
     """Where clips/acosta_71s.mp4 lies; not needed with --data."""
@@ -52,10 +67,18 @@ class Field:
     """A dataset folder with its track, to use as it is."""
     size: int = 128
     """Working resolution."""
+    method: Literal["dfa-nerf", "dfa-nerf-lite"] = "dfa-nerf-lite"
+    """Whose levers are switched."""
     seconds: float = 180.0
     """Training time of each row."""
+    times: tuple[float, ...] = (15.0, 30.0, 60.0, 120.0)
+    """Further training times of the method as it is."""
+    seeds: tuple[int, ...] = (43, 44)
+    """Further seeds of the method as it is; all else has nerfstudio's own, 42."""
+    sizes: tuple[int, ...] = (128, 256, 512)
+    """Longer sides of the pictures whose rendering is timed."""
     only: tuple[str, ...] = ()
-    """Only these rows: names of variants, `dfa-nerf-lite` or `dfa-nerf-paper`."""
+    """Only these rows: `as it is`, names of variants, or of other methods."""
     output: Path = Path("outputs/bench")
     """Working folder; pictures of real people stay here and are never committed."""
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
@@ -63,39 +86,55 @@ class Field:
 
     def run(self) -> None:
         """Measures row after row; the record is written anew after each."""
-        unknown = set(self.only) - VARIANTS.keys() - {"dfa-nerf-lite", "dfa-nerf-paper"}
-        if unknown:
-            raise UserError(f"--only {unknown.pop()!r}: no such row; there are {', '.join(filter(None, VARIANTS))}")
-        head, folder = header(self.device), self._folder()
-        rows = [mean_row(folder)]
-        title = f"{folder.path.name}, {folder.size[0]}x{folder.size[1]}, held-out end, protocol full"
+        others = {torch_hash.METHOD: (1, torch_hash.ENVIRONMENT), "dfa-nerf-paper": (16, {})}  # takes seconds a frame
+        names = [AS_IT_IS, *VARIANTS, *others]
+        if unknown := set(self.only) - set(names):
+            raise UserError(f"--only {unknown.pop()!r}: no such row; there are {', '.join(names)}")
+        wanted = [name for name in names if not self.only or name in self.only]
+        folder = self._folder()
+        record = _Record(f"field_{max(folder.size)}_{self.device}", header(self.device), folder)
+        if AS_IT_IS in wanted:
+            self._as_it_is(folder, record)
+        for name in wanted:
+            if name in VARIANTS:
+                record.add(self._train(folder, self.method, name, VARIANTS[name])[0])
+            elif name in others:
+                every, environment = others[name]
+                record.add(self._train(folder, name, every=every, environment=environment)[0])
 
-        def add(row: Row) -> None:
-            rows.append(row)
-            write_record(f"field_{folder.size[0]}_{self.device}", head, {title: rows})
+    def _as_it_is(self, folder: DatasetFolder, record: _Record) -> None:
+        row, model, pictures = self._train(folder, self.method)
+        record.add(row, shuffled_row(folder, model, row))
+        contact_sheet(pictures, held_out_truth(folder), self.output / f"{record.name}.png", count=6)
+        record.tables["rendering, by size"] = rate_rows(model, self.method, self.sizes)
+        shorter = [self._train(folder, self.method, seconds=seconds)[0] for seconds in self.times]
+        record.tables["quality by training time"] = by_time = [*shorter, row]
+        record.tables["training time of the first of these rows that reaches"] = time_to_rows(by_time)
+        for seed in self.seeds:
+            record.add(self._train(folder, self.method, f"seed {seed}", ["--machine.seed", str(seed)])[0])
 
-        def trained(method: str, label: str = "", every: int = 1) -> tuple[Row, ...]:
-            return train_and_score(
-                folder,
-                method,
-                self.output / "runs",
-                self.device,
-                every,
-                seconds=self.seconds,
-                label=label,
-                options=VARIANTS.get(label, []),
-            )
-
-        for label in VARIANTS:
-            if self.only and (label or "dfa-nerf-lite") not in self.only:
-                continue
-            row, model, pictures = trained("dfa-nerf-lite", label)
-            add(row)
-            if not label:
-                contact_sheet(pictures, held_out_truth(folder), self.output / f"field_{folder.size[0]}.png", count=6)
-                add(shuffled_row(folder, model, row))
-        if not self.only or "dfa-nerf-paper" in self.only:
-            add(trained("dfa-nerf-paper", every=16)[0])  # it takes seconds for a frame
+    def _train(
+        self,
+        folder: DatasetFolder,
+        method: str,
+        label: str = "",
+        options: Sequence[str] = (),
+        *,
+        every: int = 1,
+        seconds: float | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> tuple[Row, DFANerfModel, Tensor]:
+        return train_and_score(
+            folder,
+            method,
+            self.output / "runs",
+            self.device,
+            every,
+            seconds=seconds or self.seconds,
+            label=label,
+            options=options,
+            environment=environment,
+        )
 
     def _folder(self) -> DatasetFolder:
         if self.data is not None:
@@ -105,3 +144,17 @@ class Field:
         timed(["dfa-process", clip, "--output", data, "--size", self.size, "--overwrite"])
         timed(["dfa-attributes", data])
         return DatasetFolder.open(data)
+
+
+class _Record:
+    """Grows row by row, and is written with each."""
+
+    def __init__(self, name: str, head: dict[str, Any], folder: DatasetFolder) -> None:
+        self.name, self._head = name, head
+        self._rows = [mean_row(folder)]
+        width, height = folder.size
+        self.tables = {f"{folder.path.name}, {width}x{height}, held-out end, protocol full": self._rows}
+
+    def add(self, *rows: Row) -> None:
+        self._rows.extend(rows)
+        write_record(self.name, self._head, self.tables)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -72,10 +73,10 @@ def score(pictures: Float[Tensor, "T H W 3"], truth: Float[Tensor, "T H W 3"], r
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
 
-def render(model: DFANerfModel, track: AttributeTrack) -> tuple[Float[Tensor, "T H W 3"], float]:
-    """All frames of a track, and frames/s (median over frames)."""
+def render(model: DFANerfModel, track: AttributeTrack, scale: float = 1.0) -> tuple[Float[Tensor, "T H W 3"], float]:
+    """All frames of a track, `scale` times the film's pixels, and frames/s (median over frames)."""
     pictures, seconds = [], []
-    frames: Iterator[np.ndarray] = render_track(model, track)
+    frames: Iterator[np.ndarray] = render_track(model, track, scale)
     while True:
         start = time.perf_counter()
         picture = next(frames, None)
@@ -97,6 +98,7 @@ def train_and_score(
     steps: int | None = None,
     label: str = "",
     options: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> tuple[Row, DFANerfModel, Float[Tensor, "T H W 3"]]:
     """Trains by ns-train, by the clock or for a number of steps, and scores the held-out frames.
 
@@ -110,6 +112,7 @@ def train_and_score(
         steps: the same in steps, where no seconds are given.
         label: of a variant of the method.
         options: of ns-train, for the variant.
+        environment: variables that it needs.
 
     Returns:
         the row of figures, the model, and its pictures.
@@ -129,7 +132,7 @@ def train_and_score(
     common += ["--machine.device-type", device, "--max-num-iterations", steps or 100_000]
     if seconds:
         common += ["--pipeline.model.budget.max-seconds", seconds]
-    took = timed(["ns-train", method, "--data", folder.path, *common, *options])
+    took = timed(["ns-train", method, "--data", folder.path, *common, *options], device, environment)
     run = runs / name / method / stamp
     model = load_model(run / "config.yml")
     checkpoint = max((run / "nerfstudio_models").glob("step-*.ckpt"))
@@ -141,6 +144,7 @@ def train_and_score(
         "steps": int(checkpoint.stem[5:]) + 1,
         "wall_s": took["seconds"],
         "train_gib": took["peak_gib"],
+        **{name: took[name] for name in ("gpu_gib",) if name in took},
         "frames": len(truth),
         **score(pictures, truth, regions),
         "frames_per_s": rate,
@@ -150,10 +154,33 @@ def train_and_score(
     return row, model, pictures
 
 
+def rate_rows(model: DFANerfModel, method: str, sizes: Sequence[int], count: int = 24) -> list[Row]:
+    """Frames/s at several sizes, over so many frames of the clip."""
+    rows = []
+    for size in sizes:
+        scale = size / max(model.clip.size)
+        _, rate = render(model, model.clip.track[:count], scale)
+        rows.append(
+            {"method": method, "size": size, "frames_per_s": rate, "samples_per_ray": samples_per_ray(model, scale)}
+        )
+        console.print(rows[-1])
+    return rows
+
+
+def time_to_rows(rows: Sequence[Row]) -> list[Row]:
+    """The shortest of the trainings measured that reaches each whole dB; rows by rising budget."""
+    best = max(row["psnr"] for row in rows)
+    least = min(row["psnr"] for row in rows)
+    return [
+        {"psnr_at_least": level, "trained": next(row["budget"] for row in rows if row["psnr"] >= level)}
+        for level in range(math.ceil(least), math.floor(best) + 1)
+    ]
+
+
 @torch.no_grad()
-def samples_per_ray(model: DFANerfModel) -> float:
+def samples_per_ray(model: DFANerfModel, scale: float = 1.0) -> float:
     """Samples at which the field is asked for a picture of the first frame, as a mean over all rays."""
-    camera = film_cameras(model, model.track)[:1].to(model.device)
+    camera = film_cameras(model, model.track, scale)[:1].to(model.device)
     return float(model.get_outputs_for_camera(camera)["samples_per_ray"][0, 0])
 
 

@@ -8,9 +8,9 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -27,22 +27,33 @@ RESULTS = Path(__file__).parent / "results"
 Row = dict[str, Any]
 
 
-def timed(command: Sequence[str | Path | float]) -> dict[str, float]:
-    """Runs one of the project's commands; wall time and peak memory of its process.
+def timed(
+    command: Sequence[str | Path | float], device: str = "cpu", environment: Mapping[str, str] | None = None
+) -> dict[str, float]:
+    """Runs one of the project's commands; wall time and peak memory of its process, in GiB.
+
+    Args:
+        command: name and arguments.
+        device: `cuda` measures the GPU's memory too, that of everything that starts to run there meanwhile.
+        environment: variables to add.
 
     Raises:
         UserError: if it fails.
     """
     words = [str(word) for word in command]
     console.rule(" ".join(words))
-    start = time.monotonic()
-    process, peak = subprocess.Popen([str(BIN / words[0]), *words[1:]]), 0
+    start, peak = time.monotonic(), 0
+    free = least = torch.cuda.mem_get_info()[0] if device == "cuda" else 0
+    process = subprocess.Popen([str(BIN / words[0]), *words[1:]], env={**os.environ, **(environment or {})})
     while process.poll() is None:
         peak = max(peak, _peak_kib(process.pid))
+        if device == "cuda":
+            least = min(least, torch.cuda.mem_get_info()[0])
         time.sleep(0.1)
     if process.returncode:
         raise UserError(f"{words[0]} failed with exit code {process.returncode}")
-    return {"seconds": round(time.monotonic() - start, 1), "peak_gib": round(peak / 2**20, 2)}
+    took = {"seconds": round(time.monotonic() - start, 1), "peak_gib": round(peak / 2**20, 2)}
+    return {**took, "gpu_gib": round((free - least) / 2**30, 2)} if device == "cuda" else took
 
 
 def _peak_kib(process: int) -> int:
@@ -109,5 +120,12 @@ def _commit() -> str:
 def _machine(device: str) -> str:
     """Device and versions, in one line."""
     name = torch.cuda.get_device_name() if device == "cuda" else f"{os.cpu_count()} CPU cores ({platform.machine()})"
-    packages = ", ".join(f"{package} {version(package)}" for package in ("torch", "nerfstudio", "mediapipe", "numpy"))
+    packages = ", ".join(f"{package} {_version(package)}" for package in ("torch", "nerfstudio", "mediapipe", "numpy"))
     return f"{name}, Python {platform.python_version()}, {packages}"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # mediapipe is not needed where nothing is preprocessed
+        return "not installed"

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from dfa_nerfstudio.data.dataparser import ClipMetadata, DFADataParserConfig
 from dfa_nerfstudio.data.frame_pool import FramePool
-from dfa_nerfstudio.data.pixel_sampler import PixelSampler, PixelSamplerConfig, grown
+from dfa_nerfstudio.data.pixel_sampler import Pixels, PixelSampler, PixelSamplerConfig, grown
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 
 
@@ -69,6 +69,7 @@ class TalkingHeadDataManager(VanillaDataManager[TalkingHeadDataset]):
 
     def setup_train(self) -> None:
         self.rays_per_step = self.config.train_num_rays_per_batch
+        self.patches_per_step, self.patch_size = 0, 0
         dataset = self.train_dataset
         with exit_on_user_error():
             self.pool = FramePool(dataset.frame, len(dataset), self.config.cache_gib, self.device)
@@ -90,14 +91,16 @@ class TalkingHeadDataManager(VanillaDataManager[TalkingHeadDataset]):
     def next_train(self, step: int) -> tuple[RayBundle, dict[str, Tensor]]:
         self.train_count += 1
         self.pool.advance()
-        drawn = self.pixels.draw(self.rays_per_step, self.pool.numbers)
-        self._drawn = drawn
+        self._drawn = drawn = self.pixels.draw(self.rays_per_step, self.pool.numbers)
+        if self.patches_per_step:
+            patches = self.pixels.draw_patches(self.patches_per_step, self.patch_size, self.pool.numbers)
+            drawn = Pixels(*map(torch.cat, zip(vars(drawn).values(), vars(patches).values(), strict=True)))
         frame = self.pool.numbers.to(self.device)[drawn.place]
         indices = torch.stack([frame, drawn.row, drawn.column], dim=-1)
         batch = {
             "indices": indices,
             "image": self.pool.frames[drawn.place, drawn.row, drawn.column].float() / 255,
-            "weight": drawn.weight,
+            "weight": self._drawn.weight,  # of the pixels that are drawn singly; patches follow them
             "allowed": torch.stack([drawn.inside[:, 3], drawn.inside[:, 1:3].any(-1)], dim=-1),
         }
         return self.train_ray_generator(indices), batch

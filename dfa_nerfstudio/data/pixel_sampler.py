@@ -88,10 +88,36 @@ class PixelSampler:
             by_error = ~in_box & (reason < rest)
             row = torch.where(by_error, inside[:, 0].clamp(max=height - 1), row)
             column = torch.where(by_error, inside[:, 1].clamp(max=width - 1), column)
-        left, top, right, bottom = boxes.unbind(-1)  # [R, 4]
-        inside = (row[:, None] >= top) & (row[:, None] < bottom) & (column[:, None] >= left) & (column[:, None] < right)
-        in_box = inside / ((right - left) * (bottom - top))
+        inside = _inside(row, column, boxes)
+        in_box = inside / ((boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1]))
         return Pixels(place, row, column, self._weight(row, column, in_box), inside)
+
+    def draw_patches(self, count: int, size: int, numbers: Int[Tensor, " P"]) -> Pixels:
+        """Draws square patches around the middle of a mouth or an eye, each of a frame of its own.
+
+        Args:
+            count: how many.
+            size: pixels along a side; at most the image's.
+            numbers: the frame that lies in each place of the pool.
+
+        Returns:
+            count x size x size pixels, patch by patch, row by row; of weight 0, for they were not drawn evenly.
+        """
+        device = self._person.device
+        place = torch.randint(len(numbers), (count,), device=device)
+        boxes = self._boxes[numbers.to(device)[place]]  # [count, 4, 4]
+        which = torch.randint(-1, 3, (count,), device=device).clamp(min=0)
+        left, top, right, bottom = boxes[torch.arange(count, device=device), which].unbind(-1)
+        away = torch.randint(-(size // 4), size // 4 + 1, (2, count), device=device)
+        corners = [
+            (middle // 2 - size // 2 + shift).clamp(0, length - size)
+            for middle, shift, length in zip((top + bottom, left + right), away, self._person.shape, strict=True)
+        ]
+        along = torch.arange(size, device=device)
+        row = (corners[0][:, None, None] + along[:, None]).expand(-1, -1, size).flatten()
+        column = (corners[1][:, None, None] + along).expand(-1, size, -1).flatten()
+        inside = _inside(row, column, boxes.repeat_interleave(size**2, 0))
+        return Pixels(place.repeat_interleave(size**2), row, column, torch.zeros_like(row, dtype=torch.float), inside)
 
     def learn(self, pixels: Pixels, error: Float[Tensor, " R"]) -> None:
         """Remembers how wrong training was at pixels; a cell forgets half after some twenty looks at it."""
@@ -115,6 +141,11 @@ class PixelSampler:
             density = self._error / (self._error.sum() * _CELL**2)
             drawn = drawn + config.error * density[row // _CELL, column // _CELL]
         return meant / drawn
+
+
+def _inside(row: Int[Tensor, " R"], column: Int[Tensor, " R"], boxes: Int[Tensor, "R 4 4"]) -> Bool[Tensor, "R 4"]:
+    left, top, right, bottom = boxes.unbind(-1)  # [R, 4]
+    return (row[:, None] >= top) & (row[:, None] < bottom) & (column[:, None] >= left) & (column[:, None] < right)
 
 
 def _between(low: Int[Tensor, " R"], high: Int[Tensor, " R"]) -> Int[Tensor, " R"]:

@@ -13,7 +13,7 @@ from nerfstudio.field_components.activations import trunc_exp
 from torch import Tensor, nn
 
 from dfa_nerfstudio.nerf.conditions import Conditions
-from dfa_nerfstudio.nerf.encodings import Grid, GridConfig
+from dfa_nerfstudio.nerf.encodings import GridConfig
 
 _CHUNK = 8192
 """Samples at once when rendering on a CPU: the hidden layers then stay in its cache, twice as fast."""
@@ -65,7 +65,7 @@ class ConditionedField(nn.Module):
     def __init__(self, config: ConditionedFieldConfig, audio_dim: int, eye_dim: int, appearance_dim: int) -> None:
         super().__init__()
         self.config = config
-        self.grid = Grid(config.grid, spaces=2 if config.spaces == "both" else 1)
+        self.grid = config.grid.setup(spaces=2 if config.spaces == "both" else 1)
         width, inner = config.width, config.condition_width
 
         def per_frame(inputs: int) -> nn.Sequential:

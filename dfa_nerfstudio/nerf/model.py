@@ -30,6 +30,7 @@ from dfa_nerfstudio.nerf.losses import InfluencePenalty, LossConfig, opacity_ent
 from dfa_nerfstudio.nerf.marching import march
 from dfa_nerfstudio.nerf.occupancy import OccupancyGrid
 from dfa_nerfstudio.nerf.paper_field import PaperFieldConfig
+from dfa_nerfstudio.nerf.patch_loss import PatchLoss, PatchLossConfig
 from dfa_nerfstudio.nerf.stepping import StepGuard, WeightAverage
 from dfa_nerfstudio.viewer.film_camera import FilmCamera
 
@@ -66,6 +67,8 @@ class DFANerfModelConfig(ModelConfig):
     fog, many once empty space is known. 0 keeps the datamanager's number."""
     losses: LossConfig = field(default_factory=LossConfig)
     """What training minimises."""
+    patches: PatchLossConfig = field(default_factory=PatchLossConfig)
+    """How patches around lips and eyes are compared, late in training."""
     average: float = 0.0
     """Moving average of the weights, shown instead of them: the share kept at each step. 0 for none."""
     budget: BudgetConfig = field(default_factory=BudgetConfig)
@@ -106,6 +109,8 @@ class DFANerfModel(Model):
         )
         self.camera_optimizer = config.camera_optimizer.setup(num_cameras=len(train), device="cpu")
         self.influence = InfluencePenalty(config.losses)
+        with exit_on_user_error():
+            self.patch_loss = PatchLoss(config.patches)
         self.occupancy = (
             OccupancyGrid(config.occupancy_resolution, config.occupancy_threshold, config.occupancy_decay)
             if config.occupancy_resolution
@@ -180,7 +185,7 @@ class DFANerfModel(Model):
         groups: dict[str, list[nn.Parameter]] = {"planes": [], "networks": []}
         for name, parameter in self.named_parameters():
             if not name.startswith("camera_optimizer."):
-                groups["planes" if name == "network.grid.table" else "networks"].append(parameter)
+                groups["planes" if name.startswith("network.grid.") else "networks"].append(parameter)
         self.camera_optimizer.get_param_groups(groups)
         return {name: parameters for name, parameters in groups.items() if parameters}
 
@@ -194,6 +199,8 @@ class DFANerfModel(Model):
             if self.config.samples_per_step:
                 rays = self.config.samples_per_step / max(self._samples_per_ray, 1.0)
                 datamanager.rays_per_step = round(min(max(rays, 128), 1 << 16))
+            count, size = self.patch_loss.patches(self.budget.progress)
+            datamanager.patches_per_step, datamanager.patch_size = count, min(size, *self.clip.size)
 
         def after(step: int) -> None:
             if self.average is not None:
@@ -299,8 +306,14 @@ class DFANerfModel(Model):
         del metrics_dict
         config = self.config.losses
         weight, truth = batch["weight"].to(self.device), batch["image"].to(self.device)
-        self._errors = (outputs["rgb"].detach() - truth).square().mean(-1)
-        losses = {"photometric": photometric(config.photometric, outputs["rgb"], truth, weight)}
+        single = len(weight)
+        picture, patches = outputs["rgb"].tensor_split([single])
+        self._errors = (picture.detach() - truth[:single]).square().mean(-1)
+        losses = {"photometric": photometric(config.photometric, picture, truth[:single], weight)}
+        if len(patches):
+            size = min(self.config.patches.size, *self.clip.size)
+            shape = (-1, size, size, 3)
+            losses["patches"] = self.patch_loss(patches.view(shape), truth[single:].view(shape))
         if self.config.appearance.dim:
             losses["appearance"] = self.appearance.loss()
         if config.spread:

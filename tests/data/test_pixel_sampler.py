@@ -56,3 +56,17 @@ def test_mouth_and_errors_are_looked_at_more_often():
         sampler.learn(pixels, (pixels.row >= 8).float())
     share = [float((pixels.row >= 8).float().mean()) for pixels in (plain, sampler.draw(20_000, numbers))]
     assert share[1] == pytest.approx(0.5 + 0.5 * share[0], abs=0.03)
+
+
+def test_patches_are_whole_and_lie_around_mouths_and_eyes():
+    torch.manual_seed(0)
+    size, numbers = 6, torch.tensor([1, 0])
+    pixels = PixelSampler(PixelSamplerConfig(), PERSON, MOVED).draw_patches(400, size, numbers)
+    place, row, column = (values.view(400, size, size) for values in (pixels.place, pixels.row, pixels.column))
+    assert (place == place[:, :1, :1]).all(), "a patch of several frames"
+    assert (row == row[:, :1, :1] + torch.arange(size)[:, None]).all()
+    assert (column == column[:, :1, :1] + torch.arange(size)).all()
+    assert row.min() >= 0 and row.max() < HEIGHT and column.min() >= 0 and column.max() < WIDTH
+    holds = pixels.inside.view(400, size**2, 4).any(1)  # mouth, left eye, right eye, lower face
+    assert holds[:, :3].any(1).all()
+    assert holds[:, 0].float().mean() > 0.4 and holds[:, 1:3].any(1).float().mean() > 0.4

@@ -195,3 +195,29 @@ def test_half_precision_shows_the_same_and_keeps_the_grids_whole(trained: Traine
     gradient = model.network.grid.table.grad
     assert gradient.dtype == torch.float32 and torch.isfinite(gradient).all() and gradient.any()
     model.zero_grad()
+
+
+def test_patches_are_compared_late_in_training(ball_person: Path, tmp_path: Path):
+    """They are what the film shows there, follow the single pixels, and are drawn from `start` on."""
+    trainer = _trainer("dfa-nerf-lite", ball_person, tmp_path, steps=4, rays=32)
+    model, datamanager = trainer.pipeline.model, trainer.pipeline.datamanager
+    model.patch_loss.config = replace(model.config.patches, structure=1.0, start=0.5, count=2, size=12)
+    model.config.patches = model.patch_loss.config
+    seen, get_loss_dict = [], model.get_loss_dict
+
+    def spied(outputs: dict[str, torch.Tensor], batch: dict[str, torch.Tensor], metrics: object) -> dict:
+        losses = get_loss_dict(outputs, batch)
+        seen.append("patches" in losses)
+        single = len(batch["weight"])
+        if len(batch["image"]) > single:
+            patches = batch["image"][single:].view(2, 12, 12, 3)
+            number, row, column = batch["indices"][single:].view(2, 144, 3)[:, 0].unbind(-1)
+            for patch, n, y, x in zip(patches, number, row, column, strict=True):
+                truth = datamanager.train_dataset.get_image_float32(int(n))[y : y + 12, x : x + 12]
+                torch.testing.assert_close(patch, truth)
+            assert model.patch_loss(patches, patches) < 1e-5 < losses["patches"]
+        return losses
+
+    model.get_loss_dict = spied
+    trainer.train()
+    assert seen == [False, False, True, True]

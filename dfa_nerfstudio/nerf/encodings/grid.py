@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from jaxtyping import Float
+from nerfstudio.configs.base_config import InstantiateConfig
 from torch import Tensor, nn
 
 from dfa_nerfstudio.nerf.encodings.backends import Backend, encoder
@@ -16,9 +17,10 @@ _AXES = {"planes": ((0, 1), (0, 2), (1, 2)), "volume": ((0, 1, 2),)}
 
 
 @dataclass
-class GridConfig:
+class GridConfig(InstantiateConfig):
     """Size of a `Grid`."""
 
+    _target: type = field(default_factory=lambda: Grid)
     kind: Literal["planes", "volume"] = "planes"
     """Three axis-aligned 2-D grids, or one 3-D grid. Planes collide less and are the faster the smaller the machine."""
     levels: int = 4

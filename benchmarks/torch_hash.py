@@ -1,0 +1,57 @@
+"""nerfstudio's own hash encoding, in plain torch, in the place of our grids: a method for comparison.
+
+ns-train finds it with `ENVIRONMENT` in its environment.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from nerfstudio.field_components.encodings import HashEncoding
+from nerfstudio.plugins.types import MethodSpecification
+from torch import Tensor, nn
+
+from dfa_nerfstudio.method_configs import dfa_nerf_lite
+from dfa_nerfstudio.nerf.encodings import GridConfig
+
+METHOD = "dfa-nerf-torch-hash"
+ENVIRONMENT = {
+    "NERFSTUDIO_METHOD_CONFIGS": f"{METHOD}=benchmarks.torch_hash:torch_hash",
+    "PYTHONPATH": os.pathsep.join(
+        filter(None, [str(Path(__file__).parents[1].resolve()), os.environ.get("PYTHONPATH")])
+    ),
+}
+
+
+@dataclass
+class TorchHashConfig(GridConfig):
+    """nerfstudio's defaults: 16 levels of 2 features, 16 to 1024, 2^19 rows; the options of a `Grid` do nothing."""
+
+    _target: type = field(default_factory=lambda: TorchHash)
+
+
+class TorchHash(nn.Module):
+    """As `Grid`."""
+
+    def __init__(self, config: TorchHashConfig, spaces: int = 1) -> None:
+        super().__init__()
+        del config
+        self.encodings = nn.ModuleList(HashEncoding(implementation="torch") for _ in range(spaces))
+        self.out_dim = sum(encoding.get_out_dim() for encoding in self.encodings)
+
+    def forward(self, points: Float[Tensor, "spaces n 3"]) -> Float[Tensor, "n out_dim"]:
+        unit = (points.clamp(-1, 1) + 1) / 2
+        return torch.cat([encoding(place) for encoding, place in zip(self.encodings, unit, strict=True)], dim=-1)
+
+
+def torch_hash() -> MethodSpecification:
+    """`dfa-nerf-lite`, but for the grids."""
+    config = copy.deepcopy(dfa_nerf_lite.config)
+    config.method_name = METHOD
+    config.pipeline.model.network.grid = TorchHashConfig()
+    return MethodSpecification(config=config, description="dfa-nerf-lite with nerfstudio's torch hash encoding")
