@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Callable
 from functools import lru_cache
@@ -57,7 +58,7 @@ def _why_no_tcnn() -> str | None:
     if not _is_there("tinycudann"):
         return "tiny-cuda-nn is not installed"
     try:
-        import tinycudann  # noqa: F401
+        importlib.import_module("tinycudann")
     except (ImportError, OSError) as error:  # built for another GPU or another torch
         return f"tiny-cuda-nn does not load ({str(error).splitlines()[0]})"
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -27,8 +28,7 @@ def encode(
 @lru_cache
 def _reader(layout: GridLayout, device: int) -> Any:
     """tiny-cuda-nn's own encoding; its parameters are never used, ours are put in their place at each call."""
-    import tinycudann
-
+    tinycudann = import_module("tinycudann")
     with torch.cuda.device(device):
         reader = tinycudann.Encoding(
             layout.dims,

@@ -4,6 +4,9 @@ Import it only where triton is there. With `TRITON_INTERPRET=1` in the environme
 which is how the tests compare them with the reference.
 """
 
+# Kernels are written in Triton's language: Python to the eye, but its types are not Python's.
+# pyright: reportArgumentType=false, reportCallIssue=false, reportGeneralTypeIssues=false
+
 from __future__ import annotations
 
 from typing import Any
