@@ -20,7 +20,7 @@ from benchmarks.held_out import (
     time_to_rows,
     train_and_score,
 )
-from benchmarks.record import Row, clip_path, header, timed, write_record
+from benchmarks.record import RESULTS, Row, clip_path, header, timed, write_record
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.nerf.model import DFANerfModel
@@ -48,7 +48,6 @@ VARIANTS: dict[str, list[str]] = {
     "L1": ["--pipeline.model.losses.photometric", "l1"],
     "Huber": ["--pipeline.model.losses.photometric", "huber"],
     "entropy of opacity": ["--pipeline.model.losses.entropy", "0.001"],
-    "samples gathered": ["--pipeline.model.losses.spread", "0.01"],
     "no influence penalty": ["--pipeline.model.losses.influence", "0"],
     "patches by structure": ["--pipeline.model.patches.structure", "0.03"],
     "average of weights": ["--pipeline.model.average", "0.99"],
@@ -62,7 +61,9 @@ class Field:
     """Trains the method, its variants and others for the same time, and scores the held-out end."""
 
     shared: Path = Path("../shared")
-    """Where clips/acosta_71s.mp4 lies; not needed with --data."""
+    """Where the clips lie; not needed for the demo subject nor with --data."""
+    clip: str = "acosta_71s"
+    """Name of the clip, or `demo`, whose pictures may be shown."""
     data: Path | None = None
     """A dataset folder with its track, to use as it is."""
     size: int = 128
@@ -92,7 +93,7 @@ class Field:
             raise UserError(f"--only {unknown.pop()!r}: no such row; there are {', '.join(names)}")
         wanted = [name for name in names if not self.only or name in self.only]
         folder = self._folder()
-        record = _Record(f"field_{max(folder.size)}_{self.device}", header(self.device), folder)
+        record = _Record(f"field_{folder.path.name}_{self.device}", header(self.device), folder)
         if AS_IT_IS in wanted:
             self._as_it_is(folder, record)
         for name in wanted:
@@ -105,7 +106,8 @@ class Field:
     def _as_it_is(self, folder: DatasetFolder, record: _Record) -> None:
         row, model, pictures = self._train(folder, self.method)
         record.add(row, shuffled_row(folder, model, row))
-        contact_sheet(pictures, held_out_truth(folder), self.output / f"{record.name}.png", count=6)
+        place = RESULTS if self.clip == "demo" else self.output
+        contact_sheet(pictures, held_out_truth(folder), place / f"{record.name}.png", count=6)
         record.tables["rendering, by size"] = rate_rows(model, self.method, self.sizes)
         shorter = [self._train(folder, self.method, seconds=seconds)[0] for seconds in self.times]
         record.tables["quality by training time"] = by_time = [*shorter, row]
@@ -139,8 +141,12 @@ class Field:
     def _folder(self) -> DatasetFolder:
         if self.data is not None:
             return DatasetFolder.open(self.data)
-        data = self.output / f"acosta_{self.size}"
-        clip = clip_path(self.shared, "acosta_71s")
+        data = self.output / f"{self.clip}_{self.size}"
+        if self.clip == "demo":
+            clip = self.output / "demo.mp4"
+            timed(["dfa-demo", "make-clip", "--output", clip])
+        else:
+            clip = clip_path(self.shared, self.clip)
         timed(["dfa-process", clip, "--output", data, "--size", self.size, "--overwrite"])
         timed(["dfa-attributes", data])
         return DatasetFolder.open(data)

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from benchmarks.record import Row, console, timed
@@ -19,18 +19,26 @@ from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.evaluation.image import psnr, ssim
 from dfa_nerfstudio.nerf.model import DFANerfModel
-from dfa_nerfstudio.preprocessing.face.topology import CHIN, LIPS
+from dfa_nerfstudio.preprocessing.face.topology import CHIN, EYES, LIPS
 from dfa_nerfstudio.talk.load import load_model
 from dfa_nerfstudio.talk.render import film_cameras, render_track
+
+_CLOSED = 0.25
+"""Opening below which eyes count as shut."""
 
 
 @dataclass
 class Regions:
-    """Where the truth's own landmarks put mouth and chin, per held-out frame, in pixels."""
+    """Where the truth's own landmarks put mouth, eyes and chin, per held-out frame, in pixels; boxes are left, top,
+    right, bottom."""
 
     mouth: Int[np.ndarray, "T 4"]
-    """left, top, right, bottom: the lips' box, half as wide again, 0.35 of its width up and down from its middle"""
+    """The lips' box, half as wide again; as high as the lips are wide."""
+    eyes: Int[np.ndarray, "T 4"]
+    """The box of both eyes, a tenth of its width larger on each side."""
     chin: Int[np.ndarray, " T"]
+    closed: Bool[np.ndarray, " T"]
+    """Whether the eyes are nearly shut."""
 
     @classmethod
     def of(cls, folder: DatasetFolder) -> Regions:
@@ -39,11 +47,16 @@ class Regions:
         lips = marks[:, LIPS, :2]
         centre = (lips.min(1) + lips.max(1)) / 2
         reach = (lips.max(1) - lips.min(1))[:, :1] * np.array([[0.75, 0.5]])
-        box = np.concatenate([centre - reach, centre + reach], -1).round().astype(int)
-        return cls(box.clip(0, [width, height] * 2), marks[:, CHIN, 1].round().astype(int).clip(0, height - 1))
+        mouth = np.concatenate([centre - reach, centre + reach], -1)
+        lids = marks[:, [*EYES[0], *EYES[1]], :2]
+        rim = np.ptp(lids, axis=1)[:, :1] / 10
+        eyes = np.concatenate([lids.min(1) - rim, lids.max(1) + rim], -1)
+        boxes = (box.round().astype(int).clip(0, [width, height] * 2) for box in (mouth, eyes))
+        chin = marks[:, CHIN, 1].round().astype(int).clip(0, height - 1)
+        return cls(*boxes, chin, folder.attributes.eye_opening[folder.held_out_frames].max(1) < _CLOSED)
 
     def __getitem__(self, frames: slice) -> Regions:
-        return Regions(self.mouth[frames], self.chin[frames])
+        return Regions(*(values[frames] for values in vars(self).values()))
 
 
 def held_out_truth(folder: DatasetFolder) -> Float[Tensor, "T H W 3"]:
@@ -57,20 +70,31 @@ def _image(folder: DatasetFolder, number: int) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def score(pictures: Float[Tensor, "T H W 3"], truth: Float[Tensor, "T H W 3"], regions: Regions) -> dict[str, float]:
-    """Means over frames of PSNR in dB: whole frame, mouth box, below the chin; and SSIM of the whole frame."""
+    """Means over frames of PSNR in dB: whole frame, mouth box, eyes' box, the same where the eyes are shut (NaN where
+    they never are), below the chin; and SSIM of the whole frame."""
     rows = []
     for index, (picture, true) in enumerate(zip(pictures, truth, strict=True)):
-        left, top, right, bottom = regions.mouth[index]
-        chin = regions.chin[index]
+
+        def within(left: int, top: int, right: int, bottom: int, picture: Tensor = picture, true: Tensor = true) -> float:
+            return float(psnr(picture[top:bottom, left:right], true[top:bottom, left:right]))
+
+        height, width, _ = true.shape
+        eyes = within(*regions.eyes[index])
         rows.append(
             {
                 "psnr": float(psnr(picture, true)),
                 "ssim": ssim(picture, true),
-                "mouth_psnr": float(psnr(picture[top:bottom, left:right], true[top:bottom, left:right])),
-                "below_chin_psnr": float(psnr(picture[chin:], true[chin:])),
+                "mouth_psnr": within(*regions.mouth[index]),
+                "eyes_psnr": eyes,
+                "blink_psnr": eyes if regions.closed[index] else np.nan,
+                "below_chin_psnr": within(0, regions.chin[index], width, height),
             }
         )
-    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    shut = regions.closed.any()
+    return {
+        name: float(np.nanmean([row[name] for row in rows])) if shut or name != "blink_psnr" else float("nan")
+        for name in rows[0]
+    }
 
 
 def render(model: DFANerfModel, track: AttributeTrack, scale: float = 1.0) -> tuple[Float[Tensor, "T H W 3"], float]:

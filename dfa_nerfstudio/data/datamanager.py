@@ -10,7 +10,7 @@ from typing import cast
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.configs.dataparser_configs import AnnotatedDataParserUnion
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager, VanillaDataManagerConfig
@@ -26,19 +26,22 @@ from dfa_nerfstudio.errors import UserError, exit_on_user_error
 
 
 class TalkingHeadDataset(InputDataset):
-    """A clip's frames: single float32 ones as everywhere in nerfstudio, and uint8."""
+    """A clip's frames: single float32 ones as everywhere in nerfstudio, and uint8 with the person's mask."""
 
-    def frame(self, number: int) -> UInt8[np.ndarray, "H W 3"]:
-        """A frame of the split."""
-        return np.ascontiguousarray(self._read(self.image_filenames[number], cv2.IMREAD_COLOR)[:, :, ::-1])
+    def frame(self, number: int) -> UInt8[np.ndarray, "H W 4"]:
+        """A frame of the split: red, green, blue, and how much of the pixel is the person."""
+        image = self._read(self.image_filenames[number], cv2.IMREAD_COLOR)
+        return np.dstack([image[:, :, ::-1], self._mask(number)])
 
     def mean_mask(self) -> Float[Tensor, "H W"]:
         """Share of the frames in which each pixel shows the person."""
-        clip: ClipMetadata = self.metadata["clip"]
         with ThreadPoolExecutor() as pool:
-            masks = pool.map(lambda path: self._read(path, cv2.IMREAD_GRAYSCALE), clip.masks)
-            total = sum(mask / np.float32(255) for mask in masks)
-        return torch.from_numpy(total / len(clip.masks))
+            total = sum(mask / np.float32(255) for mask in pool.map(self._mask, range(len(self))))
+        return torch.from_numpy(total / len(self))
+
+    def _mask(self, number: int) -> UInt8[np.ndarray, "H W"]:
+        clip: ClipMetadata = self.metadata["clip"]
+        return self._read(clip.masks[number], cv2.IMREAD_GRAYSCALE)
 
     def _read(self, path: Path, mode: int) -> UInt8[np.ndarray, "H W *channels"]:
         image = cv2.imread(str(path), mode)
@@ -97,13 +100,10 @@ class TalkingHeadDataManager(VanillaDataManager[TalkingHeadDataset]):
             drawn = Pixels(*map(torch.cat, zip(vars(drawn).values(), vars(patches).values(), strict=True)))
         frame = self.pool.numbers.to(self.device)[drawn.place]
         indices = torch.stack([frame, drawn.row, drawn.column], dim=-1)
-        batch = {
-            "indices": indices,
-            "image": self.pool.frames[drawn.place, drawn.row, drawn.column].float() / 255,
-            "weight": self._drawn.weight,  # of the pixels that are drawn singly; patches follow them
-            "allowed": torch.stack([drawn.inside[:, 3], drawn.inside[:, 1:3].any(-1)], dim=-1),
-        }
-        return self.train_ray_generator(indices), batch
+        seen = self.pool.frames[drawn.place, drawn.row, drawn.column]
+        allowed = torch.stack([drawn.inside[:, 3], drawn.inside[:, 1:3].any(-1)], dim=-1)
+        # patches follow the pixels that are drawn singly, which alone have a weight
+        return self.train_ray_generator(indices), _batch(indices, seen, self._drawn.weight, allowed)
 
     def learn(self, error: Float[Tensor, " R"]) -> None:
         """Tells how wrong the pixels drawn last turned out to be."""
@@ -113,13 +113,20 @@ class TalkingHeadDataManager(VanillaDataManager[TalkingHeadDataset]):
         """Random pixels of one held-out frame: memory does not grow with their number."""
         self.eval_count += 1
         index = int(torch.randint(len(self.eval_dataset), (1,)))
-        image = self.eval_dataset.get_image_float32(index)
+        frame = torch.from_numpy(self.eval_dataset.frame(index))
         count = self.config.eval_num_rays_per_batch
-        row, column = torch.randint(image.shape[0], (count,)), torch.randint(image.shape[1], (count,))
+        row, column = torch.randint(frame.shape[0], (count,)), torch.randint(frame.shape[1], (count,))
         indices = torch.stack([torch.full_like(row, index), row, column], dim=-1)
         everywhere = torch.ones(count, 2, dtype=torch.bool)
-        batch = {"indices": indices, "image": image[row, column], "weight": torch.ones(count), "allowed": everywhere}
+        batch = _batch(indices, frame[row, column], torch.ones(count), everywhere)
         return self.eval_ray_generator(indices.to(self.device)), batch
 
     def get_train_rays_per_batch(self) -> int:
         return self.rays_per_step
+
+
+def _batch(
+    indices: Int[Tensor, "R 3"], seen: UInt8[Tensor, "R 4"], weight: Float[Tensor, " S"], allowed: Bool[Tensor, "R 2"]
+) -> dict[str, Tensor]:
+    values = seen.float() / 255
+    return {"indices": indices, "image": values[:, :3], "mask": values[:, 3], "weight": weight, "allowed": allowed}

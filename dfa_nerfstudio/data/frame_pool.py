@@ -18,13 +18,13 @@ class FramePool:
     beside training in a thread; `advance` only copies what is ready.
     """
 
-    frames: UInt8[Tensor, "P H W 3"]
+    frames: UInt8[Tensor, "P H W C"]
     numbers: Int[Tensor, " P"]
     """Which frame lies in each place."""
 
     def __init__(
         self,
-        read: Callable[[int], UInt8[np.ndarray, "H W 3"]],
+        read: Callable[[int], UInt8[np.ndarray, "H W C"]],
         count: int,
         gib: float,
         device: torch.device | str = "cpu",
@@ -49,7 +49,7 @@ class FramePool:
         self._read, self._place = read, 0
         inside = set(self.numbers.tolist())
         self._waiting = [number for number in order.tolist() if number not in inside]
-        self._coming: tuple[int, Future[UInt8[np.ndarray, "H W 3"]]] | None = None
+        self._coming: tuple[int, Future[UInt8[np.ndarray, "H W C"]]] | None = None
 
     def advance(self) -> None:
         """Lets the next frame take its place, once it is decoded."""

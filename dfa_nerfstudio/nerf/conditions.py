@@ -29,8 +29,9 @@ class ConditionsConfig:
     """How attributes are handed to the network."""
 
     limit: float = 2.0
-    """Standard deviations from the training mean beyond which values are drawn back: a pose outside the training range
-    then asks for the nearest known look instead of an unseen one."""
+    """Standard deviations from the training mean beyond which head pose and torso motion are drawn back: rare postures
+    then ask for the nearest look that is well known. Sound and eyes keep the whole range of the training frames, for
+    most of the time eyes are open, and a blink is far from their mean."""
     noise: float = 0.0
     """Standard deviations of noise on them while training."""
 
@@ -40,12 +41,15 @@ class ConditionNormaliser(nn.Module):
 
     mean: Tensor
     scale: Tensor
+    lower: Tensor
+    upper: Tensor
 
     def __init__(self, config: ConditionsConfig, train: AttributeTrack) -> None:
         super().__init__()
         self.config = config
         values = self._stack(train)
         self.sizes = [train.audio.shape[-1], train.eye.shape[-1], 12, 4]
+        limits = [torch.inf, torch.inf, config.limit, config.limit]
         deviation = []
         for part in values.split(self.sizes, dim=-1):
             spread = part.std(0, correction=0)
@@ -53,6 +57,10 @@ class ConditionNormaliser(nn.Module):
             deviation.append(spread.clamp(min=0.3 * spread.square().mean().sqrt().item() + 1e-6))
         self.register_buffer("mean", values.mean(0))
         self.register_buffer("scale", torch.cat(deviation))
+        values = (values - self.mean) / self.scale
+        limit = torch.tensor(limits).repeat_interleave(torch.tensor(self.sizes))
+        self.register_buffer("lower", torch.maximum(values.amin(0), -limit))
+        self.register_buffer("upper", torch.minimum(values.amax(0), limit))
 
     @staticmethod
     def _stack(track: AttributeTrack) -> Float[Tensor, "U C"]:
@@ -63,6 +71,5 @@ class ConditionNormaliser(nn.Module):
         values = (self._stack(track) - self.mean) / self.scale
         if self.training and self.config.noise:
             values = values + self.config.noise * torch.randn_like(values)
-        limit = self.config.limit
-        audio, eye, pose, torso = values.clamp(-limit, limit).split(self.sizes, dim=-1)
+        audio, eye, pose, torso = values.clamp(self.lower, self.upper).split(self.sizes, dim=-1)
         return Conditions(audio, eye, pose, torso, appearance)

@@ -17,8 +17,9 @@ class LossConfig:
 
     photometric: Literal["l2", "l1", "huber"] = "l2"
     """`l2` is Eq. 11."""
-    spread: float = 0.0
-    """Gathers a ray's samples on a surface, which empty space around it then makes cheaper, and less faithful."""
+    mask: float = 0.01
+    """Holds the opacity to the person's mask: what is not the person is left to the background, however the field could
+    paint it, and can be skipped."""
     entropy: float = 0.0
     """Makes a ray all person or all background."""
     influence: float = 1e-3

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Int
 from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
 from nerfstudio.cameras.rays import RayBundle
@@ -27,8 +28,7 @@ from dfa_nerfstudio.nerf.conditions import ConditionNormaliser, ConditionsConfig
 from dfa_nerfstudio.nerf.field import ConditionedFieldConfig, FieldOutput
 from dfa_nerfstudio.nerf.frames_of_reference import Rays, Scene, make_rays
 from dfa_nerfstudio.nerf.losses import InfluencePenalty, LossConfig, opacity_entropy, photometric
-from dfa_nerfstudio.nerf.marching import march
-from dfa_nerfstudio.nerf.occupancy import OccupancyGrid
+from dfa_nerfstudio.nerf.marching import Marcher, OccupancyGrid, march
 from dfa_nerfstudio.nerf.paper_field import PaperFieldConfig
 from dfa_nerfstudio.nerf.patch_loss import PatchLoss, PatchLossConfig
 from dfa_nerfstudio.nerf.stepping import StepGuard, WeightAverage
@@ -52,7 +52,7 @@ class DFANerfModelConfig(ModelConfig):
         default_factory=lambda: CameraOptimizerConfig(mode="off", trans_l2_penalty=0.1, rot_l2_penalty=0.1)
     )
     """Refines the head poses of the training frames, `SO3xR3` or `SE3`; the penalties hold them to the tracked ones."""
-    num_samples: int = 5
+    num_samples: int = 6
     """Samples per ray before empty space is skipped."""
     occupancy_resolution: int = 32
     """Cells of the occupancy grid along an axis; 0 asks the field everywhere."""
@@ -62,6 +62,9 @@ class DFANerfModelConfig(ModelConfig):
     """Weight of a sample in the picture below which it counts as not seen."""
     occupancy_decay: float = 0.9
     """Factor on a cell's remembered maximum at each update."""
+    marcher: Marcher = "auto"
+    """What places and weighs samples: `nerfacc` (compiles itself at first use, with a CUDA toolkit) or `torch`; `auto` is
+    nerfacc where it is compiled already. Both give the same pictures."""
     samples_per_step: int = 0
     """Adapts the number of rays per step so that the field is asked about this often: few rays while everything is
     fog, many once empty space is known. 0 keeps the datamanager's number."""
@@ -253,6 +256,7 @@ class DFANerfModel(Model):
             ask,
             training=self.training,
             slabs=1 if self.training else self.config.render_slabs,
+            backend=self.config.marcher,
         )
         if self.training:
             self._samples_per_ray = marched.num_samples / max(count, 1)
@@ -263,7 +267,6 @@ class DFANerfModel(Model):
             "depth": marched.depth[:, None] + (1 - opacity) * self.clip.far,
             "audio_attention": marched.gates[:, :1],
             "eye_attention": marched.gates[:, 1:],
-            "spread": marched.spread[:, None],
             "samples_per_ray": opacity.new_full((count, 1), marched.num_samples / max(count, 1)),
         }
 
@@ -316,8 +319,9 @@ class DFANerfModel(Model):
             losses["patches"] = self.patch_loss(patches.view(shape), truth[single:].view(shape))
         if self.config.appearance.dim:
             losses["appearance"] = self.appearance.loss()
-        if config.spread:
-            losses["spread"] = config.spread * outputs["spread"].mean()
+        if config.mask:
+            opacity = outputs["accumulation"][:, 0]
+            losses["mask"] = config.mask * F.mse_loss(opacity, batch["mask"].to(self.device))
         if config.entropy:
             losses["entropy"] = config.entropy * opacity_entropy(outputs["accumulation"])
         if config.influence:

@@ -1,14 +1,17 @@
-"""Compositing against the closed form of a homogeneous medium, and against itself in slabs."""
+"""Compositing against the closed form of a homogeneous medium, against itself in slabs, and nerfacc's against ours."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import nerfacc.grid
 import numpy as np
 import pytest
 import torch
 
 from dfa_nerfstudio.nerf.field import FieldOutput
-from dfa_nerfstudio.nerf.marching import cube_interval, march
-from dfa_nerfstudio.nerf.occupancy import OccupancyGrid
+from dfa_nerfstudio.nerf.marching import OccupancyGrid, march, nerfacc_backend, torch_backend
+from dfa_nerfstudio.nerf.marching.march import cube_interval
 
 
 def _fog(density: float):
@@ -47,16 +50,6 @@ def test_slabs_change_nothing_and_opaque_rays_leave_early():
     assert opaque.num_samples == 3 * 6
 
 
-def test_spread_is_the_mean_distance_of_two_samples_drawn_by_weight():
-    seen = march(*_along_z([1.0]), 50, None, _fog(3.0), training=False)
-    step = 1 / 50
-    alpha = 1 - np.exp(-3.0 * step)
-    weight = alpha * (1 - alpha) ** np.arange(50)
-    position = (np.arange(50) + 0.5) * step
-    pairs = weight[:, None] * weight * np.abs(position[:, None] - position)
-    assert float(seen.spread[0]) == pytest.approx(pairs.sum(), rel=5e-3)
-
-
 def test_empty_space_costs_nothing_and_gradients_reach_the_field():
     density = torch.tensor(1.0, requires_grad=True)
 
@@ -92,3 +85,91 @@ def test_rays_that_miss_the_cube_have_no_length():
     near, far = cube_interval(origins, torch.tensor([[0.0, 0.0, -1.0], [0.0, 0.0, -1.0]]))
     torch.testing.assert_close(torch.stack([near[0], far[0]]), torch.tensor([2.0, 4.0]))
     assert far[1] == near[1]
+
+
+def test_weights_are_those_of_a_product_ray_by_ray():
+    """Also behind what is opaque beyond any number, of which other rays must know nothing."""
+    ray = torch.tensor([0, 0, 0, 2, 2, 3])
+    thickness = torch.tensor([0.3, 1e30, 0.2, 0.7, 0.1, 1e-6], requires_grad=True)
+    weights = torch_backend.weigh(thickness, ray, 4)
+    alpha = 1 - np.exp(-thickness.detach().double().numpy())
+    expected = [alpha[0], 1 - alpha[0], 0, alpha[3], (1 - alpha[3]) * alpha[4], 1e-6]
+    np.testing.assert_allclose(weights.detach(), expected, rtol=1e-5, atol=1e-12)
+    weights[4].backward()
+    slope = [0, 0, 0, -(1 - alpha[3]) * alpha[4], (1 - alpha[3]) * (1 - alpha[4]), 0]
+    np.testing.assert_allclose(thickness.grad, slope, rtol=1e-5, atol=1e-12)
+
+
+@pytest.fixture
+def nerfacc_on_cpu(monkeypatch: pytest.MonkeyPatch):
+    """nerfacc's CUDA functions, as its sources have them, one ray at a time."""
+
+    def traverse(origins, directions, binaries, aabbs, enters, leaves, hits, nears, fars, step, *_):
+        assert binaries.is_contiguous() and len(binaries) == len(aabbs) == 1
+        size, found, kept_ray = binaries.shape[1], [], []
+        for index in range(len(origins)):
+            last = float(nears[index])
+            begin, end = max(float(enters[index, 0]), last), min(float(leaves[index, 0]), float(fars[index]))
+            while hits[index, 0] and last + step / 2 < begin:
+                last += step
+            while hits[index, 0] and last + step / 2 < end:
+                point = origins[index] + (last + step / 2) * directions[index]
+                x, y, z = ((point + 1) * size / 2).long().clamp(0, size - 1).tolist()
+                if binaries[0, x, y, z]:
+                    found.append(last)
+                    kept_ray.append(index)
+                last += step
+        start = torch.tensor(found)
+        both = torch.stack([start, start + step], -1).flatten()
+        left = torch.tensor([True, False]).repeat(len(start))
+        none = dict.fromkeys(("chunk_starts", "chunk_cnts"))
+        ray = torch.tensor(kept_ray)
+        intervals = SimpleNamespace(**none, vals=both, is_left=left, is_right=~left, ray_indices=ray)
+        return intervals, SimpleNamespace(**none, vals=start + step / 2, ray_indices=ray)
+
+    def exclusive_sum(starts, counts, values, normalize, backward):
+        parts = values.split(counts.tolist())
+        flip = [part.flip(0) if backward else part for part in parts]
+        sums = [part.cumsum(0) - part for part in flip]
+        return torch.cat([part.flip(0) if backward else part for part in sums])
+
+    def pack(ray, count):
+        counts = torch.bincount(ray, minlength=count)
+        return torch.stack([counts.cumsum(0) - counts, counts], -1)
+
+    monkeypatch.setattr(nerfacc.grid._C, "traverse_grids", traverse)
+    monkeypatch.setattr(nerfacc.grid, "ray_aabb_intersect", nerfacc.grid._ray_aabb_intersect)
+    monkeypatch.setattr(nerfacc.scan._C, "exclusive_sum", exclusive_sum)
+    monkeypatch.setattr(nerfacc.volrend, "pack_info", pack)
+
+
+@pytest.mark.parametrize("strata", [(0, 7), (3, 5)])
+def test_nerfacc_places_and_weighs_the_references_samples(strata: tuple[int, int], nerfacc_on_cpu: None):
+    generator = torch.Generator().manual_seed(0)
+    origins = torch.tensor([0.0, 0.0, 3.0]) + 0.3 * torch.randn(40, 3, generator=generator)
+    directions = torch.tensor([0.0, 0.0, -0.7]) + 0.1 * torch.randn(40, 3, generator=generator)
+    near, far = cube_interval(origins, directions)
+    rays = [values[far > near] for values in (origins, directions, near, (far - near) / 7)]
+    count = len(rays[0])
+    occupancy = OccupancyGrid(5, threshold=0.01, decay=0.9)  # no middle of a stratum lies between two cells
+    occupancy.occupied = torch.rand(125, generator=generator) < 0.4
+    results = []
+    for backend in (torch_backend, nerfacc_backend):
+        ray, distance = backend.place(*rays, strata, occupancy, jitter=False)
+        thickness = torch.rand(len(ray), generator=torch.Generator().manual_seed(1)).requires_grad_()
+        weights = backend.weigh(thickness, ray, count)
+        (weights * torch.arange(len(ray))).sum().backward()
+        results.append((ray, distance, weights.detach(), thickness.grad))
+    assert count > 30 and 20 < len(results[0][0]) < 40 * 7
+    for reference, other in zip(*results, strict=True):
+        torch.testing.assert_close(other, reference, atol=1e-5, rtol=1e-4)
+
+
+def test_nerfaccs_random_samples_lie_in_the_strata(nerfacc_on_cpu: None):
+    origins, directions = _along_z([1.0] * 200)
+    near, far = cube_interval(origins, directions)
+    ray, distance = nerfacc_backend.place(origins, directions, near, (far - near) / 4, (0, 4), None, jitter=True)
+    assert (ray.view(200, 4) == torch.arange(200)[:, None]).all()
+    place = (distance.view(200, 4) - near[:, None]) / (far - near)[:, None] * 4
+    assert (place.floor() == torch.arange(4)).all()
+    np.testing.assert_allclose(np.quantile(place[:, 0], [0.1, 0.5, 0.9]), [0.1, 0.5, 0.9], atol=0.1)
