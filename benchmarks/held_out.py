@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -71,11 +72,14 @@ def _image(folder: DatasetFolder, number: int) -> UInt8[np.ndarray, "H W 3"]:
 
 def score(pictures: Float[Tensor, "T H W 3"], truth: Float[Tensor, "T H W 3"], regions: Regions) -> dict[str, float]:
     """Means over frames of PSNR in dB: whole frame, mouth box, eyes' box, the same where the eyes are shut (NaN where
-    they never are), below the chin; and SSIM of the whole frame."""
+    they never are), below the chin; and SSIM of the whole frame. Where mediapipe is installed, how far mouth and eyes
+    move, as a multiple of how far they truly do, and the correlation of their openings with the true ones."""
     rows = []
     for index, (picture, true) in enumerate(zip(pictures, truth, strict=True)):
 
-        def within(left: int, top: int, right: int, bottom: int, picture: Tensor = picture, true: Tensor = true) -> float:
+        def within(
+            left: int, top: int, right: int, bottom: int, picture: Tensor = picture, true: Tensor = true
+        ) -> float:
             return float(psnr(picture[top:bottom, left:right], true[top:bottom, left:right]))
 
         height, width, _ = true.shape
@@ -91,9 +95,27 @@ def score(pictures: Float[Tensor, "T H W 3"], truth: Float[Tensor, "T H W 3"], r
             }
         )
     shut = regions.closed.any()
-    return {
+    means = {
         name: float(np.nanmean([row[name] for row in rows])) if shut or name != "blink_psnr" else float("nan")
         for name in rows[0]
+    }
+    return {**means, **_openings(pictures, truth)}
+
+
+def _openings(pictures: Float[Tensor, "T H W 3"], truth: Float[Tensor, "T H W 3"]) -> dict[str, float]:
+    if find_spec("mediapipe") is None:
+        return {}
+    from dfa_nerfstudio.evaluation.openings import Openings, agreement
+
+    seen, true = (
+        Openings.of((frame.clamp(0, 1) * 255).round().byte().numpy() for frame in frames)
+        for frames in (pictures, truth)
+    )
+    figures = {"mouth": agreement(seen.mouth, true.mouth), "eyes": agreement(seen.eyes, true.eyes)}
+    return {
+        f"{part}_{name}": value
+        for part, values in figures.items()
+        for name, value in zip(("moves", "follow"), values, strict=True)
     }
 
 

@@ -58,7 +58,7 @@ def ball_person(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shot=zeros(count, np.int32),
         face_found=np.ones(count, bool),
         landmarks=_landmarks(count),
-        front_landmarks=zeros((count, 68, 3), np.float32),
+        front_landmarks=_front_landmarks(count),
         head_to_camera=poses.astype(np.float32),
         torso_motion=torso.astype(np.float32),
         eye_opening=np.stack([eye, eye], -1).astype(np.float32),
@@ -87,6 +87,21 @@ def ball_person(tmp_path_factory: pytest.TempPathFactory) -> Path:
         FeatureKind("synchronised-audio", 1, "ball"),
     ).save(folder / "track.npz")
     return folder
+
+
+def _front_landmarks(count: int) -> np.ndarray:
+    """Where on the ball jaw, lips and eyes are, [count, 68, 3]; no others."""
+    front = np.zeros((count, 68, 3), np.float32)
+    for first, last, low, high in (
+        (3, 14, (-0.4, -0.6), (0.4, -0.4)),
+        (36, 42, (-0.35, 0.17), (-0.14, 0.25)),
+        (42, 48, (0.14, 0.17), (0.35, 0.25)),
+        (48, 68, (-0.28, -0.45), (0.28, -0.14)),
+    ):
+        corners = np.array([low, high])
+        front[:, first:last, :2] = np.resize(corners, (last - first, 2))
+        front[:, first:last, 2] = np.sqrt(np.maximum(0.49 - (corners**2).sum(-1).mean(), 0)) - 0.7
+    return front
 
 
 def _landmarks(count: int) -> np.ndarray:

@@ -19,6 +19,7 @@ from torch import Tensor
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.audio_features import with_audio_features
 from dfa_nerfstudio.data.dataset_folder import BACKGROUND, TRACK, DatasetFolder
+from dfa_nerfstudio.data.face_regions import face_regions
 from dfa_nerfstudio.data.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 from dfa_nerfstudio.preprocessing.face.topology import EYES, JAW, LIPS, NOSE_BASE
@@ -43,6 +44,8 @@ class ClipMetadata:
     """Smallest depth in the film camera at which anything of the person can be, in head space units."""
     far: float
     """Largest such depth; the background lies there."""
+    regions: Float[Tensor, "3 2 3"]
+    """Centre and radii, in head space, of ellipsoids around the lower face, the left and the right eye."""
     masks: list[Path]
     """Person masks of the split's frames."""
     boxes: Int[Tensor, "N 4 4"]
@@ -127,6 +130,7 @@ class DFADataParser(DataParser):
             half_extent=half_extent,
             near=near,
             far=far,
+            regions=face_regions(folder.attributes.front_landmarks[folder.train_frames]),
             masks=[folder.path / frame["person_mask_path"] for frame in frames],
             boxes=_boxes(folder.attributes.landmarks[used], width, height),
         )

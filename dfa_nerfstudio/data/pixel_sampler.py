@@ -15,16 +15,20 @@ _CELL = 4
 
 @dataclass
 class PixelSamplerConfig:
-    """Shares of the pixels drawn."""
+    """What training looks at, and what it is judged by.
 
-    person: float = 0.95
-    """Of those drawn for none of the reasons below: from pixels that ever show the person; the rest from anywhere."""
+    Mouth and eyes are a few hundredths of a picture and all of a talking head: that they are drawn more often is meant.
+    That errors are drawn more often only makes training less noisy there, and is undone by weights.
+    """
+
     mouth: float = 0.1
-    """From the mouth's box in the frame."""
+    """Share of the loss that the mouth's box in the frame has."""
     eyes: float = 0.1
-    """From the eyes' boxes in the frame, half of them each."""
+    """Share of the loss that the eyes' boxes in the frame have, half of it each."""
+    person: float = 0.95
+    """Of the rest: share of the pixels that ever show the person; what then remains is from anywhere."""
     error: float = 0.25
-    """By how wrong training has lately been there, over all frames."""
+    """Share of the pixels that are drawn by how wrong training has lately been there, over all frames."""
 
 
 @dataclass
@@ -36,8 +40,7 @@ class Pixels:
     row: Int[Tensor, " R"]
     column: Int[Tensor, " R"]
     weight: Float[Tensor, " R"]
-    """Density in which the loss is meant (person and whole image) over that in which the pixel was drawn: drawing a
-    place more often makes it less noisy, not more important."""
+    """Density in which the loss is meant over that in which the pixel was drawn."""
     inside: Bool[Tensor, "R 4"]
     """Whether it lies in the box of the mouth, the left eye, the right eye, the lower face."""
 
@@ -134,9 +137,10 @@ class PixelSampler:
     ) -> Float[Tensor, " R"]:
         """Density meant over density drawn, given the densities of the boxes."""
         config, (height, width) = self.config, self._person.shape
-        meant = (1 - config.person) / (height * width) + config.person * self._person[row, column] / len(self._pixels)
-        drawn = (1 - config.mouth - config.eyes - config.error) * meant
-        drawn = drawn + config.mouth * in_box[:, 0] + config.eyes * in_box[:, 1:3].mean(-1)
+        evenly = (1 - config.person) / (height * width) + config.person * self._person[row, column] / len(self._pixels)
+        boxes = config.mouth * in_box[:, 0] + config.eyes * in_box[:, 1:3].mean(-1)
+        rest = 1 - config.mouth - config.eyes
+        meant, drawn = boxes + rest * evenly, boxes + (rest - config.error) * evenly
         if config.error:
             density = self._error / (self._error.sum() * _CELL**2)
             drawn = drawn + config.error * density[row // _CELL, column // _CELL]

@@ -49,11 +49,15 @@ class Openings:
 
 def agreement(seen: Float[np.ndarray, " T"], true: Float[np.ndarray, " T"]) -> tuple[float, float]:
     """How far an opening moves, as a multiple of how far the true one moves (standard deviations), and the correlation
-    of the two; over frames in which both are seen.
+    of the two; over frames in which both are seen. NaN for what cannot be told: something that never moves follows
+    nothing.
 
     Example:
         >>> agreement(np.array([0.0, 1.0, 0.0, 1.0]), np.array([1.0, 3.0, 1.0, 3.0]))
         (0.5, 1.0)
     """
     both = np.isfinite(seen) & np.isfinite(true)
-    return float(seen[both].std() / true[both].std()), float(np.corrcoef(seen[both], true[both])[0, 1])
+    seen, true = seen[both], true[both]
+    if not len(seen) or not true.std():
+        return float("nan"), float("nan")
+    return float(seen.std() / true.std()), float(np.corrcoef(seen, true)[0, 1]) if seen.std() else float("nan")

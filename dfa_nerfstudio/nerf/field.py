@@ -17,6 +17,8 @@ from dfa_nerfstudio.nerf.encodings import GridConfig
 
 _CHUNK = 8192
 """Samples at once when rendering on a CPU: the hidden layers then stay in its cache, twice as fast."""
+_LEAN, _FARTHEST = 6.0, 4.0
+"""How fast the gates' logits fall from within an ellipsoid to outside of it, and how far."""
 
 
 @dataclass
@@ -42,8 +44,9 @@ class ConditionedFieldConfig(InstantiateConfig):
     """Width of the hidden layers."""
     condition_width: int = 32
     """Width of the small networks that digest f_a, f_e and the poses once per frame."""
-    gates: bool = True
-    """Position decides how much f_a and f_e count; without it they count alike everywhere."""
+    gates: Literal["landmarks", "learned", "none"] = "landmarks"
+    """How position decides how much f_a and f_e count: learned from where landmarks put the lower face and the eyes,
+    learned from nothing, or not at all. From nothing, gates shut before lips and lids are found."""
     pose: Literal["density", "colour", "none"] = "density"
     """What head pose and torso motion may change: shape and colour, colour alone as a view direction does, or
     nothing."""
@@ -62,9 +65,27 @@ class ConditionedField(nn.Module):
     computed once per frame and added to the hidden layers.
     """
 
-    def __init__(self, config: ConditionedFieldConfig, audio_dim: int, eye_dim: int, appearance_dim: int) -> None:
+    regions: Tensor
+
+    def __init__(
+        self,
+        config: ConditionedFieldConfig,
+        audio_dim: int,
+        eye_dim: int,
+        appearance_dim: int,
+        regions: Float[Tensor, "3 2 3"],
+    ) -> None:
+        """
+        Args:
+            config: size and conditions.
+            audio_dim: of f_a.
+            eye_dim: of f_e.
+            appearance_dim: of the appearance code.
+            regions: centre and radii of ellipsoids around lower face, left and right eye, in units of the cube.
+        """
         super().__init__()
         self.config = config
+        self.register_buffer("regions", regions)
         self.grid = config.grid.setup(spaces=2 if config.spaces == "both" else 1)
         width, inner = config.width, config.condition_width
 
@@ -78,6 +99,9 @@ class ConditionedField(nn.Module):
         )
         # The gates are two further outputs of the first layer: the features are read once.
         self.first = nn.Linear(self.grid.out_dim, width + 2)
+        if config.gates == "landmarks":
+            nn.init.zeros_(self.first.weight[width:])
+            nn.init.zeros_(self.first.bias[width:])
         self.second = nn.Linear(width, width)
         self.density_head = nn.Linear(width, 1)
         self.colour = nn.Linear(width, width)
@@ -101,9 +125,9 @@ class ConditionedField(nn.Module):
         points = torch.stack(places[self.config.spaces])
         per_frame = self._digest(conditions)
         if torch.is_grad_enabled() or points.is_cuda or len(frame) <= _CHUNK:
-            return self._ask(points, frame, *per_frame)
-        pieces = zip(points.split(_CHUNK, dim=1), frame.split(_CHUNK), strict=True)
-        answers = [self._ask(piece, frames, *per_frame) for piece, frames in pieces]
+            return self._ask(points, head_points, frame, *per_frame)
+        pieces = zip(points.split(_CHUNK, dim=1), head_points.split(_CHUNK), frame.split(_CHUNK), strict=True)
+        answers = [self._ask(*piece, *per_frame) for piece in pieces]
         return FieldOutput(*map(torch.cat, zip(*(vars(answer).values() for answer in answers), strict=True)))
 
     def _digest(
@@ -123,6 +147,7 @@ class ConditionedField(nn.Module):
     def _ask(
         self,
         points: Float[Tensor, "spaces S 3"],
+        head_points: Float[Tensor, "S 3"],
         frame: Int[Tensor, " S"],
         audio: Float[Tensor, "U W"],
         eye: Float[Tensor, "U W"],
@@ -133,10 +158,21 @@ class ConditionedField(nn.Module):
             audio, eye = audio.index_select(0, frame), eye.index_select(0, frame)
             shape, colour = shape.index_select(0, frame), colour.index_select(0, frame)
         hidden, gates = self.first(self.grid(points)).split([self.config.width, 2], dim=-1)
-        gates = torch.sigmoid(gates) if self.config.gates else torch.ones_like(gates)
+        gates = self._open(gates, head_points)
         hidden = torch.addcmul(hidden + shape, gates[:, :1], audio)
         hidden = torch.addcmul(hidden, gates[:, 1:], eye)
         hidden = F.relu(self.second(F.relu(hidden, inplace=True)), inplace=True)
         density = trunc_exp(self.density_head(hidden)[:, 0])
         rgb = torch.sigmoid(self.colour_head(F.relu(self.colour(hidden) + colour, inplace=True)))
         return FieldOutput(density, rgb, gates)
+
+    def _open(self, learned: Float[Tensor, "S 2"], head_points: Float[Tensor, "S 3"]) -> Float[Tensor, "S 2"]:
+        """Gates of audio and eyes, 0 to 1."""
+        if self.config.gates == "none":
+            return torch.ones_like(learned)
+        if self.config.gates == "landmarks":
+            centre, radii = self.regions.unbind(1)  # [3, 3]
+            away = ((head_points[:, None] - centre) / radii).norm(dim=-1)  # [S, 3], 1 at the rim
+            lean = (_LEAN * (1 - torch.stack([away[:, 0], away[:, 1:].amin(-1)], -1))).clamp(-_FARTHEST, _FARTHEST)
+            learned = learned + lean
+        return torch.sigmoid(learned)

@@ -63,8 +63,8 @@ class DFANerfModelConfig(ModelConfig):
     occupancy_decay: float = 0.9
     """Factor on a cell's remembered maximum at each update."""
     marcher: Marcher = "auto"
-    """What places and weighs samples: `nerfacc` (compiles itself at first use, with a CUDA toolkit) or `torch`; `auto` is
-    nerfacc where it is compiled already. Both give the same pictures."""
+    """What places and weighs samples: `nerfacc` (compiles itself at first use, with a CUDA toolkit) or `torch`; `auto`
+    is nerfacc where it is compiled already. Both give the same pictures."""
     samples_per_step: int = 0
     """Adapts the number of rays per step so that the field is asked about this often: few rays while everything is
     fog, many once empty space is known. 0 keeps the datamanager's number."""
@@ -107,8 +107,14 @@ class DFANerfModel(Model):
         self.normalise = ConditionNormaliser(config.conditions, train)
         self.appearance = Appearance(config.appearance, clip.train_frames)
         self.background = Background(config.background, clip.background, config.appearance.dim)
+        box = self.scene_box.aabb.float()
+        half = (box[1] - box[0]) / 2
+        regions = torch.stack([(clip.regions[:, 0] - box.mean(0)) / half, clip.regions[:, 1] / half], dim=1)
         self.network: nn.Module = config.network.setup(
-            audio_dim=train.audio.shape[-1], eye_dim=train.eye.shape[-1], appearance_dim=config.appearance.dim
+            audio_dim=train.audio.shape[-1],
+            eye_dim=train.eye.shape[-1],
+            appearance_dim=config.appearance.dim,
+            regions=regions,
         )
         self.camera_optimizer = config.camera_optimizer.setup(num_cameras=len(train), device="cpu")
         self.influence = InfluencePenalty(config.losses)
@@ -119,7 +125,7 @@ class DFANerfModel(Model):
             if config.occupancy_resolution
             else None
         )
-        self.register_buffer("box", self.scene_box.aabb.float(), persistent=False)
+        self.register_buffer("box", box, persistent=False)
         self.register_buffer("half_extent", clip.half_extent, persistent=False)
         kinds = f"{train.audio_kind}; {train.eye_kind}".encode()
         self.register_buffer("feature_kinds", torch.tensor(list(kinds.ljust(128)[:128]), dtype=torch.uint8))

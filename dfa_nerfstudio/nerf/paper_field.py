@@ -36,9 +36,17 @@ class PaperField(nn.Module):
     One frame of reference: the torso is told apart by the pose alone, in colour only.
     """
 
-    def __init__(self, config: PaperFieldConfig, audio_dim: int, eye_dim: int, appearance_dim: int) -> None:
+    def __init__(
+        self,
+        config: PaperFieldConfig,
+        audio_dim: int,
+        eye_dim: int,
+        appearance_dim: int,
+        regions: Float[Tensor, "3 2 3"],
+    ) -> None:
+        """As `ConditionedField`; appearance and regions are not used."""
         super().__init__()
-        del appearance_dim
+        del appearance_dim, regions
         self.config = config
         self.encode_position = NeRFEncoding(
             3, config.position_frequencies, 0.0, config.position_frequencies - 1.0, include_input=True

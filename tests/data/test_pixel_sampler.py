@@ -1,4 +1,4 @@
-"""What is drawn more often must not count for more."""
+"""Mouth and eyes count for what they are meant to, and what is drawn by error for no more than it is."""
 
 from __future__ import annotations
 
@@ -17,18 +17,25 @@ NONE = {"mouth": 0.0, "eyes": 0.0, "error": 0.0}
 
 
 @pytest.mark.parametrize("shares", [NONE, {"mouth": 0.2, "eyes": 0.2, "error": 0.3}])
-def test_weights_undo_the_uneven_drawing(shares: dict[str, float]):
-    """The weighted mean of any picture is its mean under the density that is meant: person, and a little anywhere."""
+def test_weights_undo_what_is_not_meant(shares: dict[str, float]):
+    """The weighted mean of any picture is its mean under the density that is meant: mouth, eyes, else the person, and
+    a little anywhere."""
     torch.manual_seed(0)
     sampler = PixelSampler(PixelSamplerConfig(person=0.9, **shares), PERSON, MOVED)
     for _ in range(20):
         pixels = sampler.draw(2000, torch.tensor([1, 0]))
         sampler.learn(pixels, (pixels.row < 4).float())
-    pixels = sampler.draw(400_000, torch.tensor([1, 0]))
+    numbers = torch.tensor([1, 0])
+    pixels = sampler.draw(400_000, numbers)
     picture = torch.rand(2, HEIGHT, WIDTH)
-    meant = 0.1 / (HEIGHT * WIDTH) + 0.9 * PERSON / PERSON.sum()
-    got = (pixels.weight * picture[pixels.place, pixels.row, pixels.column]).mean()
-    assert float(got) == pytest.approx(float((picture.mean(0) * meant).sum()), rel=0.01)
+    meant = (1 - shares["mouth"] - shares["eyes"]) * (0.1 / (HEIGHT * WIDTH) + 0.9 * PERSON / PERSON.sum()) / 2
+    meant = meant.repeat(2, 1, 1)
+    for frame, boxes in enumerate(MOVED.tolist()):
+        parts = shares["mouth"], shares["eyes"] / 2, shares["eyes"] / 2
+        for part, (left, top, right, bottom) in zip(parts, boxes, strict=False):
+            meant[frame, top:bottom, left:right] += part / ((bottom - top) * (right - left)) / 2
+    got = (pixels.weight * picture[numbers[pixels.place], pixels.row, pixels.column]).mean()
+    assert float(got) == pytest.approx(float((picture * meant).sum()), rel=0.01)
     assert float(pixels.weight.mean()) == pytest.approx(1, abs=0.01)
 
 

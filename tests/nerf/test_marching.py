@@ -173,3 +173,11 @@ def test_nerfaccs_random_samples_lie_in_the_strata(nerfacc_on_cpu: None):
     place = (distance.view(200, 4) - near[:, None]) / (far - near)[:, None] * 4
     assert (place.floor() == torch.arange(4)).all()
     np.testing.assert_allclose(np.quantile(place[:, 0], [0.1, 0.5, 0.9]), [0.1, 0.5, 0.9], atol=0.1)
+
+
+def test_a_marcher_that_is_not_there_is_replaced_and_said(capsys):
+    rays, occupancy = _along_z([1.0]), OccupancyGrid(4, threshold=0.01, decay=0.9)
+    wanted = march(*rays, 8, occupancy, _fog(1.0), training=False, backend="nerfacc")
+    plain = march(*rays, 8, occupancy, _fog(1.0), training=False, backend="torch")
+    torch.testing.assert_close(wanted.rgb, plain.rgb)
+    assert "marched by torch (nerfacc needs a CUDA device)" in capsys.readouterr().out

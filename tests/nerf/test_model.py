@@ -62,13 +62,18 @@ def test_held_out_frames_are_predicted_from_their_attributes(trained: Trainer):
     still = replace(track, torso_motion=torch.zeros_like(track.torso_motion))
     silent = replace(track, audio=track.audio.mean(0).expand_as(track.audio))
     without_torso = psnr(_held_out(model, still), truth)
-    mouth = (slice(None), slice(16, 27), slice(10, 30))
+    staring = replace(track, eye=track.eye.mean(0).expand_as(track.eye))
+    mouth, eyes = ((slice(None), slice(*rows), slice(10, 30)) for rows in ((16, 27), (8, 16)))
     with_sound, without_sound = psnr(pictures[mouth], truth[mouth]), psnr(_held_out(model, silent)[mouth], truth[mouth])
+    with_lids, without_lids = psnr(pictures[eyes], truth[eyes]), psnr(_held_out(model, staring)[eyes], truth[eyes])
     model.set_track(track)
-    print(f"{full=:.2f} {without_torso=:.2f} {with_sound=:.2f} {without_sound=:.2f}")
+    print(
+        f"{full=:.2f} {without_torso=:.2f} {with_sound=:.2f} {without_sound=:.2f} {with_lids=:.2f} {without_lids=:.2f}"
+    )
     assert full > psnr(mean.expand_as(truth), truth) + 4, "no better than the mean image"
     assert full > without_torso + 1, "the torso's own motion is not used"
     assert with_sound > without_sound + 0.5, "the audio feature is not used"
+    assert with_lids > without_lids + 0.5, "the eye feature is not used"
 
 
 def test_empty_space_is_skipped(trained: Trainer):

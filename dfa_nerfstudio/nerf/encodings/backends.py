@@ -38,6 +38,12 @@ def encoder(wanted: Backend, device: torch.device) -> Encode:
     return triton_backend.encode
 
 
+def available(device: torch.device) -> list[Backend]:
+    """The backends that are to be had on a device, the fastest first."""
+    names: tuple[Backend, ...] = ("tcnn", "triton", "torch")
+    return [name for name in names if _choose(name, device.type)[0] == name]
+
+
 @lru_cache
 def _choose(wanted: Backend, device: str) -> tuple[Literal["tcnn", "triton", "torch"], str]:
     """Name of the backend, and why it is this one."""

@@ -54,4 +54,4 @@ def weigh(thickness: Float[Tensor, " S"], ray: Int[Tensor, " S"], count: int) ->
 
 @lru_cache
 def _estimator(size: int, device: torch.device) -> nerfacc.OccGridEstimator:
-    return nerfacc.OccGridEstimator([-1.0, -1.0, -1.0, 1.0, 1.0, 1.0], resolution=size, levels=1).to(device)
+    return nerfacc.OccGridEstimator([-1, -1, -1, 1, 1, 1], resolution=size, levels=1).to(device)

@@ -1,0 +1,90 @@
+"""The peak memory of `ns-train` by the length of the film."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from benchmarks.memory import SECONDS
+from benchmarks.record import Row, header, timed, write_record
+from dfa_nerfstudio.data.attribute_track import AttributeTrack
+from dfa_nerfstudio.data.dataset_folder import (
+    ATTRIBUTES,
+    AUDIO,
+    BACKGROUND,
+    FRAME_RATE,
+    PER_FRAME,
+    PER_MFCC,
+    TRACK,
+    TRANSFORMS,
+    DatasetFolder,
+)
+
+
+@dataclass
+class TrainingMemory:
+    """Peak memory of ns-train on the demo subject, again and again."""
+
+    shared: Path = Path("../shared")
+    """Not used; every benchmark takes it."""
+    minutes: tuple[float, ...] = (1, 5)
+    """Lengths of the films."""
+    size: int = 512
+    """Working resolution."""
+    method: Literal["dfa-nerf", "dfa-nerf-lite"] = "dfa-nerf-lite"
+    """Whose memory."""
+    seconds: float = 60.0
+    """Training time."""
+    output: Path = Path("outputs/bench")
+    """Working folder."""
+    device: str = "cuda" if torch.cuda.is_available() else "cpu"
+    """Where training runs."""
+
+    def run(self) -> None:
+        """Measures every length."""
+        head, rows = header(self.device), list[Row]()
+        clip, once, film = self.output / "once.mp4", self.output / "once", self.output / "film"
+        timed(["dfa-demo", "make-clip", "--output", clip, "--seconds", SECONDS, "--size", self.size])
+        timed(["dfa-process", clip, "--output", once, "--size", self.size, "--overwrite"])
+        timed(["dfa-attributes", once])
+        for minutes in self.minutes:
+            repeat_folder(DatasetFolder.open(once), film, round(minutes * 60 * FRAME_RATE))
+            command = ["ns-train", self.method, "--data", film, "--output-dir", self.output / "runs", "--vis"]
+            command += ["tensorboard", "--machine.device-type", self.device, "--max-num-iterations", 100_000]
+            took = timed([*command, "--pipeline.model.budget.max-seconds", self.seconds], self.device)
+            rows.append({"minutes_of_film": minutes, **took})
+            title = f"ns-train {self.method}, the demo subject again and again, {self.size}x{self.size}"
+            write_record(f"training_memory_{self.device}", head, {title: rows})
+
+
+def repeat_folder(source: DatasetFolder, target: Path, frames: int) -> None:
+    """Makes a dataset folder of so many frames: those of another one again and again, linked, not copied."""
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    order = np.arange(frames) % source.num_frames
+    width_and_height, poses = source.size, source.attributes.head_to_camera[order]
+    DatasetFolder.write_transforms(
+        target,
+        focal_length=source.meta["fl_x"],
+        size=width_and_height,
+        num_train=frames * 10 // 11,
+        head_to_camera=poses,
+    )
+    for name in (AUDIO, BACKGROUND):  # the sound is not listened to
+        os.link(source.path / name, target / name)
+    for new, old in zip(json.loads((target / TRANSFORMS).read_text())["frames"], order, strict=True):
+        for key in ("file_path", "person_mask_path", "torso_mask_path"):
+            (target / new[key]).parent.mkdir(exist_ok=True)
+            os.link(source.path / source.meta["frames"][old][key], target / new[key])
+    rows = (4 * order[:, None] + np.arange(4)).ravel()
+    places = {**dict.fromkeys(PER_FRAME, order), **dict.fromkeys(PER_MFCC, rows), "head_to_camera": order}
+    repeated = {name: getattr(source.attributes, name)[place] for name, place in places.items()}
+    replace(source.attributes, **repeated).save(target / ATTRIBUTES)
+    AttributeTrack.load(source.path / TRACK)[torch.from_numpy(order)].save(target / TRACK)
