@@ -9,14 +9,15 @@ import tyro
 from rich.console import Console
 
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
-from dfa_nerfstudio.preprocessing.config import CorpusConfig, ProcessConfig
+from dfa_nerfstudio.jobs import JobsConfig
+from dfa_nerfstudio.preprocessing.config import ProcessConfig
 
 
 def process(
     video: Annotated[Path, tyro.conf.Positional],
     output: Path,
     config: Annotated[ProcessConfig, tyro.conf.arg(name="")],
-    corpus: Annotated[CorpusConfig, tyro.conf.arg(name="")],
+    corpus: Annotated[JobsConfig, tyro.conf.arg(name="")],
 ) -> None:
     """Turns a video of one person talking into a dataset folder, and a folder of videos into a folder of them.
 
@@ -29,7 +30,7 @@ def process(
     """
     console = Console()
     if video.is_dir():
-        from dfa_nerfstudio.preprocessing.corpus.folder import SUMMARY, process_folder
+        from dfa_nerfstudio.preprocessing.corpus import SUMMARY, process_folder
 
         outcomes = process_folder(video, output, config, corpus, console)
         failed = sum(outcome.status == "failed" for outcome in outcomes)

@@ -49,17 +49,3 @@ class ProcessConfig:
         """The options that decide what the dataset is, as the report notes them."""
         options = {name: value.name if isinstance(value, Path) else value for name, value in vars(self).items()}
         return {name: value for name, value in options.items() if name != "overwrite"}
-
-
-@dataclass
-class CorpusConfig:
-    """How a folder of videos is worked through."""
-
-    jobs: int = 0
-    """Videos at a time; 0 for one to every two cores, or to every core of the Ray cluster."""
-    backend: Literal["local", "ray"] = "local"
-    """Where: on this machine, or on the Ray cluster that RAY_ADDRESS names (without it, one on this machine)."""
-
-    def __post_init__(self) -> None:
-        if self.jobs < 0:
-            raise UserError(f"--jobs {self.jobs}: give a number of videos, or 0 for as many as fit")

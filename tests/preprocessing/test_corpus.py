@@ -18,10 +18,10 @@ from rich.console import Console
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.demo.clip import ClipConfig, make_clip
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.jobs import JobsConfig, alone, results
 from dfa_nerfstudio.preprocessing import cli
-from dfa_nerfstudio.preprocessing.config import CorpusConfig, ProcessConfig
-from dfa_nerfstudio.preprocessing.corpus import alone
-from dfa_nerfstudio.preprocessing.corpus.folder import SUMMARY, find_jobs, process_folder, results
+from dfa_nerfstudio.preprocessing.config import ProcessConfig
+from dfa_nerfstudio.preprocessing.corpus import SUMMARY, find_jobs, process_folder
 
 CONFIG = ProcessConfig(size=64)
 QUIET = Console(quiet=True)
@@ -77,16 +77,16 @@ def test_a_broken_file_fails_alone_and_finished_datasets_are_skipped(
     before = (output / "a/transforms.json").stat().st_mtime_ns
     shutil.copy(videos / "a.mp4", videos / "b.mov")  # mended
     shutil.rmtree(output / "sub/c/masks")  # no longer whole
-    again = process_folder(videos, output, CONFIG, CorpusConfig(jobs=1), QUIET)
+    again = process_folder(videos, output, CONFIG, JobsConfig(jobs=1), QUIET)
     assert [outcome.status for outcome in again] == ["skipped", "done", "failed"]
     assert again[0].figures == first["figures"] and "--overwrite" in again[2].reason
     assert (output / "a/transforms.json").stat().st_mtime_ns == before
     (videos / "b.mov").unlink()
     shutil.rmtree(videos / "sub")
     other = ProcessConfig(size=66)  # a dataset made with other options is no finished one
-    assert [outcome.status for outcome in process_folder(videos, output, other, CorpusConfig(), QUIET)] == ["failed"]
+    assert [outcome.status for outcome in process_folder(videos, output, other, JobsConfig(), QUIET)] == ["failed"]
     other.overwrite = True
-    assert [outcome.status for outcome in process_folder(videos, output, other, CorpusConfig(), QUIET)] == ["done"]
+    assert [outcome.status for outcome in process_folder(videos, output, other, JobsConfig(), QUIET)] == ["done"]
     assert DatasetFolder.open(output / "a").size == (66, 66)
 
 
@@ -121,7 +121,7 @@ def test_a_process_that_is_killed_fails_alone(videos: Path, tmp_path: Path, monk
 
     killer = threading.Thread(target=kill_when_at_work)
     killer.start()
-    reasons = {job.name: reason for job, reason, _ in results(jobs, CorpusConfig(jobs=1))}
+    reasons = {job.name: reason for job, reason, _ in results(jobs, JobsConfig(jobs=1))}
     killer.join()
     assert reasons == {"a.mp4": "its process was ended by SIGKILL (out of memory?)", "sub/c.MP4": ""}
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["sub"]
@@ -160,8 +160,8 @@ def test_ray(videos: Path, tmp_path: Path) -> None:
             if attempt == 2:
                 raise
     try:
-        outcomes = process_folder(videos, tmp_path / "data", CONFIG, CorpusConfig(backend="ray"), QUIET)
-        ended = results(find_jobs(videos, tmp_path / "stopped", CONFIG), CorpusConfig(backend="ray"))
+        outcomes = process_folder(videos, tmp_path / "data", CONFIG, JobsConfig(backend="ray"), QUIET)
+        ended = results(find_jobs(videos, tmp_path / "stopped", CONFIG), JobsConfig(backend="ray"))
         assert next(ended)[0].name == "b.mov"  # the other one is still being worked on
         ended.close()
     finally:

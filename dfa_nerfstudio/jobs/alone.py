@@ -1,4 +1,4 @@
-"""One video in a process of its own: whatever becomes of that process, only this video is concerned."""
+"""One piece of work in a process of its own: whatever becomes of that process, only this piece is concerned."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dfa_nerfstudio.data.files import discard_partial
 from dfa_nerfstudio.errors import exit_on_user_error
-from dfa_nerfstudio.preprocessing.config import ProcessConfig
 
 PATIENCE = 30.0
 """Seconds that a process may take to put away what it has half-written before it is killed."""
@@ -24,28 +24,31 @@ PATIENCE = 30.0
 
 @dataclass
 class Job:
-    """One video, its dataset folder, and how it is processed."""
+    """One piece of work."""
 
     name: str
-    """The video's path below the corpus folder."""
-    video: Path
+    """What it is called in progress and errors."""
     output: Path
-    config: ProcessConfig
+    """The file or folder that it makes."""
+    work: Callable[..., None]
+    """A function of a module, which refuses bad input with `UserError`."""
+    arguments: tuple[Any, ...]
+    """What it is called with; they are pickled."""
 
 
-def process_alone(job: Job, on_start: Callable[[Callable[[], None]], None] | None = None) -> str:
-    """Processes one video in a process of its own and waits for it.
+def work_alone(job: Job, on_start: Callable[[Callable[[], None]], None] | None = None) -> str:
+    """Does one job in a process of its own and waits for it.
 
     Args:
         job: what to do.
         on_start: is given a function that makes the process clean up and end.
 
     Returns:
-        why it failed; empty if the dataset folder is there.
+        why it failed; empty if its output is there.
     """
     with tempfile.TemporaryFile() as errors:
         child = subprocess.Popen(
-            [sys.executable, "-m", "dfa_nerfstudio.preprocessing.corpus.alone"],
+            [sys.executable, "-c", "from dfa_nerfstudio.jobs.alone import main; main()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=errors,
@@ -70,7 +73,9 @@ def process_alone(job: Job, on_start: Callable[[Callable[[], None]], None] | Non
         name = signal.Signals(-code).name
         return f"its process was ended by {name}" + (" (out of memory?)" if -code == signal.SIGKILL else "")
     last = lines[-1].removeprefix("error: ") if lines else f"exit code {code}"
-    return last if code in (2, 130) else f"a fault of this program: {last}; dfa-process of this video alone tells more"
+    return (
+        last if code in (2, 130) else f"a fault of this program: {last}; the same command on this one alone tells more"
+    )
 
 
 def _end(child: subprocess.Popen) -> None:
@@ -99,10 +104,4 @@ def main() -> None:
         with open(0, "rb", closefd=False) as source:
             job: Job = pickle.load(source)
         threading.Thread(target=_interrupted_with_the_parent, daemon=True).start()
-        from dfa_nerfstudio.preprocessing.pipeline import process_video  # takes a second
-
-        process_video(job.video, job.output, job.config)
-
-
-if __name__ == "__main__":
-    main()
+        job.work(*job.arguments)

@@ -5,16 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import logging
-import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-from joblib import Parallel, cpu_count, delayed
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -23,17 +18,11 @@ from rich.table import Table
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, DatasetFolder
 from dfa_nerfstudio.data.files import written_whole
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.preprocessing.config import CorpusConfig, ProcessConfig
-from dfa_nerfstudio.preprocessing.corpus.alone import Job, process_alone
+from dfa_nerfstudio.jobs import Job, JobsConfig, results
+from dfa_nerfstudio.preprocessing.config import ProcessConfig
 
 SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv"}
 SUMMARY, REPORT = "corpus.json", "report.json"
-CORES = 2
-"""What one video keeps busy: tracking and segmentation run side by side."""
-
-Results = Generator[tuple[Job, str, float], None, None]
-Process = Callable[[Job, Callable[[Callable[[], None]], None]], str]
-"""`process_alone`, here or elsewhere."""
 
 
 @dataclass
@@ -55,7 +44,7 @@ class Outcome:
 
 
 def process_folder(
-    folder: Path, output: Path, config: ProcessConfig, corpus: CorpusConfig, console: Console
+    folder: Path, output: Path, config: ProcessConfig, corpus: JobsConfig, console: Console
 ) -> list[Outcome]:
     """Turns every video below a folder into a dataset folder below another one.
 
@@ -80,7 +69,7 @@ def process_folder(
     outcomes = {job.name: Outcome(job.name, job.output.relative_to(output.resolve()).as_posix()) for job in jobs}
     waiting = []
     for job in jobs:
-        if not config.overwrite and is_finished(job):
+        if not config.overwrite and is_finished(job.output, config):
             outcomes[job.name].status = "skipped"
             outcomes[job.name].figures = _figures(job.output)
         else:
@@ -132,90 +121,29 @@ def find_jobs(folder: Path, output: Path, config: ProcessConfig) -> list[Job]:
     return [
         Job(
             name.as_posix(),
-            folder / name,
-            output / (name if taken[name.with_suffix("")] > 1 else name.with_suffix("")),
-            config,
+            made := output / (name if taken[name.with_suffix("")] > 1 else name.with_suffix("")),
+            _process,
+            (folder / name, made, config),
         )
         for name in names
     ]
 
 
-def is_finished(job: Job) -> bool:
+def _process(video: Path, output: Path, config: ProcessConfig) -> None:
+    from dfa_nerfstudio.preprocessing.pipeline import process_video  # takes a second
+
+    process_video(video, output, config)
+
+
+def is_finished(output: Path, config: ProcessConfig) -> bool:
     """Whether the dataset folder is there, whole and made with the same options."""
     try:
-        report = json.loads((job.output / REPORT).read_text())
+        report = json.loads((output / REPORT).read_text())
         for scene in report.get("scenes") or ["."]:
-            DatasetFolder.open(job.output / scene)
-        return report["options"] == job.config.described()
+            DatasetFolder.open(output / scene)
+        return report["options"] == config.described()
     except (UserError, OSError, ValueError, KeyError):
         return False
-
-
-def results(jobs: list[Job], corpus: CorpusConfig) -> Results:
-    """Processes the jobs and yields them as they end: the job, why it failed if it did, and the seconds it took.
-
-    Closed early or interrupted, it returns when every process has put away what it had half-written.
-    """
-    process, at_a_time = _on_ray(corpus.jobs) if corpus.backend == "ray" else _here(corpus.jobs)
-    running: dict[str, Callable[[], None]] = {}
-    stopping = threading.Event()
-
-    def work(job: Job) -> tuple[Job, str, float]:
-        def on_start(stop: Callable[[], None]) -> None:
-            running[job.name] = stop
-            if stopping.is_set():
-                stop()
-
-        start = time.perf_counter()
-        try:
-            reason = "interrupted" if stopping.is_set() else process(job, on_start)
-        finally:
-            running.pop(job.name, None)
-        return job, reason, time.perf_counter() - start
-
-    # A thread each, which waits for a process. joblib's process pools, and Ray's own backend for joblib, are lost as a
-    # whole when one of their processes dies; and the latter hands out jobs in turn, not to who is free.
-    parallel = Parallel(n_jobs=at_a_time, backend="threading", return_as="generator_unordered", pre_dispatch="n_jobs")
-    outcomes = cast(Results, parallel(delayed(work)(job) for job in jobs))
-    try:
-        yield from outcomes
-    finally:
-        stopping.set()
-        for stop in list(running.values()):
-            stop()
-        while running:
-            time.sleep(0.05)
-        outcomes.close()
-
-
-def _here(jobs: int) -> tuple[Process, int]:
-    """On this machine."""
-    return process_alone, jobs or max(1, cpu_count() // CORES)
-
-
-def _on_ray(jobs: int) -> tuple[Process, int]:
-    """On a Ray cluster whose machines all see the files, and have this program."""
-    try:
-        import ray
-        from ray.exceptions import RayError
-    except ImportError:
-        raise UserError("--backend ray: ray is not installed; pip install 'dfa-nerfstudio[ray]'") from None
-    if not ray.is_initialized():
-        try:
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-        except Exception as error:  # Ray raises plain ones
-            raise UserError(f"--backend ray: no Ray cluster can be reached or started ({error})") from None
-    remote = ray.remote(num_cpus=1)(process_alone)
-
-    def process(job: Job, on_start: Callable[[Callable[[], None]], None]) -> str:
-        reference = remote.remote(job)
-        on_start(lambda: ray.cancel(reference))
-        try:
-            return ray.get(reference)
-        except RayError as error:
-            return f"Ray lost it: {str(error).strip().splitlines()[-1]}"
-
-    return process, jobs or max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 
 def _figures(dataset: Path) -> dict[str, Any]:
