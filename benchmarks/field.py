@@ -20,7 +20,7 @@ from benchmarks.held_out import (
     time_to_rows,
     train_and_score,
 )
-from benchmarks.record import RESULTS, Row, clip_path, header, timed, write_record
+from benchmarks.record import RESULTS, Row, clip_path, header, read_record, timed, write_record
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.nerf.model import DFANerfModel
@@ -29,6 +29,8 @@ _NETWORK = "pipeline.model.network:conditioned-field-config"
 _PIXELS = "--pipeline.datamanager.pixels"
 
 AS_IT_IS = "as it is"
+_TIMES = "training time of the first of these rows that reaches"
+"""The last table of that part."""
 
 VARIANTS: dict[str, list[str]] = {
     "head space alone": [_NETWORK, "--pipeline.model.network.spaces", "head"],
@@ -84,6 +86,8 @@ class Field:
     """Longer sides of the pictures whose rendering is timed."""
     only: tuple[str, ...] = ()
     """Only these rows: `as it is`, names of variants, or of other methods."""
+    resume: bool = False
+    """Goes on with today's record of the same commit and machine, whose rows are kept."""
     output: Path = Path("outputs/bench")
     """Working folder; pictures of real people stay here and are never committed."""
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
@@ -97,7 +101,8 @@ class Field:
             raise UserError(f"--only {unknown.pop()!r}: no such row; there are {', '.join(names)}")
         wanted = [name for name in names if not self.only or name in self.only]
         folder = self._folder()
-        record = _Record(f"field_{folder.path.name}_{self.device}", header(self.device), folder)
+        record = _Record(f"field_{folder.path.name}_{self.device}", header(self.device), folder, self.resume)
+        wanted = [name for name in wanted if name not in record.done]
         if AS_IT_IS in wanted:
             self._as_it_is(folder, record)
         for name in wanted:
@@ -115,9 +120,10 @@ class Field:
         record.tables["rendering, by size"] = rate_rows(model, self.method, self.sizes)
         shorter = [self._train(folder, self.method, seconds=seconds)[0] for seconds in self.times]
         record.tables["quality by training time"] = by_time = [*shorter, row]
-        record.tables["training time of the first of these rows that reaches"] = time_to_rows(by_time)
         for seed in self.seeds:
             record.add(self._train(folder, self.method, f"seed {seed}", ["--machine.seed", str(seed)])[0])
+        record.tables[_TIMES] = time_to_rows(by_time)
+        record.add()
 
     def _train(
         self,
@@ -159,12 +165,16 @@ class Field:
 class _Record:
     """Grows row by row, and is written with each."""
 
-    def __init__(self, name: str, head: dict[str, Any], folder: DatasetFolder) -> None:
+    def __init__(self, name: str, head: dict[str, Any], folder: DatasetFolder, resume: bool) -> None:
         self.name, self._head = name, head
-        self._rows = [mean_row(folder)]
         width, height = folder.size
-        self.tables = {f"{folder.path.name}, {width}x{height}, held-out end, protocol full": self._rows}
+        self._title = f"{folder.path.name}, {width}x{height}, held-out end, protocol full"
+        before = read_record(name, head) if resume else {}
+        whole = _TIMES in before  # begun and not finished, the first part is measured again
+        self.tables = before if whole else {self._title: [mean_row(folder)]}
+        labels = {str(row["method"]).partition(", ")[2] or row["method"] for row in self.tables[self._title]}
+        self.done = labels | {AS_IT_IS} if whole else set[str]()
 
     def add(self, *rows: Row) -> None:
-        self._rows.extend(rows)
+        self.tables[self._title].extend(rows)
         write_record(self.name, self._head, self.tables)

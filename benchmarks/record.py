@@ -103,6 +103,13 @@ def write_record(name: str, head: dict[str, Any], tables: dict[str, list[Row]]) 
     console.print(f"record: {path}.json and .md")
 
 
+def read_record(name: str, head: dict[str, Any]) -> dict[str, list[Row]]:
+    """The tables of a record with this date, commit and machine; none if there is no such record."""
+    path = RESULTS / f"{name}_{head['date']}.json"
+    record = json.loads(path.read_text()) if path.is_file() else {}
+    return record.get("tables", {}) if all(record.get(key) == value for key, value in head.items()) else {}
+
+
 def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"

@@ -1,4 +1,4 @@
-"""Blinks as events: found in a person's eye opening, and put into a generated one."""
+"""Blinks as events in a person's eye opening."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 CLOSING = 0.5
 """A blink is where the mean opening of both eyes falls below this share of what it was around."""
 REACH = 12
-"""A blink's shape spans so many frames to each side of its deepest one."""
+"""A blink's shape spans so many frames to each side of its deepest one, and so does what rests around it."""
 
 
 @dataclass
@@ -57,47 +57,13 @@ class BlinkHabits:
         )
 
 
-def resting_level(opening: Float[Tensor, "T 2"], reach: int = 12) -> Float[Tensor, "T 2"]:
-    """How far the eyes are open apart from blinks: the smoothed running 80th percentile over +-`reach` frames."""
-    padded = torch.cat([opening[:1].expand(reach, -1), opening, opening[-1:].expand(reach, -1)])
-    level = torch.quantile(padded.unfold(0, 2 * reach + 1, 1), 0.8, dim=-1)  # [T, 2]
-    padded = torch.cat([level[:1].expand(reach, -1), level, level[-1:].expand(reach, -1)])
-    return padded.unfold(0, 2 * reach + 1, 1).mean(-1)
-
-
-def with_blinks(
-    opening: Float[Tensor, "T 2"], habits: BlinkHabits, generator: torch.Generator, temperature: float = 1.0
-) -> Float[Tensor, "T 2"]:
-    """Turns the dips of a generated eye opening into this person's blinks.
-
-    A motion model trained on a minute of film closes the eyes half, twice in a row, or not for a while. What it knows
-    is the resting level and roughly when: so the level is kept, blinks come at intervals drawn from the person's own,
-    each moved to the deepest dip that the model made within half a second of it, and each closes as one of the
-    person's own blinks did. At temperature 0 the intervals are all the mean one.
-    """
-    low, high = habits.resting
-    level = resting_level(opening).clamp(low, high)
-    if len(habits.shapes) == 0:
-        return level
-    dips = opening.mean(-1)
-    closure = torch.zeros_like(opening)
-    mean_gap = float(habits.intervals.mean())
-
-    def gap() -> float:
-        drawn = float(habits.intervals[int(torch.randint(len(habits.intervals), (), generator=generator))])
-        return max(2.0, mean_gap + min(1.0, temperature) * (drawn - mean_gap))
-
-    planned, last = gap() * float(torch.rand((), generator=generator)), -REACH
-    while planned < len(opening):
-        first, end = max(int(planned) - 12, last + REACH, 0), min(int(planned) + 13, len(opening))
-        if first < end:
-            last = first + int(dips[first:end].argmin())
-            shape = habits.shapes[int(torch.randint(len(habits.shapes), (), generator=generator))]
-            begin, stop = max(last - REACH, 0), min(last + REACH + 1, len(opening))
-            piece = shape[begin - last + REACH : stop - last + REACH]
-            closure[begin:stop] = torch.maximum(closure[begin:stop], piece)
-        planned += gap()
-    return level * (1 - closure)
+def resting_level(opening: Float[Tensor, "T 2"]) -> Float[Tensor, "T 2"]:
+    """How far the eyes are open apart from blinks: the smoothed running 80th percentile over +-`REACH` frames. It knows
+    of 2 `REACH` frames to either side."""
+    padded = torch.cat([opening[:1].expand(REACH, -1), opening, opening[-1:].expand(REACH, -1)])
+    level = torch.quantile(padded.unfold(0, 2 * REACH + 1, 1), 0.8, dim=-1)  # [T, 2]
+    padded = torch.cat([level[:1].expand(REACH, -1), level, level[-1:].expand(REACH, -1)])
+    return padded.unfold(0, 2 * REACH + 1, 1).mean(-1)
 
 
 def _gaps(deepest: list[int], length: int) -> Float[Tensor, " K"]:

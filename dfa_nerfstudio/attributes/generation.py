@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dfa_nerfstudio.attributes.blinks import BlinkHabits, with_blinks
+from dfa_nerfstudio.attributes.blinking import Blinking
+from dfa_nerfstudio.attributes.blinks import BlinkHabits
 from dfa_nerfstudio.attributes.bundle import AttributeModels
 from dfa_nerfstudio.attributes.joining import joined
 from dfa_nerfstudio.attributes.motion import EYE_START
@@ -45,7 +47,7 @@ def generate_track(
         audio: f_a of the audio, by `AttributeModels.audio_features`.
         seed: another seed gives another motion; the same gives the same.
         temperature: 1 moves as much as the person does, 0 gives the mean of all motions.
-        from_prior: see `generate_motion`.
+        from_prior: see `stream_motion`.
 
     Returns:
         Exactly T frames.
@@ -57,55 +59,72 @@ def generate_track(
         raise UserError(f"--temperature {temperature}: must be 0 or more")
     _check_audio(models, audio)
     generator = torch.Generator().manual_seed(seed)
-    pose, torso, eye = models.motion.decode(generate_motion(models, audio, generator, temperature, from_prior))
-    habits = BlinkHabits.of(models.training_opening)
-    opening = with_blinks(models.eye.to_opening(eye), habits, generator, temperature)
+    motion = torch.cat(list(stream_motion(models, [audio], generator, temperature, from_prior)))
+    pose, torso, eye = models.motion.decode(motion)
+    blinking = Blinking(BlinkHabits.of(models.training_opening), generator, temperature)
+    opening = torch.cat(list(blinking.stream([models.eye.to_opening(eye)])))
     return AttributeTrack(
-        pose, torso, models.eye.from_opening(opening), audio, models.eye_kind, models.audio_kind, FRAME_RATE
+        pose, torso, models.eye.from_opening(opening.to(eye)), audio, models.eye_kind, models.audio_kind, FRAME_RATE
     )
 
 
 @torch.no_grad()
-def generate_motion(
+def stream_motion(
     models: AttributeModels,
-    audio: Float[Tensor, "T A"],
+    audio: Iterable[Float[Tensor, "n A"]],
     generator: torch.Generator,
     temperature: float = 1.0,
     from_prior: bool = False,
-) -> Float[Tensor, "T C"]:
-    """Standardised motion h for f_a, window after window (section 3.4, test phase).
+    live: bool = False,
+) -> Iterator[Float[Tensor, "m C"]]:
+    """Standardised motion h for f_a that is still arriving, window after window (section 3.4, test phase).
 
     The first beginning of pose is a stretch of the training frames. The last tau frames generated are the next
     window's beginning of pose, on which it is laid (`joined`): neither position nor velocity jumps. E_ah knows how
     heads go on and not where they may be, so the beginning is moved to a usual posture before it goes on, of
     `CANDIDATES` samples one is taken whose postures the film makes likely (`UsualPostures`), and that is kept softly
-    within the training range. Memory besides the result is that of one window.
+    within the training range. Memory is that of one window.
 
-    With `from_prior`, z is drawn from the prior of Z, continued from window to window, and of the sound only the length
-    counts.
+    Args:
+        models: the person's.
+        audio: f_a in pieces of any length; as many frames come out as go in, live some more at the end.
+        generator: of what is drawn.
+        temperature: see `generate_track`.
+        from_prior: z is drawn from the prior of Z, continued from window to window, and of the sound only the length
+            counts.
+        live: a window is made as soon as its first frame is asked for, as if the sound went on as it is heard last;
+            otherwise when the sound of all of it has been heard.
     """
     config = models.config.cross_modal
-    tau, window = config.bop, config.window
+    tau, fresh = config.bop, config.window - config.bop
     real = models.training_motion
     usual = UsualPostures.of(real)
     start = _beginning(real, models.training_shot, tau, generator, temperature)
     free = real[start : start + tau]  # the last frames before they are bounded: these have no kink to go on with
-    made, done = [], 0
-    while done < len(audio):
+    heard, first, done = real.new_zeros(0, models.config.audio.embedding_dim), 0, 0  # f_a from frame `first` on
+    pieces, ended = iter(audio), False
+    while True:
+        while not ended and first + len(heard) < done + (1 if live else fresh):
+            piece = next(pieces, None)
+            ended = piece is None
+            heard = heard if piece is None else torch.cat([heard, piece])
+        known = first + len(heard)
+        if known <= done:
+            return
         # The beginning of pose sounds like what was just said; before the first word, like its first frame.
-        rows = torch.arange(done - tau, done - tau + window).clamp(0, len(audio) - 1)
+        rows = torch.arange(done - tau, done + fresh).clamp(0, known - 1) - first
         bop = usual.laid_back(models.motion.bound(free))
         if from_prior:
-            guess = models.vae.continued(bop[None], window)
+            guess = models.vae.continued(bop[None], config.window)
         else:
-            guess = models.cross_modal(audio[rows][None], bop[None], models.vae)
+            guess = models.cross_modal(heard[rows][None], bop[None], models.vae)
         latents = guess.samples(CANDIDATES, temperature, generator)
         several = joined(models.vae.decode(latents), free.expand(CANDIDATES, -1, -1), config.momentum, config.memory)
         decoded = several[usual.choose(several[:, tau:], generator)]
-        made.append(models.motion.bound(decoded[tau:]))
-        free = decoded[-tau:]
-        done += window - tau
-    return torch.cat(made)[: len(audio)]
+        yield models.motion.bound(decoded[tau:])[: known - done if ended else fresh]
+        free, done = decoded[-tau:], done + fresh
+        drop = max(done - tau - first, 0)
+        heard, first = heard[drop:], first + drop
 
 
 def _beginning(

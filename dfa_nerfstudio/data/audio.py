@@ -24,13 +24,25 @@ FULL_SCALE = 32767
 
 
 def read_audio(path: Path) -> Float32[np.ndarray, " S"]:
-    """Decodes the first sound stream to mono float32 at 16 kHz, full scale 1.
+    """Decodes the first sound stream to mono float32 at 16 kHz, full scale 1; see `stream_audio`.
+
+    Raises:
+        UserError: if there is no such file, it is neither audio nor video, or it has no sound or no samples.
+    """
+    audio = np.concatenate([np.zeros(0, np.float32), *stream_audio(path)])
+    if not len(audio):
+        raise UserError(f"{path}: its sound stream is empty")
+    return audio
+
+
+def stream_audio(path: Path) -> Iterator[Float32[np.ndarray, " n"]]:
+    """The first sound stream as mono float32 at 16 kHz, full scale 1, piece by piece.
 
     Of a video the first sample belongs to the moment at which the first frame is shown: sound that starts late is
     preceded by silence, sound that starts early is cut. Pauses in the stream's time stamps become silence too.
 
     Raises:
-        UserError: if there is no such file, it is neither audio nor video, or it has no sound or no samples.
+        UserError: if there is no such file, it is neither audio nor video, or it has no sound.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file")
@@ -40,12 +52,9 @@ def read_audio(path: Path) -> Float32[np.ndarray, " S"]:
                 raise UserError(f"{path}: has no sound; a talking head needs speech")
             video_start = _first_frame_time(container)
         with av.open(str(path)) as container:
-            audio = _decode(container, video_start)
+            yield from _decode(container, video_start)
     except FFmpegError as error:
         raise UserError(f"{path}: not a readable audio or video file ({error.strerror})") from None
-    if not len(audio):
-        raise UserError(f"{path}: its sound stream is empty")
-    return audio
 
 
 def _first_frame_time(container: InputContainer) -> float | None:
@@ -68,43 +77,41 @@ def _frames(container: InputContainer) -> Iterator[av.AudioFrame]:
         yield from (frame for frame in frames if isinstance(frame, av.AudioFrame))
 
 
-def _decode(container: InputContainer, origin: float | None) -> Float32[np.ndarray, " S"]:
+def _decode(container: InputContainer, origin: float | None) -> Iterator[Float32[np.ndarray, " n"]]:
     """Resamples every unbroken run of sound and lays it where its time stamp says, counted from `origin` in seconds
     (None: from the first sample). A stream that breaks off is read as far as it goes, damaged parts are silent."""
-    runs: list[tuple[float, list[np.ndarray]]] = []
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
-    expected: float | None = None  # when the next sample is due, if the sound goes on without a pause
+    resampler: av.AudioResampler | None = None
+    due = 0.0  # when the next sample is to come, if the sound goes on without a pause
+    made = surplus = 0  # samples that are out; samples of the run that come too early for any place
 
-    def resample(frame: av.AudioFrame | None) -> None:
-        runs[-1][1].extend(part.to_ndarray().reshape(-1) for part in resampler.resample(frame))
+    def place(frame: av.AudioFrame | None) -> Iterator[Float32[np.ndarray, " n"]]:
+        nonlocal made, surplus
+        for part in resampler.resample(frame) if resampler else ():
+            samples = part.to_ndarray().reshape(-1)
+            kept = samples[surplus:]
+            surplus -= len(samples) - len(kept)
+            made += len(kept)
+            yield kept
 
     try:
         for frame in _frames(container):
-            time = frame.time if frame.time is not None else expected or 0.0
-            if expected is None or time - expected > PAUSE:
-                if runs:
-                    resample(None)
-                    resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
-                runs.append((time, []))
-                expected = time
-            expected += frame.samples / frame.sample_rate
+            time = frame.time if frame.time is not None else due
+            if resampler is None or time - due > PAUSE:
+                yield from place(None)
+                origin = time if origin is None else origin
+                resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+                missing = round((time - origin) * SAMPLE_RATE) - made
+                surplus, due = max(-missing, 0), time
+                while missing > 0:
+                    yield np.zeros(min(missing, MINUTE), np.float32)
+                    made, missing = made + min(missing, MINUTE), missing - MINUTE
+            due += frame.samples / frame.sample_rate
             frame.pts = None  # what a time stamp says is settled here, not guessed again by the resampler
-            resample(frame)
+            yield from place(frame)
     except FFmpegError:
-        if not runs:
+        if resampler is None:
             raise
-    if not runs:
-        return np.zeros(0, np.float32)
-    resample(None)
-
-    origin = runs[0][0] if origin is None else origin
-    placed = [(round((time - origin) * SAMPLE_RATE), parts) for time, parts in runs]
-    audio = np.zeros(max(0, *(start + sum(map(len, parts)) for start, parts in placed)), np.float32)
-    for start, parts in placed:
-        for samples in parts:
-            audio[max(start, 0) : max(start + len(samples), 0)] = samples[max(-start, 0) :]
-            start += len(samples)
-    return audio
+    yield from place(None)
 
 
 def write_wav(path: Path, audio: Float32[np.ndarray, " S"]) -> None:

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from dfa_nerfstudio.attributes.audio_encoder import AudioEncoder, MouthEncoder
-from dfa_nerfstudio.attributes.blinks import BlinkHabits, with_blinks
+from dfa_nerfstudio.attributes.blinking import Blinking
+from dfa_nerfstudio.attributes.blinks import BlinkHabits
 from dfa_nerfstudio.attributes.bundle import AttributeModels
 from dfa_nerfstudio.attributes.fitting import FitConfig
 from dfa_nerfstudio.attributes.front_face import compose
-from dfa_nerfstudio.attributes.generation import generate_motion, generate_track, source_track
+from dfa_nerfstudio.attributes.generation import generate_track, source_track, stream_motion
 from dfa_nerfstudio.attributes.lightning_fit import fit
 from dfa_nerfstudio.attributes.linear_reading import ridge_correlation
 from dfa_nerfstudio.attributes.motion import rotation_matrix, rotation_vector
@@ -245,7 +246,7 @@ def test_what_a_film_cannot_teach_is_said(models):
 
 def test_no_seam_between_windows(models):
     audio = models.audio_features(synthetic_clip(1200, seed=8).mfcc)
-    motion = generate_motion(models, audio, torch.Generator().manual_seed(0))[:, :10]
+    motion = torch.cat(list(stream_motion(models, [audio], torch.Generator().manual_seed(0))))[:, :10]
     step = models.config.cross_modal.window - models.config.cross_modal.bop
     borders = torch.zeros(len(motion), dtype=torch.bool)
     for border in range(step, len(motion) - 2, step):
@@ -261,13 +262,56 @@ def test_no_seam_between_windows(models):
     assert (motion > low - margin).all() and (motion < high + margin).all()
 
 
+@pytest.mark.parametrize("live", [False, True])
+def test_motion_for_sound_that_is_still_arriving(models, driving, live):
+    """In any pieces, it is the same; and live it never waits for more sound than the frame it makes."""
+    whole = torch.cat(list(stream_motion(models, [driving], torch.Generator().manual_seed(0))))
+    asked = 0
+
+    def pieces():
+        nonlocal asked
+        for piece in driving.split([1, 40, 7, *[9] * 28]):
+            asked += len(piece)
+            yield piece
+
+    made, done = [], 0
+    for piece in stream_motion(models, pieces(), torch.Generator().manual_seed(0), live=live):
+        assert not live or asked <= done + 40, "it waits for sound to come"
+        made.append(piece)
+        done += len(piece)
+    made = torch.cat(made)[: len(driving)]
+    assert len(made) == len(driving) and (live or done == len(driving))
+    assert torch.equal(made, whole) != live
+
+
+def test_blinks_in_an_opening_that_is_still_arriving():
+    habits = BlinkHabits.of(torch.from_numpy(synthetic_clip(1500).eye_opening))
+    opening = torch.from_numpy(0.8 + 0.05 * smooth_noise(np.random.default_rng(3), 500, 5, 2)).float()
+    whole = _blinking(opening, habits)
+    pieces = list(Blinking(habits, torch.Generator().manual_seed(0)).stream(opening.split([3, 1, 90, 6, *[20] * 20])))
+    assert len(whole) == 500 and len(pieces) > 10
+    torch.testing.assert_close(torch.cat(pieces), whole)
+
+
+def test_a_rate_of_blinks_can_be_asked_for():
+    habits = BlinkHabits.of(torch.from_numpy(synthetic_clip(1500).eye_opening))
+    opening = torch.full((6000, 2), 0.8)
+    for rate in (10.0, 40.0):
+        assert len(BlinkHabits.of(_blinking(opening, habits, rate=rate)).shapes) == pytest.approx(4 * rate, rel=0.25)
+    assert _blinking(opening, habits, rate=0).min() > 0.7
+
+
+def _blinking(opening: torch.Tensor, habits: BlinkHabits, rate: float | None = None) -> torch.Tensor:
+    return torch.cat(list(Blinking(habits, torch.Generator().manual_seed(0), rate=rate).stream([opening])))
+
+
 def test_blinks_come_at_the_persons_rate_and_close_the_eyes():
     opening = torch.from_numpy(synthetic_clip(1500).eye_opening)
     habits = BlinkHabits.of(opening)
     assert len(habits.shapes) == len(range(20, 1500 - 20, 70))
     assert float(habits.intervals.mean()) == pytest.approx(70, rel=0.05)
     wobbly = torch.from_numpy(0.8 + 0.05 * smooth_noise(np.random.default_rng(3), 3000, 5, 2)).float()
-    made = with_blinks(wobbly, habits, torch.Generator().manual_seed(0))
+    made = _blinking(wobbly, habits)
     assert made.min() >= 0 and made.max() <= 1
     again = BlinkHabits.of(made)
     assert len(again.shapes) == pytest.approx(3000 / 70, rel=0.25)
@@ -277,7 +321,7 @@ def test_blinks_come_at_the_persons_rate_and_close_the_eyes():
 
 def test_who_never_blinks_generates_open_eyes():
     habits = BlinkHabits.of(torch.full((400, 2), 0.8))
-    made = with_blinks(torch.rand(300, 2), habits, torch.Generator().manual_seed(0))
+    made = _blinking(torch.rand(300, 2), habits, rate=20)
     assert len(habits.shapes) == 0 and made.min() > 0.79
 
 
