@@ -36,7 +36,7 @@ VARIANTS: dict[str, list[str]] = {
     "head space alone": [_NETWORK, "--pipeline.model.network.spaces", "head"],
     "torso space alone": [_NETWORK, "--pipeline.model.network.spaces", "torso"],
     "gates learned from nothing": [_NETWORK, "--pipeline.model.network.gates", "learned"],
-    "no gates": [_NETWORK, "--pipeline.model.network.gates", "none", "--pipeline.model.losses.influence", "0"],
+    "no gates": ["--pipeline.model.losses.influence", "0", _NETWORK, "--pipeline.model.network.gates", "none"],
     "no influence penalty": ["--pipeline.model.losses.influence", "0"],
     "pose in colour alone": [_NETWORK, "--pipeline.model.network.pose", "colour"],
     "no pose": [_NETWORK, "--pipeline.model.network.pose", "none"],
@@ -59,7 +59,7 @@ VARIANTS: dict[str, list[str]] = {
     "patches by structure": ["--pipeline.model.patches.structure", "0.03"],
     "average of weights": ["--pipeline.model.average", "0.99"],
 }
-"""Options of ns-train that switch one lever of the method."""
+"""Options of ns-train that switch one lever of the method; what follows the network's name is the network's."""
 
 
 @dataclass
