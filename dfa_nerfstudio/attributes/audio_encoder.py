@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dfa_nerfstudio.attributes.fitting import FitConfig
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, MFCC_PER_FRAME
+from dfa_nerfstudio.data.streams import windows
 
 
 @dataclass
@@ -111,24 +112,11 @@ class AudioEncoder(nn.Module):
             blocks: normalised MFCC in pieces of any length, empty ones too; four rows a frame in all.
 
         Yields:
-            The next frames' f_a, possibly none, `latency` behind the sound; at the end of the blocks the last ones.
+            The next frames' f_a, `latency` behind the sound; at the end of the blocks the last ones.
         """
-        window, before = self.config.window, self.config.window // 2
-        heard: Tensor | None = None  # rows that windows to come reach into
-        rows = frames = 0
-        for block in blocks:
-            if not len(block):
-                continue
-            heard = torch.cat([block[:1].expand(before, -1), block] if heard is None else [heard, block])
-            rows += len(block)
-            ready = (len(heard) - window) // MFCC_PER_FRAME + 1
-            if ready > 0:
-                yield self(heard.unfold(0, window, MFCC_PER_FRAME)[:ready].transpose(1, 2))
-                heard, frames = heard[ready * MFCC_PER_FRAME :], frames + ready
-        remaining = rows // MFCC_PER_FRAME - frames
-        if heard is not None and remaining > 0:
-            heard = torch.cat([heard, heard[-1:].expand(window, -1)])
-            yield self(heard.unfold(0, window, MFCC_PER_FRAME)[:remaining].transpose(1, 2))
+        window = self.config.window
+        for piece in windows(blocks, window // 2, window, MFCC_PER_FRAME):
+            yield self(piece.transpose(1, 2))
 
 
 class MouthEncoder(nn.Module):

@@ -96,7 +96,8 @@ def make_clip(
     opening, rounding = mouth_shape(speech.phonemes, times)
     motion = make_motion(config, renderer.reference, times, config.seed)
     tags = {"title": "dfa-nerfstudio demo subject", "comment": "synthetic: an animated public-domain portrait"}
-    with VideoWriter(output, config.fps, (config.size, config.size), speech.samples, SAMPLE_RATE, tags) as writer:
+    with VideoWriter(output, config.fps, (config.size, config.size), SAMPLE_RATE, tags) as writer:
+        writer.hear(speech.samples)
         for i in range(frames):
             writer.write(
                 renderer.render(

@@ -36,7 +36,9 @@ def test_pictures_and_lengths_survive(tmp_path: Path, fps: float, seconds_of_sou
     frames = smooth_frames(50, 95, 121)  # both odd
     sound = np.sin(np.arange(int(seconds_of_sound * RATE)) / 10)
     path = tmp_path / "deeper" / "film.mp4"
-    with VideoWriter(path, fps, (121, 95), sound, RATE, metadata={"comment": "made by a test"}) as writer:
+    with VideoWriter(path, fps, (121, 95), RATE, metadata={"comment": "made by a test"}) as writer:
+        for piece in np.array_split(sound, [100, 20_000]):
+            writer.hear(piece)
         for frame in frames:
             writer.write(frame)
 
@@ -60,7 +62,8 @@ def test_click_and_flash_coincide(tmp_path: Path) -> None:
     sound = np.zeros(3 * RATE)
     sound[flash * RATE // fps] = 1.0
     path = tmp_path / "flash.mp4"
-    with VideoWriter(path, fps, (64, 48), sound, RATE) as writer:
+    with VideoWriter(path, fps, (64, 48), RATE) as writer:
+        writer.hear(sound)
         for index in range(75):
             writer.write(np.full((48, 64, 3), 255 if index == flash else 0, np.uint8))
     with av.open(str(path)) as container:
@@ -72,7 +75,8 @@ def test_click_and_flash_coincide(tmp_path: Path) -> None:
 
 def test_audio_and_video_packets_are_interleaved(tmp_path: Path) -> None:
     path = tmp_path / "long.mp4"
-    with VideoWriter(path, 25, (32, 32), np.zeros(20 * RATE), RATE) as writer:
+    with VideoWriter(path, 25, (32, 32), RATE) as writer:
+        writer.hear(np.zeros(20 * RATE))
         for _ in range(500):
             writer.write(np.zeros((32, 32, 3), np.uint8))
     with av.open(str(path)) as container:
@@ -85,15 +89,41 @@ def test_audio_and_video_packets_are_interleaved(tmp_path: Path) -> None:
 
 def test_failure_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
-    with pytest.raises(KeyError), VideoWriter(path, 25, (32, 32), None) as writer:
+    with pytest.raises(KeyError), VideoWriter(path, 25, (32, 32)) as writer:
         writer.write(np.zeros((32, 32, 3), np.uint8))
         raise KeyError
     assert list(tmp_path.iterdir()) == []
     file = tmp_path / "file"
     file.touch()
     for wrong in (file / "film.mp4", tmp_path / "film.avi"):
-        with pytest.raises(UserError, match="film"), VideoWriter(wrong, 25, (32, 32), None):
+        with pytest.raises(UserError, match="film"), VideoWriter(wrong, 25, (32, 32)):
             pass
-    with pytest.raises(UserError, match="written"), VideoWriter(path, 25, (32, 32), np.zeros(9), 12_345):
+    with pytest.raises(UserError, match="written"), VideoWriter(path, 25, (32, 32), 12_345):
         pass
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("suffix", [".webm", ".mov"])
+def test_what_is_transparent_stays_so(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"film{suffix}"
+    frames = np.concatenate([smooth_frames(20, 64, 96), np.zeros((20, 64, 96, 1), np.uint8)], -1)
+    frames[:, :, 48:, 3] = 255
+    with VideoWriter(path, 25, (96, 64), RATE, transparent=True) as writer:
+        writer.hear(0.3 * np.sin(np.arange(20 * RATE // 25) / 10))
+        for frame in frames:
+            writer.write(frame)
+    # FFmpeg's own VP9 decoder leaves alpha out
+    decoder = {".webm": "libvpx-vp9", ".mov": "prores"}[suffix]
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        decoding = av.CodecContext.create(decoder, "r")
+        decoding.extradata = stream.codec_context.extradata
+        back = [
+            frame for packet in container.demux(stream) for frame in decoding.decode(packet if packet.size else None)
+        ]
+        alpha = np.stack([frame.to_ndarray(format="rgba")[..., 3] for frame in back])
+    assert len(alpha) == 20 and alpha[:, :, :40].max() < 10 and alpha[:, :, 56:].min() > 245
+    sound, _ = sound_of(path)
+    assert np.abs(sound).max() > 0.2
+    with pytest.raises(UserError, match=r"film.mp4: what is transparent must be named .webm or .mov"):
+        VideoWriter(tmp_path / "film.mp4", 25, (96, 64), transparent=True)
