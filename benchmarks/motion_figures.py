@@ -8,7 +8,8 @@ import numpy as np
 
 from benchmarks.record import Row
 from dfa_nerfstudio.attributes.bundle import AttributeModels
-from dfa_nerfstudio.attributes.generation import generate_track
+from dfa_nerfstudio.attributes.moving import generate_track
+from dfa_nerfstudio.attributes.moving_config import MovingConfig
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, SAMPLE_RATE, DatasetFolder
 from dfa_nerfstudio.evaluation.motion.blinking import Blinking
 from dfa_nerfstudio.evaluation.motion.diversity import diversity
@@ -69,9 +70,9 @@ def minute(models: AttributeModels, folder: DatasetFolder, sound: np.ndarray) ->
     own, shot = pose_axes(clip.head_to_camera[:count]), clip.shot[:count]
     start = time.monotonic()
     heard = models.audio_features(mfcc(sound, int(len(sound) * FRAME_RATE / SAMPLE_RATE)))
-    tracks = [generate_track(models, heard, seed=0)]
+    tracks = [generate_track(models, heard)]
     seconds = time.monotonic() - start
-    tracks += [generate_track(models, heard, seed=seed) for seed in range(1, MINUTES)]
+    tracks += [generate_track(models, heard, MovingConfig(seed=seed)) for seed in range(1, MINUTES)]
     motions = [pose_axes(track.head_to_camera.numpy()) for track in tracks]
     hop = models.config.cross_modal.window - models.config.cross_modal.bop
     blinks = [Blinking.of(models.eye.to_opening(track.eye).numpy()) for track in tracks]

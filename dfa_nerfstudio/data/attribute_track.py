@@ -7,7 +7,7 @@ cannot tell which.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -99,6 +99,14 @@ class AttributeTrack:
     def __getitem__(self, frames: slice | Int[Tensor, " N"]) -> AttributeTrack:
         """A stretch of the track, or chosen frames of it."""
         return self._map(lambda values: values[frames])
+
+    @classmethod
+    def join(cls, pieces: Iterable[AttributeTrack]) -> AttributeTrack:
+        """Pieces of one track, one after the other."""
+        first, *others = pieces
+        names = ("head_to_camera", "torso_motion", "eye", "audio")
+        parts = {name: torch.cat([getattr(piece, name) for piece in (first, *others)]) for name in names}
+        return replace(first, **parts)
 
     def to(self, device: torch.device | str) -> AttributeTrack:
         """The track on another device."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import av
@@ -35,8 +35,8 @@ def read_audio(path: Path) -> Float32[np.ndarray, " S"]:
     return audio
 
 
-def stream_audio(path: Path) -> Iterator[Float32[np.ndarray, " n"]]:
-    """The first sound stream as mono float32 at 16 kHz, full scale 1, piece by piece.
+def stream_audio(path: Path, rate: int = SAMPLE_RATE) -> Iterator[Float32[np.ndarray, " n"]]:
+    """The first sound stream as mono float32 at 16 kHz, or another rate, full scale 1, piece by piece.
 
     Of a video the first sample belongs to the moment at which the first frame is shown: sound that starts late is
     preceded by silence, sound that starts early is cut. Pauses in the stream's time stamps become silence too.
@@ -52,9 +52,39 @@ def stream_audio(path: Path) -> Iterator[Float32[np.ndarray, " n"]]:
                 raise UserError(f"{path}: has no sound; a talking head needs speech")
             video_start = _first_frame_time(container)
         with av.open(str(path)) as container:
-            yield from _decode(container, video_start)
+            yield from _decode(container, video_start, rate)
     except FFmpegError as error:
         raise UserError(f"{path}: not a readable audio or video file ({error.strerror})") from None
+
+
+def audio_duration(path: Path) -> float:
+    """How long the sound is in seconds, as the file says; decoded where it does not.
+
+    Raises:
+        UserError: see `stream_audio`.
+    """
+    try:
+        with av.open(str(path)) as container:
+            for stream in container.streams.audio[:1]:
+                if stream.duration and stream.time_base:
+                    return float(stream.duration * stream.time_base)
+    except (FFmpegError, OSError):
+        pass  # said by whoever reads it
+    return sum(map(len, stream_audio(path))) / SAMPLE_RATE
+
+
+def cut(
+    pieces: Iterable[Float32[np.ndarray, " n"]], start: int, stop: int | None
+) -> Iterator[Float32[np.ndarray, " n"]]:
+    """The samples from `start` to before `stop` of sound that comes piece by piece."""
+    first = 0
+    for piece in pieces:
+        kept = piece[max(start - first, 0) : None if stop is None else max(stop - first, 0)]
+        first += len(piece)
+        if len(kept):
+            yield kept
+        if stop is not None and first >= stop:
+            return
 
 
 def _first_frame_time(container: InputContainer) -> float | None:
@@ -77,7 +107,7 @@ def _frames(container: InputContainer) -> Iterator[av.AudioFrame]:
         yield from (frame for frame in frames if isinstance(frame, av.AudioFrame))
 
 
-def _decode(container: InputContainer, origin: float | None) -> Iterator[Float32[np.ndarray, " n"]]:
+def _decode(container: InputContainer, origin: float | None, rate: int) -> Iterator[Float32[np.ndarray, " n"]]:
     """Resamples every unbroken run of sound and lays it where its time stamp says, counted from `origin` in seconds
     (None: from the first sample). A stream that breaks off is read as far as it goes, damaged parts are silent."""
     resampler: av.AudioResampler | None = None
@@ -99,8 +129,8 @@ def _decode(container: InputContainer, origin: float | None) -> Iterator[Float32
             if resampler is None or time - due > PAUSE:
                 yield from place(None)
                 origin = time if origin is None else origin
-                resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
-                missing = round((time - origin) * SAMPLE_RATE) - made
+                resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
+                missing = round((time - origin) * rate) - made
                 surplus, due = max(-missing, 0), time
                 while missing > 0:
                     yield np.zeros(min(missing, MINUTE), np.float32)

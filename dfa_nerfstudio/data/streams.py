@@ -62,11 +62,11 @@ def aligned(*streams: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
     held: list[Any] = [None] * len(sources)
     while True:
         for number, source in enumerate(sources):
-            while (rest := held[number]) is None or not len(rest):
-                held[number] = next(source, None)
-                if held[number] is None:
+            while held[number] is None:
+                piece = next(source, None)
+                if piece is None:
                     return
-        parts = [part for part in held if part is not None]
-        length = min(map(len, parts))
-        yield tuple(part[:length] for part in parts)
-        held = [part[length:] for part in parts]
+                held[number] = piece if len(piece) else None
+        length = min(map(len, held))
+        yield tuple(part[:length] for part in held)
+        held = [part[length:] if len(part) > length else None for part in held]

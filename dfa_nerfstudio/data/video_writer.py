@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -167,6 +167,7 @@ class VideoWriter:
         sample_rate: of the sound, in Hz; None for a silent film.
         metadata: tags that mp4 knows: `title`, `artist`, `comment`, `copyright` and the like.
         transparent: frames have alpha.
+        complete: what is done to the finished file before it takes its name.
 
     Raises:
         UserError: if the file's name is of another format; on entering, if it cannot be written, the size is empty, or
@@ -185,7 +186,9 @@ class VideoWriter:
         sample_rate: int | None = None,
         metadata: Mapping[str, str] | None = None,
         transparent: bool = False,
+        complete: Callable[[Path], None] = lambda path: None,
     ) -> None:
+        self._complete = complete
         self.path, self._form = path, file_format(path, transparent)
         self._rest = (fps, size, sample_rate, metadata or {})
         self._files = contextlib.ExitStack()
@@ -195,8 +198,8 @@ class VideoWriter:
         if width < 2 or height < 2 or fps <= 0:
             raise UserError(f"{self.path}: cannot write {width}x{height} at {fps:g} frames/s")
         try:
-            self.partial = self._files.enter_context(written_whole(self.path))
-            self._container = av.open(str(self.partial), "w", options=dict(self._form.container))
+            self._partial = self._files.enter_context(written_whole(self.path))
+            self._container = av.open(str(self._partial), "w", options=dict(self._form.container))
             self._encoder = Encoder(self._container, self._form, *self._rest)
         except (OSError, FFmpegError) as error:
             self._files.__exit__(type(error), error, None)
@@ -209,18 +212,15 @@ class VideoWriter:
                 self._encoder.finish()
             self._container.close()
             if kind is None:
-                self.complete(self.partial)
+                self._complete(self._partial)
         finally:
             self._files.__exit__(kind, error, None)
-
-    def complete(self, partial: Path) -> None:
-        """What is done to the finished file before it takes its name."""
 
 
 @contextlib.contextmanager
 def stream_writer(
     target: BinaryIO, container: str, fps: float, size: tuple[int, int], sample_rate: int, metadata: Mapping[str, str]
-):
+) -> Iterator[Encoder]:
     """An `Encoder` to a pipe that can be watched while it is written.
 
     Args:

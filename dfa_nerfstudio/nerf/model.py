@@ -269,6 +269,7 @@ class DFANerfModel(Model):
         opacity = marched.accumulation[:, None]
         return {
             "rgb": marched.rgb + (1 - opacity) * self.background(rays, scene, code),
+            "person": marched.rgb,
             "accumulation": opacity,
             "depth": marched.depth[:, None] + (1 - opacity) * self.clip.far,
             "audio_attention": marched.gates[:, :1],

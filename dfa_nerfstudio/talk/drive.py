@@ -1,91 +1,85 @@
-"""From speech to an attribute track."""
+"""From speech to attribute tracks, piece by piece."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import tee
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
+import torch
 from jaxtyping import Float32
 
 from dfa_nerfstudio.attributes.bundle import FILE_NAME, AttributeModels
-from dfa_nerfstudio.attributes.generation import generate_track, source_track
+from dfa_nerfstudio.attributes.moving import Moving
+from dfa_nerfstudio.attributes.moving_config import MovingConfig
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
-from dfa_nerfstudio.data.audio import read_audio
-from dfa_nerfstudio.data.audio_features import FILE_FEATURE, MFCC_KIND, with_audio_features
-from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, SAMPLE_RATE
+from dfa_nerfstudio.data.audio_features import FILE_FEATURE, MFCC_KIND, file_features
+from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, DatasetFolder
+from dfa_nerfstudio.data.streams import aligned
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.nerf.model import DFANerfModel
-
-Pose = Literal["generated", "prior", "source", "still"]
-
-_SILENT = 1e-4
-"""Peak amplitude below which a recording holds nothing: -80 dB."""
+from dfa_nerfstudio.talk.hearing import Hearing, shut_feature
+from dfa_nerfstudio.talk.options import HearingConfig
 
 
-def read_speech(path: Path) -> Float32[np.ndarray, " S"]:
-    """The sound of any audio or video file, 16 kHz mono.
+class Driver:
+    """Drives one person's head by sound. Head motion follows f_a, whatever the field hears.
 
-    Raises:
-        UserError: if it cannot be read, is shorter than a frame or silent throughout.
-    """
-    audio = read_audio(path)
-    if len(audio) < SAMPLE_RATE / FRAME_RATE:
-        raise UserError(f"{path}: {len(audio) / SAMPLE_RATE:.3f} s of sound; give at least one word")
-    if np.abs(audio).max() < _SILENT:
-        raise UserError(f"{path}: silent throughout; give speech")
-    return audio
-
-
-def drive(
-    model: DFANerfModel,
-    audio: Float32[np.ndarray, " S"],
-    *,
-    source: Path,
-    features: Path | None = None,
-    pose: Pose,
-    seed: int,
-    temperature: float,
-) -> AttributeTrack:
-    """What the person does when saying `audio`. Head motion follows f_a, whatever the field hears.
-
-    Args:
-        model: decides the person: the sequence models are those of its dataset folder.
-        audio: 16 kHz mono.
-        source: where it came from, for errors.
-        features: file with the audio's features, where the model was trained on such.
-        pose: head motion and blinks generated, with or without regard to the sound, the training video's own, or held
-            still.
-        seed: of the generation.
-        temperature: of the generation; 0 gives the mean motion.
-
-    Returns:
-        One frame per 1/25 s, the last one begun included.
+    The sequence models are those of the dataset folder that the renderer was trained on.
 
     Raises:
-        UserError: if the audio is too short, its features are missing or of no use, or the models of the folder are not
-            those the model was trained with.
+        UserError: if the models of the folder are not those that the renderer was trained with.
     """
-    from dfa_nerfstudio.preprocessing.sound.mfcc import mfcc  # librosa takes a second to import
 
-    models = AttributeModels.load(model.clip.folder / FILE_NAME)
-    wanted = model.clip.track.audio_kind
-    if wanted != models.audio_kind and wanted.name not in (MFCC_KIND.name, FILE_FEATURE):
-        raise UserError(
-            f"{model.clip.folder / FILE_NAME}: makes {models.audio_kind}, the checkpoint was trained on "
-            f"{wanted}; restore the folder or train again"
-        )
-    if (wanted.name == FILE_FEATURE) != (features is not None):
-        need = "give those of this audio with" if features is None else "it takes no"
-        raise UserError(f"the checkpoint was trained on {wanted}: {need} --audio-features")
-    frames = int(np.ceil(len(audio) * FRAME_RATE / SAMPLE_RATE))
-    rows = mfcc(audio, frames)
-    try:
-        heard = models.audio_features(rows)
-    except UserError as error:
-        raise UserError(f"{source}: {error}") from None
-    if pose in ("generated", "prior"):
-        track = generate_track(models, heard, seed=seed, temperature=temperature, from_prior=pose == "prior")
-    else:
-        track = source_track(models, heard, model.clip.track[model.clip.train_frames], pose)
-    return track if wanted == track.audio_kind else with_audio_features(track, features or "mfcc", rows)
+    def __init__(
+        self, model: DFANerfModel, moving: MovingConfig, hearing: HearingConfig | None = None, live: bool = False
+    ) -> None:
+        """
+        Args:
+            model: decides the person.
+            moving: where head motion and blinks come from.
+            hearing: what is done to the sound's features.
+            live: nothing is waited for that is not needed.
+        """
+        clip = model.clip
+        models = AttributeModels.load(clip.folder / FILE_NAME)
+        self.kind, self.live = clip.track.audio_kind, live
+        if self.kind != models.audio_kind and self.kind.name not in (MFCC_KIND.name, FILE_FEATURE):
+            raise UserError(
+                f"{clip.folder / FILE_NAME}: makes {models.audio_kind}, the checkpoint was trained on "
+                f"{self.kind}; restore the folder or train again"
+            )
+        film = clip.track.to("cpu")
+        shut = shut_feature(DatasetFolder.open(clip.folder).attributes, film, clip.train_frames)
+        self._hearing = Hearing(models, shut, self.kind, hearing or HearingConfig(), live)
+        self._moving = Moving(models, film[clip.train_frames], moving)
+
+    @torch.no_grad()
+    def stream(
+        self, sound: Iterable[Float32[np.ndarray, " S"]], features: Path | None = None, seconds: float | None = None
+    ) -> Iterator[AttributeTrack]:
+        """What the person does while it says the sound: pieces of a track, one frame for each 1/25 s, the last one
+        begun included.
+
+        Args:
+            sound: 16 kHz mono, in pieces of any length.
+            features: file with the sound's features, where the renderer was trained on such.
+            seconds: length of the sound, needed to check them.
+
+        Raises:
+            UserError: if the sound is too short or silent, or its features are missing or of no use.
+        """
+        if (self.kind.name == FILE_FEATURE) != (features is not None):
+            need = "give those of this audio with" if features is None else "it takes no"
+            raise UserError(f"the checkpoint was trained on {self.kind}: {need} --audio-features")
+        rows = None
+        if features is not None:
+            rows, kind = file_features(features, int(np.ceil((seconds or 0) * FRAME_RATE - 1e-6)))
+            if kind != self.kind:
+                raise UserError(f"{features}: holds {kind}, the checkpoint was trained on {self.kind}")
+        heard, for_lips = tee(self._hearing.stream(sound, rows))
+        f_a, lips = (piece[0] for piece in heard), (piece[1] for piece in for_lips)
+        for track, audio in aligned(self._moving.stream(f_a, self.live), lips):
+            yield replace(track, audio=audio, audio_kind=self.kind)

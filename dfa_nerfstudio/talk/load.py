@@ -12,6 +12,21 @@ from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.nerf.model import DFANerfModel
 
 
+def checkpoint_of(config_path: Path) -> Path:
+    """The run's latest checkpoint.
+
+    Raises:
+        UserError: if there is no such run, or it has none yet.
+    """
+    if not config_path.is_file():
+        raise UserError(f"{config_path}: no such file; it is the config.yml that ns-train names at its end")
+    folder = config_path.parent / "nerfstudio_models"
+    checkpoints = sorted(folder.glob("step-*.ckpt"))
+    if not checkpoints:
+        raise UserError(f"{folder}: no checkpoint; let ns-train run longer")
+    return checkpoints[-1]
+
+
 def load_model(config_path: Path) -> DFANerfModel:
     """The model of a finished or interrupted training, ready to render; no image is read.
 
@@ -22,10 +37,7 @@ def load_model(config_path: Path) -> DFANerfModel:
         UserError: if there is no such file, or it is not a run of this method with a checkpoint.
         SystemExit: with code 2, from within, if the dataset folder or the checkpoint does not fit.
     """
-    if not config_path.is_file():
-        raise UserError(f"{config_path}: no such file; it is the config.yml that ns-train names at its end")
-    if not any((config_path.parent / "nerfstudio_models").glob("step-*.ckpt")):
-        raise UserError(f"{config_path.parent / 'nerfstudio_models'}: no checkpoint; let ns-train run longer")
+    checkpoint_of(config_path)
     try:
         _, pipeline, _, _ = eval_setup(config_path, test_mode="inference")
     except (yaml.YAMLError, AssertionError, AttributeError) as error:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
 from nerfstudio.cameras.cameras import Cameras, CameraType
+from torch import Tensor
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.nerf.model import DFANerfModel
@@ -33,11 +34,15 @@ def film_cameras(model: DFANerfModel, track: AttributeTrack, scale: float = 1.0)
     return cameras
 
 
+def picture_size(model: DFANerfModel, scale: float = 1.0) -> tuple[int, int]:
+    """Width and height of the pictures."""
+    cameras = film_cameras(model, model.clip.track[:1], scale)
+    return int(cameras.width[0]), int(cameras.height[0])
+
+
 @torch.no_grad()
-def render_track(
-    model: DFANerfModel, track: AttributeTrack, scale: float = 1.0
-) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-    """The talking head, frame by frame, seen by the film's own camera; one frame is in memory at a time.
+def render_outputs(model: DFANerfModel, track: AttributeTrack, scale: float = 1.0) -> Iterator[dict[str, Tensor]]:
+    """What the model shows, frame by frame, seen by the film's own camera; one frame is in memory at a time.
 
     Args:
         model: a trained model; shows `track` from then on.
@@ -51,5 +56,40 @@ def render_track(
     model.eval()
     cameras = film_cameras(model, track, scale).to(model.device)
     for index in range(len(track)):
-        picture = model.get_outputs_for_camera(cameras[index : index + 1])["rgb"]
-        yield (picture.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+        yield model.get_outputs_for_camera(cameras[index : index + 1])
+
+
+def render_track(
+    model: DFANerfModel, track: AttributeTrack, scale: float = 1.0
+) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+    """The talking head before the film's own background, as `render_outputs`."""
+    for outputs in render_outputs(model, track, scale):
+        yield (outputs["rgb"].clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+
+
+def paced(tracks: Iterable[AttributeTrack], fps: float) -> Iterator[AttributeTrack]:
+    """A track that comes piece by piece at another frame rate: interpolated in time, as long as it was to a frame."""
+    held: AttributeTrack | None = None
+    first = made = 0  # number of the first frame that is held; frames that are out
+    for track in tracks:
+        if track.fps == fps:
+            yield track
+            continue
+        held = track if held is None else AttributeTrack.join([held, track])
+        known = first + len(held)
+        count = int((known - 1) * fps / track.fps) + 1 - made  # the last frame known is the last to look back from
+        if count > 0:
+            yield _at(held, (made + torch.arange(count)) * track.fps / fps - first, fps)
+            made += count
+        drop = max(min(int(made * track.fps / fps), known - 1) - first, 0)
+        held, first = held[drop:], first + drop
+    if held is not None:
+        rest = round((first + len(held)) * fps / held.fps) - made  # the last frame is shown for as long as any
+        if rest > 0:
+            yield _at(held, (made + torch.arange(rest)) * held.fps / fps - first, fps)
+
+
+def _at(track: AttributeTrack, frames: Tensor, fps: float) -> AttributeTrack:
+    shown = track.at(frames.double().clamp(max=len(track) - 1) / max(len(track) - 1, 1))
+    shown.fps = fps
+    return shown

@@ -15,10 +15,12 @@ from dfa_nerfstudio.attributes.blinks import BlinkHabits
 from dfa_nerfstudio.attributes.bundle import AttributeModels
 from dfa_nerfstudio.attributes.fitting import FitConfig
 from dfa_nerfstudio.attributes.front_face import compose
-from dfa_nerfstudio.attributes.generation import generate_track, source_track, stream_motion
+from dfa_nerfstudio.attributes.generation import stream_motion
 from dfa_nerfstudio.attributes.lightning_fit import fit
 from dfa_nerfstudio.attributes.linear_reading import ridge_correlation
 from dfa_nerfstudio.attributes.motion import rotation_matrix, rotation_vector
+from dfa_nerfstudio.attributes.moving import generate_track
+from dfa_nerfstudio.attributes.moving_config import MovingConfig
 from dfa_nerfstudio.attributes.recordings import Recording, SoundAndLips
 from dfa_nerfstudio.attributes.report import measure, remarks
 from dfa_nerfstudio.attributes.shots import random_windows
@@ -199,7 +201,7 @@ def test_frames_of_no_use_teach_nothing(clip):
 
 @pytest.mark.parametrize("frames", [1, 48, 49, 300])
 def test_a_generated_track_is_as_long_as_its_audio(models, driving, frames):
-    track = generate_track(models, driving[:frames], seed=1)
+    track = generate_track(models, driving[:frames], MovingConfig(seed=1))
     assert len(track) == frames
     assert torch.equal(track.audio, driving[:frames])
     rotation = track.head_to_camera[:, :3, :3]
@@ -207,7 +209,7 @@ def test_a_generated_track_is_as_long_as_its_audio(models, driving, frames):
 
 
 def test_seeds_repeat_and_differ(models, driving):
-    first, again, other = (generate_track(models, driving, seed=seed) for seed in (3, 3, 4))
+    first, again, other = (generate_track(models, driving, MovingConfig(seed=seed)) for seed in (3, 3, 4))
     assert torch.equal(first.head_to_camera, again.head_to_camera) and torch.equal(first.eye, again.eye)
     own = models.training_motion[:, :6].std(0).mean()
     gap = (
@@ -220,14 +222,16 @@ def test_seeds_repeat_and_differ(models, driving):
         .sqrt()
     )
     assert gap > 0.2 * own
-    mean = [generate_track(models, driving, seed=seed, temperature=0) for seed in (3, 4)]
+    mean = [generate_track(models, driving, MovingConfig(seed=seed, temperature=0)) for seed in (3, 4)]
     assert torch.equal(mean[0].head_to_camera, mean[1].head_to_camera)
 
 
 def test_the_prior_alone_does_not_hear(models, driving):
-    here, there = (generate_track(models, sound, seed=3, from_prior=True) for sound in (driving, driving.roll(50, 0)))
+    here, there = (
+        generate_track(models, sound, MovingConfig(pose="prior", seed=3)) for sound in (driving, driving.roll(50, 0))
+    )
     assert torch.equal(here.head_to_camera, there.head_to_camera) and torch.equal(here.eye, there.eye)
-    heard = [generate_track(models, sound, seed=3) for sound in (driving, driving.roll(50, 0))]
+    heard = [generate_track(models, sound, MovingConfig(seed=3)) for sound in (driving, driving.roll(50, 0))]
     assert not torch.equal(heard[0].head_to_camera, heard[1].head_to_camera)
     spread = models.motion.encode(here.head_to_camera, here.torso_motion, here.eye)[:, :10].std(0)
     assert 0.2 < spread.mean() < 2  # of the film's
@@ -240,7 +244,7 @@ def test_what_a_film_cannot_teach_is_said(models):
     still.training_motion.mul_(0.01)
     lines = remarks(still)
     assert len(lines) == 2 and "no blink in the 20 s" in lines[0] and "hardly moves" in lines[1]
-    eye = generate_track(still, torch.randn(200, still.config.audio.embedding_dim), seed=0).eye
+    eye = generate_track(still, torch.randn(200, still.config.audio.embedding_dim)).eye
     assert still.eye.to_opening(eye).amin() > 0.5
 
 
@@ -264,7 +268,7 @@ def test_no_seam_between_windows(models):
 
 @pytest.mark.parametrize("live", [False, True])
 def test_motion_for_sound_that_is_still_arriving(models, driving, live):
-    """In any pieces, it is the same; and live it never waits for more sound than the frame it makes."""
+    """In any pieces, it is the same; and live it never waits for sound, and does not end by itself."""
     whole = torch.cat(list(stream_motion(models, [driving], torch.Generator().manual_seed(0))))
     asked = 0
 
@@ -276,9 +280,11 @@ def test_motion_for_sound_that_is_still_arriving(models, driving, live):
 
     made, done = [], 0
     for piece in stream_motion(models, pieces(), torch.Generator().manual_seed(0), live=live):
-        assert not live or asked <= done + 40, "it waits for sound to come"
+        assert not live or asked <= max(done - 48, 0) + 40, "it waits for sound to come"
         made.append(piece)
         done += len(piece)
+        if done >= len(driving):
+            break
     made = torch.cat(made)[: len(driving)]
     assert len(made) == len(driving) and (live or done == len(driving))
     assert torch.equal(made, whole) != live
@@ -327,12 +333,17 @@ def test_who_never_blinks_generates_open_eyes():
 
 def test_source_poses_run_forth_and_back(models, clip, driving):
     source = clip_track(models, clip)[slice(0, 100)]
-    looped = source_track(models, driving, source)
+    looped = generate_track(models, driving, MovingConfig(pose="source"), source)
     assert torch.equal(looped.head_to_camera[:100], source.head_to_camera)
     assert torch.equal(looped.eye[100:199], source.eye[:99].flip(0))
     assert torch.equal(looped.torso_motion[198:298], source.torso_motion)
-    still = source_track(models, driving, source, "still")
+    still = generate_track(models, driving, MovingConfig(pose="still", blink="none"), source)
     assert len(still) == 300 and (still.head_to_camera == still.head_to_camera[0]).all()
+    blinking = generate_track(models, driving, MovingConfig(pose="still"), source)
+    assert torch.equal(blinking.head_to_camera, still.head_to_camera)
+    assert models.eye.to_opening(blinking.eye).amin() < 0.3
+    own = generate_track(models, driving, MovingConfig(blink="source"), source)
+    assert torch.equal(own.eye, looped.eye) and not torch.equal(own.head_to_camera, looped.head_to_camera)
     assert (models.eye.to_opening(still.eye) > 0.7).all()
 
 
@@ -391,7 +402,7 @@ def test_bad_sound_is_refused(models, clip, driving):
     with pytest.raises(UserError, match="coefficients"):
         models.audio_features(np.zeros((200, COEFFICIENTS + 1), np.float32))
     with pytest.raises(UserError, match="temperature"):
-        generate_track(models, driving, temperature=-1)
+        generate_track(models, driving, MovingConfig(temperature=-1))
     with pytest.raises(UserError, match="longer video"):
         train_models(clip, 40, quick())
     silent = dataclasses.replace(clip, mfcc=np.full_like(clip.mfcc, -300.0))

@@ -1,0 +1,146 @@
+"""Sound comes in, and pictures go out as soon as they can be known."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import av
+import numpy as np
+from jaxtyping import Float32
+
+from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, SAMPLE_RATE
+from dfa_nerfstudio.data.video_writer import stream_writer
+from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.talk.drive import Driver
+from dfa_nerfstudio.talk.film import Studio
+from dfa_nerfstudio.talk.options import LiveConfig
+
+PER_FRAME = round(SAMPLE_RATE / FRAME_RATE)
+
+
+@dataclass
+class Latency:
+    """How long a frame comes after the sound that it shows."""
+
+    arrived: deque[tuple[int, float]] = field(default_factory=deque)
+    """Number of samples that had come, and when, since the last frame's."""
+    heard: int = 0
+    seconds: list[float] = field(default_factory=list)
+    """Of each frame: from the arrival of the first sample of its 1/25 s until it has been encoded."""
+
+    def hear(self, pieces: Iterable[Float32[np.ndarray, " n"]]) -> Iterator[Float32[np.ndarray, " n"]]:
+        """The pieces, noted as they come."""
+        for piece in pieces:
+            self.heard += len(piece)
+            self.arrived.append((self.heard, time.monotonic()))
+            yield piece
+
+    def show(self) -> None:
+        """A frame is out."""
+        first = len(self.seconds) * PER_FRAME
+        while len(self.arrived) > 1 and self.arrived[0][0] <= first:
+            self.arrived.popleft()
+        self.seconds.append(time.monotonic() - self.arrived[0][1])
+
+    def __str__(self) -> str:
+        if not self.seconds:
+            return "no frame"
+        median, worst = np.median(self.seconds), max(self.seconds)
+        return f"{len(self.seconds)} frames, {median:.2f} s after their sound (median; at most {worst:.2f} s)"
+
+
+def talk_live(studio: Studio, config: LiveConfig, source: BinaryIO, target: BinaryIO) -> Latency:
+    """Talks until the sound ends, or nobody watches any more.
+
+    Args:
+        studio: the person, and what the video looks like.
+        config: see there.
+        source: PCM, 16 bit, mono; not read from where a WebSocket is listened to.
+        target: where the video goes.
+    """
+    latency = Latency()
+    driver = Driver(studio.model, studio.moving, studio.hearing, live=True)
+    with contextlib.ExitStack() as stack:
+        raw = stack.enter_context(_listened(config.listen)) if config.listen is not None else _read(source)
+        pieces, waiting = latency.hear(_resampled(raw, config.pcm_rate)), deque[Float32[np.ndarray, " n"]]()
+
+        def kept() -> Iterator[Float32[np.ndarray, " n"]]:
+            for piece in pieces:
+                waiting.append(piece)
+                yield piece
+
+        tags, fps = studio.mark.tags(""), studio.film.fps
+        writer = stream_writer(target, config.container, fps, studio.size, SAMPLE_RATE, tags)
+        with contextlib.suppress(BrokenPipeError), writer as video:
+            for picture in studio.shown(driver.stream(kept())):
+                while waiting:
+                    video.hear(waiting.popleft())
+                video.write(picture)
+                latency.show()
+            while waiting:
+                video.hear(waiting.popleft())
+    return latency
+
+
+def _read(source: BinaryIO) -> Iterator[bytes]:
+    """What is there, as soon as it is."""
+    read = getattr(source, "read1", source.read)
+    while piece := read(1 << 14):
+        yield piece
+
+
+@contextlib.contextmanager
+def _listened(port: int) -> Iterator[Iterator[bytes]]:
+    """The binary messages of the first client of a WebSocket on this machine; text ends them, as hanging up does."""
+    from queue import Queue
+    from threading import Thread
+
+    from websockets.exceptions import ConnectionClosed
+    from websockets.sync.server import ServerConnection, serve
+
+    messages: Queue[bytes] = Queue()
+
+    def take(client: ServerConnection) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            for message in client:
+                if isinstance(message, str):
+                    break
+                messages.put(message)
+        messages.put(b"")
+
+    try:
+        server = serve(take, "127.0.0.1", port)
+    except OSError as error:
+        raise UserError(f"--listen {port}: cannot listen there ({error.strerror}); give another port") from None
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    print(f"listening on ws://127.0.0.1:{port}", file=sys.stderr, flush=True)
+    try:
+        yield iter(messages.get, b"")
+    finally:
+        server.shutdown()
+        thread.join()
+
+
+def _resampled(pieces: Iterable[bytes], rate: int) -> Iterator[Float32[np.ndarray, " n"]]:
+    """16 kHz, full scale 1, of 16 bit PCM in pieces of any number of bytes."""
+    resampler, rest = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE), b""
+    for piece in pieces:
+        whole = rest + piece
+        samples = np.frombuffer(whole, "<i2", len(whole) // 2)
+        rest = whole[2 * len(samples) :]
+        if rate == SAMPLE_RATE:
+            yield samples.astype(np.float32) / 32768
+            continue
+        if not len(samples):
+            continue
+        frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
+        frame.sample_rate = rate
+        for part in resampler.resample(frame):
+            yield part.to_ndarray().reshape(-1)
