@@ -1,4 +1,4 @@
-"""What the sound of shut lips is, to one person's field."""
+"""What a sound says of the mouth's opening, and what the sound of shut lips is, to one person's field."""
 
 from __future__ import annotations
 
@@ -26,11 +26,20 @@ def closed_mouth(
         opening: of the mouth.
         silent: frames in and around which nobody speaks; if there are hardly any, all frames are looked at.
     """
-    ones = torch.ones_like(audio[:, :1])
-    inputs = torch.cat([audio, ones], 1).double()
-    ridge = 1e-3 * inputs.square().sum(0).mean() * torch.eye(inputs.shape[1], dtype=inputs.dtype)
-    reading = inputs @ torch.linalg.solve(inputs.T @ inputs + ridge, inputs.T @ opening.double())
+    reading = read_opening(audio, mouth_reading(audio, opening))
     asked = torch.nonzero(silent).flatten() if silent.sum() >= LEAST else torch.arange(len(audio))
     chosen = audio[asked[reading[asked].argsort()[: max(1, round(SHARE * len(asked)))]]]
     mean = chosen.mean(0)
     return mean * chosen.norm(dim=-1).mean() / mean.norm().clamp(min=1e-9)  # as long as they are
+
+
+def mouth_reading(audio: Float[Tensor, "N A"], opening: Float[Tensor, " N"]) -> Float[Tensor, " A+1"]:
+    """Weights, the last one constant, by which mouth opening is read from the audio feature: least squares."""
+    inputs = torch.cat([audio, torch.ones_like(audio[:, :1])], 1).double()
+    ridge = 1e-3 * inputs.square().sum(0).mean() * torch.eye(inputs.shape[1], dtype=inputs.dtype)
+    return torch.linalg.solve(inputs.T @ inputs + ridge, inputs.T @ opening.double()).float()
+
+
+def read_opening(audio: Float[Tensor, "N A"], weights: Float[Tensor, " A+1"]) -> Float[Tensor, " N"]:
+    """Mouth opening as `mouth_reading` has it."""
+    return audio @ weights[:-1] + weights[-1]

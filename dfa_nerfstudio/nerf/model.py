@@ -32,7 +32,7 @@ from dfa_nerfstudio.nerf.marching import Marcher, OccupancyGrid, march
 from dfa_nerfstudio.nerf.paper_field import PaperFieldConfig
 from dfa_nerfstudio.nerf.patch_loss import PatchLoss, PatchLossConfig
 from dfa_nerfstudio.nerf.stepping import StepGuard, WeightAverage
-from dfa_nerfstudio.viewer.film_camera import FilmCamera
+from dfa_nerfstudio.viewer.panel import Panel
 
 
 @dataclass
@@ -132,7 +132,7 @@ class DFANerfModel(Model):
         self.budget = Budget(config.budget)
         self.step_guard = StepGuard(self.parameters())
         self.average = WeightAverage(self, config.average) if config.average else None
-        self.film_camera = FilmCamera(torch.linalg.inv(train.head_to_camera[0]).numpy(), float(clip.half_extent[1]))
+        self.panel = Panel(self)
         self._track = clip.track
         self._samples_per_ray = float(config.num_samples)
 

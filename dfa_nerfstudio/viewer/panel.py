@@ -1,0 +1,252 @@
+"""The panel in nerfstudio's viewer with which a talking head is played."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import viser
+import viser.transforms as vtf
+from nerfstudio.utils.rich_utils import CONSOLE
+from nerfstudio.viewer.viewer_elements import ViewerControl
+
+from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.viewer.edits import Edits
+from dfa_nerfstudio.viewer.player import Player
+from dfa_nerfstudio.viewer.stage import Stage
+
+if TYPE_CHECKING:
+    from dfa_nerfstudio.nerf.model import DFANerfModel
+    from dfa_nerfstudio.viewer.tracks import Playable
+
+BY_THE_CLOCK, AT_ONCE = "25 frames/s", "every frame, as fast as possible"
+REDRAWN = 0.5
+"""Seconds between two drawings of the curves while frames are played."""
+
+
+class Panel(ViewerControl):
+    """Plays tracks, moves single attributes, generates for new audio, and writes videos.
+
+    Args:
+        model: what is looked at, in training or afterwards.
+    """
+
+    def __init__(self, model: DFANerfModel) -> None:
+        self._model = model
+
+    def _setup(self, viewer: Any) -> None:
+        super()._setup(viewer)
+        if viewer.config.websocket_host == "0.0.0.0":
+            CONSOLE.print(
+                "the viewer can be reached from other machines; --viewer.websocket-host 127.0.0.1 keeps it on this one",
+                style="yellow",
+            )
+        self._stage = Stage(self._model)
+        viewer.get_model = lambda: self._stage
+        viewer.control_panel._time.set_hidden(True)  # frames are chosen here
+        self._player = Player(lambda: len(self._stage.track), self._show, self._stage.shown)
+        self._drawn = 0.0
+        self._figure: Any = None
+        self._playables: dict[str, Playable] = {}
+        self._build(viewer.viser_server.gui)
+        self.viser_server.on_client_connect(self.place)
+        try:
+            self._load_film()
+        except UserError as error:
+            self._say(f"the film cannot be played: {error}")
+
+    def place(self, client: viser.ClientHandle) -> None:
+        """Puts one client's camera where the film's stood."""
+        from nerfstudio.viewer.viewer import VISER_NERFSTUDIO_SCALE_RATIO  # circular at the top
+
+        film = self._stage.film_camera.numpy()
+        turn = vtf.SO3.from_matrix(film[:3, :3]) @ vtf.SO3.from_x_radians(math.pi)  # viser looks along +z
+        with client.atomic():
+            client.camera.up_direction = film[:3, 1]
+            client.camera.wxyz = turn.wxyz
+            client.camera.position = film[:3, 3] * VISER_NERFSTUDIO_SCALE_RATIO
+            client.camera.look_at = np.zeros(3)  # the head: dragging turns around it
+            client.camera.fov = 2 * math.atan(float(self._model.clip.half_extent[1]))
+        if self.viewer.hide_images.visible:  # the training frames stand between this camera and the head
+            self.viewer.set_camera_visibility(False)
+            self.viewer.toggle_cameravis_button()
+
+    def _build(self, gui: Any) -> None:
+        self._gui = gui
+        self._folder = gui.add_folder("Talking head")
+        with self._folder:
+            self._choice = gui.add_dropdown("Track", ["film"], hint="what is played")
+            self._add_slider(1)
+            self._play = gui.add_button("Play", icon=viser.Icon.PLAYER_PLAY)
+            self._pause = gui.add_button("Pause", icon=viser.Icon.PLAYER_PAUSE, visible=False)
+            self._rate = gui.add_dropdown("Speed", [BY_THE_CLOCK, AT_ONCE])
+            self._loop = gui.add_checkbox("Loop", True)
+            self._sound = gui.add_markdown("")
+            self._camera = gui.add_button("Film's camera", icon=viser.Icon.CAMERA, hint="puts the camera back")
+            self._follow = gui.add_checkbox("Follow the film's camera", True, hint="otherwise it stands on the head")
+            self._said = gui.add_markdown("")
+        with gui.add_folder("Attributes"):
+            self._set_eyes = gui.add_checkbox("Set the eyes", False, hint="otherwise they are the track's")
+            self._eyes = gui.add_slider("Eye opening", 0.0, 1.0, 0.01, 1.0)
+            self._mouth = gui.add_slider("Mouth strength", 0.0, 2.0, 0.01, 1.0)
+            self._turn = gui.add_slider("Head turn", -30.0, 30.0, 0.5, 0.0)
+            self._tilt = gui.add_slider("Head tilt", -20.0, 20.0, 0.5, 0.0)
+            self._reset = gui.add_button("As the track has them")
+        with gui.add_folder("New audio"):
+            self._audio = gui.add_text("File", "", hint="any audio or video file on the machine that renders")
+            self._upload = gui.add_upload_button("Upload", icon=viser.Icon.UPLOAD, mime_type="audio/*,video/*")
+            self._seed = gui.add_number("Seed", 0, step=1)
+            self._temperature = gui.add_slider("Temperature", 0.0, 2.0, 0.05, 1.0)
+            self._generate = gui.add_button("Generate")
+        with gui.add_folder("Show"):
+            self._background = gui.add_checkbox("Background", True)
+            self._torso = gui.add_checkbox("Torso", True)
+            gui.add_markdown("Where sound and eyes act: *audio_attention_overlay* and *eye_attention_overlay* among "
+                             "the outputs under *Control*.")  # fmt: skip
+        self._curves_folder = gui.add_folder("Curves")
+        self._curves: Any = None
+        with gui.add_folder("Video"):
+            self._target = gui.add_text("Write to", "talking.mp4", hint="on the machine that renders")
+            self._write = gui.add_button("Write this track", icon=viser.Icon.MOVIE)
+        self._connect()
+
+    def _connect(self) -> None:
+        """What the elements do."""
+        self._choice.on_update(lambda _: self._open(self._choice.value))
+        self._play.on_click(lambda _: self._player.play(self._stage.frame) or self._buttons())
+        self._pause.on_click(lambda _: self._player.pause() or self._buttons())
+        self._rate.on_update(lambda _: setattr(self._player, "fps", 25.0 if self._rate.value == BY_THE_CLOCK else None))
+        self._loop.on_update(lambda _: setattr(self._player, "loop", self._loop.value))
+        self._camera.on_click(lambda event: event.client and self.place(event.client))
+        for element in (self._set_eyes, self._eyes, self._mouth, self._turn, self._tilt):
+            element.on_update(lambda _: self._edit())
+        self._reset.on_click(lambda _: self._undo())
+        self._upload.on_upload(lambda _: self._take_upload())
+        self._generate.on_click(lambda _: self._make())
+        for element in (self._background, self._torso, self._follow):
+            element.on_update(lambda _: self._switch())
+        self._write.on_click(lambda _: self._export())
+
+    def _add_slider(self, length: int) -> None:
+        """viser's sliders keep their range: a track of another length has another slider."""
+        with self._folder:
+            self._slider = self._gui.add_slider("Frame", 0, max(length - 1, 1), 1, 0, order=self._choice.order + 0.5)
+        self._slider.on_update(lambda _: self._set_frame(self._slider.value))
+
+    def _set_frame(self, frame: int) -> None:
+        self._stage.frame = min(int(frame), len(self._stage.track) - 1)
+        self.viewer._trigger_rerender()
+        if not self._player.playing or time.monotonic() - self._drawn > REDRAWN:
+            self._draw()
+
+    def _show(self, frame: int) -> None:
+        self._slider.value = frame  # which tells `_set_frame`
+        if not self._player.loop and frame == len(self._stage.track) - 1:
+            self._buttons(False)
+
+    def _buttons(self, playing: bool | None = None) -> None:
+        playing = self._player.playing if playing is None else playing
+        self._play.visible, self._pause.visible = not playing, playing
+
+    def _edit(self) -> None:
+        eyes = self._eyes.value if self._set_eyes.value else None
+        self._stage.edits = Edits(eyes, self._mouth.value, self._turn.value, self._tilt.value)
+        with self._reported():
+            self._stage.edited(slice(0, 1))  # says here what would end the thread that renders
+            self.viewer._trigger_rerender()
+            return
+        self._undo()
+
+    def _undo(self) -> None:
+        self._set_eyes.value, self._mouth.value, self._turn.value, self._tilt.value = False, 1.0, 0.0, 0.0
+
+    def _switch(self) -> None:
+        stage = self._stage
+        stage.background, stage.torso, stage.follow = self._background.value, self._torso.value, self._follow.value
+        self.viewer._trigger_rerender()
+
+    def _load_film(self) -> None:
+        from dfa_nerfstudio.viewer.tracks import film_parts
+
+        parts = film_parts(self._model)
+        self._playables = {part.name: part for part in parts}
+        self._choice.options = list(self._playables)
+        self._open(parts[0].name)
+
+    def _open(self, name: str) -> None:
+        playable = self._playables.get(name)
+        if playable is None or playable.track is self._stage.track:
+            return
+        self._player.pause()
+        self._buttons(False)
+        self._stage.frame, self._stage.track = 0, playable.track
+        self._slider.remove()
+        self._add_slider(len(playable.track))
+        self._sound.content = playable.player
+        self._figure = None
+        self._draw()
+        self.viewer._trigger_rerender()
+
+    def _take_upload(self) -> None:
+        upload = self._upload.value
+        kept = Path(tempfile.mkdtemp(prefix="dfa-viewer-")) / Path(upload.name).name
+        kept.write_bytes(upload.content)
+        self._audio.value = str(kept)
+        self._make()
+
+    def _make(self) -> None:
+        from dfa_nerfstudio.attributes.moving_config import MovingConfig
+        from dfa_nerfstudio.viewer.tracks import generated
+
+        with self._reported("generating"):
+            moving = MovingConfig(seed=int(self._seed.value), temperature=self._temperature.value)
+            made = generated(self._model, Path(self._audio.value).expanduser(), moving)
+            self._playables[made.name] = made
+            self._choice.options = list(self._playables)
+            self._choice.value = made.name
+            self._open(made.name)
+
+    def _export(self) -> None:
+        from dfa_nerfstudio.viewer.export import export
+
+        with self._reported("writing"):
+            playable = self._playables[self._choice.value]
+            target = Path(self._target.value).expanduser()
+            export(self._model, self._stage, playable, target, self.viewer, lambda line: self._say(line))
+
+    @contextlib.contextmanager
+    def _reported(self, doing: str = "") -> Any:
+        """Says what is done, and what came of it."""
+        self._say(f"{doing} ..." if doing else "")
+        try:
+            yield
+            self._say("")
+        except UserError as error:
+            self._say(str(error))
+
+    def _say(self, line: str) -> None:
+        self._said.content = line
+
+    def _draw(self) -> None:
+        """The curves, with a line at the frame that is shown."""
+        from dfa_nerfstudio.attributes.closed_mouth import read_opening
+        from dfa_nerfstudio.viewer.curves import curves
+
+        stage, self._drawn = self._stage, time.monotonic()
+        now = stage.frame / stage.track.fps
+        if self._figure is None:
+            with torch.no_grad():
+                eyes = stage.models.eye.to_opening(stage.track.eye)
+            self._figure = curves(stage.track, eyes, read_opening(stage.track.audio, stage.reading), now)
+        self._figure.update_shapes(x0=now, x1=now)
+        if self._curves is None:
+            with self._curves_folder:
+                self._curves = self._gui.add_plotly(self._figure, aspect=1.0)
+        else:
+            self._curves.figure = self._figure

@@ -1,0 +1,68 @@
+"""Plays frames in a thread of its own: by the clock, or as fast as they are made."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+PATIENCE = 1.0
+"""Seconds after which a frame counts as shown though nobody has made it: no browser is there."""
+
+
+class Player:
+    """Counts frames while it plays.
+
+    Args:
+        length: how many frames there are.
+        show: is given the frame to be shown.
+        shown: is set when a picture has been made.
+    """
+
+    def __init__(self, length: Callable[[], int], show: Callable[[int], None], shown: threading.Event) -> None:
+        self._length, self._show, self._shown = length, show, shown
+        self.fps: float | None = 25.0
+        """Frames a second, of which some are left out where the machine is too slow; None shows every frame as soon as
+        the one before has been made."""
+        self.loop = True
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def playing(self) -> bool:
+        """Whether frames are being counted."""
+        return self._thread is not None and self._thread.is_alive() and not self._stop.is_set()
+
+    def play(self, first: int = 0) -> None:
+        """Starts at a frame."""
+        self.pause()
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._run, args=(first,), daemon=True)
+        self._thread.start()
+
+    def pause(self) -> None:
+        """Stops, and returns when no further frame will be shown."""
+        self._stop.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(2 * PATIENCE)
+
+    def _run(self, first: int) -> None:
+        started, frame, fps = time.monotonic(), first, self.fps
+        while not self._stop.is_set():
+            self._shown.clear()
+            self._show(frame)
+            if self.fps is None:
+                self._shown.wait(PATIENCE)
+                frame += 1
+            else:
+                if fps != self.fps:  # the rate was changed meanwhile
+                    started, first, fps = time.monotonic(), frame, self.fps
+                self._shown.wait(PATIENCE)  # a slow machine leaves frames out
+                due = started + (frame + 1 - first) / self.fps
+                self._stop.wait(max(due - time.monotonic(), 0))
+                frame = max(frame + 1, first + int((time.monotonic() - started) * self.fps))
+            if frame >= self._length():
+                if not self.loop:
+                    self._show(self._length() - 1)
+                    return
+                started, first, frame = time.monotonic(), 0, 0
