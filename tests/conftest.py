@@ -13,8 +13,19 @@ from dfa_nerfstudio.data.attribute_track import AttributeTrack, FeatureKind
 from dfa_nerfstudio.data.dataset_folder import MFCC_PER_FRAME, ClipAttributes, DatasetFolder
 from dfa_nerfstudio.preprocessing.face.topology import EYES, JAW, LIPS, NOSE_BASE
 
+from .walking import Walked, succeed, walk
+
 CLIPS = Path(__file__).parents[1] / "../shared/clips"
 needs_clips = pytest.mark.skipif(not CLIPS.is_dir(), reason="the real clips (../shared/clips) are not there")
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Walked:
+    """The demo subject, trained for a moment at small size."""
+    folder = tmp_path_factory.mktemp("demo")
+    succeed("dfa-demo", "make-clip", "--output", folder / "clip.mp4", "--seconds", "8", "--size", "192")
+    succeed("dfa-demo", "driving-audio", "--output", folder / "speech.wav")
+    return walk(folder, folder / "clip.mp4", folder / "speech.wav", steps=300)
 
 
 @pytest.fixture(scope="session")

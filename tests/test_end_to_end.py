@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -20,84 +18,13 @@ from dfa_nerfstudio.data.dataset_folder import SAMPLE_RATE, TRACK
 from dfa_nerfstudio.talk import cli as talk
 
 from .conftest import CLIPS, needs_clips
-
-BIN = Path(sys.executable).parent
-
-
-def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    """A command as a user runs it."""
-    return subprocess.run([str(BIN / command[0]), *map(str, command[1:])], capture_output=True, text=True, timeout=600)
-
-
-def succeed(*command: str | Path) -> str:
-    result = run(*command)
-    assert result.returncode == 0, f"{command}\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}"
-    return result.stdout
-
-
-@dataclass
-class Walked:
-    """What the commands left behind."""
-
-    folder: Path
-    config: Path
-    speech: Path
-    data: Path
-
-
-def walk(folder: Path, clip: Path, speech: Path, steps: int) -> Walked:
-    """From a clip to a trained model."""
-    data = folder / "data"
-    succeed("dfa-process", clip, "--output", data, "--size", "64")
-    succeed("dfa-attributes", data, "--effort", "0.1", "--no-progress")
-    runs = ("--output-dir", folder / "runs", "--experiment-name", "test", "--timestamp", "run")
-    options = ("--vis", "tensorboard", "--max-num-iterations", str(steps))
-    succeed("ns-train", "dfa-nerf-lite", "--data", data, *runs, *options)
-    return Walked(folder, folder / "runs/test/dfa-nerf-lite/run/config.yml", speech, data)
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Walked:
-    folder = tmp_path_factory.mktemp("demo")
-    succeed("dfa-demo", "make-clip", "--output", folder / "clip.mp4", "--seconds", "8", "--size", "192")
-    succeed("dfa-demo", "driving-audio", "--output", folder / "speech.wav")
-    return walk(folder, folder / "clip.mp4", folder / "speech.wav", steps=300)
+from .walking import Walked, run, succeed, walk
 
 
 def test_held_out_frames_are_scored_by_nerfstudios_own_command(demo: Walked):
     succeed("ns-eval", "--load-config", demo.config, "--output-path", demo.folder / "eval.json")
     results = json.loads((demo.folder / "eval.json").read_text())["results"]
     assert results["psnr"] > 20, "the mean image reaches about 18 dB"
-
-
-@pytest.mark.parametrize("pose", ["generated", "prior", "source", "still"])
-def test_speech_becomes_a_talking_video_as_long_as_the_speech(demo: Walked, pose: str):
-    film = demo.folder / f"{pose}.mp4"
-    succeed(
-        "dfa-talk",
-        "--load-config",
-        demo.config,
-        "--audio",
-        demo.speech,
-        "--output",
-        film,
-        "--pose",
-        pose,
-        "--seed",
-        "1",
-    )
-    seconds = len(read_audio(demo.speech)) / SAMPLE_RATE
-    with av.open(str(film)) as container:
-        picture, sound = container.streams.video[0], container.streams.audio[0]
-        assert (picture.codec_context.name, sound.codec_context.name) == ("h264", "aac")
-        assert abs(float(picture.duration * picture.time_base) - seconds) <= 1 / 25
-        assert abs(float(sound.duration * sound.time_base) - seconds) <= 1 / 25
-        frames = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(picture)]).astype(float)
-    moving = np.abs(np.diff(frames, axis=0)).mean()
-    assert moving > 0.05, "nothing moves"
-    heard, said = read_audio(film), read_audio(demo.speech)
-    length = min(len(heard), len(said))
-    assert np.corrcoef(heard[:length], said[:length])[0, 1] > 0.9, "the sound is not the speech"
 
 
 def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> str:
