@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -161,6 +163,11 @@ class DFANerfModel(Model):
     def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
         """Loads weights; nerfstudio would quietly load a foreign checkpoint in part, which is refused here."""
         with exit_on_user_error():
+            if Path(sys.argv[0]).name == "ns-export" and "cameras" not in sys.argv[1:2]:
+                raise UserError(
+                    "ns-export: a talking head has another shape in every frame, so there is no mesh and no cloud of "
+                    "points of it; render it with dfa-talk or ns-render"
+                )
             theirs, ours = state_dict.get("feature_kinds"), self.feature_kinds
             if theirs is None or not torch.equal(theirs.cpu(), ours.cpu()):
                 found = "none" if theirs is None else bytes(theirs.tolist()).decode(errors="replace").strip()

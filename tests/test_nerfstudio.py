@@ -1,0 +1,69 @@
+"""nerfstudio's own commands on a trained model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from dfa_nerfstudio.data.attribute_track import AttributeTrack
+from dfa_nerfstudio.data.dataset_folder import TRACK, DatasetFolder
+
+from .walking import Walked, run, succeed
+
+
+def test_held_out_frames_are_scored(demo: Walked):
+    succeed("ns-eval", "--load-config", demo.config, "--output-path", demo.folder / "eval.json")
+    results = json.loads((demo.folder / "eval.json").read_text())["results"]
+    assert results["psnr"] > 20, "the mean image reaches about 18 dB"
+
+
+def test_pictures_of_the_held_out_frames(demo: Walked, tmp_path: Path):
+    command = ("ns-render", "dataset", "--load-config", demo.config, "--output-path", tmp_path)
+    succeed(*command, "--split", "test", "--rendered-output-names", "rgb")
+    folder = DatasetFolder.open(demo.data)
+    rendered = sorted((tmp_path / "test/rgb").iterdir())
+    assert len(rendered) == len(folder.held_out_frames)
+    for path, number in zip(rendered[::8], folder.held_out_frames[::8], strict=True):
+        truth = cv2.imread(str(folder.path / folder.meta["frames"][number]["file_path"])).astype(float)
+        assert 10 * np.log10(255**2 / np.mean((cv2.imread(str(path)) - truth) ** 2)) > 18
+
+
+def test_a_camera_path_through_time(demo: Walked, tmp_path: Path):
+    """Seen by the film's camera of frame i at the time of frame i, it is the film."""
+    folder, track = DatasetFolder.open(demo.data), AttributeTrack.load(demo.data / TRACK)
+    frames = [10, 60, 120]
+    cameras = [
+        {
+            "camera_to_world": torch.linalg.inv(track.head_to_camera[frame]).flatten().tolist(),
+            "fov": float(np.degrees(2 * np.arctan(folder.meta["h"] / 2 / folder.meta["fl_y"]))),
+            "aspect": 1.0,
+            "render_time": frame / (len(track) - 1),
+        }
+        for frame in frames
+    ]
+    path = {"camera_path": cameras, "render_height": 64, "render_width": 64, "fps": 25, "seconds": 0.12}
+    (tmp_path / "path.json").write_text(json.dumps({**path, "camera_type": "perspective"}))
+    command = ("ns-render", "camera-path", "--load-config", demo.config, "--camera-path-filename")
+    succeed(*command, tmp_path / "path.json", "--output-path", tmp_path / "out.mp4", "--output-format", "images")
+    rendered = sorted((tmp_path / "out").iterdir())
+    assert len(rendered) == 3
+    for picture, frame in zip(rendered, frames, strict=True):
+        truth = cv2.imread(str(folder.path / folder.meta["frames"][frame]["file_path"])).astype(float)
+        assert 10 * np.log10(255**2 / np.mean((cv2.imread(str(picture)) - truth) ** 2)) > 18
+
+
+def test_without_times_there_is_a_default(demo: Walked, tmp_path: Path):
+    command = ("ns-render", "interpolate", "--load-config", demo.config, "--output-path", tmp_path / "out.mp4")
+    succeed(*command, "--output-format", "images", "--interpolation-steps", "1", "--pose-source", "eval")
+    assert len(list((tmp_path / "out").iterdir())) > 3
+
+
+def test_export_says_why_it_cannot(demo: Walked, tmp_path: Path):
+    result = run("ns-export", "pointcloud", "--load-config", demo.config, "--output-dir", tmp_path)
+    assert result.returncode == 2 and "another shape in every frame" in result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+    succeed("ns-export", "cameras", "--load-config", demo.config, "--output-dir", tmp_path)
