@@ -8,6 +8,7 @@ make bench BENCH=motion                           head motion and blinks, genera
 make bench BENCH="end-to-end --seconds 60"        training and rendering; a shorter look
 make bench BENCH=field                            the field at 128x128: every lever on and off
 make bench BENCH="field --size 256 --seconds 900 --only 'as it is'"
+make bench BENCH=talk                             talking videos: memory, sync, silence, sliders, live
 make bench BENCH=encodings                        how fast grids are read, backend by backend
 make bench BENCH=training-memory                  memory of ns-train by the length of the film
 make bench BENCH="portable --data D --target P"   a dataset folder of 40 MiB of frames, to be carried to a GPU
@@ -32,6 +33,7 @@ PARTS = {
     "end-to-end": "EndToEnd",
     "encodings": "Encodings",
     "field": "Field",
+    "talk": "Talk",
 }
 """Class of each part; one is imported only to be run, so that each needs no more than it measures."""
 ON_REQUEST = {"portable": "Portable", "cuda": "Cuda"}
