@@ -68,8 +68,10 @@ class Moving:
         for_pose, for_torso, for_eye = tee(body, 3)
         pose, torso = (piece[0] for piece in for_pose), (piece[1] for piece in for_torso)
         eyes = self._eyes((piece[2] for piece in for_eye), to_clock)
-        for parts in aligned(pose, torso, eyes, f_a):
-            yield AttributeTrack(*parts, models.eye_kind, models.audio_kind, FRAME_RATE)
+        for head_to_camera, torso_motion, eye, heard in aligned(pose, torso, eyes, f_a):
+            yield AttributeTrack(
+                head_to_camera, torso_motion, eye, heard, models.eye_kind, models.audio_kind, FRAME_RATE
+            )
 
     def _eyes(self, made: Iterable[Float[Tensor, "n E"]], clock: Iterable[Tensor]) -> Iterator[Float[Tensor, "m E"]]:
         config, models = self.config, self.models

@@ -131,16 +131,16 @@ class Encoder:
         self._container.mux(self._video.encode(picture))
         self.frames_written += 1
         if self.sample_rate is not None:
-            self._write_sound(int(self.frames_written / self.fps * self.sample_rate))
+            self._write_sound(int(self.frames_written / self.fps * self.sample_rate), self.sample_rate)
 
     def finish(self) -> None:
         """Encodes what is left."""
         self._container.mux(self._video.encode(None))
         if self.sample_rate is not None:
-            self._write_sound(self._heard)
+            self._write_sound(self._heard, self.sample_rate)
             self._container.mux(self._sound.encode(None))
 
-    def _write_sound(self, end: int) -> None:
+    def _write_sound(self, end: int, sample_rate: int) -> None:
         while self._ahead and self._samples_written < end:
             piece = self._ahead.popleft()
             chunk, rest = np.split(piece, [end - self._samples_written])
@@ -149,9 +149,9 @@ class Encoder:
             if not len(chunk):
                 continue
             sound = av.AudioFrame.from_ndarray(chunk[None], format="fltp", layout="mono")
-            sound.sample_rate = self.sample_rate
+            sound.sample_rate = sample_rate
             sound.pts = self._samples_written
-            sound.time_base = Fraction(1, self.sample_rate)
+            sound.time_base = Fraction(1, sample_rate)
             self._container.mux(self._sound.encode(sound))
             self._samples_written += len(chunk)
 

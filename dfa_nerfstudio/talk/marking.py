@@ -159,7 +159,7 @@ class Watermark:
         layers = []
         for grown in (2 * thick + 1, 0):  # dark rims, light letters
             layer = np.zeros((height, width), np.float32)
-            cv2.putText(layer, self.TEXT, place, font, scale, 1.0, thick + grown, cv2.LINE_AA)
+            cv2.putText(layer, self.TEXT, place, font, scale, (1.0,), thick + grown, cv2.LINE_AA)
             layers.append(layer[..., None])
         self._rim, self._letters = layers
 
