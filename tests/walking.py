@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +15,19 @@ BIN = Path(sys.executable).parent
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     """A command as a user runs it."""
-    return subprocess.run([str(BIN / command[0]), *map(str, command[1:])], capture_output=True, text=True, timeout=600)
+    line = [str(BIN / command[0]), *map(str, command[1:])]
+    path = f"{os.environ['PATH']}{os.pathsep}{_ffmpeg()}"
+    return subprocess.run(line, capture_output=True, text=True, timeout=600, env={**os.environ, "PATH": path})
+
+
+@functools.cache
+def _ffmpeg() -> Path:
+    """A folder with an ffmpeg, which nerfstudio looks for."""
+    import imageio_ffmpeg
+
+    folder = Path(tempfile.mkdtemp())
+    (folder / "ffmpeg").symlink_to(imageio_ffmpeg.get_ffmpeg_exe())
+    return folder
 
 
 def succeed(*command: str | Path) -> str:

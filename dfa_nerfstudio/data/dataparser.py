@@ -118,6 +118,7 @@ class DFADataParser(DataParser):
             height=height,
             times=torch.tensor([frame["time"] for frame in frames], dtype=torch.float64).float()[:, None],
             camera_type=CameraType.PERSPECTIVE,
+            metadata={},  # ns-export writes the camera's number here
         )
         half_extent = torch.tensor([width / 2 / meta["fl_x"], height / 2 / meta["fl_y"]])
         box, near, far = self._scene(track[train_frames], half_extent)

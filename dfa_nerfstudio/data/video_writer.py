@@ -56,7 +56,8 @@ STREAMS = {
         "yuv420p",
         "aac",
         options=_AT_ONCE,
-        container={"movflags": "frag_every_frame+empty_moov+default_base_moof", "flush_packets": "1"},
+        # not frag_every_frame, which puts pictures at the wrong times where there is sound
+        container={"movflags": "empty_moov+default_base_moof", "frag_duration": "20000", "flush_packets": "1"},
     ),
 }
 """What can be watched while it is written, by the name of the container."""
@@ -128,17 +129,22 @@ class Encoder:
         picture = av.VideoFrame.from_ndarray(padded, format="rgba" if self.form.alpha else "rgb24")
         picture.pts = self.frames_written
         picture.time_base = 1 / self.fps
-        self._container.mux(self._video.encode(picture))
+        self._encode(picture)
         self.frames_written += 1
         if self.sample_rate is not None:
             self._write_sound(int(self.frames_written / self.fps * self.sample_rate), self.sample_rate)
 
     def finish(self) -> None:
         """Encodes what is left."""
-        self._container.mux(self._video.encode(None))
+        self._encode(None)
         if self.sample_rate is not None:
             self._write_sound(self._heard, self.sample_rate)
             self._container.mux(self._sound.encode(None))
+
+    def _encode(self, picture: av.VideoFrame | None) -> None:
+        for packet in self._video.encode(picture):
+            packet.duration = 1  # a fragment of a single frame has no next one to tell its length
+            self._container.mux(packet)
 
     def _write_sound(self, end: int, sample_rate: int) -> None:
         while self._ahead and self._samples_written < end:

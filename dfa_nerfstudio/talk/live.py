@@ -144,3 +144,6 @@ def _resampled(pieces: Iterable[bytes], rate: int) -> Iterator[Float32[np.ndarra
         frame.sample_rate = rate
         for part in resampler.resample(frame):
             yield part.to_ndarray().reshape(-1)
+    if rate != SAMPLE_RATE:
+        for part in resampler.resample(None):
+            yield part.to_ndarray().reshape(-1)
