@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 import viser
 import viser.transforms as vtf
@@ -49,7 +49,8 @@ class Panel(ViewerControl):
             )
         self._stage = Stage(self._model)
         viewer.get_model = lambda: self._stage
-        viewer.control_panel._time.set_hidden(True)  # frames are chosen here
+        viewer.control_panel._time_enabled = False  # frames are chosen here
+        viewer.control_panel._time.set_hidden(True)
         self._player = Player(lambda: len(self._stage.track), self._show, self._stage.shown)
         self._drawn = 0.0
         self._figure: Any = None
@@ -67,11 +68,13 @@ class Panel(ViewerControl):
 
         film = self._stage.film_camera.numpy()
         turn = vtf.SO3.from_matrix(film[:3, :3]) @ vtf.SO3.from_x_radians(math.pi)  # viser looks along +z
+        ahead = -film[:3, 2]
+        beside_head = film[:3, 3] - ahead * (ahead @ film[:3, 3])  # dragging turns around it
         with client.atomic():
             client.camera.up_direction = film[:3, 1]
             client.camera.wxyz = turn.wxyz
             client.camera.position = film[:3, 3] * VISER_NERFSTUDIO_SCALE_RATIO
-            client.camera.look_at = np.zeros(3)  # the head: dragging turns around it
+            client.camera.look_at = beside_head * VISER_NERFSTUDIO_SCALE_RATIO
             client.camera.fov = 2 * math.atan(float(self._model.clip.half_extent[1]))
         if self.viewer.hide_images.visible:  # the training frames stand between this camera and the head
             self.viewer.set_camera_visibility(False)
@@ -135,8 +138,7 @@ class Panel(ViewerControl):
 
     def _add_slider(self, length: int) -> None:
         """viser's sliders keep their range: a track of another length has another slider."""
-        with self._folder:
-            self._slider = self._gui.add_slider("Frame", 0, max(length - 1, 1), 1, 0, order=self._choice.order + 0.5)
+        self._slider = self._gui.add_slider("Frame", 0, max(length - 1, 1), 1, 0, order=self._choice.order + 0.5)
         self._slider.on_update(lambda _: self._set_frame(self._slider.value))
 
     def _set_frame(self, frame: int) -> None:
@@ -187,7 +189,8 @@ class Panel(ViewerControl):
         self._buttons(False)
         self._stage.frame, self._stage.track = 0, playable.track
         self._slider.remove()
-        self._add_slider(len(playable.track))
+        with self._folder:
+            self._add_slider(len(playable.track))
         self._sound.content = playable.player
         self._figure = None
         self._draw()
@@ -223,15 +226,18 @@ class Panel(ViewerControl):
     @contextlib.contextmanager
     def _reported(self, doing: str = "") -> Any:
         """Says what is done, and what came of it."""
-        self._say(f"{doing} ..." if doing else "")
+        begun = f"{doing} ..." if doing else ""
+        self._say(begun)
         try:
             yield
-            self._say("")
+            if self._line == begun:
+                self._say("")
         except UserError as error:
             self._say(str(error))
 
     def _say(self, line: str) -> None:
-        self._said.content = line
+        self._line = line
+        self._said.content = re.sub(r"([\\`*_{}<>\[\]])", r"\\\1", line)  # it is read as MDX
 
     def _draw(self) -> None:
         """The curves, with a line at the frame that is shown."""

@@ -45,7 +45,7 @@ class Playable:
             writer.setframerate(SAMPLE_RATE)
             writer.writeframes((heard.clip(-1, 1) * 32767).round().astype("<i2").tobytes())
         data = base64.b64encode(file.getvalue()).decode()
-        return f'<audio controls src="data:audio/wav;base64,{data}" style="width: 100%"></audio>'
+        return f'<audio controls src="data:audio/wav;base64,{data}" style={{{{width: "100%"}}}}></audio>'
 
 
 def film_parts(model: DFANerfModel) -> list[Playable]:
