@@ -78,6 +78,8 @@ class Field:
     """Whose levers are switched."""
     seconds: float = 180.0
     """Training time of each row."""
+    rays: int | None = None
+    """Rays per step, if not the method's own."""
     times: tuple[float, ...] = (15.0, 30.0, 60.0, 120.0)
     """Further training times of the method as it is."""
     seeds: tuple[int, ...] = (43, 44)
@@ -95,7 +97,8 @@ class Field:
 
     def run(self) -> None:
         """Measures row after row; the record is written anew after each."""
-        others = {torch_hash.METHOD: (1, torch_hash.ENVIRONMENT), "dfa-nerf-paper": (16, {})}  # takes seconds a frame
+        sparse = min(max(self.size * self.size // 1024, 1), 16)  # the paper's network takes seconds a frame
+        others = {torch_hash.METHOD: (1, torch_hash.ENVIRONMENT), "dfa-nerf-paper": (sparse, {})}
         names = [AS_IT_IS, *VARIANTS, *others]
         if unknown := set(self.only) - set(names):
             raise UserError(f"--only {unknown.pop()!r}: no such row; there are {', '.join(names)}")
@@ -136,6 +139,7 @@ class Field:
         seconds: float | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> tuple[Row, DFANerfModel, Tensor]:
+        rays = [] if self.rays is None else ["--pipeline.datamanager.train-num-rays-per-batch", str(self.rays)]
         return train_and_score(
             folder,
             method,
@@ -144,7 +148,7 @@ class Field:
             every,
             seconds=seconds or self.seconds,
             label=label,
-            options=options,
+            options=[*rays, *options],
             environment=environment,
         )
 

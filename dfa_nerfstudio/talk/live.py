@@ -75,7 +75,7 @@ def talk_live(studio: Studio, config: LiveConfig, source: BinaryIO, target: Bina
                 waiting.append(piece)
                 yield piece
 
-        tags, fps = studio.mark.tags(""), studio.film.fps
+        tags, fps = studio.mark.tags(config.container), studio.film.fps
         writer = stream_writer(target, config.container, fps, studio.size, SAMPLE_RATE, tags)
         with contextlib.suppress(BrokenPipeError), writer as video:
             for picture in studio.shown(driver.stream(kept())):

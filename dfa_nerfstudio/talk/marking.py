@@ -74,9 +74,14 @@ class Mark:
         begin = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
         return f'{begin}{packet}<?xpacket end="r"?>'
 
-    def tags(self, suffix: str) -> dict[str, str]:
-        """For the container; Matroska takes XMP as a tag."""
-        return {"comment": self.comment, **({"XMP": self.xmp} if suffix == ".webm" else {})}
+    def tags(self, container: str) -> dict[str, str]:
+        """For a container, named by its suffix or format: Matroska takes XMP as a tag; MPEG-TS has no comment, but
+        names its service."""
+        more = {
+            ".webm": {"XMP": self.xmp},
+            "mpegts": {"service_name": "Synthetic: generated from audio", "service_provider": self.tool},
+        }
+        return {"comment": self.comment, **more.get(container, {})}
 
     def add_xmp(self, path: Path) -> None:
         """Appends the XMP to a finished mp4 or mov."""

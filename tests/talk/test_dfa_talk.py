@@ -170,6 +170,7 @@ def test_live(demo: Walked, tmp_path: Path):
         rest, log = process.stdout.read(), process.stderr.read().decode()
     assert process.returncode == 0, log
     (tmp_path / "film.ts").write_bytes(first + rest)
+    assert b"Synthetic: generated" in first
     assert len(frames_of(tmp_path / "film.ts")) == 75
     assert abs(len(read_audio(tmp_path / "film.ts")) - 3 * SAMPLE_RATE) < 0.1 * SAMPLE_RATE
     assert "75 frames, " in log and "after their sound" in log
@@ -199,7 +200,7 @@ def test_live_by_websocket(demo: Walked, tmp_path: Path):
             client.send("end")
         log = process.communicate(timeout=120)[1]
     assert process.returncode == 0, log
-    assert len(frames_of(tmp_path / "film.mp4")) == 25
+    assert len(frames_of(tmp_path / "film.mp4")) == 25 and inspect(tmp_path / "film.mp4").synthetic
 
 
 def test_sign(demo: Walked, tmp_path: Path):
