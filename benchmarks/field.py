@@ -103,6 +103,7 @@ class Field:
         if unknown := set(self.only) - set(names):
             raise UserError(f"--only {unknown.pop()!r}: no such row; there are {', '.join(names)}")
         wanted = [name for name in names if not self.only or name in self.only]
+        torch_hash.register()
         folder = self._folder()
         record = _Record(f"field_{folder.path.name}_{self.device}", header(self.device), folder, self.resume)
         wanted = [name for name in wanted if name not in record.done]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
+from nerfstudio.configs.method_configs import all_methods
 from nerfstudio.field_components.encodings import HashEncoding
 from nerfstudio.plugins.types import MethodSpecification
 from torch import Tensor, nn
@@ -55,3 +56,8 @@ def torch_hash() -> MethodSpecification:
     config.method_name = METHOD
     config.pipeline.model.network.grid = TorchHashConfig()
     return MethodSpecification(config=config, description="dfa-nerf-lite with nerfstudio's torch hash encoding")
+
+
+def register() -> None:
+    """Lets this process open its checkpoints, too."""
+    all_methods[METHOD] = torch_hash().config
