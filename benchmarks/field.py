@@ -20,7 +20,7 @@ from benchmarks.held_out import (
     time_to_rows,
     train_and_score,
 )
-from benchmarks.record import RESULTS, Row, clip_path, header, read_record, timed, write_record
+from benchmarks.record import RESULTS, Row, clip_path, header, timed, unfinished_record, write_record
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.nerf.model import DFANerfModel
@@ -89,7 +89,7 @@ class Field:
     only: tuple[str, ...] = ()
     """Only these rows: `as it is`, names of variants, or of other methods."""
     resume: bool = False
-    """Goes on with today's record of the same commit and machine, whose rows are kept."""
+    """Goes on with the newest record of the same commit and machine, whose rows are kept."""
     output: Path = Path("outputs/bench")
     """Working folder; pictures of real people stay here and are never committed."""
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
@@ -171,10 +171,10 @@ class _Record:
     """Grows row by row, and is written with each."""
 
     def __init__(self, name: str, head: dict[str, Any], folder: DatasetFolder, resume: bool) -> None:
-        self.name, self._head = name, head
         width, height = folder.size
         self._title = f"{folder.path.name}, {width}x{height}, held-out end, protocol full"
-        before = read_record(name, head) if resume else {}
+        self.name = name
+        self._head, before = unfinished_record(name, head) if resume else (head, {})
         whole = _TIMES in before  # begun and not finished, the first part is measured again
         self.tables = before if whole else {self._title: [mean_row(folder)]}
         labels = {str(row["method"]).partition(", ")[2] or row["method"] for row in self.tables[self._title]}

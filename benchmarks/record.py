@@ -87,6 +87,8 @@ def write_record(name: str, head: dict[str, Any], tables: dict[str, list[Row]]) 
     """Prints the tables and writes them to `results/NAME_DATE.json` and `.md`."""
     lines = [f"{head['date']}, commit {head['commit']}, {head['machine']}", ""]
     for title, rows in tables.items():
+        if not rows:
+            continue
         columns = list(dict.fromkeys(column for row in rows for column in row))
         table = Table(*columns, title=title)
         lines += [f"**{title}**", "", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
@@ -103,11 +105,14 @@ def write_record(name: str, head: dict[str, Any], tables: dict[str, list[Row]]) 
     console.print(f"record: {path}.json and .md")
 
 
-def read_record(name: str, head: dict[str, Any]) -> dict[str, list[Row]]:
-    """The tables of a record with this date, commit and machine; none if there is no such record."""
-    path = RESULTS / f"{name}_{head['date']}.json"
-    record = json.loads(path.read_text()) if path.is_file() else {}
-    return record.get("tables", {}) if all(record.get(key) == value for key, value in head.items()) else {}
+def unfinished_record(name: str, head: dict[str, Any]) -> tuple[dict[str, Any], dict[str, list[Row]]]:
+    """Header and tables of the newest record of this commit and machine; the header given and none if there is none."""
+    for path in sorted(RESULTS.glob(f"{name}_????-??-??.json"), reverse=True):
+        record = json.loads(path.read_text())
+        tables = record.pop("tables")
+        if {**record, "date": head["date"]} == head:
+            return record, tables
+    return head, {}
 
 
 def _cell(value: object) -> str:
