@@ -219,8 +219,10 @@ class VideoWriter:
             self._container.close()
             if kind is None:
                 self._complete(self._partial)
-        finally:
-            self._files.__exit__(kind, error, None)
+        except BaseException as failure:
+            self._files.__exit__(type(failure), failure, None)  # nothing takes the final name
+            raise
+        self._files.__exit__(kind, error, None)
 
 
 @contextlib.contextmanager

@@ -84,7 +84,7 @@ def _signer(certificate: Path, key: Path) -> Any:
     for path in (certificate, key):
         if not path.is_file():
             raise UserError(f"--sign {path}: no such file; give a certificate chain and its private key, both PEM")
-    algorithm = _algorithm(key)
+    algorithm = _algorithm(certificate, key)
     try:
         info = c2pa.C2paSignerInfo(algorithm, certificate.read_bytes(), key.read_bytes(), None)
         return c2pa.Signer.from_info(info)
@@ -92,8 +92,9 @@ def _signer(certificate: Path, key: Path) -> Any:
         raise UserError(f"--sign {certificate} {key}: cannot sign with them ({error})") from None
 
 
-def _algorithm(key: Path) -> str:
-    """The name that C2PA has for signatures with a key."""
+def _algorithm(certificate: Path, key: Path) -> str:
+    """The name that C2PA has for signatures with a key, which must be that of the certificate."""
+    from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # c2pa-python brings it
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -101,6 +102,12 @@ def _algorithm(key: Path) -> str:
         loaded = load_pem_private_key(key.read_bytes(), password=None)
     except (ValueError, TypeError) as error:
         raise UserError(f"--sign {key}: not a private key in PEM without a password ({error})") from None
+    try:
+        certified = x509.load_pem_x509_certificates(certificate.read_bytes())[0].public_key()
+    except ValueError as error:
+        raise UserError(f"--sign {certificate}: cannot sign with it, no certificate in PEM ({error})") from None
+    if certified != loaded.public_key():
+        raise UserError(f"--sign {certificate} {key}: cannot sign with them, the first certificate is of another key")
     if isinstance(loaded, ed25519.Ed25519PrivateKey):
         return "ed25519"
     if isinstance(loaded, rsa.RSAPrivateKey):

@@ -103,6 +103,15 @@ def test_failure_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_failure_to_complete_leaves_nothing(tmp_path: Path) -> None:
+    def complete(path: Path) -> None:
+        raise KeyError(path)
+
+    with pytest.raises(KeyError), VideoWriter(tmp_path / "film.mp4", 25, (32, 32), complete=complete) as writer:
+        writer.write(np.zeros((32, 32, 3), np.uint8))
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("suffix", [".webm", ".mov"])
 def test_what_is_transparent_stays_so(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"film{suffix}"

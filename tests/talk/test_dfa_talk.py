@@ -218,8 +218,13 @@ def test_sign(demo: Walked, tmp_path: Path):
     changed[place] ^= 255
     film.write_bytes(changed)
     assert "invalid" in succeed("dfa-talk", "--inspect", film)
-    result = run("dfa-talk", "--load-config", demo.config, "--audio", demo.speech, "--sign", key, key)
-    assert result.returncode == 2 and "cannot sign" in result.stderr and "Traceback" not in result.stderr
+    (tmp_path / "other").mkdir()
+    _, foreign = certificate(tmp_path / "other")
+    command = ("dfa-talk", "--load-config", demo.config, "--audio", demo.speech, "--output", tmp_path / "unsigned.mp4")
+    for pair in ((key, key), (chain, foreign)):
+        result = run(*command, "--sign", *pair)
+        assert result.returncode == 2 and "cannot sign" in result.stderr and "Traceback" not in result.stderr
+    assert not (tmp_path / "unsigned.mp4").exists()
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
