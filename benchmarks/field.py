@@ -104,7 +104,7 @@ class Field:
             raise UserError(f"--only {unknown.pop()!r}: no such row; there are {', '.join(names)}")
         wanted = [name for name in names if not self.only or name in self.only]
         torch_hash.register()
-        folder = self._folder()
+        folder = self.folder()
         record = _Record(f"field_{folder.path.name}_{self.device}", header(self.device), folder, self.resume)
         wanted = [name for name in wanted if name not in record.done]
         if AS_IT_IS in wanted:
@@ -153,7 +153,8 @@ class Field:
             environment=environment,
         )
 
-    def _folder(self) -> DatasetFolder:
+    def folder(self) -> DatasetFolder:
+        """The clip's dataset folder, made anew unless one was given."""
         if self.data is not None:
             return DatasetFolder.open(self.data)
         data = self.output / f"{self.clip}_{self.size}"

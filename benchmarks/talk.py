@@ -25,13 +25,13 @@ from dfa_nerfstudio.data.video_writer import VideoWriter
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation.openings import Openings
 from dfa_nerfstudio.talk.load import load_model
-from dfa_nerfstudio.talk.render import film_cameras
 from dfa_nerfstudio.viewer.edits import Edits
 from dfa_nerfstudio.viewer.stage import Stage
 
 PAUSE = 2.0
 """Seconds of silence between two stretches of speech."""
 SHORT = "english_jfk_11s.flac"
+"""Speech where a little is enough."""
 
 
 @dataclass
@@ -57,11 +57,9 @@ class Talk:
         tables: dict[str, list[Row]] = {}
         parts = {
             "a long video": lambda: [self._long(config, speech / "english_60s.flac")],
-            "2 s of silence between speech, mouth opening": lambda: self._silence(
-                config, speech / "english_jfk_11s.flac"
-            ),
+            "2 s of silence between speech, mouth opening": lambda: self._silence(config, speech / SHORT),
             "squared difference of two pictures between which one slider moves": lambda: self._sliders(config),
-            "live, sound at its own pace": lambda: [self._live(config, speech / "english_jfk_11s.flac")],
+            "live, sound at its own pace": lambda: [self._live(config, speech / SHORT)],
             "every file of speech": lambda: self._every(config, speech),
         }
         for title, measure in parts.items():
@@ -70,7 +68,7 @@ class Talk:
 
     def _trained(self) -> Path:
         field = Field(shared=self.shared, output=self.output)
-        folder = field._folder()
+        folder = field.folder()
         train_and_score(folder, "dfa-nerf-lite", self.output / "runs", "cpu", seconds=self.seconds)
         return self.output / "runs" / folder.path.name / "dfa-nerf-lite" / f"{self.seconds:g}_s" / "config.yml"
 
@@ -177,9 +175,7 @@ class Talk:
             ):
                 pictures = []
                 for stage.edits in (low, high):
-                    camera = film_cameras(model, stage.track[:1])
-                    camera.camera_to_worlds = stage.film_camera[None, :3]
-                    pictures.append(stage.get_outputs_for_camera(camera)["rgb"])
+                    pictures.append(stage.get_outputs_for_camera(stage.camera)["rgb"])
                 change = (pictures[0] - pictures[1]).square().sum(-1).numpy()
                 within = np.zeros_like(change, bool)
                 for x0, y0, x1, y1 in inside:

@@ -16,6 +16,12 @@ from dfa_nerfstudio.data.dataset_folder import TRACK, DatasetFolder
 from .walking import Walked, run, succeed
 
 
+def likeness(picture: Path, folder: DatasetFolder, frame: int) -> float:
+    """PSNR of a picture and a frame of the film, in dB."""
+    truth = cv2.imread(str(folder.path / folder.meta["frames"][frame]["file_path"])).astype(float)
+    return 10 * np.log10(255**2 / np.mean((cv2.imread(str(picture)) - truth) ** 2))
+
+
 def test_held_out_frames_are_scored(demo: Walked):
     succeed("ns-eval", "--load-config", demo.config, "--output-path", demo.folder / "eval.json")
     results = json.loads((demo.folder / "eval.json").read_text())["results"]
@@ -29,8 +35,7 @@ def test_pictures_of_the_held_out_frames(demo: Walked, tmp_path: Path):
     rendered = sorted((tmp_path / "test/rgb").iterdir())
     assert len(rendered) == len(folder.held_out_frames)
     for path, number in zip(rendered[::8], folder.held_out_frames[::8], strict=True):
-        truth = cv2.imread(str(folder.path / folder.meta["frames"][number]["file_path"])).astype(float)
-        assert 10 * np.log10(255**2 / np.mean((cv2.imread(str(path)) - truth) ** 2)) > 18
+        assert likeness(path, folder, number) > 18
 
 
 def test_a_camera_path_through_time(demo: Walked, tmp_path: Path):
@@ -53,8 +58,7 @@ def test_a_camera_path_through_time(demo: Walked, tmp_path: Path):
     rendered = sorted((tmp_path / "out").iterdir())
     assert len(rendered) == 3
     for picture, frame in zip(rendered, frames, strict=True):
-        truth = cv2.imread(str(folder.path / folder.meta["frames"][frame]["file_path"])).astype(float)
-        assert 10 * np.log10(255**2 / np.mean((cv2.imread(str(picture)) - truth) ** 2)) > 18
+        assert likeness(picture, folder, frame) > 18
 
 
 def test_without_times_there_is_a_default(demo: Walked, tmp_path: Path):

@@ -135,15 +135,11 @@ def _resampled(pieces: Iterable[bytes], rate: int) -> Iterator[Float32[np.ndarra
         whole = rest + piece
         samples = np.frombuffer(whole, "<i2", len(whole) // 2)
         rest = whole[2 * len(samples) :]
-        if rate == SAMPLE_RATE:
-            yield samples.astype(np.float32) / 32768
-            continue
         if not len(samples):
             continue
         frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
         frame.sample_rate = rate
         for part in resampler.resample(frame):
             yield part.to_ndarray().reshape(-1)
-    if rate != SAMPLE_RATE:
-        for part in resampler.resample(None):
-            yield part.to_ndarray().reshape(-1)
+    for part in resampler.resample(None):
+        yield part.to_ndarray().reshape(-1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,7 +12,9 @@ from nerfstudio.cameras.cameras import Cameras, CameraType
 from torch import Tensor
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
-from dfa_nerfstudio.nerf.model import DFANerfModel
+
+if TYPE_CHECKING:
+    from dfa_nerfstudio.nerf.model import DFANerfModel
 
 
 def film_cameras(model: DFANerfModel, track: AttributeTrack, scale: float = 1.0) -> Cameras:

@@ -14,7 +14,6 @@ from dfa_nerfstudio.data.video_writer import VideoWriter
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.talk.load import checkpoint_of
 from dfa_nerfstudio.talk.marking import Mark
-from dfa_nerfstudio.talk.render import film_cameras
 from dfa_nerfstudio.viewer.stage import Stage
 from dfa_nerfstudio.viewer.tracks import Playable
 
@@ -42,8 +41,6 @@ def export(
     own = Stage(model)
     own.track, own.edits = playable.track, stage.edits
     own.background, own.torso = stage.background, stage.torso
-    camera = film_cameras(model, own.track[:1]).to(model.device)
-    camera.camera_to_worlds = own.film_camera[None, :3].to(camera.camera_to_worlds)
     try:
         mark = Mark.of(checkpoint_of(viewer.log_filename.parent / "config.yml"))
     except UserError:
@@ -60,7 +57,7 @@ def export(
                 training = model.training
                 model.eval()
                 try:
-                    picture = own.get_outputs_for_camera(camera[:])["rgb"]
+                    picture = own.get_outputs_for_camera(own.camera)["rgb"]
                 finally:
                     model.train(training)
             video.write((picture.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy())

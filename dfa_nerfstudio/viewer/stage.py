@@ -14,6 +14,7 @@ from nerfstudio.cameras.cameras import Cameras
 from torch import Tensor
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
+from dfa_nerfstudio.talk.render import film_cameras
 from dfa_nerfstudio.viewer.edits import Edits
 
 if TYPE_CHECKING:
@@ -84,6 +85,13 @@ class Stage:
         clip = self._model.clip
         opening = torch.from_numpy(DatasetFolder.open(clip.folder).attributes.mouth_opening)
         return mouth_reading(clip.track.to("cpu").audio[clip.train_frames], opening[clip.train_frames])
+
+    @property
+    def camera(self) -> Cameras:
+        """The film's own camera, for `get_outputs_for_camera`, which moves it with the film's."""
+        camera = film_cameras(self._model, self.track[:1])
+        camera.camera_to_worlds = self.film_camera[None, :3]
+        return camera.to(self._model.device)
 
     def edited(self, frames: slice) -> AttributeTrack:
         """Frames of the track as they are shown."""
