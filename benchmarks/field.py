@@ -61,6 +61,18 @@ VARIANTS: dict[str, list[str]] = {
 }
 """Options of ns-train that switch one lever of the method; what follows the network's name is the network's."""
 
+_PAPER = "pipeline.model.network:paper-field-config"
+_BFLOAT16 = [_PAPER, "--pipeline.model.network.bfloat16", "True"]
+PAPER: dict[str, list[str]] = {
+    "dfa-nerf-paper": [],
+    "dfa-nerf-paper, bfloat16": _BFLOAT16,
+    "dfa-nerf-paper, bfloat16, torso space and our background": [
+        *["--pipeline.model.appearance.dim", "8", "--pipeline.model.background.learned", "True"],
+        *[*_BFLOAT16, "--pipeline.model.network.torso-space", "True"],
+    ],
+}
+"""The paper's network: as it is; in half the time; and with what the pipeline knows and its network does not."""
+
 
 @dataclass
 class Field:
@@ -98,8 +110,7 @@ class Field:
     def run(self) -> None:
         """Measures row after row; the record is written anew after each."""
         sparse = min(max(self.size * self.size // 1024, 1), 16)  # the paper's network takes seconds a frame
-        others = {torch_hash.METHOD: (1, torch_hash.ENVIRONMENT), "dfa-nerf-paper": (sparse, {})}
-        names = [AS_IT_IS, *VARIANTS, *others]
+        names = [AS_IT_IS, *VARIANTS, torch_hash.METHOD, *PAPER]
         if unknown := set(self.only) - set(names):
             raise UserError(f"--only {unknown.pop()!r}: no such row; there are {', '.join(names)}")
         wanted = [name for name in names if not self.only or name in self.only]
@@ -112,9 +123,11 @@ class Field:
         for name in wanted:
             if name in VARIANTS:
                 record.add(self._train(folder, self.method, name, VARIANTS[name])[0])
-            elif name in others:
-                every, environment = others[name]
-                record.add(self._train(folder, name, every=every, environment=environment)[0])
+            elif name == torch_hash.METHOD:
+                record.add(self._train(folder, name, environment=torch_hash.ENVIRONMENT)[0])
+            elif name in PAPER:
+                method, _, label = name.partition(", ")
+                record.add(self._train(folder, method, label, PAPER[name], every=sparse)[0])
 
     def _as_it_is(self, folder: DatasetFolder, record: _Record) -> None:
         row, model, pictures = self._train(folder, self.method)
@@ -178,8 +191,8 @@ class _Record:
         self._head, before = unfinished_record(name, head) if resume else (head, {})
         whole = _TIMES in before  # begun and not finished, the first part is measured again
         self.tables = before if whole else {self._title: [mean_row(folder)]}
-        labels = {str(row["method"]).partition(", ")[2] or row["method"] for row in self.tables[self._title]}
-        self.done = labels | {AS_IT_IS} if whole else set[str]()
+        methods = [str(row["method"]) for row in self.tables[self._title]]
+        self.done = {AS_IT_IS, *methods, *(method.partition(", ")[2] for method in methods)} if whole else set[str]()
 
     def add(self, *rows: Row) -> None:
         self.tables[self._title].extend(rows)

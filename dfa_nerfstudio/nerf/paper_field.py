@@ -28,6 +28,10 @@ class PaperFieldConfig(InstantiateConfig):
     """Octaves of the position's frequency encoding."""
     pose_frequencies: int = 4
     """Octaves of the frequency encoding of the pose, which replaces the view direction."""
+    torso_space: bool = False
+    """Whether the trunk also sees where a point is in torso space, which the paper's does not."""
+    bfloat16: bool = False
+    """Whether layers are computed in bfloat16: 2.2 times as fast on CPUs that have instructions for it."""
 
 
 class PaperField(nn.Module):
@@ -54,7 +58,8 @@ class PaperField(nn.Module):
         self.encode_pose = NeRFEncoding(
             12, config.pose_frequencies, 0.0, config.pose_frequencies - 1.0, include_input=True
         )
-        inputs = self.encode_position.get_out_dim() + audio_dim + eye_dim
+        places = 2 if config.torso_space else 1
+        inputs = places * self.encode_position.get_out_dim() + audio_dim + eye_dim
         self.skip = config.layers // 2
         self.trunk = nn.ModuleList(
             nn.Linear(
@@ -75,18 +80,28 @@ class PaperField(nn.Module):
         frame: Int[Tensor, " S"],
         conditions: Conditions,
     ) -> FieldOutput:
-        """As `ConditionedField.forward`; torso and appearance are not used."""
-        del torso_points
+        """As `ConditionedField.forward`; appearance is not used."""
+        with torch.autocast(head_points.device.type, torch.bfloat16, enabled=self.config.bfloat16):
+            density, colour = self._layers(head_points, torso_points, frame, conditions)
+        whole = torch.ones(len(frame), 2, device=density.device)
+        return FieldOutput(F.relu(density.float()[:, 0] + 0.5), torch.sigmoid(colour.float()), whole)
+
+    def _layers(
+        self,
+        head_points: Float[Tensor, "S 3"],
+        torso_points: Float[Tensor, "S 3"],
+        frame: Int[Tensor, " S"],
+        conditions: Conditions,
+    ) -> tuple[Float[Tensor, "S 1"], Float[Tensor, "S 3"]]:
         condition = torch.cat([conditions.audio, conditions.eye], dim=-1)  # f_c
-        inputs = torch.cat([self.encode_position(head_points), condition[frame]], dim=-1)
+        places = [head_points, torso_points] if self.config.torso_space else [head_points]
+        inputs = torch.cat([*map(self.encode_position, places), condition[frame]], dim=-1)
         hidden = inputs
         for index, layer in enumerate(self.trunk):
             if index == self.skip and index > 0:
-                hidden = torch.cat([hidden, inputs], dim=-1)
+                hidden = torch.cat([hidden, inputs.to(hidden.dtype)], dim=-1)
             hidden = F.relu(layer(hidden))
-        density = F.relu(self.density_head(hidden)[:, 0] + 0.5)
         pose = self.encode_pose(conditions.pose)[frame]
-        colour = F.relu(self.colour(torch.cat([self.bottleneck(hidden), pose], dim=-1)))
-        return FieldOutput(
-            density, torch.sigmoid(self.colour_head(colour)), torch.ones(len(frame), 2, device=density.device)
-        )
+        bottleneck = self.bottleneck(hidden)
+        colour = F.relu(self.colour(torch.cat([bottleneck, pose.to(bottleneck.dtype)], dim=-1)))
+        return self.density_head(hidden), self.colour_head(colour)
