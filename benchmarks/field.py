@@ -23,44 +23,11 @@ from benchmarks.held_out import (
 from benchmarks.record import RESULTS, Row, clip_path, header, timed, unfinished_record, write_record
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.evaluation.ablation.switches import AS_IT_IS, FIELD
 from dfa_nerfstudio.nerf.model import DFANerfModel
 
-_NETWORK = "pipeline.model.network:conditioned-field-config"
-_PIXELS = "--pipeline.datamanager.pixels"
-
-AS_IT_IS = "as it is"
 _TIMES = "training time of the first of these rows that reaches"
 """The last table of that part."""
-
-VARIANTS: dict[str, list[str]] = {
-    "head space alone": [_NETWORK, "--pipeline.model.network.spaces", "head"],
-    "torso space alone": [_NETWORK, "--pipeline.model.network.spaces", "torso"],
-    "gates learned from nothing": [_NETWORK, "--pipeline.model.network.gates", "learned"],
-    "no gates": ["--pipeline.model.losses.influence", "0", _NETWORK, "--pipeline.model.network.gates", "none"],
-    "no influence penalty": ["--pipeline.model.losses.influence", "0"],
-    "pose in colour alone": [_NETWORK, "--pipeline.model.network.pose", "colour"],
-    "no pose": [_NETWORK, "--pipeline.model.network.pose", "none"],
-    "no torso motion as condition": [_NETWORK, "--pipeline.model.network.torso-condition", "False"],
-    "postures not drawn back": ["--pipeline.model.conditions.limit", "100"],
-    "3-D hash grid": [_NETWORK, "--pipeline.model.network.grid.kind", "volume"],
-    "no appearance code": ["--pipeline.model.appearance.dim", "0"],
-    "appearance code for every frame": ["--pipeline.model.appearance.seconds", "0"],
-    "mean appearance": ["--pipeline.model.appearance.neutral", "mean"],
-    "appearance in the field too": [_NETWORK, "--pipeline.model.network.appearance", "True"],
-    "background as it is": ["--pipeline.model.background.learned", "False"],
-    "16 samples": ["--pipeline.model.num-samples", "16"],
-    "mouth and eyes like all else": [f"{_PIXELS}.mouth", "0", f"{_PIXELS}.eyes", "0"],
-    "not drawn by error": [f"{_PIXELS}.error", "0"],
-    "refined head poses": ["--pipeline.model.camera-optimizer.mode", "SO3xR3"],
-    "L1": ["--pipeline.model.losses.photometric", "l1"],
-    "Huber": ["--pipeline.model.losses.photometric", "huber"],
-    "opacity not held to the mask": ["--pipeline.model.losses.mask", "0"],
-    "entropy of opacity": ["--pipeline.model.losses.entropy", "0.001"],
-    "patches by structure": ["--pipeline.model.patches.structure", "0.03"],
-    "average of weights": ["--pipeline.model.average", "0.99"],
-}
-"""Options of ns-train that switch one lever of the method; what follows the network's name is the network's."""
-
 _PAPER = "pipeline.model.network:paper-field-config"
 _BFLOAT16 = [_PAPER, "--pipeline.model.network.bfloat16", "True"]
 PAPER: dict[str, list[str]] = {
@@ -110,7 +77,7 @@ class Field:
     def run(self) -> None:
         """Measures row after row; the record is written anew after each."""
         sparse = min(max(self.size * self.size // 1024, 1), 16)  # the paper's network takes seconds a frame
-        names = [AS_IT_IS, *VARIANTS, torch_hash.METHOD, *PAPER]
+        names = [AS_IT_IS, *FIELD, torch_hash.METHOD, *PAPER]
         if unknown := set(self.only) - set(names):
             raise UserError(f"--only {unknown.pop()!r}: no such row; there are {', '.join(names)}")
         wanted = [name for name in names if not self.only or name in self.only]
@@ -121,8 +88,8 @@ class Field:
         if AS_IT_IS in wanted:
             self._as_it_is(folder, record)
         for name in wanted:
-            if name in VARIANTS:
-                record.add(self._train(folder, self.method, name, VARIANTS[name])[0])
+            if name in FIELD:
+                record.add(self._train(folder, self.method, name, FIELD[name])[0])
             elif name == torch_hash.METHOD:
                 record.add(self._train(folder, name, environment=torch_hash.ENVIRONMENT)[0])
             elif name in PAPER:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import av
 import cv2
@@ -46,6 +47,8 @@ class Talk:
     """For so long."""
     minutes: float = 10.0
     """Length of the long video."""
+    only: tuple[Literal["long", "silence", "sliders", "live", "every"], ...] = ()
+    """Only these parts."""
     output: Path = Path("outputs/bench")
     """Working folder; videos of real people stay here and are never committed."""
 
@@ -56,13 +59,20 @@ class Talk:
         speech = self.shared / "speech"
         tables: dict[str, list[Row]] = {}
         parts = {
-            "a long video": lambda: [self._long(config, speech / "english_60s.flac")],
-            "2 s of silence between speech, mouth opening": lambda: self._silence(config, speech / SHORT),
-            "squared difference of two pictures between which one slider moves": lambda: self._sliders(config),
-            "live, sound at its own pace": lambda: [self._live(config, speech / SHORT)],
-            "every file of speech": lambda: self._every(config, speech),
+            "long": ("a long video", lambda: [self._long(config, speech / "english_60s.flac")]),
+            "silence": (
+                "2 s of silence between speech, mouth opening",
+                lambda: self._silence(config, speech / SHORT),
+            ),
+            "sliders": (
+                "squared difference of two pictures between which one slider moves",
+                lambda: self._sliders(config),
+            ),
+            "live": ("live, sound at its own pace", lambda: [self._live(config, speech / SHORT)]),
+            "every": ("every file of speech", lambda: self._every(config, speech)),
         }
-        for title, measure in parts.items():
+        for name in self.only or parts:
+            title, measure = parts[name]
             tables[title] = measure()
             write_record("talk_cpu", head, tables)
 
@@ -202,22 +212,32 @@ class Talk:
             process.stdin.close()
             log = process.stderr.read().decode()
             reader.wait()
-        frames, median, worst = re.findall(
-            r"(\d+) frames, ([\d.]+) s after their sound \(median; at most ([\d.]+)", log
+        frames, median, worst, _, repeated = re.findall(
+            r"(\d+) frames, ([\d.]+) s after their sound \(median; at most ([\d.]+) s\)(, (\d+) of them)?", log
         )[0]
         return {
             "seconds": len(said) / 2 / SAMPLE_RATE,
             "frames": int(frames),
             "median_s": float(median),
             "worst_s": float(worst),
+            "repeated": int(repeated or 0),
         }
 
     def _every(self, config: Path, speech: Path) -> list[Row]:
         rows = []
         for path in sorted(path for path in speech.iterdir() if path.suffix in (".wav", ".flac")):
             film = self.output / f"{path.stem}.mp4"
-            took = timed(["dfa-talk", "--load-config", config, "--audio", path, "--output", film])
-            rows.append({"speech": path.name, "frames": sum(1 for _ in _frames(film)), **took})
+            command = [str(BIN / "dfa-talk"), "--load-config", str(config), "--audio", str(path), "--output", str(film)]
+            said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            frames, rate, first = re.findall(r"(\d+) frames, ([\d.]+) frames/s, the first after ([\d.]+) s", said)[0]
+            rows.append(
+                {
+                    "speech": path.name,
+                    "frames": int(frames),
+                    "frames_per_s": float(rate),
+                    "first_frame_s": float(first),
+                }
+            )
         return rows
 
 

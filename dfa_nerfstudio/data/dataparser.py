@@ -9,7 +9,7 @@ from typing import Literal
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int
 from nerfstudio.cameras.cameras import Cameras, CameraType
 from nerfstudio.data.dataparsers.base_dataparser import DataParser, DataParserConfig, DataparserOutputs
 from nerfstudio.data.scene_box import SceneBox
@@ -23,6 +23,9 @@ from dfa_nerfstudio.data.face_regions import face_regions
 from dfa_nerfstudio.data.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 from dfa_nerfstudio.preprocessing.face.topology import EYES, JAW, LIPS, NOSE_BASE
+
+SHUT_SHARE = 0.1
+"""Of the training frames, so many have the least open mouths and count as shut."""
 
 
 @dataclass
@@ -51,6 +54,8 @@ class ClipMetadata:
     boxes: Int[Tensor, "N 4 4"]
     """Left, top, right and bottom (exclusive), in pixels, of mouth, left eye, right eye and lower face in the split's
     frames."""
+    shut: Bool[Tensor, " T"]
+    """Training frames in which the lips are together, or as near to it as this person's ever are."""
 
 
 @dataclass
@@ -134,6 +139,7 @@ class DFADataParser(DataParser):
             regions=face_regions(folder.attributes.front_landmarks[folder.train_frames]),
             masks=[folder.path / frame["person_mask_path"] for frame in frames],
             boxes=_boxes(folder.attributes.landmarks[used], width, height),
+            shut=_shut(torch.from_numpy(folder.attributes.mouth_opening[folder.train_frames])),
         )
         return DataparserOutputs(
             image_filenames=[folder.path / frame["file_path"] for frame in frames],
@@ -167,6 +173,10 @@ class DFADataParser(DataParser):
 
 
 dfa_data = DataParserSpecification(config=DFADataParserConfig(), description="Dataset folders of dfa-process.")
+
+
+def _shut(opening: Float[Tensor, " T"]) -> Bool[Tensor, " T"]:
+    return opening <= opening.quantile(SHUT_SHARE)
 
 
 def _boxes(landmarks: Float32[np.ndarray, "N 478 3"], width: int, height: int) -> Int[Tensor, "N 4 4"]:

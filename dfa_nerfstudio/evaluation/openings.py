@@ -1,24 +1,16 @@
-"""How far mouth and eyes open in pictures, as a landmark tracker sees it.
-
-Only comparisons of pictures seen by the same tracker mean anything: it knows what faces look like, and where a picture
-is vague, it sees what is usual.
-"""
+"""How far mouth and eyes open in pictures, as a landmark tracker sees it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from dfa_nerfstudio.evaluation.sightings import Sightings
 from dfa_nerfstudio.preprocessing.face.eyes import lid_ratio
-from dfa_nerfstudio.preprocessing.face.landmarks import LandmarkTracker
 from dfa_nerfstudio.preprocessing.face.topology import INNER_LIPS, OUTER_EYE_CORNERS
-
-_SIDE = 256
-"""Pixels to which smaller pictures are enlarged."""
 
 
 @dataclass
@@ -33,18 +25,11 @@ class Openings:
     @classmethod
     def of(cls, pictures: Iterable[UInt8[np.ndarray, "H W 3"]]) -> Openings:
         """Frames that follow each other, of one size."""
-        tracker = LandmarkTracker.create(None, alone=True)
-        mouth, eyes = [], []
-        for picture in pictures:
-            scale = max(1.0, _SIDE / min(picture.shape[:2]))
-            height, width = (round(side * scale) for side in picture.shape[:2])
-            face = tracker.find(cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC))
-            points = np.full((478, 3), np.nan) if face is None else face.landmarks * [width, height, width]
-            lips = points[INNER_LIPS, :2]
-            unit = np.linalg.norm(np.subtract(*points[list(OUTER_EYE_CORNERS)]))
-            mouth.append(np.linalg.norm(lips[:, 0] - lips[:, 1], axis=-1).mean() / unit)
-            eyes.append(lid_ratio(points[None])[0].mean())
-        return cls(np.array(mouth), np.array(eyes))
+        points = Sightings.of(pictures).landmarks
+        lips, (left, right) = points[:, INNER_LIPS, :2], OUTER_EYE_CORNERS
+        unit = np.linalg.norm(points[:, left] - points[:, right], axis=-1)
+        gap = np.linalg.norm(lips[:, :, 0] - lips[:, :, 1], axis=-1).mean(1)
+        return cls(gap / unit, lid_ratio(points).mean(1))
 
 
 def agreement(seen: Float[np.ndarray, " T"], true: Float[np.ndarray, " T"]) -> tuple[float, float]:

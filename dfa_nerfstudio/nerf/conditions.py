@@ -34,6 +34,8 @@ class ConditionsConfig:
     most of the time eyes are open, and a blink is far from their mean."""
     noise: float = 0.0
     """Standard deviations of noise on them while training."""
+    eyes: bool = True
+    """Whether the field is told f_e. Without it (Fig. 7, and AD-NeRF) lids do what the sound lets expect."""
 
 
 class ConditionNormaliser(nn.Module):
@@ -72,4 +74,9 @@ class ConditionNormaliser(nn.Module):
         if self.training and self.config.noise:
             values = values + self.config.noise * torch.randn_like(values)
         audio, eye, pose, torso = values.clamp(self.lower, self.upper).split(self.sizes, dim=-1)
-        return Conditions(audio, eye, pose, torso, appearance)
+        return Conditions(audio, eye if self.config.eyes else torch.zeros_like(eye), pose, torso, appearance)
+
+    def audio_of(self, standardised: Float[Tensor, "*U A"]) -> Float[Tensor, "*U A"]:
+        """Audio features as a track has them."""
+        part = slice(self.sizes[0])
+        return self.mean[part] + self.scale[part] * standardised.clamp(self.lower[part], self.upper[part])

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
@@ -33,6 +33,7 @@ from dfa_nerfstudio.nerf.losses import InfluencePenalty, LossConfig, opacity_ent
 from dfa_nerfstudio.nerf.marching import Marcher, OccupancyGrid, march
 from dfa_nerfstudio.nerf.paper_field import PaperFieldConfig
 from dfa_nerfstudio.nerf.patch_loss import PatchLoss, PatchLossConfig
+from dfa_nerfstudio.nerf.shut_mouth import ShutMouth, ShutMouthConfig
 from dfa_nerfstudio.nerf.stepping import StepGuard, WeightAverage
 from dfa_nerfstudio.viewer.panel import Panel
 
@@ -46,6 +47,8 @@ class DFANerfModelConfig(ModelConfig):
     """The conditioned field, or the paper's network."""
     conditions: ConditionsConfig = field(default_factory=ConditionsConfig)
     """How the attributes are handed to the network."""
+    shut_mouth: ShutMouthConfig = field(default_factory=ShutMouthConfig)
+    """How the field learns what a shut mouth looks like."""
     appearance: AppearanceConfig = field(default_factory=AppearanceConfig)
     """What is peculiar to each training frame."""
     background: BackgroundConfig = field(default_factory=BackgroundConfig)
@@ -107,6 +110,9 @@ class DFANerfModel(Model):
         config, clip = self.config, self.clip
         train = clip.track[clip.train_frames]
         self.normalise = ConditionNormaliser(config.conditions, train)
+        with torch.no_grad():
+            heard = self.normalise(train, train.audio.new_zeros(len(train), 0)).audio
+        self.shut_mouth = ShutMouth(config.shut_mouth, heard, clip.shut)
         self.appearance = Appearance(config.appearance, clip.train_frames)
         self.background = Background(config.background, clip.background, config.appearance.dim)
         box = self.scene_box.aabb.float()
@@ -159,6 +165,11 @@ class DFANerfModel(Model):
             if theirs != ours:
                 raise UserError(f"track: its {name} feature is {theirs}, the model was trained on {ours}")
         self._track = track
+
+    @property
+    def shut_feature(self) -> Float[Tensor, " A"]:
+        """What the field has to hear for the mouth to be shut, as a track's audio has it."""
+        return self.normalise.audio_of(self.shut_mouth.code.detach())
 
     def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
         """Loads weights; nerfstudio would quietly load a foreign checkpoint in part, which is refused here."""
@@ -248,8 +259,10 @@ class DFANerfModel(Model):
         times = ray_bundle.times if ray_bundle.times is not None else ray_bundle.origins.new_zeros(count)
         moments, frame = torch.unique(times.reshape(-1), return_inverse=True)
         attributes = self.track.at(moments)
-        code = self.appearance(self._training_frames(ray_bundle, frame, len(moments)), len(moments))
+        training_frames = self._training_frames(ray_bundle, frame, len(moments))
+        code = self.appearance(training_frames, len(moments))
         conditions = self.normalise(attributes, code)
+        conditions.audio = self.shut_mouth(conditions.audio, training_frames)
         scene = Scene(self.box, self.half_extent, self.clip.near, self.clip.far)
         rays = self._rays(ray_bundle, frame, attributes, scene)
 

@@ -118,6 +118,7 @@ def _live(load_config: Path, film: FilmConfig, moving: MovingConfig, hearing: He
         from dfa_nerfstudio.talk.load import load_model
 
         studio = Studio(load_config, load_model(load_config), film, moving, hearing)
+        studio.warm_up()
         print("ready", file=sys.stderr, flush=True)
         print(talk_live(studio, live, sys.stdin.buffer, target), file=sys.stderr, flush=True)
 

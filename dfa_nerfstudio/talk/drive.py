@@ -16,11 +16,11 @@ from dfa_nerfstudio.attributes.moving import Moving
 from dfa_nerfstudio.attributes.moving_config import MovingConfig
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.audio_features import FILE_FEATURE, MFCC_KIND, file_features
-from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, DatasetFolder
+from dfa_nerfstudio.data.dataset_folder import FRAME_RATE
 from dfa_nerfstudio.data.streams import aligned
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.nerf.model import DFANerfModel
-from dfa_nerfstudio.talk.hearing import Hearing, shut_feature
+from dfa_nerfstudio.talk.hearing import Hearing
 from dfa_nerfstudio.talk.options import HearingConfig
 
 
@@ -52,7 +52,7 @@ class Driver:
                 f"{self.kind}; restore the folder or train again"
             )
         film = clip.track.to("cpu")
-        shut = shut_feature(DatasetFolder.open(clip.folder).attributes, film, clip.train_frames)
+        shut = model.shut_feature.cpu()
         self._hearing = Hearing(models, shut, self.kind, hearing or HearingConfig(), live)
         self._moving = Moving(models, film[clip.train_frames], moving)
 

@@ -27,8 +27,6 @@ from dfa_nerfstudio.talk.render import paced, picture_size, render_outputs
 
 SOUND_RATE = 48_000
 """Of the video's sound."""
-PIECE = 25
-"""Frames that are rendered before more sound is read."""
 
 
 @dataclass
@@ -118,17 +116,33 @@ class Studio:
             named = str(error) if str(audio) in str(error) else f"{audio}: {error}"
             raise UserError(named) from None
 
-    def shown(self, tracks: Iterator[AttributeTrack]) -> Iterator[UInt8[np.ndarray, "H W C"]]:
-        """Pictures of what the person does."""
+    def shown(
+        self, tracks: Iterator[AttributeTrack], late: Callable[[], bool] = lambda: False
+    ) -> Iterator[UInt8[np.ndarray, "H W C"]]:
+        """Pictures of what the person does.
+
+        Args:
+            tracks: piece by piece.
+            late: asked before each frame; where it says so the picture before is shown again.
+        """
+        shown: UInt8[np.ndarray, "H W C"] | None = None
         number = 0
         for track in paced(tracks, self.film.fps):
-            for start in range(0, len(track), PIECE):
-                for outputs in render_outputs(self.model, track[start : start + PIECE], self.scale):
-                    picture = self.backdrop.picture(outputs)
-                    if self.paste is not None:
-                        picture = self.paste.picture(picture, int(number * FRAME_RATE / self.film.fps))
-                    number += 1
-                    yield picture if self.watermark is None else self.watermark.add(picture)
+            for index in range(len(track)):
+                if shown is None or not late():
+                    shown = self._picture(track[index : index + 1], number)
+                number += 1
+                yield shown
+
+    def _picture(self, frame: AttributeTrack, number: int) -> UInt8[np.ndarray, "H W C"]:
+        picture = self.backdrop.picture(next(render_outputs(self.model, frame, self.scale)))
+        if self.paste is not None:
+            picture = self.paste.picture(picture, int(number * FRAME_RATE / self.film.fps))
+        return picture if self.watermark is None else self.watermark.add(picture)
+
+    def warm_up(self) -> None:
+        """Renders one frame, so that the first one that counts takes no longer than others."""
+        self.backdrop.picture(next(render_outputs(self.model, self.model.clip.track[:1], self.scale)))
 
     def frames(self, audio: Path) -> int:
         """About how many frames a video will have."""

@@ -7,15 +7,13 @@ from itertools import chain, tee
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float, Float32, Int
+from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
 from dfa_nerfstudio.attributes.bundle import AttributeModels
-from dfa_nerfstudio.attributes.closed_mouth import closed_mouth
-from dfa_nerfstudio.data.attribute_track import AttributeTrack, FeatureKind
+from dfa_nerfstudio.data.attribute_track import FeatureKind
 from dfa_nerfstudio.data.audio_features import COEFFICIENTS, MFCC_KIND, MFCC_ROWS
-from dfa_nerfstudio.data.dataset_folder import MFCC_PER_FRAME, ClipAttributes
+from dfa_nerfstudio.data.dataset_folder import MFCC_PER_FRAME
 from dfa_nerfstudio.data.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.data.streams import aligned, windows
 from dfa_nerfstudio.errors import UserError
@@ -49,7 +47,7 @@ class Hearing:
         """
         Args:
             models: the person's.
-            shut: what the field hears where the mouth is to be shut; see `shut_feature`.
+            shut: what the field hears where the mouth is to be shut; `DFANerfModel.shut_feature`.
             kind: of what the field hears.
             config: see there.
             live: nothing is waited for that is not needed.
@@ -139,17 +137,3 @@ def _smoothed(frames: Iterable[Float[Tensor, "n F"]], deviation: float) -> Itera
     kernel = torch.exp(-0.5 * (torch.arange(-REACH, REACH + 1) / deviation).square())
     for around in windows(frames, REACH, 2 * REACH + 1):
         yield around @ (kernel / kernel.sum())
-
-
-def shut_feature(clip: ClipAttributes, track: AttributeTrack, frames: Int[Tensor, " N"]) -> Float[Tensor, " F"]:
-    """What the field hears where the mouth is to be shut, as learnt from the person's training frames.
-
-    Args:
-        clip: what was measured in the film.
-        track: of the film.
-        frames: for training.
-    """
-    voice = torch.from_numpy(clip.voice).float()[None]  # [1, 4 T]
-    around = F.max_pool1d(voice, AROUND + 1, stride=1, padding=AROUND // 2)
-    silent = around[0, ::MFCC_PER_FRAME] == 0
-    return closed_mouth(track.audio[frames], torch.from_numpy(clip.mouth_opening)[frames], silent[frames])

@@ -8,6 +8,8 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from queue import Queue
+from threading import Thread
 from typing import BinaryIO
 
 import av
@@ -21,18 +23,26 @@ from dfa_nerfstudio.talk.drive import Driver
 from dfa_nerfstudio.talk.film import Studio
 from dfa_nerfstudio.talk.options import LiveConfig
 
-PER_FRAME = round(SAMPLE_RATE / FRAME_RATE)
+LATE = 0.45
+"""Seconds behind its sound from which on a frame is not rendered: the one before is shown for longer. So a machine that
+is a little too slow, or was busy for a moment, does not fall further and further behind."""
 
 
 @dataclass
 class Latency:
     """How long a frame comes after the sound that it shows."""
 
+    fps: float = FRAME_RATE
     arrived: deque[tuple[int, float]] = field(default_factory=deque)
     """Number of samples that had come, and when, since the last frame's."""
     heard: int = 0
     seconds: list[float] = field(default_factory=list)
-    """Of each frame: from the arrival of the first sample of its 1/25 s until it has been encoded."""
+    """Of each frame: from the arrival of the first sample of its time until it has been encoded."""
+    repeated: int = 0
+    """Frames that were not rendered."""
+    _due: float = -np.inf
+    """When the last frame was to be shown: with its sound, but not sooner than a frame after the one before, for
+    sound may come faster than it is played."""
 
     def hear(self, pieces: Iterable[Float32[np.ndarray, " n"]]) -> Iterator[Float32[np.ndarray, " n"]]:
         """The pieces, noted as they come."""
@@ -41,18 +51,31 @@ class Latency:
             self.arrived.append((self.heard, time.monotonic()))
             yield piece
 
+    def late(self) -> bool:
+        """Whether the next frame is so late that it is not to be rendered."""
+        is_late = time.monotonic() - max(self._arrival(), self._due + 1 / self.fps) > LATE
+        self.repeated += is_late
+        return is_late
+
     def show(self) -> None:
         """A frame is out."""
-        first = len(self.seconds) * PER_FRAME
+        arrival = self._arrival()
+        self._due = max(arrival, self._due + 1 / self.fps)
+        self.seconds.append(time.monotonic() - arrival)
+
+    def _arrival(self) -> float:
+        """When the sound of the next frame came."""
+        first = int(len(self.seconds) / self.fps * SAMPLE_RATE)
         while len(self.arrived) > 1 and self.arrived[0][0] <= first:
             self.arrived.popleft()
-        self.seconds.append(time.monotonic() - self.arrived[0][1])
+        return self.arrived[0][1]
 
     def __str__(self) -> str:
         if not self.seconds:
             return "no frame"
         median, worst = np.median(self.seconds), max(self.seconds)
-        return f"{len(self.seconds)} frames, {median:.2f} s after their sound (median; at most {worst:.2f} s)"
+        repeated = f", {self.repeated} of them the one before for lack of time" if self.repeated else ""
+        return f"{len(self.seconds)} frames, {median:.2f} s after their sound (median; at most {worst:.2f} s){repeated}"
 
 
 def talk_live(studio: Studio, config: LiveConfig, source: BinaryIO, target: BinaryIO) -> Latency:
@@ -64,11 +87,12 @@ def talk_live(studio: Studio, config: LiveConfig, source: BinaryIO, target: Bina
         source: PCM, 16 bit, mono; not read from where a WebSocket is listened to.
         target: where the video goes.
     """
-    latency = Latency()
+    latency = Latency(studio.film.fps)
     driver = Driver(studio.model, studio.moving, studio.hearing, live=True)
     with contextlib.ExitStack() as stack:
         raw = stack.enter_context(_listened(config.listen)) if config.listen is not None else _read(source)
-        pieces, waiting = latency.hear(_resampled(raw, config.pcm_rate)), deque[Float32[np.ndarray, " n"]]()
+        pieces = _as_they_come(latency.hear(_resampled(raw, config.pcm_rate)))
+        waiting = deque[Float32[np.ndarray, " n"]]()
 
         def kept() -> Iterator[Float32[np.ndarray, " n"]]:
             for piece in pieces:
@@ -78,7 +102,7 @@ def talk_live(studio: Studio, config: LiveConfig, source: BinaryIO, target: Bina
         tags, fps = studio.mark.tags(config.container), studio.film.fps
         writer = stream_writer(target, config.container, fps, studio.size, SAMPLE_RATE, tags)
         with contextlib.suppress(BrokenPipeError), writer as video:
-            for picture in studio.shown(driver.stream(kept())):
+            for picture in studio.shown(driver.stream(kept()), latency.late):
                 while waiting:
                     video.hear(waiting.popleft())
                 video.write(picture)
@@ -86,6 +110,25 @@ def talk_live(studio: Studio, config: LiveConfig, source: BinaryIO, target: Bina
             while waiting:
                 video.hear(waiting.popleft())
     return latency
+
+
+def _as_they_come(pieces: Iterator[Float32[np.ndarray, " n"]]) -> Iterator[Float32[np.ndarray, " n"]]:
+    """The same pieces, taken by a thread of their own, so that it is known when they came while a frame is rendered."""
+    taken: Queue[Float32[np.ndarray, " n"] | Exception | None] = Queue()
+
+    def take() -> None:
+        try:
+            for piece in pieces:
+                taken.put(piece)
+            taken.put(None)
+        except Exception as error:  # is raised where the pieces are worked on
+            taken.put(error)
+
+    Thread(target=take, daemon=True).start()
+    while (piece := taken.get()) is not None:
+        if isinstance(piece, Exception):
+            raise piece
+        yield piece
 
 
 def _read(source: BinaryIO) -> Iterator[bytes]:
@@ -98,9 +141,6 @@ def _read(source: BinaryIO) -> Iterator[bytes]:
 @contextlib.contextmanager
 def _listened(port: int) -> Iterator[Iterator[bytes]]:
     """The binary messages of the first client of a WebSocket on this machine; text ends them, as hanging up does."""
-    from queue import Queue
-    from threading import Thread
-
     from websockets.exceptions import ConnectionClosed
     from websockets.sync.server import ServerConnection, serve
 

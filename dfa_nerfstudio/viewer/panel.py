@@ -241,7 +241,7 @@ class Panel(ViewerControl):
 
     def _draw(self) -> None:
         """The curves, with a line at the frame that is shown."""
-        from dfa_nerfstudio.attributes.closed_mouth import read_opening
+        from dfa_nerfstudio.attributes.mouth_reading import read_opening
         from dfa_nerfstudio.viewer.curves import curves
 
         stage, self._drawn = self._stage, time.monotonic()

@@ -68,18 +68,9 @@ class Stage:
         return AttributeModels.load(self._model.clip.folder / FILE_NAME)
 
     @cached_property
-    def shut(self) -> Float[Tensor, " A"]:
-        """The audio feature of shut lips."""
-        from dfa_nerfstudio.data.dataset_folder import DatasetFolder
-        from dfa_nerfstudio.talk.hearing import shut_feature
-
-        clip = self._model.clip
-        return shut_feature(DatasetFolder.open(clip.folder).attributes, clip.track.to("cpu"), clip.train_frames)
-
-    @cached_property
     def reading(self) -> Float[Tensor, " A+1"]:
         """By which mouth opening is read from the audio feature."""
-        from dfa_nerfstudio.attributes.closed_mouth import mouth_reading
+        from dfa_nerfstudio.attributes.mouth_reading import mouth_reading
         from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 
         clip = self._model.clip
@@ -98,7 +89,7 @@ class Stage:
         track, edits = self.track[frames], self.edits
         if edits.eyes is None and edits.mouth == 1.0:
             return edits.apply(track)
-        return edits.apply(track, self.shut, self.models.eye.from_opening)
+        return edits.apply(track, self._model.shut_feature.cpu(), self.models.eye.from_opening)
 
     def get_outputs_for_camera(self, camera: Cameras, obb_box: Any = None) -> dict[str, Tensor]:
         """As the model's, of the frame that is shown."""

@@ -119,6 +119,23 @@ def test_training_stops_by_the_clock_with_settled_rates(ball_person: Path, tmp_p
     assert final == pytest.approx(start * trainer.pipeline.model.config.budget.final_rate, rel=0.3)
 
 
+def test_the_shut_feature_shuts_the_mouth(trained: Trainer):
+    model = trained.pipeline.model
+    assert isinstance(model, DFANerfModel)
+    train = model.clip.track[model.clip.train_frames]
+    opening = train.audio[:, 0]  # the ball person's f_a says it
+    one = train[:1]
+
+    def saying(audio: torch.Tensor) -> torch.Tensor:
+        picture = next(render_track(model, replace(one, audio=audio[None])))
+        return torch.from_numpy(picture).float() / 255
+
+    shut, least, widest = map(
+        saying, (model.shut_feature, train.audio[opening.argmin()], train.audio[opening.argmax()])
+    )
+    assert (shut - least).square().sum() < 0.25 * (shut - widest).square().sum()
+
+
 @pytest.mark.parametrize("method", ["dfa-nerf", "dfa-nerf-paper"])
 def test_two_steps_of_the_other_methods(method: str, ball_person: Path, tmp_path: Path):
     trainer = _trainer(method, ball_person, tmp_path, steps=2, rays=32)

@@ -9,11 +9,10 @@ import pytest
 import torch
 
 from dfa_nerfstudio.attributes.bundle import FILE_NAME, AttributeModels
-from dfa_nerfstudio.attributes.closed_mouth import closed_mouth
 from dfa_nerfstudio.data.attribute_track import AttributeTrack, FeatureKind
 from dfa_nerfstudio.data.audio import read_audio
 from dfa_nerfstudio.data.dataset_folder import SAMPLE_RATE, TRACK, DatasetFolder
-from dfa_nerfstudio.talk.hearing import Hearing, shut_feature
+from dfa_nerfstudio.talk.hearing import Hearing
 from dfa_nerfstudio.talk.options import HearingConfig
 from dfa_nerfstudio.talk.render import paced
 
@@ -27,7 +26,7 @@ def heard_as(demo: Walked):
     """What the field hears of a sound, with the demo subject's models."""
     models = AttributeModels.load(demo.data / FILE_NAME)
     folder, track = DatasetFolder.open(demo.data), AttributeTrack.load(demo.data / TRACK)
-    shut = shut_feature(folder.attributes, track, torch.from_numpy(folder.train_frames))
+    shut = track.audio[int(folder.attributes.mouth_opening.argmin())]
 
     def hear(
         sound: np.ndarray, live: bool = False, **options: object
@@ -62,19 +61,6 @@ def test_lips_are_smoothed_and_do_not_lag(demo: Walked, heard_as):
     assert lips.diff(n=2, dim=0).norm() < 0.6 * f_a.diff(n=2, dim=0).norm()
     agreement = [float((f_a[5:-5] * lips[5 + lag : len(lips) - 5 + lag]).sum()) for lag in range(-3, 4)]
     assert int(np.argmax(agreement)) == 3, "it lags"
-
-
-def test_shut_lips_are_those_of_silence_that_sounds_most_shut():
-    generator = torch.Generator().manual_seed(0)
-    opening = torch.rand(200, generator=generator)
-    audio = torch.stack([opening, 1 - opening, torch.ones(200)], -1) + 0.01 * torch.randn(200, 3, generator=generator)
-    silent = torch.zeros(200, dtype=torch.bool)
-    silent[:60] = True
-    feature = closed_mouth(audio, opening, silent)
-    lowest = opening[:60].sort().values[:12].mean()
-    assert float(feature[0]) == pytest.approx(float(lowest), abs=0.03)
-    never = closed_mouth(audio, opening, torch.zeros_like(silent))
-    assert float(never[0]) < float(opening.quantile(0.25))
 
 
 @pytest.mark.parametrize("fps", [12.5, 25.0, 30.0, 60.0])

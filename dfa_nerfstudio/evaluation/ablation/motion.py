@@ -1,0 +1,71 @@
+"""Table 4: which model of motion foretells what the head does next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from dfa_nerfstudio.attributes.general_models import ModelsConfig
+from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
+from dfa_nerfstudio.attributes.recordings import Recording
+from dfa_nerfstudio.attributes.training import AttributesConfig, train_models
+from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, DatasetFolder
+from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.evaluation.motion.pose_axes import pose_axes
+from dfa_nerfstudio.evaluation.motion.pose_error import pose_range
+from dfa_nerfstudio.evaluation.motion.prediction import prediction
+
+MOTION = {
+    "MLP VAE": ("mlp", "independent"),
+    "LSTM VAE": ("lstm", "independent"),
+    "Transformer VAE": ("transformer", "independent"),
+    "Transformer GP-VAE": ("transformer", "gaussian-process"),
+}
+"""Architecture and prior of the latent space of motion."""
+HORIZON = round(2 * FRAME_RATE)
+"""Frames that are foretold."""
+
+
+@dataclass
+class MotionRow:
+    """D-Rot and D-Pos, percent of the person's range in the clip; means over 2 s and all held-out windows."""
+
+    windows: int
+    d_rot: float
+    d_pos: float
+    """Of the mean of what is foretold."""
+    sample_d_rot: float
+    sample_d_pos: float
+    """Of one sample."""
+    frozen_d_rot: float
+    frozen_d_pos: float
+    """Of the last pose, held: the trivial baseline."""
+
+
+def motion_row(folder: DatasetFolder, name: str) -> MotionRow:
+    """Trains one of `MOTION` on the training part and foretells the held-out end, from 16 frames of pose and the sound.
+
+    Raises:
+        UserError: if the held-out end is too short.
+    """
+    architecture, prior = MOTION[name]
+    options = ModelsConfig()
+    options.latent = replace(options.latent, architecture=architecture, prior=prior)
+    config = AttributesConfig(models=options, progress=False)
+    models = train_models(folder.attributes, folder.num_train, config, str(folder.path))
+    clip = folder.attributes
+    end = Recording.of(clip, slice(folder.num_train, None), str(folder.path))
+    use = end.useful
+    if int(use.sum()) <= models.config.cross_modal.bop + HORIZON:
+        raise UserError(
+            f"{folder.path}: {int(use.sum())} frames are held out; {models.config.cross_modal.bop + HORIZON + 1} are "
+            "needed to foretell two seconds: take a longer film, or leave Table 4 out with --only"
+        )
+    mfcc = clip.mfcc[folder.num_train * 4 :]
+    motion = models.motion.encode(end.pose[use], end.torso[use], models.eye.from_opening(end.eye_opening[use]))
+    whole = MotionSequences(motion, models.clip_audio(mfcc)[use], end.shot[use], torch.ones(len(motion)))
+    span = pose_range(pose_axes(clip.head_to_camera[clip.shot >= 0]))
+    found = prediction(models, models.motion, whole, span, HORIZON)
+    means = [curve.mean(0).tolist() for curve in (found.mean, found.sample, found.frozen)]
+    return MotionRow(found.windows, *(round(value, 3) for pair in means for value in pair))

@@ -1,0 +1,246 @@
+"""All figures of a pair of videos."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from rich.progress import track
+
+from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.evaluation import landmark_distance
+from dfa_nerfstudio.evaluation.faces import Faces, ReferenceHead
+from dfa_nerfstudio.evaluation.image import ms_ssim, psnr, sharpness, ssim
+from dfa_nerfstudio.evaluation.lpips import Lpips
+from dfa_nerfstudio.evaluation.motion.blinking import Blinking
+from dfa_nerfstudio.evaluation.motion.pose_axes import ANGLES, AXES, PLACES
+from dfa_nerfstudio.evaluation.motion.pose_error import pose_error, pose_range
+from dfa_nerfstudio.evaluation.openings import agreement
+from dfa_nerfstudio.evaluation.pairs import Pair
+from dfa_nerfstudio.evaluation.protocols import PROTOCOLS, Protocol, cuts
+from dfa_nerfstudio.evaluation.sightings import Sightings
+from dfa_nerfstudio.evaluation.sync.own import OwnSync, load_encoders, own_sync
+from dfa_nerfstudio.evaluation.sync.syncnet import SyncNet, syncnet_score
+from dfa_nerfstudio.preprocessing.smoothing import jitter
+
+SHIFTED = 5
+"""Frames by which the sound of `sync_shifted` comes late."""
+
+Curves = dict[str, Float[np.ndarray, " T"]]
+
+
+@dataclass
+class EvaluationConfig:
+    """What is measured, and by what."""
+
+    protocols: tuple[Protocol, ...] = PROTOCOLS
+    """What of the pictures is scored: *full*, *head* (true torso and background pasted) and *face* (the crop)."""
+    lpips_weights: Path | None = None
+    """AlexNet's weights as torchvision publishes them (alexnet-owt-7be5be79.pth); where they lie in torch's cache they
+    are found. Without them LPIPS is left out."""
+    syncnet_weights: Path | None = None
+    """SyncNet's weights (syncnet_v2.model). Without them LSE-C and LSE-D are left out."""
+    sync_encoders: Path | None = None
+    """Models by `dfa-attributes pretrain` in the place of the package's own. They must not have learnt from the person
+    who is scored."""
+
+
+@dataclass
+class Evaluation:
+    """The figures of one pair."""
+
+    name: str
+    source: str
+    frames: int
+    scored: int
+    """Frames whose pictures are scored."""
+    size: tuple[int, int]
+    pictures: dict[str, dict[str, float]] = field(default_factory=dict)
+    """`catalogue.PICTURES` by protocol."""
+    figures: dict[str, float] = field(default_factory=dict)
+    """`catalogue.FACES` and `catalogue.SYNC`."""
+    truth: dict[str, float] = field(default_factory=dict)
+    """The truth's own, of those figures that it has."""
+    missing: dict[str, int] = field(default_factory=dict)
+    """Frames without a face, by video; they are left out of all that is measured on faces."""
+    curves: dict[str, list[float]] = field(default_factory=dict)
+    """By frame; NaN where nothing is measured."""
+    offsets: dict[str, list[float]] = field(default_factory=dict)
+    """Agreement of lips and sound by offset, from -15 to 15 frames."""
+    notes: list[str] = field(default_factory=list)
+
+
+def evaluate(pair: Pair, config: EvaluationConfig) -> Evaluation:
+    """Measures everything that can be measured; what cannot is noted.
+
+    Raises:
+        UserError: if weights cannot be read, or a protocol needs faces that are not there.
+    """
+    height, width = pair.truth.shape[1:3]
+    result = Evaluation(pair.name, pair.source, len(pair), int(pair.of_use.sum()), (width, height))
+    result.notes += pair.notes
+    lpips = _lpips(config, result.notes)
+    true_seen, seen = (
+        Sightings.of(track(video, f"faces of the {name}", transient=True))
+        for name, video in (("truth", pair.truth), ("pictures", pair.pictures))
+    )
+    result.missing = {"truth": int((~true_seen.found).sum()), "pictures": int((~seen.found).sum())}
+    truth = faces = None
+    try:
+        head = ReferenceHead(true_seen, "the truth", pair.focal)
+        truth, faces = head.faces(true_seen), head.faces(seen)
+    except UserError as error:
+        if set(config.protocols) - {"full"}:
+            raise
+        result.notes.append(str(error))
+    for protocol in config.protocols:
+        marks = None if truth is None else truth.pixels
+        result.pictures[protocol], curve = _score_pictures(pair, protocol, marks, lpips)
+        result.curves |= {f"{name}, {protocol}": _listed(values) for name, values in curve.items()}
+    if min(height, width) < 161:
+        result.notes.append(f"MS-SSIM needs 161 pixels, the pictures have {min(height, width)}: left out")
+    if truth is not None:
+        if faces is None:
+            result.notes.append("the pictures show hardly any face: nothing is measured on faces")
+        else:
+            _score_faces(result, faces, truth, pair.of_use)
+        _score_sync(result, config, pair, head, faces, truth)
+    return result
+
+
+def _lpips(config: EvaluationConfig, notes: list[str]) -> Lpips | None:
+    weights = config.lpips_weights
+    if weights is None:
+        cached = Path(torch.hub.get_dir()) / "checkpoints" / "alexnet-owt-7be5be79.pth"
+        weights = cached if cached.is_file() else None
+    if weights is None:
+        notes.append("no weights for LPIPS (--lpips-weights): left out")
+        return None
+    return Lpips(weights).eval()
+
+
+@torch.no_grad()
+def _score_pictures(
+    pair: Pair, protocol: Protocol, landmarks: Float[np.ndarray, "T 478 2"] | None, lpips: Lpips | None
+) -> tuple[dict[str, float], Curves]:
+    rows: list[dict[str, float]] = []
+    regions = cuts(protocol, pair.truth, landmarks)
+    frames = zip(pair.pictures, pair.truth, regions, pair.of_use, strict=True)
+    for picture, truth, cut, of_use in track(frames, f"protocol {protocol}", total=len(pair), transient=True):
+        if not of_use:
+            rows.append({})
+            continue
+        mine, true = (torch.from_numpy(cut(part).astype(np.float32)) / 255 for part in (picture, truth))
+        row = {
+            "psnr": float(psnr(mine, true)),
+            "ssim": ssim(mine, true),
+            "ms_ssim": ms_ssim(mine, true),
+            "sharpness": sharpness(mine) / max(sharpness(true), 1e-12),
+        }
+        if lpips is not None:
+            row["lpips"] = float(lpips(*(part.permute(2, 0, 1)[None] for part in (mine, true))))
+        rows.append(row)
+    names = next(row for row in rows if row)
+    curves = {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
+    return {name: float(np.nanmean(values)) for name, values in curves.items() if np.isfinite(values).any()}, curves
+
+
+def _score_faces(result: Evaluation, faces: Faces, truth: Faces, of_use: np.ndarray) -> None:
+    both = faces.found & truth.found & of_use
+    unit = landmark_distance.eye_distance(truth.pixels)
+    upper, lower = landmark_distance.part_errors(faces.front, truth.front)
+    lips = landmark_distance.lmd(faces.pixels, truth.pixels)
+    face = landmark_distance.face_lmd(faces.pixels, truth.pixels)
+    curves = {
+        "lmd": lips,
+        "lmd_eyes": 100 * lips / unit,
+        "face_lmd": face,
+        "face_lmd_eyes": 100 * face / unit,
+        "upper_face": upper,
+        "lower_face": lower,
+    }
+    figures = {name: float(values[both].mean()) for name, values in curves.items()}
+    eyes, true_eyes = faces.eye_opening.mean(1), truth.eye_opening.mean(1)
+    for part, mine, true in (
+        (("mouth_moves", "mouth_follows"), faces.mouth_opening, truth.mouth_opening),
+        (("eyes_move", "eyes_follow"), eyes, true_eyes),
+    ):
+        figures |= dict(zip(part, agreement(mine[both], true[both]), strict=True))
+    span = pose_range(truth.axes[truth.found])
+    turned = faces.axes.copy()
+    turned[:, ANGLES] = truth.axes[:, ANGLES] + (faces.axes[:, ANGLES] - truth.axes[:, ANGLES] + 180) % 360 - 180
+    figures["d_rot"], figures["d_pos"] = pose_error(turned[both], truth.axes[both], span)
+    for video, store in ((faces, figures), (truth, result.truth)):
+        blinking = Blinking.of(video.eye_opening)
+        store["blink_rate"], store["blink_duration"] = blinking.rate, blinking.duration
+        store["jitter_rotation"] = _jitter(video.axes[:, ANGLES], video.found)
+        store["jitter_place"] = 100 * _jitter(video.axes[:, PLACES][:, :2], video.found)
+    result.figures |= {name: value for name, value in figures.items() if not math.isnan(value)}
+    result.truth = {name: value for name, value in result.truth.items() if not math.isnan(value)}
+    seen = np.where(both, 1.0, np.nan)
+    pairs = {
+        "mouth opening": (faces.mouth_opening, truth.mouth_opening),
+        "eye opening": (eyes, true_eyes),
+        **{name: (turned[:, axis], truth.axes[:, axis]) for axis, name in enumerate(AXES)},
+    }
+    result.curves |= {name: _listed(values * seen) for name, values in curves.items()}
+    true_seen = np.where(truth.found, 1.0, np.nan)
+    for name, (mine, true) in pairs.items():
+        result.curves |= {name: _listed(mine * seen), f"{name}, truth": _listed(true * true_seen)}
+
+
+def _jitter(values: Float[np.ndarray, "T A"], found: np.ndarray) -> float:
+    edges = np.flatnonzero(np.diff(found.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
+    return jitter(values, [slice(int(first), int(stop)) for first, stop in edges])
+
+
+def _score_sync(
+    result: Evaluation,
+    config: EvaluationConfig,
+    pair: Pair,
+    head: ReferenceHead,
+    faces: Faces | None,
+    truth: Faces,
+) -> None:
+    if config.sync_encoders is None:
+        result.notes.append("no encoders that judge lips and sound (--sync-encoders): left out")
+    encoders = None if config.sync_encoders is None else load_encoders(config.sync_encoders)
+    network = None if config.syncnet_weights is None else SyncNet(config.syncnet_weights)
+    if network is None:
+        result.notes.append("no weights of SyncNet (--syncnet-weights): LSE-C and LSE-D are left out")
+    for name, video, pictures, sound, store in (
+        ("pictures", faces, pair.pictures, pair.sound, result.figures),
+        ("truth", truth, pair.truth, pair.true_sound, result.truth),
+    ):
+        if sound is None or video is None:
+            continue
+        if encoders is not None:
+            late = np.concatenate([np.zeros(SHIFTED * 640, np.float32), sound])
+            for says, heard in (("", sound), ("shifted", late)):
+                agreed = own_sync(encoders, video.front - head.neutral, video.found, heard)
+                if agreed is None:
+                    result.notes.append("too short to compare lips and sound at every offset")
+                    break
+                _note_sync(agreed, store, result, name if not says else "")
+        if network is not None:
+            score = syncnet_score(network, pictures, video.pixels, sound)
+            if score is not None:
+                store |= {"lse_c": score.lse_c, "lse_d": score.lse_d, "syncnet_offset": float(score.offset)}
+                result.offsets[f"{name}, SyncNet"] = _listed(score.curve)
+
+
+def _note_sync(agreed: OwnSync, store: dict[str, float], result: Evaluation, name: str) -> None:
+    if not name:
+        store["sync_shifted"] = agreed.score
+        return
+    store |= {"sync": agreed.score, "sync_confidence": agreed.confidence, "sync_offset": float(agreed.offset)}
+    result.offsets[name] = _listed(agreed.curve)
+
+
+def _listed(values: Sequence[float] | np.ndarray) -> list[float]:
+    return [round(float(value), 5) for value in values]

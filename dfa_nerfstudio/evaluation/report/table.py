@@ -1,0 +1,103 @@
+"""Evaluations side by side: one row for each figure, one column for each evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from dfa_nerfstudio.evaluation.catalogue import FACES, PICTURES, SYNC, Measure
+from dfa_nerfstudio.evaluation.evaluate import Evaluation
+from dfa_nerfstudio.evaluation.protocols import PROTOCOLS
+
+ARROWS = {"higher": "\N{UPWARDS ARROW}", "lower": "\N{DOWNWARDS ARROW}", "as the truth": "\N{RIGHTWARDS ARROW}"}
+LATEX_ARROWS = {"higher": r"$\uparrow$", "lower": r"$\downarrow$", "as the truth": r"$\rightarrow$"}
+NOTHING = "\N{EN DASH}"
+
+
+@dataclass
+class TableRow:
+    """One figure of all evaluations."""
+
+    measure: Measure
+    protocol: str
+    """Empty for what is not measured by protocol."""
+    values: list[float | None]
+    truth: float | None
+
+    @property
+    def label(self) -> str:
+        unit = f", {self.measure.unit}" if self.measure.unit else ""
+        protocol = f" ({self.protocol})" if self.protocol else ""
+        return f"{self.measure.label}{protocol}{unit}"
+
+    def text(self, value: float | None) -> str:
+        """A value with the figure's decimals."""
+        return NOTHING if value is None else f"{value:.{self.measure.decimals}f}"
+
+    @property
+    def best(self) -> int | None:
+        """Which evaluation is best, of two or more."""
+        known = [(value, index) for index, value in enumerate(self.values) if value is not None]
+        if len(known) < 2:
+            return None
+        if self.measure.better == "as the truth":
+            aim = 1.0 if self.truth is None else self.truth
+            return min(known, key=lambda pair: abs(pair[0] - aim))[1]
+        return (max if self.measure.better == "higher" else min)(known)[1]
+
+
+def table_rows(evaluations: Sequence[Evaluation]) -> list[TableRow]:
+    """Rows of all figures that any of them has; the truth's own is that of the first that has it."""
+
+    def row(measure: Measure, values: list[float | None], truths: list[float | None], protocol: str = "") -> TableRow:
+        return TableRow(measure, protocol, values, next((value for value in truths if value is not None), None))
+
+    rows = [
+        row(measure, [e.pictures.get(protocol, {}).get(name) for e in evaluations], [], protocol)
+        for protocol in PROTOCOLS
+        for name, measure in PICTURES.items()
+    ]
+    rows += [
+        row(measure, [e.figures.get(name) for e in evaluations], [e.truth.get(name) for e in evaluations])
+        for name, measure in (FACES | SYNC).items()
+    ]
+    return [row for row in rows if any(value is not None for value in row.values)]
+
+
+def console_table(evaluations: Sequence[Evaluation], names: Sequence[str]) -> Table:
+    """For the terminal."""
+    table = Table()
+    table.add_column("figure")
+    for name in [*names, "ground truth"]:
+        table.add_column(name, justify="right", overflow="fold")
+    for row in table_rows(evaluations):
+        cells = [
+            f"[bold]{row.text(value)}[/]" if index == row.best else row.text(value)
+            for index, value in enumerate(row.values)
+        ]
+        table.add_row(f"{row.label} {ARROWS[row.measure.better]}", *cells, row.text(row.truth))
+    return table
+
+
+def latex_table(evaluations: Sequence[Evaluation], names: Sequence[str]) -> str:
+    """A tabular for booktabs; one row for each figure, the best in bold."""
+    lines = [
+        rf"\begin{{tabular}}{{l{'r' * (len(names) + 1)}}}",
+        r"\toprule",
+        " & ".join(["", *map(_escaped, names), r"ground truth \\"]),
+        r"\midrule",
+    ]
+    for row in table_rows(evaluations):
+        cells = [
+            rf"\textbf{{{row.text(value)}}}" if index == row.best else row.text(value).replace(NOTHING, "--")
+            for index, value in enumerate(row.values)
+        ]
+        label = f"{_escaped(row.label)} {LATEX_ARROWS[row.measure.better]}"
+        lines.append(" & ".join([label, *cells, row.text(row.truth).replace(NOTHING, "--")]) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"\\{letter}" if letter in "%_&#$" else letter for letter in text)

@@ -1,0 +1,84 @@
+"""Agreement of lips and sound by our own audio and mouth encoders (section 3.3), without any download.
+
+*Score*: the cosine of f_a and of the mouth's embedding at the same moment, mean over frames; from -1 to 1. *Offset*:
+the shift, in frames, at which the mean cosine is highest; positive where the sound comes late. *Confidence*: the
+highest mean cosine less the median over all offsets, formed as SyncNet's but in other units: never to be compared with
+it.
+
+The encoders must not have learnt from the person who is scored, or a renderer driven by the same f_a is praised for
+what it was told. Those of the package have learnt from GRID speakers alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32
+
+from dfa_nerfstudio.attributes.general_models import GeneralModels
+from dfa_nerfstudio.attributes.speech_models import SpeechModels
+from dfa_nerfstudio.attributes.sync import MAX_OFFSET, frame_curves
+from dfa_nerfstudio.data.mfcc_statistics import MfccStatistics
+from dfa_nerfstudio.preprocessing.sound.mfcc import mfcc
+
+
+@dataclass
+class OwnSync:
+    """Agreement at every offset."""
+
+    curve: Float[np.ndarray, " O"]
+    """Mean cosine at offsets of -15 to 15 frames."""
+    frames: int
+    """Those that are compared: they show the face and have sound at all offsets."""
+
+    @property
+    def score(self) -> float:
+        return float(self.curve[len(self.curve) // 2])
+
+    @property
+    def offset(self) -> int:
+        return int(self.curve.argmax()) - len(self.curve) // 2
+
+    @property
+    def confidence(self) -> float:
+        return float(self.curve.max() - np.median(self.curve))
+
+
+def load_encoders(path: Path) -> SpeechModels:
+    """Encoders as `dfa-attributes pretrain` writes them.
+
+    Raises:
+        UserError: if the file does not hold such models.
+    """
+    return GeneralModels.load(path)
+
+
+@torch.no_grad()
+def own_sync(
+    encoders: SpeechModels,
+    expression: Float[np.ndarray, "T 68 3"],
+    found: Bool[np.ndarray, " T"],
+    sound: Float32[np.ndarray, " S"],
+) -> OwnSync | None:
+    """Compares the lips of consecutive frames with a sound; None where fewer than 31 frames leave nothing to compare.
+
+    Args:
+        encoders: of other people.
+        expression: landmarks in head space less the person's resting face.
+        found: where the face is seen.
+        sound: 16 kHz, beginning with the first frame.
+
+    Raises:
+        UserError: for silence throughout.
+    """
+    rows = mfcc(sound, len(expression))
+    heard = encoders.audio.features(torch.from_numpy(MfccStatistics.of(rows).normalise(rows)))
+    faces = torch.from_numpy(expression).float() + encoders.autoencoder.mean_face
+    curves = frame_curves(heard, encoders.mouth_features(faces))
+    seen = torch.from_numpy(found)[MAX_OFFSET : MAX_OFFSET + len(curves)]
+    if not seen.any():
+        return None
+    return OwnSync(curves[seen].mean(0).numpy(), int(seen.sum()))
