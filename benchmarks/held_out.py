@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -120,17 +120,12 @@ def _openings(pictures: Float[Tensor, "T H W 3"], truth: Float[Tensor, "T H W 3"
 
 
 def render(model: DFANerfModel, track: AttributeTrack, scale: float = 1.0) -> tuple[Float[Tensor, "T H W 3"], float]:
-    """All frames of a track, `scale` times the film's pixels, and frames/s (median over frames)."""
-    pictures, seconds = [], []
-    frames: Iterator[np.ndarray] = render_track(model, track, scale)
-    while True:
-        start = time.perf_counter()
-        picture = next(frames, None)
-        seconds.append(time.perf_counter() - start)
-        if picture is None:
-            break
+    """All frames of a track, `scale` times the film's pixels, and frames/s (from the first frame to the last)."""
+    pictures, times = [], []
+    for picture in render_track(model, track, scale):
         pictures.append(torch.from_numpy(picture).float() / 255)
-    return torch.stack(pictures), 1 / float(np.median(seconds[:-1]))
+        times.append(time.perf_counter())
+    return torch.stack(pictures), (len(times) - 1) / max(times[-1] - times[0], 1e-9)
 
 
 def train_and_score(

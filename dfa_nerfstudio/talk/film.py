@@ -23,7 +23,8 @@ from dfa_nerfstudio.talk.load import checkpoint_of
 from dfa_nerfstudio.talk.marking import Mark, Watermark
 from dfa_nerfstudio.talk.options import FilmConfig, HearingConfig
 from dfa_nerfstudio.talk.paste import Paste
-from dfa_nerfstudio.talk.render import paced, picture_size, render_outputs
+from dfa_nerfstudio.talk.render import paced, picture_size, render_frame
+from dfa_nerfstudio.talk.side_by_side import side_by_side
 
 SOUND_RATE = 48_000
 """Of the video's sound."""
@@ -117,32 +118,41 @@ class Studio:
             raise UserError(named) from None
 
     def shown(
-        self, tracks: Iterator[AttributeTrack], late: Callable[[], bool] = lambda: False
+        self, tracks: Iterator[AttributeTrack], late: Callable[[int], bool] = lambda number: False
     ) -> Iterator[UInt8[np.ndarray, "H W C"]]:
         """Pictures of what the person does.
 
         Args:
             tracks: piece by piece.
-            late: asked before each frame; where it says so the picture before is shown again.
+            late: asked for each frame in turn; where it says so the picture before is shown again.
         """
-        shown: UInt8[np.ndarray, "H W C"] | None = None
-        number = 0
-        for track in paced(tracks, self.film.fps):
-            for index in range(len(track)):
-                if shown is None or not late():
-                    shown = self._picture(track[index : index + 1], number)
-                number += 1
-                yield shown
+        self.model.eval()
+        picture: UInt8[np.ndarray, "H W C"] | None = None
 
-    def _picture(self, frame: AttributeTrack, number: int) -> UInt8[np.ndarray, "H W C"]:
-        picture = self.backdrop.picture(next(render_outputs(self.model, frame, self.scale)))
-        if self.paste is not None:
-            picture = self.paste.picture(picture, int(number * FRAME_RATE / self.film.fps))
-        return picture if self.watermark is None else self.watermark.add(picture)
+        def frames() -> Iterator[AttributeTrack | None]:
+            number = 0
+            for track in paced(tracks, self.film.fps):
+                for index in range(len(track)):
+                    yield None if late(number) and number else track[index : index + 1]
+                    number += 1
+
+        for number, portrait in enumerate(side_by_side(self._portrait, frames(), self.model.device)):
+            if portrait is not None:
+                picture = portrait
+                if self.paste is not None:
+                    picture = self.paste.picture(picture, int(number * FRAME_RATE / self.film.fps))
+                picture = picture if self.watermark is None else self.watermark.add(picture)
+            assert picture is not None
+            yield picture
+
+    def _portrait(self, frame: AttributeTrack | None) -> UInt8[np.ndarray, "H W C"] | None:
+        return None if frame is None else self.backdrop.picture(render_frame(self.model, frame, self.scale))
 
     def warm_up(self) -> None:
-        """Renders one frame, so that the first one that counts takes no longer than others."""
-        self.backdrop.picture(next(render_outputs(self.model, self.model.clip.track[:1], self.scale)))
+        """Says a second of noise to nobody: what is loaded at first use is then there, and nothing waits for it."""
+        noise = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
+        for _ in self.shown(Driver(self.model, self.moving, self.hearing, live=True).stream(iter([noise]))):
+            pass
 
     def frames(self, audio: Path) -> int:
         """About how many frames a video will have."""

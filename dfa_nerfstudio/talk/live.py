@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from dfa_nerfstudio.talk.drive import Driver
 from dfa_nerfstudio.talk.film import Studio
 from dfa_nerfstudio.talk.options import LiveConfig
 
-LATE = 0.45
+LATE = 0.42
 """Seconds behind its sound from which on a frame is not rendered: the one before is shown for longer. So a machine that
 is a little too slow, or was busy for a moment, does not fall further and further behind."""
 
@@ -33,42 +34,39 @@ class Latency:
     """How long a frame comes after the sound that it shows."""
 
     fps: float = FRAME_RATE
-    arrived: deque[tuple[int, float]] = field(default_factory=deque)
-    """Number of samples that had come, and when, since the last frame's."""
-    heard: int = 0
+    arrived: list[tuple[int, float]] = field(default_factory=list)
+    """Number of samples that had come, and when."""
     seconds: list[float] = field(default_factory=list)
     """Of each frame: from the arrival of the first sample of its time until it has been encoded."""
     repeated: int = 0
     """Frames that were not rendered."""
     _due: float = -np.inf
-    """When the last frame was to be shown: with its sound, but not sooner than a frame after the one before, for
-    sound may come faster than it is played."""
+    """When the last frame that was asked about was to be shown: with its sound, but not sooner than a frame after the
+    one before, for sound may come faster than it is played."""
 
     def hear(self, pieces: Iterable[Float32[np.ndarray, " n"]]) -> Iterator[Float32[np.ndarray, " n"]]:
         """The pieces, noted as they come."""
+        heard = 0
         for piece in pieces:
-            self.heard += len(piece)
-            self.arrived.append((self.heard, time.monotonic()))
+            heard += len(piece)
+            self.arrived.append((heard, time.monotonic()))
             yield piece
 
-    def late(self) -> bool:
-        """Whether the next frame is so late that it is not to be rendered."""
-        is_late = time.monotonic() - max(self._arrival(), self._due + 1 / self.fps) > LATE
+    def late(self, number: int) -> bool:
+        """Whether a frame is so late that it is not to be rendered; to be asked about one after the other."""
+        self._due = max(self._arrival(number), self._due + 1 / self.fps)
+        is_late = time.monotonic() - self._due > LATE
         self.repeated += is_late
         return is_late
 
     def show(self) -> None:
-        """A frame is out."""
-        arrival = self._arrival()
-        self._due = max(arrival, self._due + 1 / self.fps)
-        self.seconds.append(time.monotonic() - arrival)
+        """The next frame is out."""
+        self.seconds.append(time.monotonic() - self._arrival(len(self.seconds)))
 
-    def _arrival(self) -> float:
-        """When the sound of the next frame came."""
-        first = int(len(self.seconds) / self.fps * SAMPLE_RATE)
-        while len(self.arrived) > 1 and self.arrived[0][0] <= first:
-            self.arrived.popleft()
-        return self.arrived[0][1]
+    def _arrival(self, number: int) -> float:
+        """When the sound of a frame came."""
+        place = bisect_right(self.arrived, int(number / self.fps * SAMPLE_RATE), key=lambda piece: piece[0])
+        return self.arrived[min(place, len(self.arrived) - 1)][1]
 
     def __str__(self) -> str:
         if not self.seconds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from nerfstudio.cameras.cameras import Cameras, CameraType
 from torch import Tensor
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
+from dfa_nerfstudio.talk.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from dfa_nerfstudio.nerf.model import DFANerfModel
@@ -44,30 +46,33 @@ def picture_size(model: DFANerfModel, scale: float = 1.0) -> tuple[int, int]:
 
 
 @torch.no_grad()
-def render_outputs(model: DFANerfModel, track: AttributeTrack, scale: float = 1.0) -> Iterator[dict[str, Tensor]]:
-    """What the model shows, frame by frame, seen by the film's own camera; one frame is in memory at a time.
+def render_frame(model: DFANerfModel, frame: AttributeTrack, scale: float = 1.0) -> dict[str, Tensor]:
+    """What a model shows in one frame, seen by the film's own camera. The model goes on showing its own track.
 
     Args:
-        model: a trained model; shows `track` from then on.
-        track: what the head does.
-        scale: size of the pictures, as a multiple of the film's.
+        model: a trained model, evaluated.
+        frame: what the head does, a track of one frame.
+        scale: size of the picture, as a multiple of the film's.
 
     Raises:
         UserError: if the track's features are not those the model was trained on.
     """
-    model.set_track(track)
-    model.eval()
-    cameras = film_cameras(model, track, scale).to(model.device)
-    for index in range(len(track)):
-        yield model.get_outputs_for_camera(cameras[index : index + 1])
+    shown = copy.copy(model)  # the same weights with a track of its own: frames are rendered side by side
+    shown.set_track(frame)
+    return shown.get_outputs_for_camera(film_cameras(model, frame, scale).to(model.device))
 
 
 def render_track(
     model: DFANerfModel, track: AttributeTrack, scale: float = 1.0
 ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-    """The talking head before the film's own background, as `render_outputs`."""
-    for outputs in render_outputs(model, track, scale):
-        yield (outputs["rgb"].clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+    """The talking head before the film's own background, frame by frame; see `render_frame`."""
+    model.eval()
+
+    def picture(number: int) -> UInt8[np.ndarray, "H W 3"]:
+        outputs = render_frame(model, track[number : number + 1], scale)
+        return (outputs["rgb"].clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+
+    yield from side_by_side(picture, range(len(track)), model.device)
 
 
 def paced(tracks: Iterable[AttributeTrack], fps: float) -> Iterator[AttributeTrack]:

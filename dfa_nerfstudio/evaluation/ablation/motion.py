@@ -10,7 +10,7 @@ from dfa_nerfstudio.attributes.general_models import ModelsConfig
 from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.recordings import Recording
 from dfa_nerfstudio.attributes.training import AttributesConfig, train_models
-from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, DatasetFolder
+from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, MFCC_PER_FRAME, DatasetFolder
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation.motion.pose_axes import pose_axes
 from dfa_nerfstudio.evaluation.motion.pose_error import pose_range
@@ -43,6 +43,19 @@ class MotionRow:
     """Of the last pose, held: the trivial baseline."""
 
 
+def require_held_out(folder: DatasetFolder) -> None:
+    """
+    Raises:
+        UserError: if too little is held out to foretell `HORIZON` frames after a beginning of pose.
+    """
+    shown, least = len(folder.held_out_frames), ModelsConfig().cross_modal.bop + HORIZON + 1
+    if shown < least:
+        raise UserError(
+            f"{folder.path}: {shown} frames are held out; {least} are needed to foretell two seconds (Table 4): take a "
+            "longer film, or leave those rows out with --only"
+        )
+
+
 def motion_row(folder: DatasetFolder, name: str) -> MotionRow:
     """Trains one of `MOTION` on the training part and foretells the held-out end, from 16 frames of pose and the sound.
 
@@ -52,17 +65,12 @@ def motion_row(folder: DatasetFolder, name: str) -> MotionRow:
     architecture, prior = MOTION[name]
     options = ModelsConfig()
     options.latent = replace(options.latent, architecture=architecture, prior=prior)
-    config = AttributesConfig(models=options, progress=False)
-    models = train_models(folder.attributes, folder.num_train, config, str(folder.path))
-    clip = folder.attributes
-    end = Recording.of(clip, slice(folder.num_train, None), str(folder.path))
+    clip, num_train = folder.attributes, folder.num_train
+    require_held_out(folder)
+    models = train_models(clip, num_train, AttributesConfig(models=options, progress=False), str(folder.path))
+    end = Recording.of(clip, slice(num_train, None), str(folder.path))
     use = end.useful
-    if int(use.sum()) <= models.config.cross_modal.bop + HORIZON:
-        raise UserError(
-            f"{folder.path}: {int(use.sum())} frames are held out; {models.config.cross_modal.bop + HORIZON + 1} are "
-            "needed to foretell two seconds: take a longer film, or leave Table 4 out with --only"
-        )
-    mfcc = clip.mfcc[folder.num_train * 4 :]
+    mfcc = clip.mfcc[num_train * MFCC_PER_FRAME :]
     motion = models.motion.encode(end.pose[use], end.torso[use], models.eye.from_opening(end.eye_opening[use]))
     whole = MotionSequences(motion, models.clip_audio(mfcc)[use], end.shot[use], torch.ones(len(motion)))
     span = pose_range(pose_axes(clip.head_to_camera[clip.shot >= 0]))

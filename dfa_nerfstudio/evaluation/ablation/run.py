@@ -16,7 +16,7 @@ from dfa_nerfstudio.data.dataset_folder import TRACK, DatasetFolder
 from dfa_nerfstudio.data.files import written_whole
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation.ablation.latent import latent_points
-from dfa_nerfstudio.evaluation.ablation.motion import MOTION, MotionRow, motion_row
+from dfa_nerfstudio.evaluation.ablation.motion import MOTION, MotionRow, motion_row, require_held_out
 from dfa_nerfstudio.evaluation.ablation.page import AblationResults, write_ablations
 from dfa_nerfstudio.evaluation.ablation.switches import FIELD, METHOD, USUAL
 from dfa_nerfstudio.evaluation.evaluate import EvaluationConfig, evaluate
@@ -73,9 +73,18 @@ def ablate(config: tyro.conf.OmitArgPrefixes[AblateConfig]) -> None:
     renderer = METHOD | files | FIELD
     if unknown := set(config.only) - set(renderer) - set(MOTION):
         raise UserError(f"--only {unknown.pop()!r}: no such row; there are {', '.join([*renderer, *MOTION])}")
+    console = Console()
     wanted = config.only or (*METHOD, *files, *USUAL, *MOTION)
+    if not set(wanted).isdisjoint(MOTION):
+        try:
+            require_held_out(folder)
+        except UserError as error:
+            if config.only:
+                raise
+            console.print(f"Table 4 is left out: {error}", style="yellow", soft_wrap=True)
+            wanted = tuple(name for name in wanted if name not in MOTION)
     output = config.output or folder.path.with_name(f"{folder.path.resolve().name}_ablations")
-    results, console = AblationResults(folder.path.resolve().name, config.minutes), Console()
+    results = AblationResults(folder.path.resolve().name, config.minutes)
     for number, name in enumerate(wanted):
         console.rule(f"{number + 1} of {len(wanted)}: {name}")
         place = output / _slug(name)

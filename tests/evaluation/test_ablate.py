@@ -1,0 +1,42 @@
+"""Ablations through the command: rows that are kept, tables, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from dfa_nerfstudio.evaluation.ablation.switches import FIELD, METHOD, USUAL
+
+from ..walking import Walked, run
+
+
+def test_rows_are_trained_scored_and_kept(demo: Walked, tmp_path: Path):
+    out = tmp_path / "ablations"
+    command = ("dfa-eval", "ablate", demo.data, "--output", out, "--minutes", "0.05", "--protocols", "full")
+    rows = ("as it is", "MFCC instead of f_a")
+    done = run(*command, "--only", *rows)
+    assert done.returncode == 0, done.stderr[-3000:]
+    table = json.loads((out / "ablations.json").read_text())["rows"]
+    assert list(table) == [*rows, "ground truth"]
+    assert table["as it is"]["PSNR (full), dB"] != table["MFCC instead of f_a"]["PSNR (full), dB"]
+    assert "as it is" in (out / "ablations.html").read_text() and r"\toprule" in (out / "ablations.tex").read_text()
+    reports = {path: path.stat().st_mtime_ns for path in out.glob("*/report.json")}
+    assert len(reports) == 2
+    again = run(*command, "--only", *rows)
+    assert again.returncode == 0
+    assert reports == {path: path.stat().st_mtime_ns for path in out.glob("*/report.json")}, "trained anew"
+
+
+def test_what_is_refused(demo: Walked, tmp_path: Path):
+    for arguments, message in (
+        ((demo.data, "--only", "nothing"), "--only 'nothing': no such row; there are as it is"),
+        ((demo.data, "--minutes", "0"), "--minutes 0: must be more than 0"),
+        ((tmp_path,), "transforms.json"),
+        ((demo.data, "--only", "MLP VAE"), "18 frames are held out; 67 are needed"),
+    ):
+        refused = run("dfa-eval", "ablate", *arguments)
+        assert refused.returncode == 2 and message in refused.stderr and "Traceback" not in refused.stderr
+
+
+def test_the_usual_rows_are_rows():
+    assert set(USUAL) <= set(FIELD) and not set(METHOD) & set(FIELD)
