@@ -118,30 +118,34 @@ class Studio:
             raise UserError(named) from None
 
     def shown(
-        self, tracks: Iterator[AttributeTrack], late: Callable[[int], bool] = lambda number: False
+        self, tracks: Iterator[AttributeTrack], late: Callable[[int], bool] | None = None
     ) -> Iterator[UInt8[np.ndarray, "H W C"]]:
         """Pictures of what the person does.
 
         Args:
             tracks: piece by piece.
-            late: asked for each frame in turn; where it says so the picture before is shown again.
+            late: asked for each frame in turn, right before it would be rendered; where it says so the picture before
+                is shown again.
         """
         self.model.eval()
-        picture: UInt8[np.ndarray, "H W C"] | None = None
+        picture: np.ndarray | None = None
 
         def frames() -> Iterator[AttributeTrack | None]:
             number = 0
             for track in paced(tracks, self.film.fps):
                 for index in range(len(track)):
-                    yield None if late(number) and number else track[index : index + 1]
+                    is_late = late is not None and late(number)
+                    yield None if is_late and number else track[index : index + 1]
                     number += 1
 
-        for number, portrait in enumerate(side_by_side(self._portrait, frames(), self.model.device)):
+        portraits = side_by_side(self._portrait, frames(), self.model.device, None if late is None else 0)
+        for number, portrait in enumerate(portraits):
             if portrait is not None:
                 picture = portrait
                 if self.paste is not None:
                     picture = self.paste.picture(picture, int(number * FRAME_RATE / self.film.fps))
-                picture = picture if self.watermark is None else self.watermark.add(picture)
+                if self.watermark is not None:
+                    picture = self.watermark.add(picture)
             assert picture is not None
             yield picture
 
