@@ -46,8 +46,8 @@ class EvaluationConfig:
     syncnet_weights: Path | None = None
     """SyncNet's weights (syncnet_v2.model). Without them LSE-C and LSE-D are left out."""
     sync_encoders: Path | None = None
-    """Models by `dfa-attributes pretrain` in the place of the package's own. They must not have learnt from the person
-    who is scored."""
+    """Models by `dfa-attributes pretrain`, which must not have learnt from the person who is scored. Without them our
+    own score of lips and sound is left out."""
 
 
 @dataclass

@@ -6,7 +6,7 @@ highest mean cosine less the median over all offsets, formed as SyncNet's but in
 it.
 
 The encoders must not have learnt from the person who is scored, or a renderer driven by the same f_a is praised for
-what it was told. Those of the package have learnt from GRID speakers alone.
+what it was told.
 """
 
 from __future__ import annotations
