@@ -23,9 +23,9 @@ from ..walking import run
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six seconds, 192 pixels, with blinks."""
+    """Four seconds, 192 pixels, with blinks."""
     path = tmp_path_factory.mktemp("clip") / "demo.mp4"
-    make_clip(path, ClipConfig(seconds=6, seed=5, size=192, blink_rate=0.5))
+    make_clip(path, ClipConfig(seconds=4, seed=5, size=192, blink_rate=0.75))
     return path
 
 
