@@ -19,25 +19,19 @@ from dfa_nerfstudio.attributes.eye_embedding import EyeEmbedding
 from dfa_nerfstudio.attributes.general_models import GeneralModels
 from dfa_nerfstudio.attributes.measured_motion import learn_motion, motion_sequences
 from dfa_nerfstudio.attributes.motion import MotionSpace
-from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.pretraining import PretrainConfig, train_motion, train_on_corpus
 from dfa_nerfstudio.attributes.recordings import Recording
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.attributes.training import AttributesConfig, train_models
 from dfa_nerfstudio.data.audio import read_audio
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, DatasetFolder
+from dfa_nerfstudio.evaluation.ablation.motion import MOTION, foretell
 from dfa_nerfstudio.evaluation.motion.pose_axes import pose_axes
 from dfa_nerfstudio.evaluation.motion.pose_error import pose_range
 from dfa_nerfstudio.evaluation.motion.prediction import Prediction, prediction
 
 OURS = "Transformer GP-VAE"
 PRETRAINED, ALONE = "{}, gone on from other people's", "{}, this film alone"
-VARIANTS = {
-    "MLP VAE": ("mlp", "independent"),
-    "LSTM VAE": ("lstm", "independent"),
-    "Transformer VAE": ("transformer", "independent"),
-    OURS: ("transformer", "gaussian-process"),
-}
 HORIZON = round(HORIZONS[-1] * FRAME_RATE)
 SPEECH = "english_60s.flac"
 
@@ -65,7 +59,7 @@ class Motion:
         corpus = self.processed or process_corpus(self.shared, self.output / "corpus")
         material, main = read_corpus(corpus), corpus / MAIN
         speech = train_on_corpus(material.recordings, self.config)
-        tasks = [(name, seed, half) for seed in self.seeds for name in VARIANTS for half in (0, 1)]
+        tasks = [(name, seed, half) for seed in self.seeds for name in MOTION for half in (0, 1)]
         parts = Parallel(n_jobs=self.jobs)(delayed(self._trained)(material, speech, main, *task) for task in tasks)
         trained: dict[str, list[AttributeModels]] = {}
         foretold: dict[str, list[Prediction]] = {}
@@ -73,7 +67,7 @@ class Motion:
         for (name, _, half), (own, unseen) in zip(tasks, parts, strict=True):
             title = ALONE.format(name) if half else PRETRAINED.format(name)
             trained.setdefault(title, []).append(own)
-            foretold.setdefault(title, []).append(foretell(own, material))
+            foretold.setdefault(title, []).append(foretell_end(own, material))
             strangers.setdefault(name, []).append(unseen)
         for name, both in strangers.items():
             strangers[name] = [first | second for first, second in zip(both[::2], both[1::2], strict=True)]
@@ -132,7 +126,7 @@ class Motion:
         The person's are gone on with from those of the first half; with the second half they are of the film alone.
         """
         torch.set_num_threads(1)
-        architecture, prior = VARIANTS[name]
+        architecture, prior = MOTION[name]
         latent = replace(self.config.models.latent, architecture=architecture, prior=prior)
         options = replace(self.config.models, latent=latent)
         heard, offsets = speech
@@ -157,14 +151,11 @@ class Motion:
         return train_models(folder.attributes, folder.num_train, config), unseen
 
 
-def foretell(models: AttributeModels, material: Corpus) -> Prediction:
+def foretell_end(models: AttributeModels, material: Corpus) -> Prediction:
     """Predictions over the held-out end of the main film."""
-    end, use = material.end, material.end.useful
-    motion = models.motion.encode(end.pose[use], end.torso[use], models.eye.from_opening(end.eye_opening[use]))
-    audio = models.audio.features(end.in_step(int(models.offset)).mfcc)[use]
-    whole = MotionSequences(motion, audio, end.shot[use], torch.ones(len(motion)))
-    span = pose_range(pose_axes(torch.cat([material.main.pose, end.pose]).numpy()))
-    return prediction(models, models.motion, whole, span, HORIZON)
+    end = material.end
+    audio = models.audio.features(end.in_step(int(models.offset)).mfcc)
+    return foretell(models, end, audio, pose_axes(torch.cat([material.main.pose, end.pose]).numpy()), HORIZON)
 
 
 def foretell_stranger(models: GeneralModels, recording: Recording, offsets: dict[str, int]) -> Prediction:

@@ -8,21 +8,22 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.record import Row, header, timed, write_record
+from dfa_nerfstudio.attributes.general_models import GeneralModels
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.data.audio import read_audio
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, SAMPLE_RATE
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation.faces import ReferenceHead
 from dfa_nerfstudio.evaluation.sightings import Sightings
-from dfa_nerfstudio.evaluation.sync.own import load_encoders, own_sync
+from dfa_nerfstudio.evaluation.sync.own import own_sync
 from dfa_nerfstudio.preprocessing.film.video import Video, to_rgb
 
 SHIFT = 5
 """Frames by which the sound is moved, either way."""
 LEAST = 3.0
 """Seconds of a clip that is scored."""
-LEFT_OUT = ("grid_s1", "hard")
-"""Folders of clips that train, or that are no talking heads."""
+LEFT_OUT = "hard"
+"""Folder of clips that are no talking heads."""
 
 
 @dataclass
@@ -39,8 +40,12 @@ class Sync:
     def run(self) -> None:
         """Measures everything."""
         head = header("cpu")
-        encoders = load_encoders(self.encoders or self._trained())
-        clips = [path for path in sorted((self.shared / "clips").rglob("*.mp4")) if self._scored(path)]
+        encoders = GeneralModels.load(self.encoders or self._trained())
+        clips = [
+            path
+            for path in sorted((self.shared / "clips").rglob("*.mp4"))
+            if path.parent.name != LEFT_OUT and not _is_grid(path)
+        ]
         seen = {path.stem: _lips(path) for path in clips}
         seen = {name: lips for name, lips in seen.items() if lips is not None}
         names = list(seen)
@@ -52,14 +57,11 @@ class Sync:
             summary[f"mean_{column}"] = float(np.mean([row[column] for row in rows]))
         write_record("sync_cpu", head, {"people never seen": [summary], "mean cosine at zero offset, by clip": rows})
 
-    def _scored(self, path: Path) -> bool:
-        return path.parent.name not in LEFT_OUT and not path.stem.startswith("grid_")
-
     def _trained(self) -> Path:
         """Trains on GRID: the six minutes of one speaker, and a sentence each of others."""
         films, data, encoders = (self.output / name for name in ("grid", "grid_data", "sync_encoders.pt"))
         for path in (self.shared / "clips").rglob("*.mp4"):
-            if path.parent.name == "grid_s1" or path.stem.startswith("grid_"):
+            if _is_grid(path):
                 link = films / ("s1" if path.parent.name == "grid_s1" else path.stem) / path.name
                 link.parent.mkdir(parents=True, exist_ok=True)
                 link.unlink(missing_ok=True)
@@ -87,6 +89,10 @@ class Sync:
 
 
 _Lips = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def _is_grid(path: Path) -> bool:
+    return path.parent.name == "grid_s1" or path.stem.startswith("grid_")
 
 
 def _lips(path: Path) -> _Lips | None:

@@ -9,12 +9,12 @@ import matplotlib
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from benchmarks.corpus import Corpus, person
 from dfa_nerfstudio.attributes.bundle import AttributeModels
 from dfa_nerfstudio.attributes.measured_motion import motion_sequences
 from dfa_nerfstudio.evaluation.motion.identity import identity_accuracy
+from dfa_nerfstudio.evaluation.motion.latent_summary import latent_summary, principal_plane
 
 matplotlib.use("agg")
 import matplotlib.pyplot as plt
@@ -42,9 +42,9 @@ class LatentPoints:
         for recording in [*material.recordings, material.main]:
             motion, audio = motion_sequences(models, [recording]).windows(config.window, config.window // 2)
             if len(motion):
-                parts["without sound"].append(_summary(models.vae.encode(motion).mean))
+                parts["without sound"].append(latent_summary(models.vae.encode(motion).mean))
                 parts["with sound"].append(
-                    _summary(models.cross_modal(audio, motion[:, : config.bop], models.vae).mean)
+                    latent_summary(models.cross_modal(audio, motion[:, : config.bop], models.vae).mean)
                 )
                 people += [person(recording)] * len(motion)
                 clips += [recording.name] * len(motion)
@@ -65,8 +65,7 @@ class LatentPoints:
         names = sorted(set(self.people), key=self.people.count, reverse=True)[:MOST]
         figure, panels = plt.subplots(1, len(self.points), figsize=(12, 5.5), layout="constrained")
         for panel, (title, points) in zip(panels, self.points.items(), strict=True):
-            centred = points - points.mean(0)
-            plane = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
+            plane = principal_plane(points)
             for number, name in enumerate(names):
                 mine = np.array(self.people) == name
                 panel.scatter(*plane[mine].T, s=10, color=plt.get_cmap("tab20")(number), label=name)
@@ -74,7 +73,3 @@ class LatentPoints:
         panels[-1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
         figure.savefig(path, dpi=110)
         plt.close(figure)
-
-
-def _summary(latent: Float[Tensor, "N Z T"]) -> Float[np.ndarray, "N 2*Z"]:
-    return torch.cat([latent.mean(-1), latent.std(-1).clamp(min=1e-3).log()], 1).numpy()

@@ -18,6 +18,14 @@ class Measure:
     says: str
     decimals: int = 2
 
+    def title(self, protocol: str = "") -> str:
+        """Label, protocol where there is one, and unit."""
+        return f"{self.label}{f' ({protocol})' if protocol else ''}{f', {self.unit}' if self.unit else ''}"
+
+    def text(self, value: float | None) -> str:
+        """A value with the figure's decimals."""
+        return "" if value is None else f"{value:.{self.decimals}f}"
+
 
 PICTURES: dict[str, Measure] = {
     "psnr": Measure("PSNR", "dB", "higher", "mean over frames of each frame's dB"),
@@ -60,3 +68,6 @@ SYNC: dict[str, Measure] = {
     "syncnet_offset": Measure("Offset (SyncNet)", "frames", "as the truth", "positive: the sound is late", 0),
 }
 """Lips and sound."""
+
+MEASURES = PICTURES | FACES | SYNC
+"""All of them, by name."""

@@ -12,10 +12,12 @@ import torch
 from jaxtyping import Float
 from rich.progress import track
 
+from dfa_nerfstudio.attributes.general_models import GeneralModels
+from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, SAMPLE_RATE
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation import landmark_distance
 from dfa_nerfstudio.evaluation.faces import Faces, ReferenceHead
-from dfa_nerfstudio.evaluation.image import ms_ssim, psnr, sharpness, ssim
+from dfa_nerfstudio.evaluation.image import LEAST_SIDE, ms_ssim, psnr, sharpness, ssim
 from dfa_nerfstudio.evaluation.lpips import Lpips
 from dfa_nerfstudio.evaluation.motion.blinking import Blinking
 from dfa_nerfstudio.evaluation.motion.pose_axes import ANGLES, AXES, PLACES
@@ -24,8 +26,9 @@ from dfa_nerfstudio.evaluation.openings import agreement
 from dfa_nerfstudio.evaluation.pairs import Pair
 from dfa_nerfstudio.evaluation.protocols import PROTOCOLS, Protocol, cuts
 from dfa_nerfstudio.evaluation.sightings import Sightings
-from dfa_nerfstudio.evaluation.sync.own import OwnSync, load_encoders, own_sync
+from dfa_nerfstudio.evaluation.sync.own import own_sync
 from dfa_nerfstudio.evaluation.sync.syncnet import SyncNet, syncnet_score
+from dfa_nerfstudio.preprocessing.film.timeline import Timeline
 from dfa_nerfstudio.preprocessing.smoothing import jitter
 
 SHIFTED = 5
@@ -102,8 +105,8 @@ def evaluate(pair: Pair, config: EvaluationConfig) -> Evaluation:
         marks = None if truth is None else truth.pixels
         result.pictures[protocol], curve = _score_pictures(pair, protocol, marks, lpips)
         result.curves |= {f"{name}, {protocol}": _listed(values) for name, values in curve.items()}
-    if min(height, width) < 161:
-        result.notes.append(f"MS-SSIM needs 161 pixels, the pictures have {min(height, width)}: left out")
+    if min(height, width) < LEAST_SIDE:
+        result.notes.append(f"MS-SSIM needs {LEAST_SIDE} pixels, the pictures have {min(height, width)}: left out")
     if truth is not None:
         if faces is None:
             result.notes.append("the pictures show hardly any face: nothing is measured on faces")
@@ -195,8 +198,7 @@ def _score_faces(result: Evaluation, faces: Faces, truth: Faces, of_use: np.ndar
 
 
 def _jitter(values: Float[np.ndarray, "T A"], found: np.ndarray) -> float:
-    edges = np.flatnonzero(np.diff(found.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
-    return jitter(values, [slice(int(first), int(stop)) for first, stop in edges])
+    return jitter(values, Timeline.of(len(found), len(found)).without(~found).stretches())
 
 
 def _score_sync(
@@ -209,7 +211,7 @@ def _score_sync(
 ) -> None:
     if config.sync_encoders is None:
         result.notes.append("no encoders that judge lips and sound (--sync-encoders): left out")
-    encoders = None if config.sync_encoders is None else load_encoders(config.sync_encoders)
+    encoders = None if config.sync_encoders is None else GeneralModels.load(config.sync_encoders)
     network = None if config.syncnet_weights is None else SyncNet(config.syncnet_weights)
     if network is None:
         result.notes.append("no weights of SyncNet (--syncnet-weights): LSE-C and LSE-D are left out")
@@ -220,26 +222,20 @@ def _score_sync(
         if sound is None or video is None:
             continue
         if encoders is not None:
-            late = np.concatenate([np.zeros(SHIFTED * 640, np.float32), sound])
-            for says, heard in (("", sound), ("shifted", late)):
-                agreed = own_sync(encoders, video.front - head.neutral, video.found, heard)
-                if agreed is None:
-                    result.notes.append("too short to compare lips and sound at every offset")
-                    break
-                _note_sync(agreed, store, result, name if not says else "")
+            expression = video.front - head.neutral
+            late = np.concatenate([np.zeros(round(SHIFTED * SAMPLE_RATE / FRAME_RATE), np.float32), sound])
+            agreed, shifted = (own_sync(encoders, expression, video.found, heard) for heard in (sound, late))
+            if agreed is None or shifted is None:
+                result.notes.append("too short to compare lips and sound at every offset")
+            else:
+                store |= {"sync": agreed.score, "sync_shifted": shifted.score}
+                store |= {"sync_confidence": agreed.confidence, "sync_offset": float(agreed.offset)}
+                result.offsets[name] = _listed(agreed.curve)
         if network is not None:
             score = syncnet_score(network, pictures, video.pixels, sound)
             if score is not None:
                 store |= {"lse_c": score.lse_c, "lse_d": score.lse_d, "syncnet_offset": float(score.offset)}
                 result.offsets[f"{name}, SyncNet"] = _listed(score.curve)
-
-
-def _note_sync(agreed: OwnSync, store: dict[str, float], result: Evaluation, name: str) -> None:
-    if not name:
-        store["sync_shifted"] = agreed.score
-        return
-    store |= {"sync": agreed.score, "sync_confidence": agreed.confidence, "sync_offset": float(agreed.offset)}
-    result.offsets[name] = _listed(agreed.curve)
 
 
 def _listed(values: Sequence[float] | np.ndarray) -> list[float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation.study.kit import QUESTIONS, study
 from dfa_nerfstudio.evaluation.study.opinions import Opinion, opinions
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+from ..walking import BROWSER
 
 
 @pytest.fixture

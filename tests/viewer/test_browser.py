@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import time
@@ -17,9 +16,8 @@ import pytest
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.preprocessing.face.topology import EYES
 from dfa_nerfstudio.talk.marking import inspect
-from tests.walking import BIN, Walked
+from tests.walking import BIN, BROWSER, Walked
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
 
 

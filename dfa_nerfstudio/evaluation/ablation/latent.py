@@ -15,6 +15,7 @@ from dfa_nerfstudio.attributes.measured_motion import motion_sequences
 from dfa_nerfstudio.attributes.recordings import Recording, read_recordings
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.evaluation.motion.identity import identity_accuracy
+from dfa_nerfstudio.evaluation.motion.latent_summary import latent_summary, principal_plane
 
 
 @dataclass
@@ -45,17 +46,14 @@ def latent_points(folder: Path, others: Sequence[Path]) -> Latent:
     recordings, _ = read_recordings(list(others))
     mine = Recording.of(own.attributes, slice(own.num_train), folder.resolve().name)
     points, films, halves = [], [], []
+    window = models.config.cross_modal.window
     for recording in [mine, *recordings]:
-        window = models.config.cross_modal.window
         motion, _ = motion_sequences(models, [recording]).windows(window, window // 2)
         if len(motion):
-            z = models.vae.encode(motion).mean
-            points.append(torch.cat([z.mean(-1), z.std(-1).clamp(min=1e-3).log()], 1).numpy())
+            points.append(latent_summary(models.vae.encode(motion).mean))
             films += [Path(recording.name).name] * len(motion)
             # whole stretches are left out of each other's neighbours: first half against second
             halves += [f"{recording.name} {index * 2 // len(motion)}" for index in range(len(motion))]
     together = np.concatenate(points)
-    centred = together - together.mean(0)
-    plane = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
     share = np.mean([films.count(name) / len(films) for name in films])
-    return Latent(plane, films, identity_accuracy(together, films, halves), float(share))
+    return Latent(principal_plane(together), films, identity_accuracy(together, films, halves), float(share))

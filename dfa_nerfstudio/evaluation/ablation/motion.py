@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
+from dfa_nerfstudio.attributes.bundle import AttributeModels
 from dfa_nerfstudio.attributes.general_models import ModelsConfig
 from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.recordings import Recording
 from dfa_nerfstudio.attributes.training import AttributesConfig, train_models
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, MFCC_PER_FRAME, DatasetFolder
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.evaluation.motion.pose_axes import pose_axes
+from dfa_nerfstudio.evaluation.motion.pose_axes import PoseAxes, pose_axes
 from dfa_nerfstudio.evaluation.motion.pose_error import pose_range
-from dfa_nerfstudio.evaluation.motion.prediction import prediction
+from dfa_nerfstudio.evaluation.motion.prediction import Prediction, prediction
 
 MOTION = {
     "MLP VAE": ("mlp", "independent"),
@@ -43,6 +46,24 @@ class MotionRow:
     """Of the last pose, held: the trivial baseline."""
 
 
+def foretell(
+    models: AttributeModels, end: Recording, audio: Float[Tensor, "T A"], whole_clip: PoseAxes, horizon: int = HORIZON
+) -> Prediction:
+    """Predictions over a stretch of the person's film that trained nothing.
+
+    Args:
+        models: the person's.
+        end: the stretch.
+        audio: f_a of its frames.
+        whole_clip: by whose range errors are measured.
+        horizon: frames that are foretold.
+    """
+    use = end.useful
+    motion = models.motion.encode(end.pose[use], end.torso[use], models.eye.from_opening(end.eye_opening[use]))
+    sequences = MotionSequences(motion, audio[use], end.shot[use], torch.ones(len(motion)))
+    return prediction(models, models.motion, sequences, pose_range(whole_clip), horizon)
+
+
 def require_held_out(folder: DatasetFolder) -> None:
     """
     Raises:
@@ -59,21 +80,17 @@ def require_held_out(folder: DatasetFolder) -> None:
 def motion_row(folder: DatasetFolder, name: str) -> MotionRow:
     """Trains one of `MOTION` on the training part and foretells the held-out end, from 16 frames of pose and the sound.
 
-    Raises:
-        UserError: if the held-out end is too short.
+    Args:
+        folder: holds out enough (`require_held_out`).
+        name: of the model.
     """
     architecture, prior = MOTION[name]
     options = ModelsConfig()
     options.latent = replace(options.latent, architecture=architecture, prior=prior)
     clip, num_train = folder.attributes, folder.num_train
-    require_held_out(folder)
     models = train_models(clip, num_train, AttributesConfig(models=options, progress=False), str(folder.path))
     end = Recording.of(clip, slice(num_train, None), str(folder.path))
-    use = end.useful
-    mfcc = clip.mfcc[num_train * MFCC_PER_FRAME :]
-    motion = models.motion.encode(end.pose[use], end.torso[use], models.eye.from_opening(end.eye_opening[use]))
-    whole = MotionSequences(motion, models.clip_audio(mfcc)[use], end.shot[use], torch.ones(len(motion)))
-    span = pose_range(pose_axes(clip.head_to_camera[clip.shot >= 0]))
-    found = prediction(models, models.motion, whole, span, HORIZON)
+    audio = models.clip_audio(clip.mfcc[num_train * MFCC_PER_FRAME :])
+    found = foretell(models, end, audio, pose_axes(clip.head_to_camera[clip.shot >= 0]))
     means = [curve.mean(0).tolist() for curve in (found.mean, found.sample, found.frozen)]
     return MotionRow(found.windows, *(round(value, 3) for pair in means for value in pair))

@@ -14,9 +14,10 @@ from dfa_nerfstudio.attributes.inspection.plot import Marks, Plot, limits
 from dfa_nerfstudio.data.files import written_whole
 from dfa_nerfstudio.evaluation.ablation.latent import Latent
 from dfa_nerfstudio.evaluation.ablation.motion import MotionRow
-from dfa_nerfstudio.evaluation.catalogue import FACES, PICTURES, SYNC, Measure
+from dfa_nerfstudio.evaluation.catalogue import MEASURES
 from dfa_nerfstudio.evaluation.evaluate import Evaluation
-from dfa_nerfstudio.evaluation.report.stored import load
+from dfa_nerfstudio.evaluation.report.page import PAGE
+from dfa_nerfstudio.evaluation.report.table import escaped, tabular
 from dfa_nerfstudio.preprocessing.report.template import page_template
 
 COLUMNS = (
@@ -32,51 +33,52 @@ class AblationResults:
 
     name: str
     minutes: float
-    renderer: dict[str, Path] = field(default_factory=dict)
-    """The report of each row."""
+    renderer: dict[str, Evaluation] = field(default_factory=dict)
     motion: dict[str, MotionRow] = field(default_factory=dict)
     latent: Latent | None = None
 
-    def columns(self) -> list[tuple[str, str, str]]:
-        """Protocol, name and title of the figures that there are."""
-        rows = self.rows()
-        return [
-            (protocol, name, _title(protocol, name))
+    def cells(self) -> tuple[list[str], dict[str, list[str]]]:
+        """Titles of the figures that there are, and the renderer's rows with the truth's own as the last."""
+        shown = [
+            (protocol, name, MEASURES[name])
             for protocol, name in COLUMNS
-            if any(_figure(evaluation, protocol, name) is not None for evaluation in rows.values())
+            if any(_figure(evaluation, protocol, name) is not None for evaluation in self.renderer.values())
         ]
-
-    def rows(self) -> dict[str, Evaluation]:
-        return {name: load(path) for name, path in self.renderer.items()}
+        rows = {
+            row: [measure.text(_figure(evaluation, protocol, name)) for protocol, name, measure in shown]
+            for row, evaluation in self.renderer.items()
+        }
+        if rows:
+            truth = next(iter(self.renderer.values())).truth
+            rows["ground truth"] = [measure.text(truth.get(name)) for _, name, measure in shown]
+        return [measure.title(protocol) for protocol, _, measure in shown], rows
 
     def table(self) -> Table:
         """Of the renderer's rows, for the terminal."""
-        table, columns, rows = Table(), self.columns(), self.rows()
-        for title in ("row", *(title for _, _, title in columns)):
-            table.add_column(title, justify="left" if title == "row" else "right", overflow="fold")
-        for name, evaluation in rows.items():
-            table.add_row(name, *(_text(evaluation, protocol, figure) for protocol, figure, _ in columns))
-        if rows:
-            truth = next(iter(rows.values())).truth
-            table.add_row("ground truth", *(_of_truth(truth, figure) for _, figure, _ in columns))
+        table = Table("row")
+        titles, rows = self.cells()
+        for title in titles:
+            table.add_column(title, justify="right", overflow="fold")
+        for name, cells in rows.items():
+            table.add_row(name, *cells)
         return table
+
+
+def row_folder(name: str) -> str:
+    """Where a row's report lies, beside the tables."""
+    return "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in name)
 
 
 def write_ablations(output: Path, results: AblationResults) -> None:
     """Writes all three files, each whole or not at all."""
-    rows, columns = results.rows(), results.columns()
-    truth = next(iter(rows.values())).truth if rows else {}
-    cells = {name: [_text(e, protocol, figure) for protocol, figure, _ in columns] for name, e in rows.items()}
-    if rows:
-        cells["ground truth"] = [_of_truth(truth, figure) for _, figure, _ in columns]
+    (titles, cells), latent = results.cells(), results.latent
     parts: dict[str, Any] = {
         "results": results,
-        "columns": [title for _, _, title in columns],
+        "columns": titles,
         "cells": cells,
-        "pages": {name: f"{path.parent.name}/report.html" for name, path in results.renderer.items()},
-        "latent": _latent_plot(results.latent),
+        "pages": {name: f"{row_folder(name)}/{PAGE}" for name in results.renderer},
+        "latent": _latent_plot(latent),
     }
-    titles, latent = parts["columns"], results.latent
     stored = {
         "minutes": results.minutes,
         "rows": {name: dict(zip(titles, row, strict=True)) for name, row in cells.items()},
@@ -86,47 +88,14 @@ def write_ablations(output: Path, results: AblationResults) -> None:
     for name, text in (
         ("ablations.html", page_template(Path(__file__).parent).render(parts)),
         ("ablations.json", json.dumps(stored, indent=1) + "\n"),
-        ("ablations.tex", _latex(titles, cells)),
+        ("ablations.tex", tabular(list(map(escaped, titles)), [[escaped(name), *row] for name, row in cells.items()])),
     ):
         with written_whole(output / name) as partial:
             partial.write_text(text, encoding="utf-8")
 
 
-def _measure(protocol: str, name: str) -> Measure:
-    return PICTURES[name] if protocol else (FACES | SYNC)[name]
-
-
-def _title(protocol: str, name: str) -> str:
-    measure = _measure(protocol, name)
-    unit = f", {measure.unit}" if measure.unit else ""
-    return f"{measure.label}{f' ({protocol})' if protocol else ''}{unit}"
-
-
 def _figure(evaluation: Evaluation, protocol: str, name: str) -> float | None:
     return (evaluation.pictures.get(protocol, {}) if protocol else evaluation.figures).get(name)
-
-
-def _text(evaluation: Evaluation, protocol: str, name: str) -> str:
-    value = _figure(evaluation, protocol, name)
-    return "" if value is None else f"{value:.{_measure(protocol, name).decimals}f}"
-
-
-def _of_truth(truth: dict[str, float], name: str) -> str:
-    return f"{truth[name]:.{(FACES | SYNC)[name].decimals}f}" if name in truth else ""
-
-
-def _latex(titles: list[str], cells: dict[str, list[str]]) -> str:
-    lines = [
-        rf"\begin{{tabular}}{{l{'r' * len(titles)}}}",
-        r"\toprule",
-        " & ".join(["", *(title.replace("%", r"\%") for title in titles)]) + r" \\",
-        r"\midrule",
-        *(" & ".join([name.replace("_", r"\_"), *row]) + r" \\" for name, row in cells.items()),
-        r"\bottomrule",
-        r"\end{tabular}",
-        "",
-    ]
-    return "\n".join(lines)
 
 
 def _latent_plot(latent: Latent | None) -> Plot | None:

@@ -17,13 +17,12 @@ from dfa_nerfstudio.data.files import written_whole
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation.ablation.latent import latent_points
 from dfa_nerfstudio.evaluation.ablation.motion import MOTION, MotionRow, motion_row, require_held_out
-from dfa_nerfstudio.evaluation.ablation.page import AblationResults, write_ablations
+from dfa_nerfstudio.evaluation.ablation.page import AblationResults, row_folder, write_ablations
 from dfa_nerfstudio.evaluation.ablation.switches import FIELD, METHOD, USUAL
-from dfa_nerfstudio.evaluation.evaluate import EvaluationConfig, evaluate
+from dfa_nerfstudio.evaluation.evaluate import Evaluation, EvaluationConfig, evaluate
 from dfa_nerfstudio.evaluation.pairs import held_out_pair
 from dfa_nerfstudio.evaluation.report.page import PAGE, write_page
 from dfa_nerfstudio.evaluation.report.stored import REPORT, load, save
-from dfa_nerfstudio.talk.load import checkpoint_of
 
 FEATURES = "features of {}"
 """The row of Table 5 for a feature file."""
@@ -38,7 +37,7 @@ class AblateConfig:
     data: tyro.conf.Positional[Path]
     """A dataset folder with its attribute track."""
     output: Path | None = None
-    """Where runs and tables go; by default `ablations` beside the dataset folder."""
+    """Where runs and tables go; by default NAME_ablations beside the dataset folder NAME."""
     minutes: float = 3.0
     """Training time of each row of the renderer."""
     method: Literal["dfa-nerf-lite", "dfa-nerf"] = "dfa-nerf-lite"
@@ -87,12 +86,11 @@ def ablate(config: tyro.conf.OmitArgPrefixes[AblateConfig]) -> None:
     results = AblationResults(folder.path.resolve().name, config.minutes)
     for number, name in enumerate(wanted):
         console.rule(f"{number + 1} of {len(wanted)}: {name}")
-        place = output / _slug(name)
+        place = output / row_folder(name)
         if name in MOTION:
             results.motion[name] = _kept_motion_row(place, folder, name)
         else:
-            results.renderer[name] = place / REPORT
-            _render_row(config, folder.path, output, place, renderer[name])
+            results.renderer[name] = _kept_render_row(config, folder.path, output, place, renderer[name])
         write_ablations(output, results)
     if config.others:
         results.latent = latent_points(folder.path, config.others)
@@ -101,7 +99,7 @@ def ablate(config: tyro.conf.OmitArgPrefixes[AblateConfig]) -> None:
     console.print(f"wrote {output / 'ablations.html'}, .json and .tex", highlight=False, soft_wrap=True)
 
 
-def _render_row(config: AblateConfig, data: Path, output: Path, place: Path, options: list[str]) -> None:
+def _kept_render_row(config: AblateConfig, data: Path, output: Path, place: Path, options: list[str]) -> Evaluation:
     """Trains and scores, unless it was done before with the same options."""
     made: dict[str, object] = {
         "data": str(data.resolve()),
@@ -112,8 +110,7 @@ def _render_row(config: AblateConfig, data: Path, output: Path, place: Path, opt
         "evaluation": {name: str(value) for name, value in vars(config.evaluation).items()},
     }
     if _was_made(place, made):
-        load(place)
-        return
+        return load(place)
     run = ["--output-dir", output / "runs", "--experiment-name", place.name, "--timestamp", "run"]
     budget = ["--max-num-iterations", "1000000", "--pipeline.model.budget.max-seconds", 60 * config.minutes]
     words = [config.method, "--data", data, *run, "--vis", "tensorboard", *budget, *options]
@@ -122,12 +119,12 @@ def _render_row(config: AblateConfig, data: Path, output: Path, place: Path, opt
     if trained.returncode:
         raise UserError(f"{' '.join(command[1:])}: failed: {trained.stderr.strip()[-400:]}")
     trained_config = output / "runs" / place.name / config.method / "run" / "config.yml"
-    checkpoint_of(trained_config)
     pair = held_out_pair(trained_config)
     result = evaluate(pair, config.evaluation)
     save(result, place / REPORT)
     write_page(place / PAGE, result, pair)
     _note_made(place, made)
+    return result
 
 
 def _kept_motion_row(place: Path, folder: DatasetFolder, name: str) -> MotionRow:
@@ -153,7 +150,3 @@ def _was_made(place: Path, made: dict[str, object]) -> bool:
 def _note_made(place: Path, made: dict[str, object]) -> None:
     with written_whole(place / DONE) as partial:
         partial.write_text(json.dumps(made))
-
-
-def _slug(name: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in name)

@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from jaxtyping import Float
 
 from dfa_nerfstudio.attributes.inspection.plot import Marks, Plot, limits
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, SAMPLE_RATE
@@ -32,12 +33,14 @@ APART = 12
 
 def write_page(path: Path, evaluation: Evaluation, pair: Pair) -> None:
     """Writes the page, whole or not at all."""
+    protocol = next(iter(evaluation.pictures), "")  # the first one
+    psnr = np.array(evaluation.curves.get(f"psnr, {protocol}", []), float)
     parts: dict[str, Any] = {
         "evaluation": evaluation,
         "rows": table_rows([evaluation]),
         "arrows": ARROWS,
         "sheet": [_shot(pair, number) for number in _evenly(pair)],
-        "worst": [_shot(pair, number, _psnr(evaluation, number)) for number in worst_frames(evaluation)],
+        "worst": [_shot(pair, number, f"{psnr[number]:.1f} dB ({protocol})") for number in worst_frames(psnr)],
         "video": _side_by_side(pair),
         "charts": _charts(evaluation),
         "offsets": _offset_plots(evaluation),
@@ -46,14 +49,9 @@ def write_page(path: Path, evaluation: Evaluation, pair: Pair) -> None:
         partial.write_text(page_template(Path(__file__).parent).render(parts), encoding="utf-8")
 
 
-def worst_frames(evaluation: Evaluation) -> list[int]:
+def worst_frames(psnr: Float[np.ndarray, " T"]) -> list[int]:
     """Those of the lowest PSNR, each the worst of its neighbourhood."""
-    curve = next(
-        (np.array(values, float) for name, values in evaluation.curves.items() if name.startswith("psnr")), None
-    )
-    if curve is None:
-        return []
-    left, worst = np.where(np.isfinite(curve), curve, np.inf), []
+    left, worst = np.where(np.isfinite(psnr), psnr, np.inf), []
     while len(worst) < WORST and np.isfinite(left).any():
         number = int(left.argmin())
         worst.append(number)
@@ -64,11 +62,6 @@ def worst_frames(evaluation: Evaluation) -> list[int]:
 def _evenly(pair: Pair) -> list[int]:
     of_use = np.flatnonzero(pair.of_use)
     return np.unique(of_use[np.linspace(0, len(of_use) - 1, SHEET).round().astype(int)]).tolist()
-
-
-def _psnr(evaluation: Evaluation, number: int) -> str:
-    name, values = next((name, values) for name, values in evaluation.curves.items() if name.startswith("psnr"))
-    return f"{values[number]:.1f} dB ({name.split(', ')[1]})"
 
 
 def _shot(pair: Pair, number: int, says: str = "") -> dict[str, Any]:

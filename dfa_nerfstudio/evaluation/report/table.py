@@ -28,13 +28,11 @@ class TableRow:
 
     @property
     def label(self) -> str:
-        unit = f", {self.measure.unit}" if self.measure.unit else ""
-        protocol = f" ({self.protocol})" if self.protocol else ""
-        return f"{self.measure.label}{protocol}{unit}"
+        return self.measure.title(self.protocol)
 
     def text(self, value: float | None) -> str:
-        """A value with the figure's decimals."""
-        return NOTHING if value is None else f"{value:.{self.measure.decimals}f}"
+        """A value with the figure's decimals, or a dash."""
+        return self.measure.text(value) or NOTHING
 
     @property
     def best(self) -> int | None:
@@ -83,21 +81,37 @@ def console_table(evaluations: Sequence[Evaluation], names: Sequence[str]) -> Ta
 
 def latex_table(evaluations: Sequence[Evaluation], names: Sequence[str]) -> str:
     """A tabular for booktabs; one row for each figure, the best in bold."""
-    lines = [
-        rf"\begin{{tabular}}{{l{'r' * (len(names) + 1)}}}",
-        r"\toprule",
-        " & ".join(["", *map(_escaped, names), r"ground truth \\"]),
-        r"\midrule",
-    ]
+    rows = []
     for row in table_rows(evaluations):
-        cells = [
-            rf"\textbf{{{row.text(value)}}}" if index == row.best else row.text(value).replace(NOTHING, "--")
+        values = [
+            rf"\textbf{{{row.text(value)}}}" if index == row.best else row.text(value)
             for index, value in enumerate(row.values)
         ]
-        label = f"{_escaped(row.label)} {LATEX_ARROWS[row.measure.better]}"
-        lines.append(" & ".join([label, *cells, row.text(row.truth).replace(NOTHING, "--")]) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+        label = f"{escaped(row.label)} {LATEX_ARROWS[row.measure.better]}"
+        rows.append([label, *(cell.replace(NOTHING, "--") for cell in [*values, row.text(row.truth)])])
+    return tabular([*map(escaped, names), "ground truth"], rows)
 
 
-def _escaped(text: str) -> str:
+def tabular(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table for booktabs.
+
+    Args:
+        titles: of the columns after the first, in LaTeX.
+        rows: each with its name before its cells, in LaTeX.
+    """
+    lines = [
+        rf"\begin{{tabular}}{{l{'r' * len(titles)}}}",
+        r"\toprule",
+        " & ".join(["", *titles]) + r" \\",
+        r"\midrule",
+        *(" & ".join(row) + r" \\" for row in rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def escaped(text: str) -> str:
+    """Plain text in LaTeX."""
     return "".join(f"\\{letter}" if letter in "%_&#$" else letter for letter in text)

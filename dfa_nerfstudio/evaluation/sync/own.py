@@ -12,13 +12,11 @@ what it was told.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32
 
-from dfa_nerfstudio.attributes.general_models import GeneralModels
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.attributes.sync import MAX_OFFSET, frame_curves
 from dfa_nerfstudio.data.mfcc_statistics import MfccStatistics
@@ -45,15 +43,6 @@ class OwnSync:
     @property
     def confidence(self) -> float:
         return float(self.curve.max() - np.median(self.curve))
-
-
-def load_encoders(path: Path) -> SpeechModels:
-    """Encoders as `dfa-attributes pretrain` writes them.
-
-    Raises:
-        UserError: if the file does not hold such models.
-    """
-    return GeneralModels.load(path)
 
 
 @torch.no_grad()

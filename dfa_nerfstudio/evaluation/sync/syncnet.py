@@ -22,7 +22,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Float32, UInt8
-from scipy.signal import medfilt
+from scipy.ndimage import median_filter
 from torch import Tensor, nn
 
 from dfa_nerfstudio.errors import UserError
@@ -167,10 +167,7 @@ def face_boxes(landmarks: Float[np.ndarray, "T 478 2"]) -> Float[np.ndarray, "T 
     """Centre and half the larger side of each frame's face, steadied over `STEADY` frames."""
     low, high = landmarks.min(1), landmarks.max(1)
     boxes = np.concatenate([(low + high) / 2, (high - low).max(1, keepdims=True) / 2], 1)
-    kernel = min(STEADY, len(boxes) - 1 + len(boxes) % 2)
-    return np.stack([medfilt(column, kernel) for column in np.pad(boxes, ((kernel, kernel), (0, 0)), "edge").T], 1)[
-        kernel:-kernel
-    ]
+    return median_filter(boxes, (min(STEADY, len(boxes) - 1 + len(boxes) % 2), 1), mode="nearest")
 
 
 def crop(picture: UInt8[np.ndarray, "H W 3"], box: Float[np.ndarray, " 3"]) -> UInt8[np.ndarray, "224 224 3"]:
