@@ -20,6 +20,7 @@ from benchmarks.held_out import (
     shuffled_row,
     train_and_score,
 )
+from benchmarks.portable import unpacked
 from benchmarks.record import Row, header, write_record
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.evaluation.image import psnr
@@ -54,7 +55,7 @@ class Cuda:
 
     def run(self) -> None:
         """Measures the piece and writes its record."""
-        folder = DatasetFolder.open(self.data)
+        folder = unpacked(self.data, self.output / self.data.name)
         pieces = {
             "encodings": lambda: {"grids, million points a second": Encodings(device=self.device).rows()},
             "backends": lambda: self._backends(folder),

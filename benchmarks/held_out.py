@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -74,26 +75,26 @@ def score(pictures: Float[Tensor, "T H W 3"], truth: Float[Tensor, "T H W 3"], r
     """Means over frames of PSNR in dB: whole frame, mouth box, eyes' box, the same where the eyes are shut (NaN where
     they never are), below the chin; and SSIM of the whole frame. Where mediapipe is installed, how far mouth and eyes
     move, as a multiple of how far they truly do, and the correlation of their openings with the true ones."""
-    rows = []
-    for index, (picture, true) in enumerate(zip(pictures, truth, strict=True)):
 
-        def within(
-            left: int, top: int, right: int, bottom: int, picture: Tensor = picture, true: Tensor = true
-        ) -> float:
+    def figures(index: int) -> dict[str, float]:
+        picture, true = pictures[index], truth[index]
+        height, width, _ = true.shape
+
+        def within(left: int, top: int, right: int, bottom: int) -> float:
             return float(psnr(picture[top:bottom, left:right], true[top:bottom, left:right]))
 
-        height, width, _ = true.shape
         eyes = within(*regions.eyes[index])
-        rows.append(
-            {
-                "psnr": float(psnr(picture, true)),
-                "ssim": ssim(picture, true),
-                "mouth_psnr": within(*regions.mouth[index]),
-                "eyes_psnr": eyes,
-                "blink_psnr": eyes if regions.closed[index] else np.nan,
-                "below_chin_psnr": within(0, regions.chin[index], width, height),
-            }
-        )
+        return {
+            "psnr": float(psnr(picture, true)),
+            "ssim": ssim(picture, true),
+            "mouth_psnr": within(*regions.mouth[index]),
+            "eyes_psnr": eyes,
+            "blink_psnr": eyes if regions.closed[index] else np.nan,
+            "below_chin_psnr": within(0, regions.chin[index], width, height),
+        }
+
+    with ThreadPoolExecutor() as pool:
+        rows = list(pool.map(figures, range(len(truth))))
     shut = regions.closed.any()
     means = {
         name: float(np.nanmean([row[name] for row in rows])) if shut or name != "blink_psnr" else float("nan")

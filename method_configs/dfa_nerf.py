@@ -17,12 +17,13 @@ dfa_nerf = MethodSpecification(
         mixed_precision=True,
         model=DFANerfModelConfig(
             network=ConditionedFieldConfig(
-                grid=GridConfig(levels=6, max_resolution=512, log2_table=17),
+                grid=GridConfig(levels=6, max_resolution=512),
                 width=128,
                 condition_width=64,
             ),
             num_samples=48,
             occupancy_resolution=64,
+            eval_num_rays_per_chunk=1 << 18,
         ),
     ),
     description="Talking heads by disentangled face attributes (DFA-NeRF): full quality, for a GPU.",

@@ -255,6 +255,18 @@ class DFANerfModel(Model):
         Args:
             ray_bundle: R rays in head space; without times they see the first frame.
         """
+        layers = self._layers_precision()
+        with torch.autocast(self.device.type, enabled=False):  # half a number would put a ray half a pixel aside
+            return self._outputs(ray_bundle, layers)
+
+    def _layers_precision(self) -> torch.autocast:
+        """Layers are computed in half precision where the trainer asks for it (and scales the loss), and always when a
+        GPU renders. All else, the grids too, stays whole."""
+        device = self.device.type
+        half = torch.is_autocast_enabled(device) or (device == "cuda" and not self.training)
+        return torch.autocast(device, torch.get_autocast_dtype(device), enabled=half)
+
+    def _outputs(self, ray_bundle: RayBundle, layers: torch.autocast) -> dict[str, Tensor]:
         count = len(ray_bundle)
         times = ray_bundle.times if ray_bundle.times is not None else ray_bundle.origins.new_zeros(count)
         moments, frame = torch.unique(times.reshape(-1), return_inverse=True)
@@ -267,12 +279,9 @@ class DFANerfModel(Model):
         rays = self._rays(ray_bundle, frame, attributes, scene)
 
         def ask(ray: Tensor, distance: Tensor) -> FieldOutput:
-            return self.network(
-                rays.in_head_space(ray, distance),
-                rays.in_torso_space(ray, distance, scene),
-                rays.frame.index_select(0, ray),
-                conditions,
-            )
+            head, torso = rays.in_head_space(ray, distance), rays.in_torso_space(ray, distance, scene)
+            with layers:
+                return self.network(head, torso, rays.frame.index_select(0, ray), conditions)
 
         marched = march(
             rays.head_origins,

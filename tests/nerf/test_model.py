@@ -21,7 +21,7 @@ from dfa_nerfstudio.talk.load import load_model
 from dfa_nerfstudio.talk.render import film_cameras, render_track
 
 
-def _trainer(method: str, data: Path, output: Path, steps: int, rays: int = 1024) -> Trainer:
+def _trainer(method: str, data: Path, output: Path, steps: int, rays: int = 1024, device: str = "cpu") -> Trainer:
     specification = {"dfa-nerf": methods.dfa_nerf, "dfa-nerf-lite": methods.dfa_nerf_lite}.get(
         method, methods.dfa_nerf_paper
     )
@@ -29,7 +29,7 @@ def _trainer(method: str, data: Path, output: Path, steps: int, rays: int = 1024
     assert isinstance(config, TrainerConfig)
     config.data = config.pipeline.datamanager.data = data
     config.output_dir, config.timestamp, config.experiment_name = output, "run", "ball"
-    config.max_num_iterations, config.vis, config.machine.device_type = steps, "tensorboard", "cpu"
+    config.max_num_iterations, config.vis, config.machine.device_type = steps, "tensorboard", device
     config.pipeline.datamanager.train_num_rays_per_batch = rays
     config.set_timestamp()
     config.save_config()

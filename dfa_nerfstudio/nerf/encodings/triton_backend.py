@@ -9,6 +9,7 @@ which is how the tests compare them with the reference.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -72,6 +73,7 @@ class _Encode(torch.autograd.Function):
         return to_points if wants_points else None, to_table if wants_table else None, None
 
 
+@lru_cache
 def _levels(layout: GridLayout, device: torch.device) -> tuple[Tensor, Tensor]:
     """What the kernels look up about a level: [levels] scale, [levels, 4] resolution, offset, entries, dense."""
     numbers = [(level.resolution, level.offset, level.entries, int(level.dense)) for level in layout.table]
