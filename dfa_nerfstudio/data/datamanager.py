@@ -21,6 +21,7 @@ from torch import Tensor
 
 from dfa_nerfstudio.data.dataparser import ClipMetadata, DFADataParserConfig
 from dfa_nerfstudio.data.frame_pool import FramePool
+from dfa_nerfstudio.data.pinhole import pinhole_rays
 from dfa_nerfstudio.data.pixel_sampler import Pixels, PixelSampler, PixelSamplerConfig, grown
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 
@@ -79,7 +80,7 @@ class TalkingHeadDataManager(VanillaDataManager[TalkingHeadDataset]):
             person = grown(dataset.mean_mask() > 0.02, 2).to(self.device)
         boxes = cast(ClipMetadata, dataset.metadata["clip"]).boxes
         self.pixels = PixelSampler(self.config.pixels, person, boxes.to(self.device))
-        self.train_ray_generator = RayGenerator(dataset.cameras.to(self.device))
+        self.train_cameras = dataset.cameras.to(self.device)
 
     def setup_eval(self) -> None:
         workers = self.world_size * 2
@@ -98,12 +99,11 @@ class TalkingHeadDataManager(VanillaDataManager[TalkingHeadDataset]):
         if self.patches_per_step:
             patches = self.pixels.draw_patches(self.patches_per_step, self.patch_size, self.pool.numbers)
             drawn = Pixels(*map(torch.cat, zip(vars(drawn).values(), vars(patches).values(), strict=True)))
-        frame = self.pool.numbers.to(self.device)[drawn.place]
-        indices = torch.stack([frame, drawn.row, drawn.column], dim=-1)
+        indices = torch.stack([self.pool.numbers[drawn.place], drawn.row, drawn.column], dim=-1)
         seen = self.pool.frames[drawn.place, drawn.row, drawn.column]
         allowed = torch.stack([drawn.inside[:, 3], drawn.inside[:, 1:3].any(-1)], dim=-1)
         # patches follow the pixels that are drawn singly, which alone have a weight
-        return self.train_ray_generator(indices), _batch(indices, seen, self._drawn.weight, allowed)
+        return pinhole_rays(self.train_cameras, indices), _batch(indices, seen, self._drawn.weight, allowed)
 
     def learn(self, error: Float[Tensor, " R"]) -> None:
         """Tells how wrong the pixels drawn last turned out to be."""

@@ -41,13 +41,14 @@ class FramePool:
         first = read(0)
         places = min(count, max(1, int(gib * 2**30 / first.nbytes)))
         order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-        self.numbers = order[:places].sort().values if places < count else torch.arange(count)
+        numbers = order[:places].sort().values if places < count else torch.arange(count)
+        self.numbers = numbers.to(device)
         self.frames = torch.empty(places, *first.shape, dtype=torch.uint8, device=device)
         self._threads = ThreadPoolExecutor()
-        for place, frame in enumerate(self._threads.map(read, self.numbers.tolist())):
+        for place, frame in enumerate(self._threads.map(read, numbers.tolist())):
             self.frames[place] = torch.from_numpy(frame)
         self._read, self._place = read, 0
-        inside = set(self.numbers.tolist())
+        inside = set(numbers.tolist())
         self._waiting = [number for number in order.tolist() if number not in inside]
         self._coming: tuple[int, Future[UInt8[np.ndarray, "H W C"]]] | None = None
 

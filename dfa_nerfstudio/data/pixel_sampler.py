@@ -78,7 +78,7 @@ class PixelSampler:
         anywhere = reason > rest + (1 - rest) * config.person
         row = torch.where(anywhere, torch.randint(height, (count,), device=device), row)
         column = torch.where(anywhere, torch.randint(width, (count,), device=device), column)
-        boxes = self._boxes[numbers.to(device)[place]]  # [R, 4, 4]
+        boxes = self._boxes[numbers[place]]  # [R, 4, 4]
         which = torch.where(reason < config.mouth, 0, torch.randint(1, 3, (count,), device=device))
         left, top, right, bottom = boxes[torch.arange(count, device=device), which].unbind(-1)
         in_box = reason < config.mouth + config.eyes
@@ -108,7 +108,7 @@ class PixelSampler:
         """
         device = self._person.device
         place = torch.randint(len(numbers), (count,), device=device)
-        boxes = self._boxes[numbers.to(device)[place]]  # [count, 4, 4]
+        boxes = self._boxes[numbers[place]]  # [count, 4, 4]
         which = torch.randint(-1, 3, (count,), device=device).clamp(min=0)
         left, top, right, bottom = boxes[torch.arange(count, device=device), which].unbind(-1)
         away = torch.randint(-(size // 4), size // 4 + 1, (2, count), device=device)

@@ -158,7 +158,7 @@ class ConditionedField(nn.Module):
             audio, eye = audio.index_select(0, frame), eye.index_select(0, frame)
             shape, colour = shape.index_select(0, frame), colour.index_select(0, frame)
         hidden, gates = self.first(self.grid(points)).split([self.config.width, 2], dim=-1)
-        gates = self._open(gates, head_points)
+        gates = self._open(gates, head_points).to(hidden.dtype)  # whole numbers would make the wide layers whole too
         hidden = torch.addcmul(hidden + shape, gates[:, :1], audio)
         hidden = torch.addcmul(hidden, gates[:, 1:], eye)
         hidden = F.relu(self.second(F.relu(hidden, inplace=True)), inplace=True)

@@ -12,7 +12,9 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
+from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.data.scene_box import OrientedBox
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.models.base_model import Model, ModelConfig
 from nerfstudio.utils.rich_utils import CONSOLE
@@ -21,6 +23,7 @@ from torch import Tensor, nn
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.datamanager import TalkingHeadDataManager
 from dfa_nerfstudio.data.dataparser import ClipMetadata
+from dfa_nerfstudio.data.pinhole import is_pinhole, whole_picture
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 from dfa_nerfstudio.evaluation.image import psnr, ssim
 from dfa_nerfstudio.nerf.appearance import Appearance, AppearanceConfig
@@ -305,6 +308,13 @@ class DFANerfModel(Model):
             "eye_attention": marched.gates[:, 1:],
             "samples_per_ray": opacity.new_full((count, 1), marched.num_samples / max(count, 1)),
         }
+
+    @torch.no_grad()
+    def get_outputs_for_camera(self, camera: Cameras, obb_box: OrientedBox | None = None) -> dict[str, Tensor]:
+        """A whole picture."""
+        if obb_box is not None or not is_pinhole(camera):
+            return super().get_outputs_for_camera(camera, obb_box)
+        return self.get_outputs_for_camera_ray_bundle(whole_picture(camera))
 
     @torch.no_grad()
     def get_outputs_for_camera_ray_bundle(self, camera_ray_bundle: RayBundle) -> dict[str, Tensor]:

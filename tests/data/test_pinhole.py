@@ -1,0 +1,36 @@
+"""Rays of film cameras against nerfstudio's."""
+
+from __future__ import annotations
+
+import torch
+from nerfstudio.cameras.cameras import Cameras, CameraType
+
+from dfa_nerfstudio.data.pinhole import is_pinhole, pinhole_rays, whole_picture
+
+
+def _cameras(**more: torch.Tensor | CameraType) -> Cameras:
+    generator = torch.Generator().manual_seed(0)
+    turned = torch.linalg.qr(torch.randn(3, 3, 3, generator=generator))[0]
+    pose = torch.cat([turned, torch.randn(3, 3, 1, generator=generator)], dim=-1)
+    focal = torch.tensor([[30.0], [40.0], [50.0]])
+    size = {"width": 12, "height": 7, "times": torch.tensor([[0.0], [0.4], [1.0]])}
+    return Cameras(pose, focal, focal * 1.1, 5.5, 3.75, **{**size, **more})
+
+
+def test_rays_are_nerfstudios():
+    cameras = _cameras()
+    pixels = torch.tensor([[0, 0, 0], [1, 6, 11], [2, 3, 4], [1, 2, 9]])
+    ours = pinhole_rays(cameras, pixels)
+    theirs = cameras.generate_rays(pixels[:, :1], coords=pixels[:, 1:] + 0.5)
+    for name in ("origins", "directions", "times", "camera_indices"):
+        torch.testing.assert_close(getattr(ours, name), getattr(theirs, name))
+    picture, theirs = whole_picture(cameras[1:2]), cameras[1:2].generate_rays(0, keep_shape=True)
+    assert picture.shape == theirs.shape == (7, 12)
+    torch.testing.assert_close(picture.directions, theirs.directions)
+    torch.testing.assert_close(picture.times, theirs.times)
+
+
+def test_other_cameras_are_left_to_nerfstudio():
+    assert is_pinhole(_cameras())
+    assert not is_pinhole(_cameras(camera_type=CameraType.FISHEYE))
+    assert not is_pinhole(_cameras(distortion_params=torch.full((3, 6), 0.1)))
