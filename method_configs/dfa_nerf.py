@@ -14,6 +14,7 @@ dfa_nerf = MethodSpecification(
         "dfa-nerf",
         steps=20_000,
         rays=8192,
+        networks_rate=1e-2,
         mixed_precision=True,
         model=DFANerfModelConfig(
             network=ConditionedFieldConfig(

@@ -40,7 +40,7 @@ def encoder(wanted: Backend, device: torch.device) -> Encode:
 
 def available(device: torch.device) -> list[Backend]:
     """The backends that are to be had on a device, the fastest first."""
-    names: tuple[Backend, ...] = ("tcnn", "triton", "torch")
+    names: tuple[Backend, ...] = ("triton", "tcnn", "torch")
     return [name for name in names if _choose(name, device.type)[0] == name]
 
 
@@ -52,7 +52,7 @@ def _choose(wanted: Backend, device: str) -> tuple[Literal["tcnn", "triton", "to
     if device != "cuda":
         return "torch", "no CUDA device" if wanted == "auto" else f"{wanted} needs a CUDA device"
     missing = {"tcnn": _why_no_tcnn(), "triton": None if _is_there("triton") else "Triton is not installed"}
-    for name in ("tcnn", "triton") if wanted == "auto" else (wanted,):
+    for name in ("triton", "tcnn") if wanted == "auto" else (wanted,):
         if missing[name] is None:
             return name, "; ".join(filter(None, missing.values())) or (
                 "as asked for" if wanted == name else "installed"
