@@ -51,13 +51,17 @@ def _choose(wanted: Backend, device: str) -> tuple[Literal["tcnn", "triton", "to
         return "torch", "as asked for"
     if device != "cuda":
         return "torch", "no CUDA device" if wanted == "auto" else f"{wanted} needs a CUDA device"
-    missing = {"tcnn": _why_no_tcnn(), "triton": None if _is_there("triton") else "Triton is not installed"}
+    missing = []
     for name in ("triton", "tcnn") if wanted == "auto" else (wanted,):
-        if missing[name] is None:
-            return name, "; ".join(filter(None, missing.values())) or (
-                "as asked for" if wanted == name else "installed"
-            )
-    return "torch", "; ".join(filter(None, missing.values()))
+        why = _why_no_triton() if name == "triton" else _why_no_tcnn()
+        if why is None:
+            return name, "; ".join(missing) or ("as asked for" if wanted == name else "installed")
+        missing.append(why)
+    return "torch", "; ".join(missing)
+
+
+def _why_no_triton() -> str | None:
+    return None if _is_there("triton") else "Triton is not installed"
 
 
 def _why_no_tcnn() -> str | None:

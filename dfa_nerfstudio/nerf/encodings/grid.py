@@ -34,7 +34,7 @@ class GridConfig(InstantiateConfig):
     log2_table: int = 19
     """Most rows of a level, as a power of two; levels with more vertices share rows by a hash."""
     backend: Backend = "auto"
-    """What reads the grids: `tcnn` (tiny-cuda-nn), `triton` (compiles itself at first use) or `torch`; `auto` is the
+    """What reads the grids: `triton` (compiles itself at first use), `tcnn` (tiny-cuda-nn) or `torch`; `auto` is the
     first of them that is to be had. All give the same numbers."""
 
     @property
