@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -82,15 +83,18 @@ class Cuda:
         return {self._title(folder): trained, "one checkpoint, rendered": shown}
 
     def _rendered(self, model: DFANerfModel) -> Iterator[Row]:
-        track, reference = model.clip.track[:24], torch.empty(0)
-        for marcher in ("torch", "nerfacc"):
-            for name in reversed(available(torch.device(self.device))):  # the reference first
-                model.config.marcher = marcher
-                model.network.grid.config.backend = name
-                pictures, rate = render(model, track)
-                reference = reference if len(reference) else pictures
-                agreement = float(psnr(pictures, reference))
-                yield {"grids": name, "marching": marcher, "frames_per_s": rate, "psnr_to_the_first": agreement}
+        track, reference = model.clip.track[:48], torch.empty(0)
+        backends = list(reversed(available(torch.device(self.device))))  # the reference first
+        ways = [(False, marcher, name) for marcher, name in product(("torch", "nerfacc"), backends)]
+        for fused, marcher, name in [*ways, (True, "one kernel", "one kernel")]:
+            model.config.fused_rendering = fused
+            if not fused:
+                model.config.marcher, model.network.grid.config.backend = marcher, name
+            render(model, track[:2])  # kernels are compiled at their first use
+            pictures, rate = render(model, track)
+            reference = reference if len(reference) else pictures
+            agreement = float(psnr(pictures, reference))
+            yield {"grids": name, "marching": marcher, "frames_per_s": rate, "psnr_to_the_first": agreement}
 
     def _train(self, folder: DatasetFolder, seconds: float, backend: str = "") -> tuple[Row, DFANerfModel, Tensor]:
         options = ["--pipeline.model.network.grid.backend", backend] if backend else []

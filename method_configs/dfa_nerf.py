@@ -22,7 +22,7 @@ dfa_nerf = MethodSpecification(
                 width=128,
                 condition_width=64,
             ),
-            num_samples=16,
+            num_samples=8,
             samples_per_step=1 << 18,
             occupancy_resolution=64,
             eval_num_rays_per_chunk=1 << 18,

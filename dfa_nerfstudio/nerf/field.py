@@ -123,14 +123,14 @@ class ConditionedField(nn.Module):
         """
         places = {"both": [head_points, torso_points], "head": [head_points], "torso": [torso_points]}
         points = torch.stack(places[self.config.spaces])
-        per_frame = self._digest(conditions)
+        per_frame = self.digest(conditions)
         if torch.is_grad_enabled() or points.is_cuda or len(frame) <= _CHUNK:
             return self._ask(points, head_points, frame, *per_frame)
         pieces = zip(points.split(_CHUNK, dim=1), head_points.split(_CHUNK), frame.split(_CHUNK), strict=True)
         answers = [self._ask(*piece, *per_frame) for piece in pieces]
         return FieldOutput(*map(torch.cat, zip(*(vars(answer).values() for answer in answers), strict=True)))
 
-    def _digest(
+    def digest(
         self, conditions: Conditions
     ) -> tuple[Float[Tensor, "U W"], Float[Tensor, "U W"], Float[Tensor, "U W"], Float[Tensor, "U W"]]:
         """What audio, eyes, and pose add to the hidden layer, and what pose or appearance add to the colour's."""

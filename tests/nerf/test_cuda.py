@@ -14,6 +14,7 @@ from dfa_nerfstudio.nerf.marching.backends import marching
 from dfa_nerfstudio.nerf.marching.march import cube_interval
 from dfa_nerfstudio.talk.render import film_cameras
 from tests.nerf.test_encodings import LAYOUTS, _points, _table
+from tests.nerf.test_fused import compare
 from tests.nerf.test_model import _trainer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -63,16 +64,23 @@ def test_nerfacc_places_and_weighs_the_references_samples():
     torch.testing.assert_close(weigh(thickness, ray, 2000), torch_backend.weigh(thickness, ray, 2000))
 
 
+@pytest.mark.parametrize("width", [64, 128])
+def test_one_kernel_shows_what_marching_shows(width: int):
+    compare("cuda", rays=20_011, samples=16, occupied=True, width=width)
+
+
 def test_training_in_half_precision_learns_and_every_backend_shows_the_same(ball_person: Path, tmp_path: Path):
     trainer = _trainer("dfa-nerf", ball_person, tmp_path, steps=300, device="cuda")
     trainer.train()
     model = trainer.pipeline.model.eval()
     camera = film_cameras(model, model.clip.track)[:1].to(CUDA)
+    one_kernel = model.get_outputs_for_camera(camera)["rgb"]
+    model.config.fused_rendering = False
     truth = torch.from_numpy(trainer.pipeline.datamanager.train_dataset.frame(0)[..., :3]).to(CUDA) / 255
     shown = {}
     for name in available(CUDA):
         model.network.grid.config.backend = name
         shown[name] = model.get_outputs_for_camera(camera)["rgb"]
-        assert psnr(shown[name], shown[available(CUDA)[0]]) > 45
+        assert psnr(shown[name], one_kernel) > 45
     assert psnr(shown["torch"], truth) > 20
     assert model.step_guard.skipped < 30

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
+import shutil
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal
@@ -53,15 +55,21 @@ def _choose(wanted: Backend, device: str) -> tuple[Literal["tcnn", "triton", "to
         return "torch", "no CUDA device" if wanted == "auto" else f"{wanted} needs a CUDA device"
     missing = []
     for name in ("triton", "tcnn") if wanted == "auto" else (wanted,):
-        why = _why_no_triton() if name == "triton" else _why_no_tcnn()
+        why = why_no_triton() if name == "triton" else _why_no_tcnn()
         if why is None:
             return name, "; ".join(missing) or ("as asked for" if wanted == name else "installed")
         missing.append(why)
     return "torch", "; ".join(missing)
 
 
-def _why_no_triton() -> str | None:
-    return None if _is_there("triton") else "Triton is not installed"
+@lru_cache
+def why_no_triton() -> str | None:
+    """Why there is no Triton; None if there is."""
+    if not _is_there("triton"):
+        return "Triton is not installed"
+    if "CC" not in os.environ and not any(map(shutil.which, ("cc", "gcc", "clang"))):
+        return "there is no C compiler for Triton to compile its launcher"
+    return None
 
 
 def _why_no_tcnn() -> str | None:

@@ -62,10 +62,10 @@ class Grid(nn.Module):
         grids = spaces * len(self.axes)
         self.table = nn.Parameter(torch.empty(grids, self.layout.entries, config.features).uniform_(-0.1, 0.1))
         self.out_dim = grids * self.layout.out_dim
+        # instant-ngp's last vertex lies half a cell within the unit cube: the cube is drawn in by as much
+        self.rim = 0.5 / (config.min_resolution - 1)
 
     def forward(self, points: Float[Tensor, "spaces n 3"]) -> Float[Tensor, "n out_dim"]:
-        # instant-ngp's last vertex lies half a cell within the unit cube: the cube is drawn in by as much
-        rim = 0.5 / (self.config.min_resolution - 1)
-        unit = points.clamp(-1, 1) * (0.5 - rim) + 0.5
+        unit = points.clamp(-1, 1) * (0.5 - self.rim) + 0.5
         places = torch.stack([unit[..., axes] for axes in self.axes], dim=1).flatten(0, 1)  # [grids, n, dims]
         return encoder(self.config.backend, points.device)(places, self.table, self.layout)

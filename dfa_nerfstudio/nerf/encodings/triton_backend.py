@@ -39,7 +39,7 @@ class _Encode(torch.autograd.Function):
     def forward(ctx: Any, points: Tensor, table: Tensor, layout: GridLayout) -> Tensor:
         grids, count, _ = points.shape
         out = points.new_empty(count, layout.levels * grids * layout.features)
-        levels = _levels(layout, points.device)
+        levels = levels_of(layout, points.device)
         ctx.save_for_backward(points, table, *levels)
         ctx.layout = layout
         if count:
@@ -74,7 +74,7 @@ class _Encode(torch.autograd.Function):
 
 
 @lru_cache
-def _levels(layout: GridLayout, device: torch.device) -> tuple[Tensor, Tensor]:
+def levels_of(layout: GridLayout, device: torch.device) -> tuple[Tensor, Tensor]:
     """What the kernels look up about a level: [levels] scale, [levels, 4] resolution, offset, entries, dense."""
     numbers = [(level.resolution, level.offset, level.entries, int(level.dense)) for level in layout.table]
     scales = torch.tensor([level.scale for level in layout.table], device=device, dtype=torch.float32)
@@ -86,7 +86,7 @@ def _shape(layout: GridLayout) -> dict[str, int]:
 
 
 @triton.jit
-def _row(x, y, z, resolution, entries, dense, DIMS: tl.constexpr):
+def row_of(x, y, z, resolution, entries, dense, DIMS: tl.constexpr):
     """Row of a vertex within its level; the remainder is taken unsigned, as the hash may use all 32 bits."""
     x, y, z = x.to(tl.uint32), y.to(tl.uint32), z.to(tl.uint32)
     if dense:
@@ -110,7 +110,7 @@ def _place(points, grid, index, inside, axis: tl.constexpr, count, scale, DIMS: 
 
 
 @triton.jit
-def _level(scales, numbers, level):
+def level_of(scales, numbers, level):
     """Scale, resolution, offset, entries and whether it is dense."""
     numbers += 4 * level
     return tl.load(scales + level), tl.load(numbers), tl.load(numbers + 1), tl.load(numbers + 2), tl.load(numbers + 3)
@@ -144,7 +144,7 @@ def _forward(
     level, grid = tl.program_id(1) // grids, tl.program_id(1) % grids
     index = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = index < count
-    scale, resolution, offset, entries, dense = _level(scales, numbers, level)
+    scale, resolution, offset, entries, dense = level_of(scales, numbers, level)
     feature = tl.arange(0, FEATURES)
     rows = table + (grid * entries_of_grid + offset) * FEATURES
 
@@ -155,7 +155,7 @@ def _forward(
         weight = (fx if cx else 1 - fx) * (fy if cy else 1 - fy)
         if DIMS == 3:
             weight *= fz if cz else 1 - fz
-        row = _row(x + cx, y + cy, z + cz, resolution, entries, dense, DIMS)
+        row = row_of(x + cx, y + cy, z + cz, resolution, entries, dense, DIMS)
         value = tl.load(rows + row[:, None] * FEATURES + feature[None, :], mask=inside[:, None], other=0.0)
         total += weight[:, None] * value
     levels_and_grids = tl.num_programs(1)
@@ -184,7 +184,7 @@ def _backward(
     level, grid = tl.program_id(1) // grids, tl.program_id(1) % grids
     index = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = index < count
-    scale, resolution, offset, entries, dense = _level(scales, numbers, level)
+    scale, resolution, offset, entries, dense = level_of(scales, numbers, level)
     feature = tl.arange(0, FEATURES)
     first_row = (grid * entries_of_grid + offset) * FEATURES
     place = (index[:, None] * tl.num_programs(1) + tl.program_id(1)) * FEATURES + feature[None, :]
@@ -197,7 +197,7 @@ def _backward(
         wx, wy, wz = (fx if cx else 1 - fx), (fy if cy else 1 - fy), tl.full(fx.shape, 1.0, tl.float32)
         if DIMS == 3:
             wz = fz if cz else 1 - fz
-        row = _row(x + cx, y + cy, z + cz, resolution, entries, dense, DIMS)
+        row = row_of(x + cx, y + cy, z + cz, resolution, entries, dense, DIMS)
         cells = first_row + row[:, None] * FEATURES + feature[None, :]
         if TO_TABLE:
             tl.atomic_add(to_table + cells, (wx * wy * wz)[:, None] * arriving, mask=inside[:, None])

@@ -25,7 +25,7 @@ class Marched:
     """Expected distance along the ray times accumulation."""
     gates: Float[Tensor, "R 2"]
     """Gates of audio and eyes, weighted by opacity."""
-    num_samples: int
+    num_samples: int | Int[Tensor, ""]
     """Samples at which the field was asked."""
 
 
