@@ -67,7 +67,7 @@ def why_no_triton() -> str | None:
     """Why there is no Triton; None if there is."""
     if not _is_there("triton"):
         return "Triton is not installed"
-    if "CC" not in os.environ and not any(map(shutil.which, ("cc", "gcc", "clang"))):
+    if "CC" not in os.environ and not any(map(shutil.which, ("gcc", "clang"))):
         return "there is no C compiler for Triton to compile its launcher"
     return None
 
