@@ -87,7 +87,7 @@ def evaluate(pair: Pair, config: EvaluationConfig) -> Evaluation:
     height, width = pair.truth.shape[1:3]
     result = Evaluation(pair.name, pair.source, len(pair), int(pair.of_use.sum()), (width, height))
     result.notes += pair.notes
-    lpips = _lpips(config, result.notes)
+    judges = Judges.of(config, result.notes)
     true_seen, seen = (
         Sightings.of(track(video, f"faces of the {name}", transient=True))
         for name, video in (("truth", pair.truth), ("pictures", pair.pictures))
@@ -103,7 +103,7 @@ def evaluate(pair: Pair, config: EvaluationConfig) -> Evaluation:
         result.notes.append(str(error))
     for protocol in config.protocols:
         marks = None if truth is None else truth.pixels
-        result.pictures[protocol], curve = _score_pictures(pair, protocol, marks, lpips)
+        result.pictures[protocol], curve = _score_pictures(pair, protocol, marks, judges.lpips)
         result.curves |= {f"{name}, {protocol}": _listed(values) for name, values in curve.items()}
     if min(height, width) < LEAST_SIDE:
         result.notes.append(f"MS-SSIM needs {LEAST_SIDE} pixels, the pictures have {min(height, width)}: left out")
@@ -112,19 +112,34 @@ def evaluate(pair: Pair, config: EvaluationConfig) -> Evaluation:
             result.notes.append("the pictures show hardly any face: nothing is measured on faces")
         else:
             _score_faces(result, faces, truth, pair.of_use)
-        _score_sync(result, config, pair, head, faces, truth)
+        _score_sync(result, judges, pair, head, faces, truth)
     return result
 
 
-def _lpips(config: EvaluationConfig, notes: list[str]) -> Lpips | None:
-    weights = config.lpips_weights
-    if weights is None:
+@dataclass
+class Judges:
+    """Networks whose weights somebody must give; None where nobody did."""
+
+    lpips: Lpips | None
+    encoders: GeneralModels | None
+    syncnet: SyncNet | None
+
+    @classmethod
+    def of(cls, config: EvaluationConfig, notes: list[str]) -> Judges:
+        """Loads what is there, before anything is measured, and notes what is not."""
         cached = Path(torch.hub.get_dir()) / "checkpoints" / "alexnet-owt-7be5be79.pth"
-        weights = cached if cached.is_file() else None
-    if weights is None:
-        notes.append("no weights for LPIPS (--lpips-weights): left out")
-        return None
-    return Lpips(weights).eval()
+        lpips = config.lpips_weights or (cached if cached.is_file() else None)
+        if lpips is None:
+            notes.append("no weights for LPIPS (--lpips-weights): left out")
+        if config.sync_encoders is None:
+            notes.append("no encoders that judge lips and sound (--sync-encoders): left out")
+        if config.syncnet_weights is None:
+            notes.append("no weights of SyncNet (--syncnet-weights): LSE-C and LSE-D are left out")
+        return cls(
+            None if lpips is None else Lpips(lpips).eval(),
+            None if config.sync_encoders is None else GeneralModels.load(config.sync_encoders),
+            None if config.syncnet_weights is None else SyncNet(config.syncnet_weights),
+        )
 
 
 @torch.no_grad()
@@ -203,36 +218,30 @@ def _jitter(values: Float[np.ndarray, "T A"], found: np.ndarray) -> float:
 
 def _score_sync(
     result: Evaluation,
-    config: EvaluationConfig,
+    judges: Judges,
     pair: Pair,
     head: ReferenceHead,
     faces: Faces | None,
     truth: Faces,
 ) -> None:
-    if config.sync_encoders is None:
-        result.notes.append("no encoders that judge lips and sound (--sync-encoders): left out")
-    encoders = None if config.sync_encoders is None else GeneralModels.load(config.sync_encoders)
-    network = None if config.syncnet_weights is None else SyncNet(config.syncnet_weights)
-    if network is None:
-        result.notes.append("no weights of SyncNet (--syncnet-weights): LSE-C and LSE-D are left out")
     for name, video, pictures, sound, store in (
         ("pictures", faces, pair.pictures, pair.sound, result.figures),
         ("truth", truth, pair.truth, pair.true_sound, result.truth),
     ):
         if sound is None or video is None:
             continue
-        if encoders is not None:
+        if judges.encoders is not None:
             expression = video.front - head.neutral
             late = np.concatenate([np.zeros(round(SHIFTED * SAMPLE_RATE / FRAME_RATE), np.float32), sound])
-            agreed, shifted = (own_sync(encoders, expression, video.found, heard) for heard in (sound, late))
+            agreed, shifted = (own_sync(judges.encoders, expression, video.found, heard) for heard in (sound, late))
             if agreed is None or shifted is None:
                 result.notes.append("too short to compare lips and sound at every offset")
             else:
                 store |= {"sync": agreed.score, "sync_shifted": shifted.score}
                 store |= {"sync_confidence": agreed.confidence, "sync_offset": float(agreed.offset)}
                 result.offsets[name] = _listed(agreed.curve)
-        if network is not None:
-            score = syncnet_score(network, pictures, video.pixels, sound)
+        if judges.syncnet is not None:
+            score = syncnet_score(judges.syncnet, pictures, video.pixels, sound)
             if score is not None:
                 store |= {"lse_c": score.lse_c, "lse_d": score.lse_d, "syncnet_offset": float(score.offset)}
                 result.offsets[f"{name}, SyncNet"] = _listed(score.curve)
