@@ -18,6 +18,7 @@ from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation.ablation.latent import latent_points
 from dfa_nerfstudio.evaluation.ablation.motion import MOTION, MotionRow, motion_row, require_held_out
 from dfa_nerfstudio.evaluation.ablation.page import AblationResults, row_folder, write_ablations
+from dfa_nerfstudio.evaluation.ablation.strips import write_strips
 from dfa_nerfstudio.evaluation.ablation.switches import FIELD, METHOD, USUAL
 from dfa_nerfstudio.evaluation.evaluate import Evaluation, EvaluationConfig, evaluate
 from dfa_nerfstudio.evaluation.pairs import held_out_pair
@@ -123,6 +124,7 @@ def _kept_render_row(config: AblateConfig, data: Path, output: Path, place: Path
     result = evaluate(pair, config.evaluation)
     save(result, place / REPORT)
     write_page(place / PAGE, result, pair)
+    write_strips(place, result, pair)
     _note_made(place, made)
     return result
 

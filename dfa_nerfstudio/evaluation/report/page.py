@@ -9,7 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import UInt8
 
 from dfa_nerfstudio.attributes.inspection.plot import Marks, Plot, limits
 from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, SAMPLE_RATE
@@ -17,6 +17,7 @@ from dfa_nerfstudio.data.files import written_whole
 from dfa_nerfstudio.data.video_writer import VideoWriter
 from dfa_nerfstudio.evaluation.evaluate import Evaluation
 from dfa_nerfstudio.evaluation.pairs import Pair
+from dfa_nerfstudio.evaluation.report.moments import evenly, lowest
 from dfa_nerfstudio.evaluation.report.table import ARROWS, table_rows
 from dfa_nerfstudio.preprocessing.report.pictures import data_uri
 from dfa_nerfstudio.preprocessing.report.svg_chart import Chart, Series
@@ -27,8 +28,6 @@ SHEET, WORST = 12, 6
 """Frames of the contact sheet, and worst ones."""
 SIDE = 320
 """Longer side at most of a picture in the page, in pixels."""
-APART = 12
-"""Frames between two worst ones: neighbours are bad alike."""
 
 
 def write_page(path: Path, evaluation: Evaluation, pair: Pair) -> None:
@@ -39,8 +38,8 @@ def write_page(path: Path, evaluation: Evaluation, pair: Pair) -> None:
         "evaluation": evaluation,
         "rows": table_rows([evaluation]),
         "arrows": ARROWS,
-        "sheet": [_shot(pair, number) for number in _evenly(pair)],
-        "worst": [_shot(pair, number, f"{psnr[number]:.1f} dB ({protocol})") for number in worst_frames(psnr)],
+        "sheet": [_shot(pair, number) for number in evenly(pair.of_use, SHEET)],
+        "worst": [_shot(pair, number, f"{psnr[number]:.1f} dB ({protocol})") for number in lowest(psnr, WORST)],
         "video": _side_by_side(pair),
         "charts": _charts(evaluation),
         "offsets": _offset_plots(evaluation),
@@ -49,27 +48,13 @@ def write_page(path: Path, evaluation: Evaluation, pair: Pair) -> None:
         partial.write_text(page_template(Path(__file__).parent).render(parts), encoding="utf-8")
 
 
-def worst_frames(psnr: Float[np.ndarray, " T"]) -> list[int]:
-    """Those of the lowest PSNR, each the worst of its neighbourhood."""
-    left, worst = np.where(np.isfinite(psnr), psnr, np.inf), []
-    while len(worst) < WORST and np.isfinite(left).any():
-        number = int(left.argmin())
-        worst.append(number)
-        left[max(number - APART, 0) : number + APART + 1] = np.inf
-    return worst
-
-
-def _evenly(pair: Pair) -> list[int]:
-    of_use = np.flatnonzero(pair.of_use)
-    return np.unique(of_use[np.linspace(0, len(of_use) - 1, SHEET).round().astype(int)]).tolist()
-
-
 def _shot(pair: Pair, number: int, says: str = "") -> dict[str, Any]:
-    beside = np.concatenate([_small(pair.truth[number]), _small(pair.pictures[number])], 1)
+    beside = np.concatenate([small(pair.truth[number]), small(pair.pictures[number])], 1)
     return {"number": number, "time": number / FRAME_RATE, "says": says, "picture": data_uri(beside)}
 
 
-def _small(picture: np.ndarray) -> np.ndarray:
+def small(picture: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    """A picture as large as the page shows it."""
     scale = SIDE / max(picture.shape[:2])
     height, width = (round(side * scale) for side in picture.shape[:2])
     return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
@@ -79,13 +64,13 @@ def _side_by_side(pair: Pair) -> str:
     """The truth and the pictures in one video with the pictures' sound, as a data URI."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "side_by_side.mp4"
-        height, width, _ = _small(pair.truth[0]).shape
+        height, width, _ = small(pair.truth[0]).shape
         size = (2 * (width // 2 * 2), height // 2 * 2)
         with VideoWriter(path, FRAME_RATE, size, SAMPLE_RATE) as writer:
             sound = pair.sound if pair.sound is not None else np.zeros(SAMPLE_RATE, np.float32)
             writer.hear(sound[: round(len(pair) / FRAME_RATE * SAMPLE_RATE)])
             for truth, picture in zip(pair.truth, pair.pictures, strict=True):
-                halves = [_small(part)[: size[1], : size[0] // 2] for part in (truth, picture)]
+                halves = [small(part)[: size[1], : size[0] // 2] for part in (truth, picture)]
                 writer.write(np.ascontiguousarray(np.concatenate(halves, 1)))
         return f"data:video/mp4;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
