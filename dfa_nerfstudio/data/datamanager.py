@@ -10,7 +10,7 @@ from typing import cast
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Float, UInt8
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.configs.dataparser_configs import AnnotatedDataParserUnion
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager, VanillaDataManagerConfig
@@ -21,8 +21,8 @@ from torch import Tensor
 
 from dfa_nerfstudio.data.dataparser import ClipMetadata, DFADataParserConfig
 from dfa_nerfstudio.data.frame_pool import FramePool
-from dfa_nerfstudio.data.pinhole import pinhole_rays
-from dfa_nerfstudio.data.pixel_sampler import Pixels, PixelSampler, PixelSamplerConfig, grown
+from dfa_nerfstudio.data.pixel_sampler import PixelSampler, PixelSamplerConfig, grown
+from dfa_nerfstudio.data.ray_stock import RayStock
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 
 
@@ -79,8 +79,8 @@ class TalkingHeadDataManager(VanillaDataManager[TalkingHeadDataset]):
             self.pool = FramePool(dataset.frame, len(dataset), self.config.cache_gib, self.device)
             person = grown(dataset.mean_mask() > 0.02, 2).to(self.device)
         boxes = cast(ClipMetadata, dataset.metadata["clip"]).boxes
-        self.pixels = PixelSampler(self.config.pixels, person, boxes.to(self.device))
-        self.train_cameras = dataset.cameras.to(self.device)
+        pixels = PixelSampler(self.config.pixels, person, boxes.to(self.device))
+        self.stock = RayStock(pixels, self.pool, dataset.cameras.to(self.device))
 
     def setup_eval(self) -> None:
         workers = self.world_size * 2
@@ -95,19 +95,11 @@ class TalkingHeadDataManager(VanillaDataManager[TalkingHeadDataset]):
     def next_train(self, step: int) -> tuple[RayBundle, dict[str, Tensor]]:
         self.train_count += 1
         self.pool.advance()
-        self._drawn = drawn = self.pixels.draw(self.rays_per_step, self.pool.numbers)
-        if self.patches_per_step:
-            patches = self.pixels.draw_patches(self.patches_per_step, self.patch_size, self.pool.numbers)
-            drawn = Pixels(*map(torch.cat, zip(vars(drawn).values(), vars(patches).values(), strict=True)))
-        indices = torch.stack([self.pool.numbers[drawn.place], drawn.row, drawn.column], dim=-1)
-        seen = self.pool.frames[drawn.place, drawn.row, drawn.column]
-        allowed = torch.stack([drawn.inside[:, 3], drawn.inside[:, 1:3].any(-1)], dim=-1)
-        # patches follow the pixels that are drawn singly, which alone have a weight
-        return pinhole_rays(self.train_cameras, indices), _batch(indices, seen, self._drawn.weight, allowed)
+        return self.stock.take_with_patches(self.rays_per_step, self.patches_per_step, self.patch_size)
 
     def learn(self, error: Float[Tensor, " R"]) -> None:
         """Tells how wrong the pixels drawn last turned out to be."""
-        self.pixels.learn(self._drawn, error)
+        self.stock.learn(error)
 
     def next_eval(self, step: int) -> tuple[RayBundle, dict[str, Tensor]]:
         """Random pixels of one held-out frame: memory does not grow with their number."""
@@ -117,16 +109,10 @@ class TalkingHeadDataManager(VanillaDataManager[TalkingHeadDataset]):
         count = self.config.eval_num_rays_per_batch
         row, column = torch.randint(frame.shape[0], (count,)), torch.randint(frame.shape[1], (count,))
         indices = torch.stack([torch.full_like(row, index), row, column], dim=-1)
-        everywhere = torch.ones(count, 2, dtype=torch.bool)
-        batch = _batch(indices, frame[row, column], torch.ones(count), everywhere)
+        seen = frame[row, column].float() / 255
+        batch = {"indices": indices, "image": seen[:, :3], "mask": seen[:, 3], "weight": torch.ones(count)}
+        batch["allowed"] = torch.ones(count, 2, dtype=torch.bool)
         return self.eval_ray_generator(indices.to(self.device)), batch
 
     def get_train_rays_per_batch(self) -> int:
         return self.rays_per_step
-
-
-def _batch(
-    indices: Int[Tensor, "R 3"], seen: UInt8[Tensor, "R 4"], weight: Float[Tensor, " S"], allowed: Bool[Tensor, "R 2"]
-) -> dict[str, Tensor]:
-    values = seen.float() / 255
-    return {"indices": indices, "image": values[:, :3], "mask": values[:, 3], "weight": weight, "allowed": allowed}

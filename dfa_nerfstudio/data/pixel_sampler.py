@@ -44,6 +44,12 @@ class Pixels:
     inside: Bool[Tensor, "R 4"]
     """Whether it lies in the box of the mouth, the left eye, the right eye, the lower face."""
 
+    def __len__(self) -> int:
+        return len(self.place)
+
+    def __getitem__(self, part: slice) -> Pixels:
+        return Pixels(*(values[part] for values in vars(self).values()))
+
 
 class PixelSampler:
     """A mixture of densities over the pixels of frames."""

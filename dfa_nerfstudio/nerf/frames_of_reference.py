@@ -108,12 +108,9 @@ def make_rays(
 
 def _torso_stillness(motion: Float[Tensor, "U 4"]) -> Float[Tensor, "U 3 3"]:
     """The inverse of the torso's image-plane similarity, as a linear map of (u depth, v depth, depth)."""
-    dx, dy, log_scale, angle = motion.unbind(-1)
-    cos, sin = torch.cos(angle) * torch.exp(-log_scale), torch.sin(angle) * torch.exp(-log_scale)
-    zero, one = torch.zeros_like(dx), torch.ones_like(dx)
-    rows = [
-        torch.stack([cos, sin, -cos * dx - sin * dy], -1),
-        torch.stack([-sin, cos, sin * dx - cos * dy], -1),
-        torch.stack([zero, zero, one], -1),
-    ]
-    return torch.stack(rows, -2)
+    shift, (log_scale, angle) = motion[:, :2], motion[:, 2:].unbind(-1)
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    turn = torch.stack([cos, sin, -sin, cos], -1).unflatten(-1, (2, 2)) * torch.exp(-log_scale)[:, None, None]
+    moved = -(turn * shift[:, None]).sum(-1, keepdim=True)  # [U, 2, 1]
+    depth = motion.new_tensor([[0.0, 0.0, 1.0]]).expand(len(motion), 1, 3)
+    return torch.cat([torch.cat([turn, moved], -1), depth], dim=1)
