@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -29,6 +27,7 @@ from dfa_nerfstudio.evaluation.image import psnr, ssim
 from dfa_nerfstudio.nerf.appearance import Appearance, AppearanceConfig
 from dfa_nerfstudio.nerf.background import Background, BackgroundConfig
 from dfa_nerfstudio.nerf.budget import Budget, BudgetConfig
+from dfa_nerfstudio.nerf.checkpoint_guard import KINDS, check_state, feature_kinds
 from dfa_nerfstudio.nerf.conditions import ConditionNormaliser, ConditionsConfig
 from dfa_nerfstudio.nerf.field import ConditionedFieldConfig, FieldOutput
 from dfa_nerfstudio.nerf.frames_of_reference import Rays, Scene, make_rays
@@ -39,6 +38,9 @@ from dfa_nerfstudio.nerf.patch_loss import PatchLoss, PatchLossConfig
 from dfa_nerfstudio.nerf.shut_mouth import ShutMouth, ShutMouthConfig
 from dfa_nerfstudio.nerf.stepping import StepGuard, WeightAverage
 from dfa_nerfstudio.viewer.panel import Panel
+
+_AT_ONCE = 1 << 22
+"""Rays that one kernel renders at once: some hundred bytes each, so that 4096x1024 pixels take a gigabyte or less."""
 
 
 @dataclass
@@ -140,8 +142,7 @@ class DFANerfModel(Model):
         )
         self.register_buffer("box", box, persistent=False)
         self.register_buffer("half_extent", clip.half_extent, persistent=False)
-        kinds = f"{train.audio_kind}; {train.eye_kind}".encode()
-        self.register_buffer("feature_kinds", torch.tensor(list(kinds.ljust(128)[:128]), dtype=torch.uint8))
+        self.register_buffer(KINDS, feature_kinds(train))
         self.budget = Budget(config.budget)
         self.step_guard = StepGuard(self.parameters())
         self.average = WeightAverage(self, config.average) if config.average else None
@@ -179,23 +180,7 @@ class DFANerfModel(Model):
     def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
         """Loads weights; nerfstudio would quietly load a foreign checkpoint in part, which is refused here."""
         with exit_on_user_error():
-            if Path(sys.argv[0]).name == "ns-export" and "cameras" not in sys.argv[1:2]:
-                raise UserError(
-                    "ns-export: a talking head has another shape in every frame, so there is no mesh and no cloud of "
-                    "points of it; render it with dfa-talk or ns-render"
-                )
-            theirs, ours = state_dict.get("feature_kinds"), self.feature_kinds
-            if theirs is None or not torch.equal(theirs.cpu(), ours.cpu()):
-                found = "none" if theirs is None else bytes(theirs.tolist()).decode(errors="replace").strip()
-                raise UserError(
-                    f"checkpoint: trained on the features [{found}], but the dataset folder {self.clip.folder} has "
-                    f"[{bytes(ours.tolist()).decode().strip()}]; train again or restore that folder's track.npz"
-                )
-            for name, values in state_dict.items():
-                if not torch.isfinite(values).all():
-                    raise UserError(
-                        f"checkpoint: {name} holds numbers that are not finite; take an earlier one or train again"
-                    )
+            check_state(state_dict, self.feature_kinds, self.clip.folder)
             if self.average is not None:
                 self.average.swap(False)
             try:
@@ -260,9 +245,10 @@ class DFANerfModel(Model):
         Args:
             ray_bundle: R rays in head space; without times they see the first frame.
         """
-        layers = self._layers_precision()
-        with torch.autocast(self.device.type, enabled=False):  # half a number would put a ray half a pixel aside
-            return self._outputs(ray_bundle, layers)
+        times = ray_bundle.times
+        times = ray_bundle.origins.new_zeros(len(ray_bundle)) if times is None else times.reshape(-1)
+        moments, frame = torch.unique(times, return_inverse=True)
+        return self._outputs(ray_bundle, moments, frame)
 
     def _layers_precision(self) -> torch.autocast:
         """Layers are computed in half precision where the trainer asks for it (and scales the loss), and always when a
@@ -271,49 +257,52 @@ class DFANerfModel(Model):
         half = torch.is_autocast_enabled(device) or (device == "cuda" and not self.training)
         return torch.autocast(device, torch.get_autocast_dtype(device), enabled=half)
 
-    def _outputs(self, ray_bundle: RayBundle, layers: torch.autocast) -> dict[str, Tensor]:
-        count = len(ray_bundle)
-        times = ray_bundle.times if ray_bundle.times is not None else ray_bundle.origins.new_zeros(count)
-        moments, frame = torch.unique(times.reshape(-1), return_inverse=True)
-        attributes = self.track.at(moments)
-        training_frames = self._training_frames(ray_bundle, frame, len(moments))
-        code = self.appearance(training_frames, len(moments))
-        conditions = self.normalise(attributes, code)
-        conditions.audio = self.shut_mouth(conditions.audio, training_frames)
-        scene = Scene(self.box, self.half_extent, self.clip.near, self.clip.far)
-        rays = self._rays(ray_bundle, frame, attributes, scene)
+    def _outputs(
+        self, ray_bundle: RayBundle, moments: Float[Tensor, " U"], frame: Int[Tensor, " R"]
+    ) -> dict[str, Tensor]:
+        """What R rays see, each at one of U moments."""
+        layers = self._layers_precision()
+        with torch.autocast(self.device.type, enabled=False):  # half a number would put a ray half a pixel aside
+            count = len(ray_bundle)
+            attributes = self.track.at(moments)
+            training_frames = self._training_frames(ray_bundle, frame, len(moments))
+            code = self.appearance(training_frames, len(moments))
+            conditions = self.normalise(attributes, code)
+            conditions.audio = self.shut_mouth(conditions.audio, training_frames)
+            scene = Scene(self.box, self.half_extent, self.clip.near, self.clip.far)
+            rays = self._rays(ray_bundle, frame, attributes, scene)
 
-        def ask(ray: Tensor, distance: Tensor) -> FieldOutput:
-            head, torso = rays.in_head_space(ray, distance), rays.in_torso_space(ray, distance, scene)
-            with layers:
-                return self.network(head, torso, rays.frame.index_select(0, ray), conditions)
+            def ask(ray: Tensor, distance: Tensor) -> FieldOutput:
+                head, torso = rays.in_head_space(ray, distance), rays.in_torso_space(ray, distance, scene)
+                with layers:
+                    return self.network(head, torso, rays.frame.index_select(0, ray), conditions)
 
-        if self._in_one_kernel(len(moments)):
-            marched = fused.render(self.network, rays, scene, conditions, self.config.num_samples, self.occupancy)
-        else:
-            marched = march(
-                rays.head_origins,
-                rays.head_directions,
-                self.config.num_samples,
-                self.occupancy,
-                ask,
-                training=self.training,
-                slabs=1 if self.training else self.config.render_slabs,
-                backend=self.config.marcher,
-            )
-        per_ray = marched.num_samples / max(count, 1)
-        if self.training:
-            self._samples_per_ray = float(per_ray)
-        opacity = marched.accumulation[:, None]
-        return {
-            "rgb": marched.rgb + (1 - opacity) * self.background(rays, scene, code),
-            "person": marched.rgb,
-            "accumulation": opacity,
-            "depth": marched.depth[:, None] + (1 - opacity) * self.clip.far,
-            "audio_attention": marched.gates[:, :1],
-            "eye_attention": marched.gates[:, 1:],
-            "samples_per_ray": torch.ones_like(opacity) * per_ray,
-        }
+            if self._in_one_kernel(len(moments)):
+                marched = fused.render(self.network, rays, scene, conditions, self.config.num_samples, self.occupancy)
+            else:
+                marched = march(
+                    rays.head_origins,
+                    rays.head_directions,
+                    self.config.num_samples,
+                    self.occupancy,
+                    ask,
+                    training=self.training,
+                    slabs=1 if self.training else self.config.render_slabs,
+                    backend=self.config.marcher,
+                )
+            per_ray = marched.num_samples / max(count, 1)
+            if self.training:
+                self._samples_per_ray = float(per_ray)
+            opacity = marched.accumulation[:, None]
+            return {
+                "rgb": marched.rgb + (1 - opacity) * self.background(rays, scene, code),
+                "person": marched.rgb,
+                "accumulation": opacity,
+                "depth": marched.depth[:, None] + (1 - opacity) * self.clip.far,
+                "audio_attention": marched.gates[:, :1],
+                "eye_attention": marched.gates[:, 1:],
+                "samples_per_ray": torch.ones_like(opacity) * per_ray,
+            }
 
     def _in_one_kernel(self, moments: int) -> bool:
         """Whether a picture of so many moments is rendered by the fused kernel."""
@@ -325,10 +314,15 @@ class DFANerfModel(Model):
 
     @torch.no_grad()
     def get_outputs_for_camera(self, camera: Cameras, obb_box: OrientedBox | None = None) -> dict[str, Tensor]:
-        """A whole picture."""
+        """A whole picture; at once where one kernel renders it."""
         if obb_box is not None or not is_pinhole(camera):
             return super().get_outputs_for_camera(camera, obb_box)
-        return self.get_outputs_for_camera_ray_bundle(whole_picture(camera))
+        rays = whole_picture(camera if camera.device == self.device else camera.to(self.device))
+        if not self._in_one_kernel(1) or rays.times is None or rays.size > _AT_ONCE:
+            return self.get_outputs_for_camera_ray_bundle(rays)
+        moment, frame = rays.times[0, 0], torch.zeros(rays.size, dtype=torch.long, device=self.device)
+        outputs = self._outputs(rays.flatten(), moment, frame)
+        return {name: values.view(*rays.shape, -1) for name, values in outputs.items()}
 
     @torch.no_grad()
     def get_outputs_for_camera_ray_bundle(self, camera_ray_bundle: RayBundle) -> dict[str, Tensor]:

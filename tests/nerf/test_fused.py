@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
+from dfa_nerfstudio.evaluation.image import psnr
 from dfa_nerfstudio.nerf import field as field_module
 from dfa_nerfstudio.nerf.conditions import Conditions
 from dfa_nerfstudio.nerf.encodings import GridConfig
 from dfa_nerfstudio.nerf.field import ConditionedField, ConditionedFieldConfig
 from dfa_nerfstudio.nerf.frames_of_reference import Rays, Scene
 from dfa_nerfstudio.nerf.marching import OccupancyGrid, march
+from dfa_nerfstudio.talk.render import film_cameras
+from tests.nerf.test_model import _trainer
 
 VARIANTS = {
     "as it is": {},
@@ -84,15 +88,41 @@ def compare(device: str, *, rays: int, samples: int, occupied: bool, **options: 
     assert float(seen.num_samples) == pytest.approx(whole.num_samples, rel=0.02)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_pictures_are_those_of_marching(variant: str):
+@torch.no_grad()
+def compare_pictures(config: str) -> None:
+    """A trained model's picture, by the kernel and by marching."""
+    from dfa_nerfstudio.nerf.marching import fused
+    from dfa_nerfstudio.talk.load import load_model
+
+    model = load_model(Path(config)).eval()
+    camera = film_cameras(model, model.clip.track[:1])
+    marched = model.get_outputs_for_camera(camera)
+    fused.why_not_fused = lambda field, device: None
+    seen = model.get_outputs_for_camera(camera)
+    assert {name: values.shape for name, values in seen.items()} == {name: v.shape for name, v in marched.items()}
+    assert psnr(seen["rgb"], marched["rgb"]) > 45
+    torch.testing.assert_close(seen["depth"], marched["depth"], atol=0.05, rtol=0.02)
+
+
+def _interpreted(code: str) -> None:
     """In Triton's interpreter, which is chosen when kernels are first imported: in a process of its own."""
     pytest.importorskip("triton")
-    options = {"rays": 70, "samples": 6, "occupied": variant != "no gates", **VARIANTS[variant]}
-    code = f"from tests.nerf.test_fused import compare; compare('cpu', **{options!r})"
     environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    code = f"from tests.nerf.test_fused import compare, compare_pictures; {code}"
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_models_pictures_are_those_of_marching(ball_person: Path, tmp_path: Path):
+    trainer = _trainer("dfa-nerf-lite", ball_person, tmp_path, steps=100, rays=256)
+    trainer.train()
+    _interpreted(f"compare_pictures({str(next(tmp_path.rglob('config.yml')))!r})")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_pictures_are_those_of_marching(variant: str):
+    options = {"rays": 70, "samples": 6, "occupied": variant != "no gates", **VARIANTS[variant]}
+    _interpreted(f"compare('cpu', **{options!r})")
 
 
 def test_gates_lean_as_the_fields():
