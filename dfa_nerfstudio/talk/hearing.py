@@ -71,7 +71,8 @@ class Hearing:
 
         to_features, to_voice = tee(sound)
         rows, raw = tee(self._normalised(stream_mfcc(to_features)))
-        f_a, lips = tee(self._long_enough(self.models.audio.stream(rows)))
+        heard = self.models.audio.stream(rows)
+        f_a, lips = tee(heard if self.live else self._long_enough(heard))
         if features is not None:
             lips = features.split(1)
         elif self.kind.name == MFCC_KIND.name:

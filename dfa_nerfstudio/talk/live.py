@@ -24,7 +24,7 @@ from dfa_nerfstudio.talk.drive import Driver
 from dfa_nerfstudio.talk.film import Studio
 from dfa_nerfstudio.talk.options import LiveConfig
 
-LATE = 0.37
+LATE = 0.4
 """Seconds behind its sound from which on a frame is not rendered: the one before is shown for longer. So a machine that
 is a little too slow, or was busy for a moment, does not fall further and further behind."""
 
