@@ -20,15 +20,20 @@ from dfa_nerfstudio.preprocessing.film.video import Video, to_rgb
 
 SHIFT = 5
 """Frames by which the sound is moved, either way."""
+SOUNDS = ("sound_late", "sound_early", "sound_of_another")
 LEAST = 3.0
-"""Seconds of a clip that is scored."""
+"""Seconds of half a clip, with the face seen in as many frames, that are scored."""
 LEFT_OUT = "hard"
 """Folder of clips that are no talking heads."""
 
 
 @dataclass
 class Sync:
-    """Trains the encoders of the package anew and asks whether they tell the truth from what is not."""
+    """Trains the encoders of the package anew and asks whether they tell the truth from what is not.
+
+    Clips have offsets of their own, of up to four frames. Each half is scored at the offset that the other half shows,
+    and at none.
+    """
 
     shared: Path = Path("../shared")
     """Where the test material lies."""
@@ -47,15 +52,20 @@ class Sync:
             if path.parent.name != LEFT_OUT and not _is_grid(path)
         ]
         seen = {path.stem: _lips(path) for path in clips}
-        seen = {name: lips for name, lips in seen.items() if lips is not None}
-        names = list(seen)
-        rows = [self._row(encoders, seen, name, names[(number + 1) % len(names)]) for number, name in enumerate(names)]
-        columns = ("sound_late", "sound_early", "sound_of_another")
-        cases = [row["truth"] > row[column] for row in rows for column in columns]
-        summary: Row = {"clips": len(rows), "cases": len(cases), "truth_higher": float(np.mean(cases))}
-        for column in ("truth", *columns):
+        halves = {name: _halves(lips) for name, lips in seen.items() if lips is not None}
+        names = [name for name, parts in halves.items() if parts]
+        rows = [
+            self._row(encoders, halves, name, names[(number + 1) % len(names)], half)
+            for number, name in enumerate(names)
+            for half in (0, 1)
+        ]
+        summary: Row = {"clips": len(names), "cases": 3 * len(rows)}
+        for place in ("at_own_offset", "at_zero"):
+            cases = [row[place] > row[f"{sound}_{place}"] for row in rows for sound in SOUNDS]
+            summary[f"truth_higher_{place}"] = float(np.mean(cases))
+        for column in ("at_own_offset", *(f"{sound}_at_own_offset" for sound in SOUNDS)):
             summary[f"mean_{column}"] = float(np.mean([row[column] for row in rows]))
-        write_record("sync_cpu", head, {"people never seen": [summary], "mean cosine at zero offset, by clip": rows})
+        write_record("sync_cpu", head, {"people never seen": [summary], "mean cosine, by half of a clip": rows})
 
     def _trained(self) -> Path:
         """Trains on GRID: the six minutes of one speaker, and a sentence each of others."""
@@ -70,21 +80,27 @@ class Sync:
         timed(["dfa-attributes", "pretrain", data, "--output", encoders])
         return encoders
 
-    def _row(self, encoders: SpeechModels, seen: dict[str, _Lips], name: str, other: str) -> Row:
-        expression, found, sound = seen[name]
+    def _row(self, encoders: SpeechModels, halves: dict[str, list[_Lips]], name: str, other: str, half: int) -> Row:
+        expression, found, sound = halves[name][half]
+        own = own_sync(encoders, *halves[name][1 - half])
+        assert own is not None
         gap = np.zeros(round(SHIFT / FRAME_RATE * SAMPLE_RATE), np.float32)
         sounds = {
-            "truth": sound,
-            "sound_late": np.concatenate([gap, sound]),
-            "sound_early": sound[len(gap) :],
-            "sound_of_another": np.resize(seen[other][2], len(sound)),
+            "": sound,
+            "sound_late_": np.concatenate([gap, sound]),
+            "sound_early_": sound[len(gap) :],
+            "sound_of_another_": np.resize(halves[other][half][2], len(sound)),
         }
-        row: Row = {"clip": name, "seconds": len(expression) / FRAME_RATE}
+        row: Row = {
+            "clip": name,
+            "half": half,
+            "seconds": len(expression) / FRAME_RATE,
+            "offset_of_other_half": own.offset,
+        }
         for title, heard in sounds.items():
             agreed = own_sync(encoders, expression, found, heard)
-            row[title] = float("nan") if agreed is None else agreed.score
-            if title == "truth" and agreed is not None:
-                row["offset"] = agreed.offset
+            assert agreed is not None
+            row |= {f"{title}at_own_offset": agreed.at(own.offset), f"{title}at_zero": agreed.at(0)}
         return row
 
 
@@ -98,11 +114,18 @@ def _is_grid(path: Path) -> bool:
 def _lips(path: Path) -> _Lips | None:
     """Landmarks less the resting face, where they are seen, and the sound; none for a clip that is too short."""
     seen = Sightings.of(map(to_rgb, Video(path).frames()))
-    if len(seen) < LEAST * FRAME_RATE:
-        return None
     try:
         head = ReferenceHead(seen, str(path))
     except UserError:
         return None
     faces = head.faces(seen)
     return None if faces is None else (faces.front - head.neutral, faces.found, read_audio(path))
+
+
+def _halves(lips: _Lips) -> list[_Lips]:
+    """Both halves of a clip; none where one is too short."""
+    expression, found, sound = lips
+    middle = len(expression) // 2
+    cut = round(middle / FRAME_RATE * SAMPLE_RATE)
+    halves = [(expression[:middle], found[:middle], sound[:cut]), (expression[middle:], found[middle:], sound[cut:])]
+    return halves if all(half[1].sum() >= LEAST * FRAME_RATE for half in halves) else []

@@ -59,7 +59,7 @@ FACES: dict[str, Measure] = {
 """What is measured on faces; frames in which either face is not seen are left out and counted."""
 
 SYNC: dict[str, Measure] = {
-    "sync": Measure("Sync, own encoders", "cosine", "higher", "mean at zero offset", 3),
+    "sync": Measure("Sync, own encoders", "cosine", "higher", "mean at the film's own offset", 3),
     "sync_confidence": Measure("Sync confidence, own encoders", "cosine", "higher", "best less median offset", 3),
     "sync_offset": Measure("Offset, own encoders", "frames", "as the truth", "positive: the sound is late", 0),
     "sync_shifted": Measure("Sync with the sound 5 frames late", "cosine", "lower", "what agreement is worth here", 3),

@@ -26,7 +26,7 @@ from dfa_nerfstudio.evaluation.openings import agreement
 from dfa_nerfstudio.evaluation.pairs import Pair
 from dfa_nerfstudio.evaluation.protocols import PROTOCOLS, Protocol, cuts
 from dfa_nerfstudio.evaluation.sightings import Sightings
-from dfa_nerfstudio.evaluation.sync.own import own_sync
+from dfa_nerfstudio.evaluation.sync.own import ENCODERS, own_sync
 from dfa_nerfstudio.evaluation.sync.syncnet import SyncNet, syncnet_score
 from dfa_nerfstudio.preprocessing.film.timeline import Timeline
 from dfa_nerfstudio.preprocessing.smoothing import jitter
@@ -49,8 +49,8 @@ class EvaluationConfig:
     syncnet_weights: Path | None = None
     """SyncNet's weights (syncnet_v2.model). Without them LSE-C and LSE-D are left out."""
     sync_encoders: Path | None = None
-    """Models by `dfa-attributes pretrain`, which must not have learnt from the person who is scored. Without them our
-    own score of lips and sound is left out."""
+    """Models by `dfa-attributes pretrain` that judge lips and sound; by default the package's own, which have learnt
+    from GRID alone. They must not have learnt from the person who is scored."""
 
 
 @dataclass
@@ -118,10 +118,10 @@ def evaluate(pair: Pair, config: EvaluationConfig) -> Evaluation:
 
 @dataclass
 class Judges:
-    """Networks whose weights somebody must give; None where nobody did."""
+    """Networks that judge; None where their weights must be given and were not."""
 
     lpips: Lpips | None
-    encoders: GeneralModels | None
+    encoders: GeneralModels
     syncnet: SyncNet | None
 
     @classmethod
@@ -131,13 +131,11 @@ class Judges:
         lpips = config.lpips_weights or (cached if cached.is_file() else None)
         if lpips is None:
             notes.append("no weights for LPIPS (--lpips-weights): left out")
-        if config.sync_encoders is None:
-            notes.append("no encoders that judge lips and sound (--sync-encoders): left out")
         if config.syncnet_weights is None:
             notes.append("no weights of SyncNet (--syncnet-weights): LSE-C and LSE-D are left out")
         return cls(
             None if lpips is None else Lpips(lpips).eval(),
-            None if config.sync_encoders is None else GeneralModels.load(config.sync_encoders),
+            GeneralModels.load(config.sync_encoders or ENCODERS),
             None if config.syncnet_weights is None else SyncNet(config.syncnet_weights),
         )
 
@@ -224,22 +222,27 @@ def _score_sync(
     faces: Faces | None,
     truth: Faces,
 ) -> None:
+    offset = 0  # the film's own, if the truth has sound
     for name, video, pictures, sound, store in (
-        ("pictures", faces, pair.pictures, pair.sound, result.figures),
         ("truth", truth, pair.truth, pair.true_sound, result.truth),
+        ("pictures", faces, pair.pictures, pair.sound, result.figures),
     ):
         if sound is None or video is None:
             continue
-        if judges.encoders is not None:
-            expression = video.front - head.neutral
-            late = np.concatenate([np.zeros(round(SHIFTED * SAMPLE_RATE / FRAME_RATE), np.float32), sound])
+        expression = video.front - head.neutral
+        late = np.concatenate([np.zeros(round(SHIFTED * SAMPLE_RATE / FRAME_RATE), np.float32), sound])
+        try:
             agreed, shifted = (own_sync(judges.encoders, expression, video.found, heard) for heard in (sound, late))
-            if agreed is None or shifted is None:
-                result.notes.append("too short to compare lips and sound at every offset")
-            else:
-                store |= {"sync": agreed.score, "sync_shifted": shifted.score}
-                store |= {"sync_confidence": agreed.confidence, "sync_offset": float(agreed.offset)}
-                result.offsets[name] = _listed(agreed.curve)
+        except UserError as error:  # silence
+            result.notes.append(f"lips and sound of the {name}: {error}")
+            continue
+        if agreed is None or shifted is None:
+            result.notes.append("too short to compare lips and sound at every offset")
+        else:
+            offset = agreed.offset if name == "truth" else offset
+            store |= {"sync": agreed.at(offset), "sync_shifted": shifted.at(offset)}
+            store |= {"sync_confidence": agreed.confidence, "sync_offset": float(agreed.offset)}
+            result.offsets[name] = _listed(agreed.curve)
         if judges.syncnet is not None:
             score = syncnet_score(judges.syncnet, pictures, video.pixels, sound)
             if score is not None:

@@ -10,10 +10,16 @@ import torch
 from python_speech_features import mfcc as published_mfcc
 
 from dfa_nerfstudio.attributes.general_models import GeneralModels, ModelsConfig
+from dfa_nerfstudio.data.audio import read_audio
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.evaluation.sync.own import OwnSync, own_sync
+from dfa_nerfstudio.evaluation.faces import ReferenceHead
+from dfa_nerfstudio.evaluation.sightings import Sightings
+from dfa_nerfstudio.evaluation.sync.own import ENCODERS, OwnSync, own_sync
 from dfa_nerfstudio.evaluation.sync.speech_mfcc import speech_mfcc
 from dfa_nerfstudio.evaluation.sync.syncnet import SyncNet, crop, distance_curve, face_boxes, syncnet_score
+from dfa_nerfstudio.preprocessing.film.video import Video, to_rgb
+
+from ..conftest import CLIPS, needs_clips
 
 
 @pytest.mark.parametrize("samples", [16_000, 16_123, 399])
@@ -73,4 +79,22 @@ def test_own_agreement_counts_frames_that_show_the_face():
     assert own_sync(models, expression[:30], found[:30], sound) is None
     curve = np.zeros(31)
     curve[13], curve[15] = 0.5, 0.4
-    assert (OwnSync(curve, 1).score, OwnSync(curve, 1).offset, OwnSync(curve, 1).confidence) == (0.4, -2, 0.5)
+    assert (OwnSync(curve, 1).at(0), OwnSync(curve, 1).offset, OwnSync(curve, 1).confidence) == (0.4, -2, 0.5)
+
+
+@needs_clips
+def test_the_packages_encoders_tell_the_truth_of_a_person_they_have_never_seen():
+    path = CLIPS / "hdtf_WDA_BobMenendez_000.mp4"
+    seen = Sightings.of(map(to_rgb, Video(path).frames()))
+    head = ReferenceHead(seen, str(path))
+    faces = head.faces(seen)
+    assert faces is not None
+    encoders, sound = GeneralModels.load(ENCODERS), read_audio(path)
+    expression = faces.front - head.neutral
+    true, late, backwards = (
+        own_sync(encoders, expression, faces.found, heard)
+        for heard in (sound, np.concatenate([np.zeros(3200, np.float32), sound]), sound[::-1].copy())
+    )
+    assert true is not None and late is not None and backwards is not None
+    assert abs(true.offset) <= 2 and late.offset == true.offset + 5
+    assert true.at(true.offset) > 0.15 > max(late.at(true.offset), backwards.at(true.offset))

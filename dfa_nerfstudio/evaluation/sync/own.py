@@ -1,10 +1,12 @@
 """Agreement of lips and sound by our own audio and mouth encoders (section 3.3), without any download.
 
-*Score*: the cosine of f_a and of the mouth's embedding at the same moment, mean over frames; from -1 to 1. *Offset*:
-the shift, in frames, at which the mean cosine is highest; positive where the sound comes late. *Confidence*: the
+*Score*: the cosine of f_a and of the mouth's embedding, mean over frames, at the film's own offset; from -1 to 1.
+*Offset*: the shift, in frames, at which the mean cosine is highest; positive where the sound comes late. Films have one
+of up to four frames, which a person's model learns: the truth's is where pictures are scored too. *Confidence*: the
 highest mean cosine less the median over all offsets, formed as SyncNet's but in other units: never to be compared with
 it.
 
+Pitfalls: the truth's own score is the highest of 31, which makes some hundredths; less than six seconds tell little.
 The encoders must not have learnt from the person who is scored, or a renderer driven by the same f_a is praised for
 what it was told.
 """
@@ -12,6 +14,7 @@ what it was told.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,6 +24,10 @@ from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.attributes.sync import MAX_OFFSET, frame_curves
 from dfa_nerfstudio.data.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.preprocessing.sound.mfcc import mfcc
+
+ENCODERS = Path(__file__).with_name("encoders.pt")
+"""The package's own, which have learnt from GRID alone: six minutes of one speaker, and a sentence each of others. Made
+by `make bench BENCH=sync`, whose record says how well they tell the truth."""
 
 
 @dataclass
@@ -32,9 +39,9 @@ class OwnSync:
     frames: int
     """Those that are compared: they show the face and have sound at all offsets."""
 
-    @property
-    def score(self) -> float:
-        return float(self.curve[len(self.curve) // 2])
+    def at(self, offset: int) -> float:
+        """The score of a film whose own offset is so many frames."""
+        return float(self.curve[len(self.curve) // 2 + offset])
 
     @property
     def offset(self) -> int:
