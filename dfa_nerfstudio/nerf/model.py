@@ -309,7 +309,8 @@ class DFANerfModel(Model):
         if self.training or not self.config.fused_rendering or moments > 1:
             return False
         why_not = fused.why_not_fused(self.network, self.device)
-        fused.say(why_not)
+        if self.device.type == "cuda":
+            fused.say(why_not)
         return why_not is None
 
     @torch.no_grad()
