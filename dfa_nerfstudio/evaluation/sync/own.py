@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32
 
+from dfa_nerfstudio.attributes.front_face import UPPER_FACE
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.attributes.sync import MAX_OFFSET, frame_curves
 from dfa_nerfstudio.data.mfcc_statistics import MfccStatistics
@@ -70,9 +71,11 @@ def own_sync(
     Raises:
         UserError: for silence throughout.
     """
+    lower = expression.copy()
+    lower[:, UPPER_FACE] = 0  # at rest, or a face that never blinks would be praised for it
     rows = mfcc(sound, len(expression))
     heard = encoders.audio.features(torch.from_numpy(MfccStatistics.of(rows).normalise(rows)))
-    faces = torch.from_numpy(expression).float() + encoders.autoencoder.mean_face
+    faces = torch.from_numpy(lower).float() + encoders.autoencoder.mean_face
     curves = frame_curves(heard, encoders.mouth_features(faces))
     seen = torch.from_numpy(found)[MAX_OFFSET : MAX_OFFSET + len(curves)]
     if not seen.any():
