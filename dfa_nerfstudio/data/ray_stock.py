@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
@@ -47,9 +49,9 @@ class RayStock:
             return rays, batch
         more_rays, more = self._look(self._pixels.draw_patches(patches, size, self._pool.numbers))
         fields = ("origins", "directions", "pixel_area", "camera_indices", "times")
-        rays = RayBundle(**{name: torch.cat([getattr(rays, name), getattr(more_rays, name)]) for name in fields})
+        both: dict[str, Any] = {name: torch.cat([getattr(rays, name), getattr(more_rays, name)]) for name in fields}
         joined = {name: torch.cat([batch[name], more[name]]) for name in batch if name != "weight"}
-        return rays, {**joined, "weight": batch["weight"]}
+        return RayBundle(**both), {**joined, "weight": batch["weight"]}
 
     def learn(self, error: Float[Tensor, " R"]) -> None:
         """Tells how wrong the pixels that were taken last turned out to be; to be called after each step."""

@@ -29,7 +29,7 @@ from dfa_nerfstudio.nerf.background import Background, BackgroundConfig
 from dfa_nerfstudio.nerf.budget import Budget, BudgetConfig
 from dfa_nerfstudio.nerf.checkpoint_guard import KINDS, check_state, feature_kinds
 from dfa_nerfstudio.nerf.conditions import ConditionNormaliser, ConditionsConfig
-from dfa_nerfstudio.nerf.field import ConditionedFieldConfig, FieldOutput
+from dfa_nerfstudio.nerf.field import ConditionedField, ConditionedFieldConfig, FieldOutput
 from dfa_nerfstudio.nerf.frames_of_reference import Rays, Scene, make_rays
 from dfa_nerfstudio.nerf.losses import InfluencePenalty, LossConfig, opacity_entropy, photometric
 from dfa_nerfstudio.nerf.marching import Marcher, OccupancyGrid, fused, march
@@ -278,7 +278,8 @@ class DFANerfModel(Model):
                     return self.network(head, torso, rays.frame.index_select(0, ray), conditions)
 
             if self._in_one_kernel(len(moments)):
-                marched = fused.render(self.network, rays, scene, conditions, self.config.num_samples, self.occupancy)
+                field = cast(ConditionedField, self.network)
+                marched = fused.render(field, rays, scene, conditions, self.config.num_samples, self.occupancy)
             else:
                 marched = march(
                     rays.head_origins,
