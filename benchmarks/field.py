@@ -30,7 +30,7 @@ _TIMES = "training time of the first of these rows that reaches"
 """The last table of that part."""
 _PAPER = "pipeline.model.network:paper-field-config"
 _BFLOAT16 = [_PAPER, "--pipeline.model.network.bfloat16", "True"]
-_TORSO = [_PAPER, "--pipeline.model.network.torso-space", "True", "--pipeline.model.network.bfloat16", "True"]
+_TORSO = [*_BFLOAT16, "--pipeline.model.network.torso-space", "True"]
 _BACKGROUND = ["--pipeline.model.appearance.dim", "8", "--pipeline.model.background.learned", "True"]
 _EMPTY = ["--pipeline.model.occupancy-resolution", "32", "--pipeline.model.samples-per-step", "16384"]
 PAPER: dict[str, list[str]] = {

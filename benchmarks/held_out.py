@@ -76,8 +76,8 @@ def score(pictures: Float[Tensor, "T H W 3"], truth: Float[Tensor, "T H W 3"], r
     they never are), below the chin; and SSIM of the whole frame. Where mediapipe is installed, how far mouth and eyes
     move, as a multiple of how far they truly do, and the correlation of their openings with the true ones."""
 
-    def figures(index: int) -> dict[str, float]:
-        picture, true = pictures[index], truth[index]
+    def figures(frame: tuple[int, Tensor, Tensor]) -> dict[str, float]:
+        index, picture, true = frame
         height, width, _ = true.shape
 
         def within(left: int, top: int, right: int, bottom: int) -> float:
@@ -94,7 +94,7 @@ def score(pictures: Float[Tensor, "T H W 3"], truth: Float[Tensor, "T H W 3"], r
         }
 
     with ThreadPoolExecutor() as pool:
-        rows = list(pool.map(figures, range(len(truth))))
+        rows = list(pool.map(figures, zip(range(len(truth)), pictures, truth, strict=True)))
     shut = regions.closed.any()
     means = {
         name: float(np.nanmean([row[name] for row in rows])) if shut or name != "blink_psnr" else float("nan")

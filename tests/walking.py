@@ -59,3 +59,10 @@ def walk(folder: Path, clip: Path, speech: Path, steps: int) -> Walked:
     options = ("--vis", "tensorboard", "--max-num-iterations", str(steps))
     succeed("ns-train", "dfa-nerf-lite", "--data", data, *runs, *options)
     return Walked(folder, folder / "runs/test/dfa-nerf-lite/run/config.yml", clip, speech, data)
+
+
+def interpreted(code: str) -> None:
+    """Runs code in Triton's interpreter, which is chosen when kernels are first imported: in a process of its own."""
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

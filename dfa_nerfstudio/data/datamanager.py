@@ -16,13 +16,13 @@ from nerfstudio.configs.dataparser_configs import AnnotatedDataParserUnion
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager, VanillaDataManagerConfig
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from nerfstudio.data.utils.dataloaders import FixedIndicesEvalDataloader, RandIndicesEvalDataloader
-from nerfstudio.model_components.ray_generators import RayGenerator
 from torch import Tensor
 
 from dfa_nerfstudio.data.dataparser import ClipMetadata, DFADataParserConfig
 from dfa_nerfstudio.data.frame_pool import FramePool
+from dfa_nerfstudio.data.pinhole import pinhole_rays
 from dfa_nerfstudio.data.pixel_sampler import PixelSampler, PixelSamplerConfig, grown
-from dfa_nerfstudio.data.ray_stock import RayStock
+from dfa_nerfstudio.data.ray_stock import RayStock, batch_of
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 
 
@@ -84,7 +84,7 @@ class TalkingHeadDataManager(VanillaDataManager[TalkingHeadDataset]):
 
     def setup_eval(self) -> None:
         workers = self.world_size * 2
-        self.eval_ray_generator = RayGenerator(self.eval_dataset.cameras.to(self.device))
+        self.eval_cameras = self.eval_dataset.cameras.to(self.device)
         self.fixed_indices_eval_dataloader = FixedIndicesEvalDataloader(
             input_dataset=self.eval_dataset, device=self.device, num_workers=workers
         )
@@ -109,10 +109,9 @@ class TalkingHeadDataManager(VanillaDataManager[TalkingHeadDataset]):
         count = self.config.eval_num_rays_per_batch
         row, column = torch.randint(frame.shape[0], (count,)), torch.randint(frame.shape[1], (count,))
         indices = torch.stack([torch.full_like(row, index), row, column], dim=-1)
-        seen = frame[row, column].float() / 255
-        batch = {"indices": indices, "image": seen[:, :3], "mask": seen[:, 3], "weight": torch.ones(count)}
-        batch["allowed"] = torch.ones(count, 2, dtype=torch.bool)
-        return self.eval_ray_generator(indices.to(self.device)), batch
+        everywhere = torch.ones(count, 2, dtype=torch.bool)
+        batch = batch_of(indices, frame[row, column], torch.ones(count), everywhere)
+        return pinhole_rays(self.eval_cameras, indices.to(self.device)), batch
 
     def get_train_rays_per_batch(self) -> int:
         return self.rays_per_step

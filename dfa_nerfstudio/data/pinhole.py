@@ -9,12 +9,6 @@ from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
 
-def is_pinhole(cameras: Cameras) -> bool:
-    """Whether `pinhole_rays` is for them."""
-    perspective = (cameras.camera_type == CameraType.PERSPECTIVE.value).all()
-    return cameras.distortion_params is None and bool(perspective)
-
-
 def pinhole_rays(cameras: Cameras, pixels: Int[Tensor, "*batch 3"]) -> RayBundle:
     """The rays through pixels' centres; nerfstudio's `Cameras.generate_rays`, without the pixels' areas.
 
@@ -43,7 +37,10 @@ def pinhole_rays(cameras: Cameras, pixels: Int[Tensor, "*batch 3"]) -> RayBundle
 
 
 def whole_picture(camera: Cameras) -> RayBundle:
-    """The rays of all pixels of a single camera, [height, width]."""
+    """The rays of all pixels of a single camera, [height, width]; nerfstudio's own where it is no pinhole."""
+    perspective = (camera.camera_type == CameraType.PERSPECTIVE.value).all()
+    if camera.distortion_params is not None or not perspective:
+        return camera.generate_rays(camera_indices=0, keep_shape=True)
     device = camera.camera_to_worlds.device
     row, column = torch.meshgrid(
         torch.arange(int(camera.height.flatten()[0]), device=device),

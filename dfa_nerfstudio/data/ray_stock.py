@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int, UInt8
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
@@ -67,7 +67,14 @@ class RayStock:
 
     def _look(self, pixels: Pixels) -> tuple[RayBundle, Batch]:
         indices = torch.stack([self._pool.numbers[pixels.place], pixels.row, pixels.column], dim=-1)
-        seen = self._pool.frames[pixels.place, pixels.row, pixels.column].float() / 255
+        seen = self._pool.frames[pixels.place, pixels.row, pixels.column]
         allowed = torch.stack([pixels.inside[:, 3], pixels.inside[:, 1:3].any(-1)], dim=-1)
-        batch = {"image": seen[:, :3], "mask": seen[:, 3], "weight": pixels.weight, "allowed": allowed}
-        return pinhole_rays(self._cameras, indices), {"indices": indices, **batch}
+        return pinhole_rays(self._cameras, indices), batch_of(indices, seen, pixels.weight, allowed)
+
+
+def batch_of(
+    indices: Int[Tensor, "R 3"], seen: UInt8[Tensor, "R 4"], weight: Float[Tensor, " S"], allowed: Bool[Tensor, "R 2"]
+) -> Batch:
+    """What rays are compared with; see `RayStock`."""
+    values = seen.float() / 255
+    return {"indices": indices, "image": values[:, :3], "mask": values[:, 3], "weight": weight, "allowed": allowed}

@@ -229,20 +229,18 @@ def _score_sync(
     ):
         if sound is None or video is None:
             continue
-        expression = video.front - head.neutral
         late = np.concatenate([np.zeros(round(SHIFTED * SAMPLE_RATE / FRAME_RATE), np.float32), sound])
+        expression = video.front - head.neutral
         try:
             agreed, shifted = (own_sync(judges.encoders, expression, video.found, heard) for heard in (sound, late))
-        except UserError as error:  # silence
-            result.notes.append(f"lips and sound of the {name}: {error}")
-            continue
-        if agreed is None or shifted is None:
-            result.notes.append("too short to compare lips and sound at every offset")
-        else:
+            if agreed is None or shifted is None:
+                raise UserError("too short to be compared at every offset")
             offset = agreed.offset if name == "truth" else offset
             store |= {"sync": agreed.at(offset), "sync_shifted": shifted.at(offset)}
             store |= {"sync_confidence": agreed.confidence, "sync_offset": float(agreed.offset)}
             result.offsets[name] = _listed(agreed.curve)
+        except UserError as error:
+            result.notes.append(f"lips and sound of the {name}: {error}")
         if judges.syncnet is not None:
             score = syncnet_score(judges.syncnet, pictures, video.pixels, sound)
             if score is not None:

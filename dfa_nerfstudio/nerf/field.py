@@ -17,7 +17,7 @@ from dfa_nerfstudio.nerf.encodings import GridConfig
 
 _CHUNK = 8192
 """Samples at once when rendering on a CPU: the hidden layers then stay in its cache, twice as fast."""
-_LEAN, _FARTHEST = 6.0, 4.0
+LEAN, FARTHEST = 6.0, 4.0
 """How fast the gates' logits fall from within an ellipsoid to outside of it, and how far."""
 
 
@@ -173,6 +173,6 @@ class ConditionedField(nn.Module):
         if self.config.gates == "landmarks":
             centre, radii = self.regions.unbind(1)  # [3, 3]
             away = ((head_points[:, None] - centre) / radii).norm(dim=-1)  # [S, 3], 1 at the rim
-            lean = (_LEAN * (1 - torch.stack([away[:, 0], away[:, 1:].amin(-1)], -1))).clamp(-_FARTHEST, _FARTHEST)
+            lean = (LEAN * (1 - torch.stack([away[:, 0], away[:, 1:].amin(-1)], -1))).clamp(-FARTHEST, FARTHEST)
             learned = learned + lean
         return torch.sigmoid(learned)

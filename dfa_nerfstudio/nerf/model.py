@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.datamanager import TalkingHeadDataManager
 from dfa_nerfstudio.data.dataparser import ClipMetadata
-from dfa_nerfstudio.data.pinhole import is_pinhole, whole_picture
+from dfa_nerfstudio.data.pinhole import whole_picture
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 from dfa_nerfstudio.evaluation.image import psnr, ssim
 from dfa_nerfstudio.nerf.appearance import Appearance, AppearanceConfig
@@ -317,7 +317,7 @@ class DFANerfModel(Model):
     @torch.no_grad()
     def get_outputs_for_camera(self, camera: Cameras, obb_box: OrientedBox | None = None) -> dict[str, Tensor]:
         """A whole picture; at once where one kernel renders it."""
-        if obb_box is not None or not is_pinhole(camera):
+        if obb_box is not None:
             return super().get_outputs_for_camera(camera, obb_box)
         rays = whole_picture(camera if camera.device == self.device else camera.to(self.device))
         if not self._in_one_kernel(1) or rays.times is None or rays.size > _AT_ONCE:

@@ -14,6 +14,7 @@ from nerfstudio.cameras.cameras import Cameras
 from torch import Tensor
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
+from dfa_nerfstudio.data.pinhole import whole_picture
 from dfa_nerfstudio.talk.render import film_cameras
 from dfa_nerfstudio.viewer.edits import Edits
 
@@ -125,7 +126,7 @@ class Stage:
 
 def _head(camera: Cameras, outputs: dict[str, Tensor]) -> Float[Tensor, "H W 1"]:
     """Whether the surface that a pixel shows lies on the head, with a soft rim."""
-    rays = camera.generate_rays(camera_indices=0, keep_shape=True)
+    rays = whole_picture(camera)
     surface = rays.origins + rays.directions * outputs["depth"]
     centre, radii = HEAD.to(surface)
     return (6 * (1 - ((surface - centre) / radii).norm(dim=-1, keepdim=True)) + 0.5).clamp(0, 1)

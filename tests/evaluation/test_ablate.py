@@ -19,8 +19,8 @@ def test_rows_are_trained_scored_and_kept(demo: Walked, tmp_path: Path):
     table = json.loads((out / "ablations.json").read_text())["rows"]
     assert list(table) == [*rows, "ground truth"]
     assert table["as it is"]["PSNR (full), dB"] != table["MFCC instead of f_a"]["PSNR (full), dB"]
-    assert r"\toprule" in (out / "ablations.tex").read_text()
     page = (out / "ablations.html").read_text()
+    assert "as it is" in page and r"\toprule" in (out / "ablations.tex").read_text()
     assert page.count('<figure class="strip">') == 1 + len(rows)
     truths = [(out / name / "truth.png").read_bytes() for name in ("as_it_is", "MFCC_instead_of_f_a")]
     assert truths[0] == truths[1], "rows are compared at other moments"

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,6 +10,7 @@ import torch
 
 from dfa_nerfstudio.nerf.encodings import Grid, GridConfig, torch_backend
 from dfa_nerfstudio.nerf.encodings.layout import PRIMES, GridLayout
+from tests.walking import interpreted
 
 LAYOUTS = {
     "dense planes": GridLayout(2, 3, 4, 16, 100, 19),
@@ -76,12 +74,8 @@ def test_levels_are_those_of_instant_ngp():
 
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_triton_gives_the_references_values_and_gradients(name: str):
-    """Triton's interpreter is chosen when its kernels are first imported: in a process of its own."""
     pytest.importorskip("triton")
-    code = f"from tests.nerf.test_encodings import compare_triton; compare_triton({name!r})"
-    environment = {**os.environ, "TRITON_INTERPRET": "1"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    interpreted(f"from tests.nerf.test_encodings import compare_triton; compare_triton({name!r})")
 
 
 def compare_triton(name: str) -> None:

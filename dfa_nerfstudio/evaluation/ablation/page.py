@@ -14,12 +14,10 @@ from dfa_nerfstudio.attributes.inspection.plot import Marks, Plot, limits
 from dfa_nerfstudio.data.files import written_whole
 from dfa_nerfstudio.evaluation.ablation.latent import Latent
 from dfa_nerfstudio.evaluation.ablation.motion import MotionRow
-from dfa_nerfstudio.evaluation.ablation.strips import STRIP, TRUTH, read_strip
 from dfa_nerfstudio.evaluation.catalogue import MEASURES
 from dfa_nerfstudio.evaluation.evaluate import Evaluation
 from dfa_nerfstudio.evaluation.report.page import PAGE
 from dfa_nerfstudio.evaluation.report.table import escaped, tabular
-from dfa_nerfstudio.preprocessing.report.pictures import data_uri
 from dfa_nerfstudio.preprocessing.report.template import page_template
 
 COLUMNS = (
@@ -38,6 +36,8 @@ class AblationResults:
     renderer: dict[str, Evaluation] = field(default_factory=dict)
     motion: dict[str, MotionRow] = field(default_factory=dict)
     latent: Latent | None = None
+    strips: dict[str, str] = field(default_factory=dict)
+    """The same frames of the truth and of each row, as data URIs."""
 
     def cells(self) -> tuple[list[str], dict[str, list[str]]]:
         """Titles of the figures that there are, and the renderer's rows with the truth's own as the last."""
@@ -79,7 +79,6 @@ def write_ablations(output: Path, results: AblationResults) -> None:
         "columns": titles,
         "cells": cells,
         "pages": {name: f"{row_folder(name)}/{PAGE}" for name in results.renderer},
-        "strips": _strips(output, list(results.renderer)),
         "latent": _latent_plot(latent),
     }
     stored = {
@@ -95,15 +94,6 @@ def write_ablations(output: Path, results: AblationResults) -> None:
     ):
         with written_whole(output / name) as partial:
             partial.write_text(text, encoding="utf-8")
-
-
-def _strips(output: Path, rows: list[str]) -> dict[str, str]:
-    """The truth's frames and those of each row, as data URIs."""
-    places = [(name, output / row_folder(name) / STRIP) for name in rows]
-    if places:
-        places.insert(0, ("ground truth", places[0][1].with_name(TRUTH)))
-    read = ((name, read_strip(path)) for name, path in places)
-    return {name: data_uri(strip) for name, strip in read if strip is not None}
 
 
 def _figure(evaluation: Evaluation, protocol: str, name: str) -> float | None:

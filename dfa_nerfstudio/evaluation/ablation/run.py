@@ -18,7 +18,7 @@ from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation.ablation.latent import latent_points
 from dfa_nerfstudio.evaluation.ablation.motion import MOTION, MotionRow, motion_row, require_held_out
 from dfa_nerfstudio.evaluation.ablation.page import AblationResults, row_folder, write_ablations
-from dfa_nerfstudio.evaluation.ablation.strips import write_strips
+from dfa_nerfstudio.evaluation.ablation.strips import read_strips, write_strips
 from dfa_nerfstudio.evaluation.ablation.switches import FIELD, METHOD, USUAL
 from dfa_nerfstudio.evaluation.evaluate import Evaluation, EvaluationConfig, evaluate
 from dfa_nerfstudio.evaluation.pairs import held_out_pair
@@ -92,6 +92,7 @@ def ablate(config: tyro.conf.OmitArgPrefixes[AblateConfig]) -> None:
             results.motion[name] = _kept_motion_row(place, folder, name)
         else:
             results.renderer[name] = _kept_render_row(config, folder.path, output, place, renderer[name])
+            results.strips |= read_strips(place, name)
         write_ablations(output, results)
     if config.others:
         results.latent = latent_points(folder.path, config.others)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
 
 from dfa_nerfstudio.data.files import written_whole
 from dfa_nerfstudio.evaluation.evaluate import Evaluation
 from dfa_nerfstudio.evaluation.pairs import Pair
 from dfa_nerfstudio.evaluation.report.moments import evenly, lowest
 from dfa_nerfstudio.evaluation.report.page import small
+from dfa_nerfstudio.preprocessing.report.pictures import data_uri
 
 EACH = 3
 """Frames in which the true eyes are most shut, and in which the true mouth is most open."""
@@ -38,7 +38,11 @@ def moments(evaluation: Evaluation, pair: Pair) -> list[int]:
     return shut + lowest(-np.array(curves["mouth opening, truth"], float), EACH)
 
 
-def read_strip(path: Path) -> UInt8[np.ndarray, "H W 3"] | None:
-    """A strip, if it has been written."""
-    picture = cv2.imread(str(path)) if path.is_file() else None
-    return None if picture is None else np.ascontiguousarray(picture[:, :, ::-1])
+def read_strips(place: Path, row: str) -> dict[str, str]:
+    """The truth's strip and the row's as data URIs, by name; those that have been written."""
+    pictures = {"ground truth": cv2.imread(str(place / TRUTH)), row: cv2.imread(str(place / STRIP))}
+    return {
+        name: data_uri(np.ascontiguousarray(picture[:, :, ::-1]))
+        for name, picture in pictures.items()
+        if picture is not None
+    }

@@ -18,6 +18,8 @@ from dfa_nerfstudio.nerf.encodings import torch_backend
 from dfa_nerfstudio.nerf.encodings.layout import GridLayout
 
 Backend = Literal["auto", "tcnn", "triton", "torch"]
+_ON_A_GPU: tuple[Literal["triton", "tcnn"], ...] = ("triton", "tcnn")
+"""The fastest first."""
 Encode = Callable[[Tensor, Tensor, GridLayout], Tensor]
 
 
@@ -42,8 +44,7 @@ def encoder(wanted: Backend, device: torch.device) -> Encode:
 
 def available(device: torch.device) -> list[Backend]:
     """The backends that are to be had on a device, the fastest first."""
-    names: tuple[Backend, ...] = ("triton", "tcnn", "torch")
-    return [name for name in names if _choose(name, device.type)[0] == name]
+    return [name for name in (*_ON_A_GPU, "torch") if _choose(name, device.type)[0] == name]
 
 
 @lru_cache
@@ -54,7 +55,7 @@ def _choose(wanted: Backend, device: str) -> tuple[Literal["tcnn", "triton", "to
     if device != "cuda":
         return "torch", "no CUDA device" if wanted == "auto" else f"{wanted} needs a CUDA device"
     missing = []
-    for name in ("triton", "tcnn") if wanted == "auto" else (wanted,):
+    for name in _ON_A_GPU if wanted == "auto" else (wanted,):
         why = why_no_triton() if name == "triton" else _why_no_tcnn()
         if why is None:
             return name, "; ".join(missing) or ("as asked for" if wanted == name else "installed")

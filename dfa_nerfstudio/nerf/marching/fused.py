@@ -7,10 +7,8 @@ what is empty for all of them, and stops when all of them are opaque.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
-from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float
@@ -76,7 +74,7 @@ def render(
     kernel = import_module("dfa_nerfstudio.nerf.marching.fused_kernel")
     triton_backend = import_module("dfa_nerfstudio.nerf.encodings.triton_backend")
     near, far = cube_interval(rays.head_origins, rays.head_directions)
-    layers, moment = _layers(field), _moment(field, conditions)
+    *layers, biases = _weights(field)
     layout, count = field.grid.layout, len(near)
     out = near.new_empty(count, 8)
     space = near.new_tensor([0.0, 0.0, scene.near, scene.far])
@@ -91,12 +89,9 @@ def render(
         field.grid.table,
         *triton_backend.levels_of(layout, near.device),
         field.regions,
-        layers.first,
-        layers.gate,
-        layers.second,
-        layers.colour,
-        moment,
-        layers.biases,
+        *layers,
+        _moment(field, conditions),
+        biases,
         out,
         count,
         layout.levels,
@@ -118,43 +113,30 @@ def render(
     return Marched(out[:, :3], out[:, 3], out[:, 4], out[:, 5:7], out[:, 7].sum())
 
 
-@dataclass
-class _Layers:
-    """The field's weights as the kernel reads them."""
+def _weights(
+    field: ConditionedField,
+) -> tuple[
+    Float[Tensor, "levels inputs W"],
+    Float[Tensor, "levels inputs 2"],
+    Float[Tensor, "W W"],
+    Float[Tensor, "W W"],
+    Float[Tensor, "6"],
+]:
+    """First layer, gates, second and colour layer, and biases of gates and heads, as the kernel reads them.
 
-    first: Float[Tensor, "levels inputs W"]
-    gate: Float[Tensor, "levels inputs 2"]
-    second: Float[Tensor, "W W"]
-    colour: Float[Tensor, "W W"]
-    biases: Float[Tensor, "6"]
-
-
-_PACKED: WeakKeyDictionary[ConditionedField, tuple[tuple[tuple[int, int], ...], _Layers]] = WeakKeyDictionary()
-
-
-def _layers(field: ConditionedField) -> _Layers:
-    """Packed anew only when the weights have changed."""
-    weights = [*field.first.parameters(), *field.second.parameters(), *field.colour.parameters()]
-    weights += [*field.density_head.parameters(), *field.colour_head.parameters()]
-    state = tuple((weight.data_ptr(), weight._version) for weight in weights)
-    kept = _PACKED.get(field)
-    if kept is None or kept[0] != state:
-        kept = _PACKED[field] = state, _pack(field)
-    return kept[1]
-
-
-def _pack(field: ConditionedField) -> _Layers:
+    Packed for every picture: that weights have changed cannot be seen, for fused optimisers do not count it.
+    """
     width, layout = field.config.width, field.grid.layout
     grids, padded = len(field.grid.table), _padded(field)
     first = field.first.weight.t().unflatten(0, (layout.levels, grids, layout.features))  # [levels, grids, F, W + 2]
     first = nn.functional.pad(first, (0, 0, 0, 0, 0, padded - grids)).flatten(1, 2)
-    heads = [field.first.bias[width:], field.density_head.bias, field.colour_head.bias]
-    return _Layers(
+    biases = [field.first.bias[width:], field.density_head.bias, field.colour_head.bias]
+    return (
         first[..., :width].half().contiguous(),
         first[..., width:].float().contiguous(),
         field.second.weight.t().half().contiguous(),
         field.colour.weight.t().half().contiguous(),
-        torch.cat(heads).float(),
+        torch.cat(biases).float(),
     )
 
 

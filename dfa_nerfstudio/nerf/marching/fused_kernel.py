@@ -13,9 +13,9 @@ import triton
 import triton.language as tl
 
 from dfa_nerfstudio.nerf.encodings.triton_backend import level_of, row_of
+from dfa_nerfstudio.nerf.field import FARTHEST, LEAN
 
-FARTHEST, LEAN = tl.constexpr(4.0), tl.constexpr(6.0)
-"""As `field._FARTHEST` and `field._LEAN`; a test compares."""
+_LEAN, _FARTHEST = tl.constexpr(LEAN), tl.constexpr(FARTHEST)
 
 
 @triton.jit
@@ -203,4 +203,4 @@ def _away(region, x, y, z):
 
 @triton.jit
 def _lean(away):
-    return tl.minimum(tl.maximum(LEAN * (1 - away), -FARTHEST), FARTHEST)
+    return tl.minimum(tl.maximum(_LEAN * (1 - away), -_FARTHEST), _FARTHEST)
