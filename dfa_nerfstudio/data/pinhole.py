@@ -19,20 +19,21 @@ def pinhole_rays(cameras: Cameras, pixels: Int[Tensor, "*batch 3"]) -> RayBundle
         pixels: camera, row and column of each.
 
     Returns:
-        rays in head space with directions of unit length, times and camera indices.
+        rays in head space with directions of unit length, times and camera indices; in single precision, although a
+        camera path's focal lengths and times are in double.
     """
     camera, row, column = pixels.unbind(-1)
-    to_world = cameras.camera_to_worlds[camera]
+    to_world = cameras.camera_to_worlds[camera].float()
     x = (column + 0.5 - cameras.cx[camera, 0]) / cameras.fx[camera, 0]
     y = (cameras.cy[camera, 0] - row - 0.5) / cameras.fy[camera, 0]
-    towards = torch.stack([x, y, -torch.ones_like(x)], dim=-1)  # OpenGL looks along -z
+    towards = torch.stack([x, y, -torch.ones_like(x)], dim=-1).float()  # OpenGL looks along -z
     directions = torch.nn.functional.normalize((to_world[..., :3] * towards[..., None, :]).sum(-1), dim=-1)
     return RayBundle(
         origins=to_world[..., 3],
         directions=directions,
-        pixel_area=torch.ones_like(x)[..., None],
+        pixel_area=torch.ones_like(towards[..., :1]),
         camera_indices=camera[..., None],
-        times=None if cameras.times is None else cameras.times[camera],
+        times=None if cameras.times is None else cameras.times[camera].float(),
     )
 
 

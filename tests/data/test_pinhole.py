@@ -28,6 +28,11 @@ def test_rays_are_nerfstudios():
     assert picture.shape == theirs.shape == (7, 12)
     torch.testing.assert_close(picture.directions, theirs.directions)
     torch.testing.assert_close(picture.times, theirs.times)
+    double = _cameras(times=torch.tensor([[0.0], [0.4], [1.0]]).double())
+    double.fx, double.fy = double.fx.double(), double.fy.double()  # as of nerfstudio's camera paths
+    seen = whole_picture(double[1:2])
+    assert {seen.origins.dtype, seen.directions.dtype, seen.times.dtype} == {torch.float32}
+    torch.testing.assert_close(seen.directions, picture.directions)
 
 
 def test_other_cameras_are_left_to_nerfstudio():
