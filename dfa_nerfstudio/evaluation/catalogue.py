@@ -60,9 +60,13 @@ FACES: dict[str, Measure] = {
 
 SYNC: dict[str, Measure] = {
     "sync": Measure("Sync, own encoders", "cosine", "higher", "mean at the film's own offset", 3),
+    "sync_error": Measure("Standard error of Sync", "cosine", "lower", "seconds are taken for independent", 3),
     "sync_confidence": Measure("Sync confidence, own encoders", "cosine", "higher", "best less median offset", 3),
     "sync_offset": Measure("Offset, own encoders", "frames", "as the truth", "positive: the sound is late", 0),
     "sync_shifted": Measure("Sync with the sound 5 frames late", "cosine", "lower", "what agreement is worth here", 3),
+    "speech_sync": Measure("Sync in other speech", "cosine", "higher", "own encoders, mean at the best offset", 3),
+    "speech_sync_error": Measure("Standard error in other speech", "cosine", "lower", "as above", 3),
+    "speech_sync_offset": Measure("Offset in other speech", "frames", "as the truth", "as above", 0),
     "lse_c": Measure("LSE-C (SyncNet)", "", "higher", "confidence"),
     "lse_d": Measure("LSE-D (SyncNet)", "", "lower", "distance"),
     "syncnet_offset": Measure("Offset (SyncNet)", "frames", "as the truth", "positive: the sound is late", 0),

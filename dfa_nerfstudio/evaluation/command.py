@@ -43,8 +43,10 @@ def evaluate_command(
     """
     if (load_config is None) == (video is None) or (video is None) != (reference is None):
         raise UserError("give either --load-config CONFIG, or --video A and --reference B")
+    if config.speech and load_config is None:
+        raise UserError("--speech needs a model that says it; give --load-config CONFIG instead of --video")
     if load_config is not None:
-        pair, folder = held_out_pair(load_config), load_config.parent / "evaluation"
+        pair, folder = held_out_pair(load_config, config.speech), load_config.parent / "evaluation"
     else:
         assert video is not None and reference is not None
         pair, folder = video_pair(video, reference, mismatch), video.with_name(f"{video.stem}_evaluation")

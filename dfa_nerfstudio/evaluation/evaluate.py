@@ -26,7 +26,8 @@ from dfa_nerfstudio.evaluation.openings import agreement
 from dfa_nerfstudio.evaluation.pairs import Pair
 from dfa_nerfstudio.evaluation.protocols import PROTOCOLS, Protocol, cuts
 from dfa_nerfstudio.evaluation.sightings import Sightings
-from dfa_nerfstudio.evaluation.sync.own import ENCODERS, own_sync
+from dfa_nerfstudio.evaluation.speeches import Speech
+from dfa_nerfstudio.evaluation.sync.own import ENCODERS, OwnSync, own_sync
 from dfa_nerfstudio.evaluation.sync.syncnet import SyncNet, syncnet_score
 from dfa_nerfstudio.preprocessing.film.timeline import Timeline
 from dfa_nerfstudio.preprocessing.smoothing import jitter
@@ -51,6 +52,9 @@ class EvaluationConfig:
     sync_encoders: Path | None = None
     """Models by `dfa-attributes pretrain` that judge lips and sound; by default the package's own, which have learnt
     from GRID alone. They must not have learnt from the person who is scored."""
+    speech: tuple[Path, ...] = ()
+    """With --load-config: audio files that the model says too, with generated head motion. Lips and sound are then
+    judged there as well, for a held-out end of a few seconds says little of them."""
 
 
 @dataclass
@@ -113,6 +117,7 @@ def evaluate(pair: Pair, config: EvaluationConfig) -> Evaluation:
         else:
             _score_faces(result, faces, truth, pair.of_use)
         _score_sync(result, judges, pair, head, faces, truth)
+        _score_speeches(result, judges.encoders, head, pair.speeches)
     return result
 
 
@@ -236,8 +241,9 @@ def _score_sync(
             if agreed is None or shifted is None:
                 raise UserError("too short to be compared at every offset")
             offset = agreed.offset if name == "truth" else offset
-            store |= {"sync": agreed.at(offset), "sync_shifted": shifted.at(offset)}
-            store |= {"sync_confidence": agreed.confidence, "sync_offset": float(agreed.offset)}
+            store |= {"sync": agreed.at(offset), "sync_error": agreed.error(offset)}
+            store |= {"sync_shifted": shifted.at(offset), "sync_confidence": agreed.confidence}
+            store |= {"sync_offset": float(agreed.offset)}
             result.offsets[name] = _listed(agreed.curve)
         except UserError as error:
             result.notes.append(f"lips and sound of the {name}: {error}")
@@ -246,6 +252,25 @@ def _score_sync(
             if score is not None:
                 store |= {"lse_c": score.lse_c, "lse_d": score.lse_d, "syncnet_offset": float(score.offset)}
                 result.offsets[f"{name}, SyncNet"] = _listed(score.curve)
+
+
+def _score_speeches(
+    result: Evaluation, encoders: GeneralModels, head: ReferenceHead, speeches: Sequence[Speech]
+) -> None:
+    """Of all speeches as of one: their agreement where it is highest, for no truth tells an offset."""
+    scores = []
+    for speech in speeches:
+        faces = head.faces(Sightings.of(track(speech.pictures, f"faces saying {speech.name}", transient=True)))
+        score = None if faces is None else own_sync(encoders, faces.front - head.neutral, faces.found, speech.sound)
+        if score is None:
+            result.notes.append(f"{speech.name}: hardly any face, or too short to compare lips and sound: left out")
+        else:
+            scores.append(score)
+    if scores:
+        agreed = OwnSync.join(scores)
+        result.figures |= {"speech_sync": agreed.at(agreed.offset), "speech_sync_error": agreed.error(agreed.offset)}
+        result.figures |= {"speech_sync_offset": float(agreed.offset)}
+        result.offsets["other speech"] = _listed(agreed.curve)
 
 
 def _listed(values: Sequence[float] | np.ndarray) -> list[float]:

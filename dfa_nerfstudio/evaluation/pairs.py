@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -13,15 +12,17 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from dfa_nerfstudio.data.audio import read_audio, read_wav
+from dfa_nerfstudio.data.audio_features import FILE_FEATURE
 from dfa_nerfstudio.data.dataset_folder import AUDIO, FRAME_RATE, SAMPLE_RATE, DatasetFolder
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation.faces import FOCAL
+from dfa_nerfstudio.evaluation.pictures import Pictures, on_disk
+from dfa_nerfstudio.evaluation.speeches import Speech
 from dfa_nerfstudio.preprocessing.film.video import Video, to_rgb
 from dfa_nerfstudio.preprocessing.images import read_image
 from dfa_nerfstudio.talk.load import load_model
 from dfa_nerfstudio.talk.render import render_track
 
-Pictures = UInt8[np.ndarray, "T H W 3"]
 Mismatch = Literal["align", "refuse"]
 
 
@@ -42,19 +43,22 @@ class Pair:
     source: str = "frames as they are rendered"
     notes: list[str] = field(default_factory=list)
     """What whoever reads the figures has to know."""
+    speeches: list[Speech] = field(default_factory=list)
+    """What else the pictures' model was let say."""
 
     def __len__(self) -> int:
         return len(self.truth)
 
 
-def held_out_pair(config_path: Path) -> Pair:
+def held_out_pair(config_path: Path, speech: Sequence[Path] = ()) -> Pair:
     """The held-out end of a model's clip: its own sound and its own motion (self-reconstruction).
 
     Args:
         config_path: the run's `config.yml`.
+        speech: audio files that the model says too; not if it listens to features of a file.
 
     Raises:
-        UserError: if there is no such run, or nothing of its clip is held out.
+        UserError: if there is no such run, nothing of its clip is held out, or speech is of no use.
     """
     model = load_model(config_path)
     folder = DatasetFolder.open(model.clip.folder)
@@ -66,6 +70,10 @@ def held_out_pair(config_path: Path) -> Pair:
             "dfa-attributes again without --held-out 0, and train again"
         )
     paths = [folder.path / frame["file_path"] for frame in folder.meta["frames"][first:]]
+    notes = []
+    if speech and model.clip.track.audio_kind.name == FILE_FEATURE:
+        notes.append(f"trained on {model.clip.track.audio_kind}, which nobody made of other speech: that is left out")
+        speech = ()
     start = round(first / FRAME_RATE * SAMPLE_RATE)
     sound = read_wav(folder.path / AUDIO)[start:]
     return Pair(
@@ -76,6 +84,8 @@ def held_out_pair(config_path: Path) -> Pair:
         sound=sound,
         true_sound=sound,
         focal=folder.meta["fl_x"] / folder.size[0],
+        notes=notes,
+        speeches=[Speech.of(model, path) for path in speech],
     )
 
 
@@ -132,14 +142,3 @@ def video_pair(video: Path, reference: Path, mismatch: Mismatch = "align") -> Pa
         source="two videos, as they decode",
         notes=notes,
     )
-
-
-def on_disk(frames: Iterable[UInt8[np.ndarray, "H W 3"]]) -> Pictures:
-    """Frames of one size as an array in a nameless file: minutes of large pictures do not fit into memory."""
-    shape, count = (0, 0, 3), 0
-    with tempfile.TemporaryFile() as file:
-        for frame in frames:
-            shape, count = frame.shape, count + 1
-            file.write(np.ascontiguousarray(frame).tobytes())
-        file.flush()
-        return np.memmap(file, np.uint8, "r", shape=(count, *shape))

@@ -28,7 +28,12 @@ def test_rows_are_trained_scored_and_kept(demo: Walked, tmp_path: Path):
     assert len(reports) == 2
     again = run(*command, "--only", *rows)
     assert again.returncode == 0
-    assert reports == {path: path.stat().st_mtime_ns for path in out.glob("*/report.json")}, "trained anew"
+    assert reports == {path: path.stat().st_mtime_ns for path in out.glob("*/report.json")}, "scored anew"
+    trained = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/*/run/nerfstudio_models/*.ckpt")}
+    other = run(*command[:-1], "face", "--only", *rows)
+    assert other.returncode == 0 and "PSNR (face)" in (out / "ablations.tex").read_text()
+    checkpoints = out.glob("runs/*/*/run/nerfstudio_models/*.ckpt")
+    assert trained == {path: path.stat().st_mtime_ns for path in checkpoints} and len(trained) == 2, "trained anew"
 
 
 def test_what_is_refused(demo: Walked, tmp_path: Path):

@@ -75,11 +75,19 @@ def test_own_agreement_counts_frames_that_show_the_face():
     found = np.ones(50, bool)
     found[20:25] = False
     agreed = own_sync(models, expression, found, sound)
-    assert agreed is not None and agreed.frames == 15 and agreed.curve.shape == (31,)
+    assert agreed is not None and agreed.curves.shape == (15, 31)
     assert own_sync(models, expression[:30], found[:30], sound) is None
-    curve = np.zeros(31)
-    curve[13], curve[15] = 0.5, 0.4
-    assert (OwnSync(curve, 1).at(0), OwnSync(curve, 1).offset, OwnSync(curve, 1).confidence) == (0.4, -2, 0.5)
+
+
+def test_a_score_knows_how_sure_it_is():
+    curves = np.zeros((100, 31))
+    curves[:50, 13], curves[50:, 15] = 1.0, 0.8
+    agreed = OwnSync(curves)
+    assert (agreed.at(0), agreed.offset, agreed.confidence) == (pytest.approx(0.4), -2, 0.5)
+    np.testing.assert_allclose(agreed.error(-2), np.std([1, 1, 0, 0], ddof=1) / 2)  # four seconds
+    assert np.isnan(OwnSync(curves[:99]).error(-2))
+    twice = OwnSync.join([agreed, OwnSync(np.zeros((100, 31)))])
+    assert twice.at(-2) == 0.25 and twice.error(-2) < agreed.error(-2)
 
 
 @needs_clips

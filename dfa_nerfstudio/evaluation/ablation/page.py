@@ -21,8 +21,9 @@ from dfa_nerfstudio.evaluation.report.table import escaped, tabular
 from dfa_nerfstudio.preprocessing.report.template import page_template
 
 COLUMNS = (
-    *(("full", "psnr"), ("full", "ssim"), ("full", "lpips"), ("face", "psnr"), ("", "lmd"), ("", "sync")),
-    *(("", "lse_c"), ("", "mouth_follows"), ("", "eyes_follow"), ("", "blink_rate")),
+    *(("full", "psnr"), ("full", "ssim"), ("full", "lpips"), ("face", "psnr"), ("", "lmd")),
+    *(("", "sync"), ("", "sync_error"), ("", "speech_sync"), ("", "speech_sync_error"), ("", "lse_c")),
+    *(("", "mouth_follows"), ("", "eyes_follow"), ("", "blink_rate")),
 )
 """Protocol and name of each figure."""
 

@@ -27,8 +27,8 @@ from dfa_nerfstudio.evaluation.report.stored import REPORT, load, save
 
 FEATURES = "features of {}"
 """The row of Table 5 for a feature file."""
-DONE = "done.json"
-"""In a row's folder: how it was made."""
+TRAINED, SCORED = "trained.json", "scored.json"
+"""In a row's folder: how that was done."""
 
 
 @dataclass
@@ -57,7 +57,7 @@ class AblateConfig:
 def ablate(config: tyro.conf.OmitArgPrefixes[AblateConfig]) -> None:
     """Trains the method without one of its parts after another, for the same time each, scores the held-out end, and
     tabulates: audio features (Table 5), models of motion (Table 4), f_e (Fig. 7), the latent space (Fig. 6), the
-    AD-NeRF way (Table 2) and the field's switches. Rows that are there already, of the same options, are kept.
+    AD-NeRF way (Table 2) and the field's switches. What was trained or scored already with the same options is kept.
 
     Raises:
         UserError: for bad input, or a row whose training failed.
@@ -102,17 +102,32 @@ def ablate(config: tyro.conf.OmitArgPrefixes[AblateConfig]) -> None:
 
 
 def _kept_render_row(config: AblateConfig, data: Path, output: Path, place: Path, options: list[str]) -> Evaluation:
-    """Trains and scores, unless it was done before with the same options."""
-    made: dict[str, object] = {
+    """Trains, unless it was done before with the same options, and scores, unless that was done the same way."""
+    training: dict[str, object] = {
         "data": str(data.resolve()),
         "track": (data / TRACK).stat().st_mtime_ns,
         "minutes": config.minutes,
         "method": config.method,
         "options": options,
-        "evaluation": {name: str(value) for name, value in vars(config.evaluation).items()},
     }
-    if _was_made(place, made):
+    scoring = training | {name: str(value) for name, value in vars(config.evaluation).items()}
+    if _was_made(place / SCORED, scoring):
         return load(place)
+    (place / SCORED).unlink(missing_ok=True)
+    if not _was_made(place / TRAINED, training):
+        (place / TRAINED).unlink(missing_ok=True)
+        _train(config, data, output, place, options)
+        _note_made(place / TRAINED, training)
+    pair = held_out_pair(output / "runs" / place.name / config.method / "run" / "config.yml", config.evaluation.speech)
+    result = evaluate(pair, config.evaluation)
+    save(result, place / REPORT)
+    write_page(place / PAGE, result, pair)
+    write_strips(place, result, pair)
+    _note_made(place / SCORED, scoring)
+    return result
+
+
+def _train(config: AblateConfig, data: Path, output: Path, place: Path, options: list[str]) -> None:
     run = ["--output-dir", output / "runs", "--experiment-name", place.name, "--timestamp", "run"]
     budget = ["--max-num-iterations", "1000000", "--pipeline.model.budget.max-seconds", 60 * config.minutes]
     words = [config.method, "--data", data, *run, "--vis", "tensorboard", *budget, *options]
@@ -120,36 +135,28 @@ def _kept_render_row(config: AblateConfig, data: Path, output: Path, place: Path
     trained = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     if trained.returncode:
         raise UserError(f"{' '.join(command[1:])}: failed: {trained.stderr.strip()[-400:]}")
-    trained_config = output / "runs" / place.name / config.method / "run" / "config.yml"
-    pair = held_out_pair(trained_config)
-    result = evaluate(pair, config.evaluation)
-    save(result, place / REPORT)
-    write_page(place / PAGE, result, pair)
-    write_strips(place, result, pair)
-    _note_made(place, made)
-    return result
 
 
 def _kept_motion_row(place: Path, folder: DatasetFolder, name: str) -> MotionRow:
     attributes = folder.path / "attributes.npz"
     made: dict[str, object] = {"data": str(folder.path.resolve()), "attributes": attributes.stat().st_mtime_ns}
     stored = place / "motion.json"
-    if _was_made(place, made):
+    if _was_made(place / TRAINED, made):
         return MotionRow(**json.loads(stored.read_text()))
     row = motion_row(folder, name)
     with written_whole(stored) as partial:
         partial.write_text(json.dumps(vars(row)))
-    _note_made(place, made)
+    _note_made(place / TRAINED, made)
     return row
 
 
-def _was_made(place: Path, made: dict[str, object]) -> bool:
+def _was_made(note: Path, how: dict[str, object]) -> bool:
     try:
-        return json.loads((place / DONE).read_text()) == made
+        return json.loads(note.read_text()) == how
     except (OSError, ValueError):
         return False
 
 
-def _note_made(place: Path, made: dict[str, object]) -> None:
-    with written_whole(place / DONE) as partial:
-        partial.write_text(json.dumps(made))
+def _note_made(note: Path, how: dict[str, object]) -> None:
+    with written_whole(note) as partial:
+        partial.write_text(json.dumps(how))

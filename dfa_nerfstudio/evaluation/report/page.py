@@ -107,7 +107,7 @@ def _offset_plots(evaluation: Evaluation) -> list[Plot]:
     for title, unit, suffix in (("Own encoders", "mean cosine", ""), ("SyncNet", "mean distance", ", SyncNet")):
         found = [
             (name, np.array(evaluation.offsets[name + suffix]))
-            for name in ("pictures", "truth")
+            for name in ("pictures", "truth", "other speech")
             if name + suffix in evaluation.offsets
         ]
         if found:

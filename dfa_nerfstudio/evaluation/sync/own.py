@@ -13,6 +13,7 @@ what it was told.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from jaxtyping import Bool, Float, Float32
 from dfa_nerfstudio.attributes.front_face import UPPER_FACE
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.attributes.sync import MAX_OFFSET, frame_curves
+from dfa_nerfstudio.data.dataset_folder import FRAME_RATE
 from dfa_nerfstudio.data.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.preprocessing.sound.mfcc import mfcc
 
@@ -35,18 +37,34 @@ by `make bench BENCH=sync`, whose record says how well they tell the truth."""
 class OwnSync:
     """Agreement at every offset."""
 
-    curve: Float[np.ndarray, " O"]
-    """Mean cosine at offsets of -15 to 15 frames."""
-    frames: int
-    """Those that are compared: they show the face and have sound at all offsets."""
+    curves: Float[np.ndarray, "F O"]
+    """Cosine at offsets of -15 to 15 frames, in each frame that shows the face and has sound at all of them."""
+
+    @classmethod
+    def join(cls, parts: Sequence[OwnSync]) -> OwnSync:
+        """Of several films as of one."""
+        return cls(np.concatenate([part.curves for part in parts]))
+
+    @property
+    def curve(self) -> Float[np.ndarray, " O"]:
+        """Mean over frames."""
+        return self.curves.mean(0)
 
     def at(self, offset: int) -> float:
         """The score of a film whose own offset is so many frames."""
-        return float(self.curve[len(self.curve) // 2 + offset])
+        return float(self.curve[MAX_OFFSET + offset])
+
+    def error(self, offset: int) -> float:
+        """Standard error of that, each second counting as one observation; NaN below four seconds."""
+        seconds = len(self.curves) // round(FRAME_RATE)
+        if seconds < 4:
+            return float("nan")
+        means = [part.mean() for part in np.array_split(self.curves[:, MAX_OFFSET + offset], seconds)]
+        return float(np.std(means, ddof=1) / np.sqrt(seconds))
 
     @property
     def offset(self) -> int:
-        return int(self.curve.argmax()) - len(self.curve) // 2
+        return int(self.curve.argmax()) - MAX_OFFSET
 
     @property
     def confidence(self) -> float:
@@ -80,4 +98,4 @@ def own_sync(
     seen = torch.from_numpy(found)[MAX_OFFSET : MAX_OFFSET + len(curves)]
     if not seen.any():
         return None
-    return OwnSync(curves[seen].mean(0).numpy(), int(seen.sum()))
+    return OwnSync(curves[seen].numpy())
