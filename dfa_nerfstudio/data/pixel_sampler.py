@@ -21,7 +21,7 @@ class PixelSamplerConfig:
     That errors are drawn more often only makes training less noisy there, and is undone by weights.
     """
 
-    mouth: float = 0.1
+    mouth: float = 0.2
     """Share of the loss that the mouth's box in the frame has."""
     eyes: float = 0.1
     """Share of the loss that the eyes' boxes in the frame have, half of it each."""

@@ -19,6 +19,9 @@ _CHUNK = 8192
 """Samples at once when rendering on a CPU: the hidden layers then stay in its cache, twice as fast."""
 LEAN, FARTHEST = 6.0, 4.0
 """How fast the gates' logits fall from within an ellipsoid to outside of it, and how far."""
+SHUT = 2.0
+"""Radii at which gates are shut, whatever is learned; they begin to be a radius before that. Through a gap at the mouth
+the lips of the training frames would be learnt by heart from their f_e, and the sound be listened to less."""
 
 
 @dataclass
@@ -45,7 +48,7 @@ class ConditionedFieldConfig(InstantiateConfig):
     condition_width: int = 32
     """Width of the small networks that digest f_a, f_e and the poses once per frame."""
     gates: Literal["landmarks", "learned", "none"] = "landmarks"
-    """How position decides how much f_a and f_e count: learned from where landmarks put the lower face and the eyes,
+    """How position decides how much f_a and f_e count: learned around where landmarks put the lower face and the eyes,
     learned from nothing, or not at all. From nothing, gates shut before lips and lids are found."""
     pose: Literal["density", "colour", "none"] = "density"
     """What head pose and torso motion may change: shape and colour, colour alone as a view direction does, or
@@ -170,9 +173,10 @@ class ConditionedField(nn.Module):
         """Gates of audio and eyes, 0 to 1."""
         if self.config.gates == "none":
             return torch.ones_like(learned)
-        if self.config.gates == "landmarks":
-            centre, radii = self.regions.unbind(1)  # [3, 3]
-            away = ((head_points[:, None] - centre) / radii).norm(dim=-1)  # [S, 3], 1 at the rim
-            lean = (LEAN * (1 - torch.stack([away[:, 0], away[:, 1:].amin(-1)], -1))).clamp(-FARTHEST, FARTHEST)
-            learned = learned + lean
-        return torch.sigmoid(learned)
+        if self.config.gates == "learned":
+            return torch.sigmoid(learned)
+        centre, radii = self.regions.unbind(1)  # [3, 3]
+        away = ((head_points[:, None] - centre) / radii).norm(dim=-1)  # [S, 3], 1 at the rim
+        away = torch.stack([away[:, 0], away[:, 1:].amin(-1)], -1)
+        lean = (LEAN * (1 - away)).clamp(-FARTHEST, FARTHEST)
+        return torch.sigmoid(learned + lean) * (SHUT - away).clamp(0, 1)

@@ -53,3 +53,6 @@ def test_gates_begin_open_where_landmarks_put_lips_and_lids_and_shut_elsewhere()
     audio, eye = gates.unbind(-1)
     assert audio[0] > 0.9 and (audio[1:] < 0.1).all()
     assert (eye[1:3] > 0.9).all() and (eye[[0, 3, 4]] < 0.1).all()
+    field.first.bias.data[field.config.width :] = 20.0  # whatever is learnt
+    gates = field(places, places, torch.zeros(5, dtype=torch.long), Conditions(*rows)).gates
+    assert gates[0, 0] > 0.99 and gates[4, 0] == 0 and (gates[[0, 4], 1] == 0).all(), "gates open where they must not"

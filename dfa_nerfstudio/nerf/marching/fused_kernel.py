@@ -13,9 +13,9 @@ import triton
 import triton.language as tl
 
 from dfa_nerfstudio.nerf.encodings.triton_backend import level_of, row_of
-from dfa_nerfstudio.nerf.field import FARTHEST, LEAN
+from dfa_nerfstudio.nerf.field import FARTHEST, LEAN, SHUT
 
-_LEAN, _FARTHEST = tl.constexpr(LEAN), tl.constexpr(FARTHEST)
+_LEAN, _FARTHEST, _SHUT = tl.constexpr(LEAN), tl.constexpr(FARTHEST), tl.constexpr(SHUT)
 
 
 @triton.jit
@@ -150,9 +150,10 @@ def render_rays(
                 ears += tl.sum(read * tl.load(gates)[None, :], axis=1)
                 eyes += tl.sum(read * tl.load(gates + 1)[None, :], axis=1)
             if LEANING:
-                ears += _lean(_away(regions, x, y, z))
-                eyes += _lean(tl.minimum(_away(regions + 6, x, y, z), _away(regions + 12, x, y, z)))
-            ears, eyes = tl.sigmoid(ears), tl.sigmoid(eyes)
+                ears = _open(ears, _away(regions, x, y, z))
+                eyes = _open(eyes, tl.minimum(_away(regions + 6, x, y, z), _away(regions + 12, x, y, z)))
+            else:
+                ears, eyes = tl.sigmoid(ears), tl.sigmoid(eyes)
             if not GATED:
                 ears, eyes = tl.zeros_like(near) + 1.0, tl.zeros_like(near) + 1.0
             hidden += ears[:, None] * tl.load(vectors + 3 * WIDTH + wide)[None, :]
@@ -202,5 +203,7 @@ def _away(region, x, y, z):
 
 
 @triton.jit
-def _lean(away):
-    return tl.minimum(tl.maximum(_LEAN * (1 - away), -_FARTHEST), _FARTHEST)
+def _open(learned, away):
+    """A gate, from what is learnt and from how far away its place is."""
+    lean = tl.minimum(tl.maximum(_LEAN * (1 - away), -_FARTHEST), _FARTHEST)
+    return tl.sigmoid(learned + lean) * tl.minimum(tl.maximum(_SHUT - away, 0.0), 1.0)
