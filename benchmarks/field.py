@@ -158,11 +158,19 @@ class _Record:
         self._title = f"{folder.path.name}, {width}x{height}, held-out end, protocol full"
         self.name = name
         self._head, before = unfinished_record(name, head) if resume else (head, {})
-        whole = _TIMES in before  # begun and not finished, the first part is measured again
-        self.tables = before if whole else {self._title: [mean_row(folder)]}
-        methods = [str(row["method"]) for row in self.tables[self._title]]
-        self.done = {AS_IT_IS, *methods, *(method.partition(", ")[2] for method in methods)} if whole else set[str]()
+        whole, others = _TIMES in before, {*FIELD, torch_hash.METHOD, *PAPER}
+        if not whole:  # the method as it is, begun and not finished, is measured again
+            kept = [row for row in before.get(self._title, []) if not others.isdisjoint(_names(row))]
+            before = {self._title: [mean_row(folder), *kept]}
+        self.tables = before
+        self.done = {name for row in before[self._title] for name in _names(row)} | ({AS_IT_IS} if whole else set())
 
     def add(self, *rows: Row) -> None:
         self.tables[self._title].extend(rows)
         write_record(self.name, self._head, self.tables)
+
+
+def _names(row: Row) -> tuple[str, str]:
+    """What a row may have been asked for by: its method, and the variant alone."""
+    method = str(row["method"])
+    return method, method.partition(", ")[2]
