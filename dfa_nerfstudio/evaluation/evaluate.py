@@ -118,6 +118,10 @@ def evaluate(pair: Pair, config: EvaluationConfig) -> Evaluation:
             _score_faces(result, faces, truth, pair.of_use)
         _score_sync(result, judges, pair, head, faces, truth)
         _score_speeches(result, judges.encoders, head, pair.speeches)
+    result.figures, result.truth = (
+        {name: value for name, value in figures.items() if not math.isnan(value)}
+        for figures in (result.figures, result.truth)
+    )
     return result
 
 
@@ -201,8 +205,7 @@ def _score_faces(result: Evaluation, faces: Faces, truth: Faces, of_use: np.ndar
         store["blink_rate"], store["blink_duration"] = blinking.rate, blinking.duration
         store["jitter_rotation"] = _jitter(video.axes[:, ANGLES], video.found)
         store["jitter_place"] = 100 * _jitter(video.axes[:, PLACES][:, :2], video.found)
-    result.figures |= {name: value for name, value in figures.items() if not math.isnan(value)}
-    result.truth = {name: value for name, value in result.truth.items() if not math.isnan(value)}
+    result.figures |= figures
     seen = np.where(both, 1.0, np.nan)
     pairs = {
         "mouth opening": (faces.mouth_opening, truth.mouth_opening),
@@ -241,9 +244,13 @@ def _score_sync(
             if agreed is None or shifted is None:
                 raise UserError("too short to be compared at every offset")
             offset = agreed.offset if name == "truth" else offset
-            store |= {"sync": agreed.at(offset), "sync_error": agreed.error(offset)}
-            store |= {"sync_shifted": shifted.at(offset), "sync_confidence": agreed.confidence}
-            store |= {"sync_offset": float(agreed.offset)}
+            store |= {
+                "sync": agreed.at(offset),
+                "sync_error": agreed.error(offset),
+                "sync_confidence": agreed.confidence,
+                "sync_offset": float(agreed.offset),
+                "sync_shifted": shifted.at(offset),
+            }
             result.offsets[name] = _listed(agreed.curve)
         except UserError as error:
             result.notes.append(f"lips and sound of the {name}: {error}")
@@ -268,8 +275,11 @@ def _score_speeches(
             scores.append(score)
     if scores:
         agreed = OwnSync.join(scores)
-        result.figures |= {"speech_sync": agreed.at(agreed.offset), "speech_sync_error": agreed.error(agreed.offset)}
-        result.figures |= {"speech_sync_offset": float(agreed.offset)}
+        result.figures |= {
+            "speech_sync": agreed.at(agreed.offset),
+            "speech_sync_error": agreed.error(agreed.offset),
+            "speech_sync_offset": float(agreed.offset),
+        }
         result.offsets["other speech"] = _listed(agreed.curve)
 
 

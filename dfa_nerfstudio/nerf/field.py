@@ -21,7 +21,7 @@ LEAN, FARTHEST = 6.0, 4.0
 """How fast the gates' logits fall from within an ellipsoid to outside of it, and how far."""
 SHUT = 2.0
 """Radii at which gates are shut, whatever is learned; they begin to be a radius before that. Through a gap at the mouth
-the lips of the training frames would be learnt by heart from their f_e, and the sound be listened to less."""
+the lips of the training frames could be learnt by heart from their f_e, and the sound be listened to less."""
 
 
 @dataclass

@@ -41,6 +41,7 @@ def test_what_is_refused(demo: Walked, tmp_path: Path):
         ((demo.data, "--only", "nothing"), "--only 'nothing': no such row; there are as it is"),
         ((demo.data, "--minutes", "0"), "--minutes 0: must be more than 0"),
         ((tmp_path,), "transforms.json"),
+        ((demo.data, "--speech", tmp_path / "none.wav"), "none.wav: no such file"),
         ((demo.data, "--only", "MLP VAE"), "18 frames are held out; 67 are needed"),
     ):
         refused = run("dfa-eval", "ablate", *arguments)

@@ -12,6 +12,7 @@ from typing import Literal
 import tyro
 from rich.console import Console
 
+from dfa_nerfstudio.data.audio import audio_duration
 from dfa_nerfstudio.data.dataset_folder import TRACK, DatasetFolder
 from dfa_nerfstudio.data.files import written_whole
 from dfa_nerfstudio.errors import UserError
@@ -69,6 +70,8 @@ def ablate(config: tyro.conf.OmitArgPrefixes[AblateConfig]) -> None:
         raise UserError(f"{folder.path}: no frame is held out; run dfa-process again without --held-out 0")
     if config.minutes <= 0:
         raise UserError(f"--minutes {config.minutes:g}: must be more than 0")
+    for path in config.evaluation.speech:
+        audio_duration(path)  # what cannot be read is said before anything trains
     files = {FEATURES.format(path.name): ["dfa-data", "--audio-features", str(path)] for path in config.audio_features}
     renderer = METHOD | files | FIELD
     if unknown := set(config.only) - set(renderer) - set(MOTION):

@@ -4,7 +4,7 @@
 *Offset*: the shift, in frames, at which the mean cosine is highest; positive where the sound comes late. Films have one
 of up to four frames, which a person's model learns: the truth's is where pictures are scored too. *Confidence*: the
 highest mean cosine less the median over all offsets, formed as SyncNet's but in other units: never to be compared with
-it.
+it. *Standard error*: of the score, each second of film taken for one observation.
 
 Pitfalls: the truth's own score is the highest of 31, which makes some hundredths; less than six seconds tell little.
 The encoders must not have learnt from the person who is scored, or a renderer driven by the same f_a is praised for
