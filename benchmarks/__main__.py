@@ -10,6 +10,7 @@ make bench BENCH=field                            the field at 128x128: every le
 make bench BENCH="field --size 256 --seconds 900 --only 'as it is'"
 make bench BENCH=talk                             talking videos: memory, sync, silence, sliders, live
 make bench BENCH=sync                             the own sync score on people never seen
+make bench BENCH=ablation                         dfa-eval ablate: Tables 2, 4 and 5, Fig. 6, other speech, seeds
 make bench BENCH=encodings                        how fast grids are read, backend by backend
 make bench BENCH=training-memory                  memory of ns-train by the length of the film
 make bench BENCH="portable --data D --target P"   a dataset folder of 40 MiB of frames, to be carried to a GPU
@@ -36,6 +37,7 @@ PARTS = {
     "field": "Field",
     "talk": "Talk",
     "sync": "Sync",
+    "ablation": "Ablation",
 }
 """Class of each part; one is imported only to be run, so that each needs no more than it measures."""
 ON_REQUEST = {"portable": "Portable", "cuda": "Cuda"}

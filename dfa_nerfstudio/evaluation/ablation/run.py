@@ -44,6 +44,9 @@ class AblateConfig:
     """Training time of each row of the renderer."""
     method: Literal["dfa-nerf-lite", "dfa-nerf"] = "dfa-nerf-lite"
     """Whose parts are taken away."""
+    seed: int | None = None
+    """Of the renderer's trainings; nerfstudio's own if not given. How far chance goes, another one in another --output
+    tells."""
     only: tuple[str, ...] = ()
     """Only these rows, by name; those of all switches of the field may be asked for. By default the paper's tables and
     the field's switches that are worth most."""
@@ -94,7 +97,8 @@ def ablate(config: tyro.conf.OmitArgPrefixes[AblateConfig]) -> None:
         if name in MOTION:
             results.motion[name] = _kept_motion_row(place, folder, name)
         else:
-            results.renderer[name] = _kept_render_row(config, folder.path, output, place, renderer[name])
+            options = [*([] if config.seed is None else ["--machine.seed", str(config.seed)]), *renderer[name]]
+            results.renderer[name] = _kept_render_row(config, folder.path, output, place, options)
             results.strips |= read_strips(place, name)
         write_ablations(output, results)
     if config.others:

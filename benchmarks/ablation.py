@@ -1,0 +1,120 @@
+"""The paper's tables by `dfa-eval ablate`, and whether their order outlasts other speech and other seeds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.record import Row, clip_path, header, timed, write_record
+from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.evaluation.ablation.page import COLUMNS, row_folder
+from dfa_nerfstudio.evaluation.ablation.switches import ADNERF, AS_IT_IS, METHOD
+from dfa_nerfstudio.evaluation.evaluate import Evaluation
+from dfa_nerfstudio.evaluation.report.stored import load
+
+MAIN = "acosta_71s"
+NO_OTHERS = ("hard", "grid_s1")
+"""Folders of clips that are not for training, and of the people from whom the judge of lips and sound has learnt."""
+SPEECH = ("english_60s.flac", "english_jfk_11s.flac", "english_librispeech_9s.wav")
+"""What the rows of Table 2 say besides their film."""
+
+
+@dataclass
+class Ablation:
+    """Trains everything for the same time; E_a goes on from other people's films, as the paper's does.
+
+    Run again with the same --output it goes on: what is there is kept.
+    """
+
+    shared: Path = Path("../shared")
+    """Where the clips lie in clips/, and speech in speech/."""
+    data: Path | None = None
+    """A dataset folder with its track, instead of one made from the clip."""
+    others: Path | None = None
+    """A folder of dataset folders of other people, instead of those made from the clips."""
+    minutes: float = 3.0
+    """Training time of each row."""
+    seeds: tuple[int, ...] = (43, 44)
+    """Further seeds of Table 2's rows; the first is nerfstudio's own, 42."""
+    output: Path = Path("outputs/bench")
+    """Working folder; pictures of real people stay here and are never committed."""
+
+    def run(self) -> None:
+        """Measures everything."""
+        head = header("cpu")
+        others = self.others or self._others()
+        data = self.data or self._data(others)
+        command = ["dfa-eval", "ablate", data, "--minutes", self.minutes]
+        out = self.output / "ablations"
+        folders = sorted(path.parent for path in others.glob("*/transforms.json"))
+        took = timed([*command, "--output", out, "--others", *folders])
+        results = json.loads((out / "ablations.json").read_text())
+        tables: dict[str, list[Row]] = {
+            "the whole table": [{"row": name, **cells} for name, cells in results["rows"].items()],
+            "models of motion, 2 s ahead": [{"row": name, **row} for name, row in results["motion"].items()],
+            "whose motion it is": [{"films": 1 + len(folders), **results["latent"]}],
+            "time": [{"rows": len(results["rows"]) - 1 + len(results["motion"]), **took}],
+        }
+        speech = ["--speech", *(self.shared / "speech" / name for name in SPEECH)]
+        scored: dict[int, dict[str, Evaluation]] = {}
+        for seed in (42, *self.seeds):
+            place = out if seed == 42 else self.output / f"ablations_{seed}"
+            rows = tuple(METHOD) if seed == 42 else (AS_IT_IS, ADNERF)
+            options = [] if seed == 42 else ["--seed", seed]
+            timed([*command, "--output", place, *options, "--only", *rows, *speech])
+            scored[seed] = {name: load(place / row_folder(name)) for name in rows}
+        tables["Table 2, by seed"] = [
+            {"row": name, "seed": seed, **_figures(row)} for seed, rows in scored.items() for name, row in rows.items()
+        ]
+        tables["Table 2, means over seeds"] = [_mean(name, [rows[name] for rows in scored.values()]) for name in rows]
+        truth = scored[42][AS_IT_IS].truth
+        tables["the film itself"] = [{name: truth[name] for _, name in COLUMNS if name in truth}]
+        write_record("ablation_cpu", head, tables)
+
+    def _others(self) -> Path:
+        """Dataset folders of everybody else; what is refused is left out."""
+        films, data = self.output / "other_films", self.output / "others"
+        films.mkdir(parents=True, exist_ok=True)
+        for path in sorted((self.shared / "clips").rglob("*.mp4")):
+            if path.parent.name not in NO_OTHERS and path.stem != MAIN and not path.stem.startswith("grid_"):
+                (films / path.name).unlink(missing_ok=True)
+                (films / path.name).symlink_to(path.resolve())
+        try:
+            timed(["dfa-process", films, "--output", data, "--size", 64, "--held-out", 0, "--jobs", 2])
+        except UserError:
+            if not any(data.glob("*/transforms.json")):
+                raise
+        return data
+
+    def _data(self, others: Path) -> Path:
+        """The dataset folder of the clip, its audio encoder gone on from everybody else's."""
+        data, general = self.output / f"{MAIN}_ablation", self.output / "others.pt"
+        timed(["dfa-process", clip_path(self.shared, MAIN), "--output", data, "--size", 128])
+        timed(["dfa-attributes", "pretrain", others, "--output", general])
+        timed(["dfa-attributes", data, "--pretrained", general])
+        return data
+
+
+def _figures(row: Evaluation) -> Row:
+    """The table's figures of one row, as numbers."""
+    found: Row = {}
+    for protocol, name in COLUMNS:
+        figures = row.pictures.get(protocol, {}) if protocol else row.figures
+        if name in figures:
+            found[f"{name}_{protocol}" if protocol else name] = figures[name]
+    return found
+
+
+def _mean(name: str, rows: list[Evaluation]) -> Row:
+    """Means over trainings of one row, and how far single trainings lie from them (standard deviation)."""
+    each = [_figures(row) for row in rows]
+    found: Row = {"row": name, "seeds": len(rows)}
+    for title in each[0]:
+        values = [row[title] for row in each]
+        found[title] = float(np.mean(values))
+        if not title.endswith("_error"):
+            found[f"{title}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return found
