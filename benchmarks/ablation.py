@@ -49,6 +49,7 @@ class Ablation:
         data = self.data or self._data(others)
         command = ["dfa-eval", "ablate", data, "--minutes", self.minutes]
         out = self.output / "ablations"
+        going_on = out.exists()
         folders = sorted(path.parent for path in others.glob("*/transforms.json"))
         took = timed([*command, "--output", out, "--others", *folders])
         results = json.loads((out / "ablations.json").read_text())
@@ -56,8 +57,9 @@ class Ablation:
             "the whole table": [{"row": name, **cells} for name, cells in results["rows"].items()],
             "models of motion, 2 s ahead": [{"row": name, **row} for name, row in results["motion"].items()],
             "whose motion it is": [{"films": 1 + len(folders), **results["latent"]}],
-            "time": [{"rows": len(results["rows"]) - 1 + len(results["motion"]), **took}],
         }
+        if not going_on:
+            tables["time"] = [{"rows": len(results["rows"]) - 1 + len(results["motion"]), **took}]
         speech = ["--speech", *(self.shared / "speech" / name for name in SPEECH)]
         scored: dict[int, dict[str, Evaluation]] = {}
         for seed in (42, *self.seeds):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from dfa_nerfstudio.attributes.inspection.plot import Marks, Plot, limits
@@ -57,11 +58,13 @@ class AblationResults:
         return [measure.title(protocol) for protocol, _, measure in shown], rows
 
     def table(self) -> Table:
-        """Of the renderer's rows, for the terminal."""
-        table = Table("row")
+        """Of the renderer's rows, for the terminal, which is narrow: headings are broken there, numbers are not."""
+        table = Table(box=SIMPLE_HEAD, padding=0)
+        table.add_column("row")
         titles, rows = self.cells()
-        for title in titles:
-            table.add_column(title, justify="right", overflow="fold")
+        for number, title in enumerate(titles):
+            widest = max(len(cells[number]) for cells in rows.values())
+            table.add_column(title, justify="right", overflow="fold", max_width=max(widest, 6))
         for name, cells in rows.items():
             table.add_row(name, *cells)
         return table
