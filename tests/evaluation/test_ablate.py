@@ -34,6 +34,8 @@ def test_rows_are_trained_scored_and_kept(demo: Walked, tmp_path: Path):
     assert other.returncode == 0 and "PSNR (face)" in (out / "ablations.tex").read_text()
     checkpoints = out.glob("runs/*/*/run/nerfstudio_models/*.ckpt")
     assert trained == {path: path.stat().st_mtime_ns for path in checkpoints} and len(trained) == 2, "trained anew"
+    seeded = run(*command, "--only", rows[0], "--seed", "7")
+    assert seeded.returncode == 0 and "seed: 7" in next(out.glob("runs/as_it_is/*/run/config.yml")).read_text()
 
 
 def test_what_is_refused(demo: Walked, tmp_path: Path):
