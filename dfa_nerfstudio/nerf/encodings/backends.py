@@ -11,11 +11,11 @@ from functools import lru_cache
 from typing import Literal
 
 import torch
-from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
 from dfa_nerfstudio.nerf.encodings import torch_backend
 from dfa_nerfstudio.nerf.encodings.layout import GridLayout
+from dfa_nerfstudio.nerf.said_once import say_once
 
 Backend = Literal["auto", "tcnn", "triton", "torch"]
 _ON_A_GPU: tuple[Literal["triton", "tcnn"], ...] = ("triton", "tcnn")
@@ -30,7 +30,7 @@ def encoder(wanted: Backend, device: torch.device) -> Encode:
     opens on a laptop.
     """
     name, why = _choose(wanted, device.type)
-    _say(name, why)
+    say_once(f"grids are read by {name} ({why})")
     if name == "torch":
         return torch_backend.encode
     if name == "tcnn":
@@ -85,8 +85,3 @@ def _why_no_tcnn() -> str | None:
 
 def _is_there(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
-
-
-@lru_cache
-def _say(name: str, why: str) -> None:
-    CONSOLE.print(f"grids are read by {name} ({why})", highlight=False)

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 from torch.utils.cpp_extension import _get_build_directory
 
 from dfa_nerfstudio.nerf.marching import torch_backend
+from dfa_nerfstudio.nerf.said_once import say_once
 
 Marcher = Literal["auto", "nerfacc", "torch"]
 Place = Callable[..., tuple[Tensor, Tensor]]
@@ -28,7 +28,7 @@ def marching(wanted: Marcher, device: torch.device) -> tuple[Place, Weigh]:
     where that is done, `nerfacc` does it. What is wanted and not to be had is replaced: the samples are the same.
     """
     why = _why_not(wanted, device.type)
-    _say("torch" if why else "nerfacc", why or "its CUDA functions are there")
+    say_once(f"rays are marched by {'torch' if why else 'nerfacc'} ({why or 'its CUDA functions are there'})")
     if why:
         return torch_backend.place, torch_backend.weigh
     from dfa_nerfstudio.nerf.marching import nerfacc_backend
@@ -58,8 +58,3 @@ def _compiled() -> bool:
     if importlib.util.find_spec("nerfacc.csrc") is not None:
         return True
     return any(Path(_get_build_directory("nerfacc_cuda", verbose=False)).glob("nerfacc_cuda*.so"))
-
-
-@lru_cache
-def _say(name: str, why: str) -> None:
-    CONSOLE.print(f"rays are marched by {name} ({why})", highlight=False)

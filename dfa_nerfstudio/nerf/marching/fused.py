@@ -7,12 +7,10 @@ what is empty for all of them, and stops when all of them are opaque.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from importlib import import_module
 
 import torch
 from jaxtyping import Float
-from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor, nn
 
 from dfa_nerfstudio.nerf.conditions import Conditions
@@ -21,6 +19,7 @@ from dfa_nerfstudio.nerf.field import ConditionedField
 from dfa_nerfstudio.nerf.frames_of_reference import Rays, Scene
 from dfa_nerfstudio.nerf.marching.march import Marched, cube_interval
 from dfa_nerfstudio.nerf.marching.occupancy import OccupancyGrid
+from dfa_nerfstudio.nerf.said_once import say_once
 
 _BLOCK, _WARPS = 64, 4
 """Rays of a program, and the warps that share them."""
@@ -44,11 +43,9 @@ def why_not_fused(field: nn.Module, device: torch.device) -> str | None:
     return None
 
 
-@lru_cache
 def say(why_not: str | None) -> None:
     """Says in one line how pictures are rendered."""
-    CONSOLE.print(f"pictures are rendered by {'marching' if why_not else 'one kernel'}", end=" ")
-    CONSOLE.print(f"({why_not or 'Triton is there'})", highlight=False)
+    say_once(f"pictures are rendered by {'marching' if why_not else 'one kernel'} ({why_not or 'Triton is there'})")
 
 
 def render(
