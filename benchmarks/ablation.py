@@ -121,7 +121,7 @@ def _mean(name: str, rows: list[Evaluation]) -> Row:
     """Means over trainings of one row, and how far single trainings lie from them (standard deviation)."""
     each = [_figures(row) for row in rows]
     found: Row = {"row": name, "seeds": len(rows)}
-    for title in each[0]:
+    for title in (title for title in each[0] if all(title in row for row in each)):
         values = [row[title] for row in each]
         found[title] = float(np.mean(values))
         if not title.endswith("_error"):
