@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.corpus import LEFT_OUT, MAIN, is_grid, link_clip
 from benchmarks.record import Row, clip_path, header, timed, write_record
 from dfa_nerfstudio.data.dataset_folder import TRACK
 from dfa_nerfstudio.errors import UserError
@@ -16,9 +17,8 @@ from dfa_nerfstudio.evaluation.ablation.switches import ADNERF, AS_IT_IS, METHOD
 from dfa_nerfstudio.evaluation.evaluate import Evaluation
 from dfa_nerfstudio.evaluation.report.stored import load
 
-MAIN = "acosta_71s"
-NO_OTHERS = ("hard", "grid_s1")
-"""Folders of clips that are not for training, and of the people from whom the judge of lips and sound has learnt."""
+OWN_SEED = 42
+"""nerfstudio's own, with which the whole table is trained."""
 SPEECH = ("english_60s.flac", "english_jfk_11s.flac", "english_librispeech_9s.wav")
 """What the rows of the method say besides their film."""
 TABLE_2 = (AS_IT_IS, ADNERF)
@@ -41,7 +41,7 @@ class Ablation:
     minutes: float = 3.0
     """Training time of each row."""
     seeds: tuple[int, ...] = (43, 44)
-    """Further seeds of Table 2's rows; the first is nerfstudio's own, 42."""
+    """Further seeds of Table 2's rows."""
     output: Path = Path("outputs/bench")
     """Working folder; pictures of real people stay here and are never committed."""
 
@@ -50,11 +50,10 @@ class Ablation:
         head = header("cpu")
         others = self.others or self._others()
         data = self.data or self._data(others)
-        command = ["dfa-eval", "ablate", data, "--minutes", self.minutes]
-        out = self.output / "ablations"
+        out = self.output / f"ablations_{OWN_SEED}"
         going_on = out.exists()
         folders = sorted(path.parent for path in others.glob("*/transforms.json"))
-        took = timed([*command, "--output", out, "--others", *folders])
+        took = timed([*self._ablate(data, out, OWN_SEED), "--others", *folders])
         results = json.loads((out / "ablations.json").read_text())
         tables: dict[str, list[Row]] = {
             "the whole table": [{"row": name, **cells} for name, cells in results["rows"].items()],
@@ -65,11 +64,10 @@ class Ablation:
             tables["time"] = [{"rows": len(results["rows"]) - 1 + len(results["motion"]), **took}]
         speech = ["--speech", *(self.shared / "speech" / name for name in SPEECH)]
         scored: dict[int, dict[str, Evaluation]] = {}
-        for seed in (42, *self.seeds):
-            place = out if seed == 42 else self.output / f"ablations_{seed}"
-            names = tuple(METHOD) if seed == 42 else TABLE_2
-            options = [] if seed == 42 else ["--seed", seed]
-            timed([*command, "--output", place, *options, "--only", *names, *speech])
+        for seed in (OWN_SEED, *self.seeds):
+            place = self.output / f"ablations_{seed}"
+            names = tuple(METHOD) if seed == OWN_SEED else TABLE_2
+            timed([*self._ablate(data, place, seed), "--only", *names, *speech])
             scored[seed] = {name: load(place / row_folder(name)) for name in names}
         tables["Table 2, by seed"] = [
             {"row": name, "seed": seed, **_figures(row)} for seed, rows in scored.items() for name, row in rows.items()
@@ -77,18 +75,20 @@ class Ablation:
         tables["Table 2, means over seeds"] = [
             _mean(name, [rows[name] for rows in scored.values()]) for name in TABLE_2
         ]
-        truth = scored[42][AS_IT_IS].truth
+        truth = scored[OWN_SEED][AS_IT_IS].truth
         tables["the film itself"] = [{name: truth[name] for _, name in COLUMNS if name in truth}]
         write_record("ablation_cpu", head, tables)
 
+    def _ablate(self, data: Path, place: Path, seed: int) -> list[str | Path | float]:
+        return ["dfa-eval", "ablate", data, "--minutes", self.minutes, "--output", place, "--seed", seed]
+
     def _others(self) -> Path:
-        """Dataset folders of everybody else; what is refused is left out."""
+        """Dataset folders of everybody else but GRID, from which the judge of lips and sound has learnt; what is
+        refused is left out."""
         films, data = self.output / "other_films", self.output / "others"
-        films.mkdir(parents=True, exist_ok=True)
         for path in sorted((self.shared / "clips").rglob("*.mp4")):
-            if path.parent.name not in NO_OTHERS and path.stem != MAIN and not path.stem.startswith("grid_"):
-                (films / path.name).unlink(missing_ok=True)
-                (films / path.name).symlink_to(path.resolve())
+            if path.parent.name not in LEFT_OUT and path.stem != MAIN and not is_grid(path):
+                link_clip(path, films / path.name)
         try:
             timed(["dfa-process", films, "--output", data, "--size", 64, "--held-out", 0, "--jobs", 2])
         except UserError:
@@ -109,21 +109,19 @@ class Ablation:
 
 def _figures(row: Evaluation) -> Row:
     """The table's figures of one row, as numbers."""
-    found: Row = {}
-    for protocol, name in COLUMNS:
-        figures = row.pictures.get(protocol, {}) if protocol else row.figures
-        if name in figures:
-            found[f"{name}_{protocol}" if protocol else name] = figures[name]
-    return found
+    found = {f"{name}_{protocol}" if protocol else name: row.figure(protocol, name) for protocol, name in COLUMNS}
+    return {title: value for title, value in found.items() if value is not None}
 
 
 def _mean(name: str, rows: list[Evaluation]) -> Row:
     """Means over trainings of one row, and how far single trainings lie from them (standard deviation)."""
     each = [_figures(row) for row in rows]
     found: Row = {"row": name, "seeds": len(rows)}
-    for title in (title for title in each[0] if all(title in row for row in each)):
-        values = [row[title] for row in each]
+    for title in each[0]:
+        values = [row[title] for row in each if title in row]
+        if len(values) < len(each):
+            continue
         found[title] = float(np.mean(values))
-        if not title.endswith("_error"):
-            found[f"{title}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+        if len(values) > 1 and not title.endswith("_error"):
+            found[f"{title}_sd"] = float(np.std(values, ddof=1))
     return found

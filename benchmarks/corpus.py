@@ -22,6 +22,18 @@ LEAST = 125
 """Frames of a clip whose person is scored."""
 
 
+def is_grid(clip: Path) -> bool:
+    """Whether a clip is of the GRID corpus."""
+    return clip.parent.name == "grid_s1" or clip.stem.startswith("grid_")
+
+
+def link_clip(clip: Path, link: Path) -> None:
+    """Puts a clip at a place, anew, without copying it."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(clip.resolve())
+
+
 @dataclass
 class Corpus:
     """The test material."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.corpus import LEFT_OUT, is_grid, link_clip
 from benchmarks.record import Row, header, timed, write_record
 from dfa_nerfstudio.attributes.general_models import GeneralModels
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
@@ -23,8 +24,6 @@ SHIFT = 5
 SOUNDS = ("sound_late", "sound_early", "sound_of_another")
 LEAST = 3.0
 """Seconds of half a clip, with the face seen in as many frames, that are scored."""
-LEFT_OUT = "hard"
-"""Folder of clips that are no talking heads."""
 
 
 @dataclass
@@ -49,7 +48,7 @@ class Sync:
         clips = [
             path
             for path in sorted((self.shared / "clips").rglob("*.mp4"))
-            if path.parent.name != LEFT_OUT and not _is_grid(path)
+            if path.parent.name not in LEFT_OUT and not is_grid(path)
         ]
         seen = {path.stem: _lips(path) for path in clips}
         halves = {name: _halves(lips) for name, lips in seen.items() if lips is not None}
@@ -71,11 +70,8 @@ class Sync:
         """Trains on GRID: the six minutes of one speaker, and a sentence each of others."""
         films, data, encoders = (self.output / name for name in ("grid", "grid_data", "sync_encoders.pt"))
         for path in (self.shared / "clips").rglob("*.mp4"):
-            if _is_grid(path):
-                link = films / ("s1" if path.parent.name == "grid_s1" else path.stem) / path.name
-                link.parent.mkdir(parents=True, exist_ok=True)
-                link.unlink(missing_ok=True)
-                link.symlink_to(path.resolve())
+            if is_grid(path):
+                link_clip(path, films / ("s1" if path.parent.name == "grid_s1" else path.stem) / path.name)
         timed(["dfa-process", films, "--output", data, "--size", 64, "--held-out", 0, "--camera", "still", "--jobs", 2])
         timed(["dfa-attributes", "pretrain", data, "--output", encoders])
         return encoders
@@ -105,10 +101,6 @@ class Sync:
 
 
 _Lips = tuple[np.ndarray, np.ndarray, np.ndarray]
-
-
-def _is_grid(path: Path) -> bool:
-    return path.parent.name == "grid_s1" or path.stem.startswith("grid_")
 
 
 def _lips(path: Path) -> _Lips | None:

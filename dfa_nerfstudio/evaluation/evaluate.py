@@ -81,6 +81,10 @@ class Evaluation:
     """Agreement of lips and sound by offset, from -15 to 15 frames."""
     notes: list[str] = field(default_factory=list)
 
+    def figure(self, protocol: str, name: str) -> float | None:
+        """One figure; `protocol` is empty for what is not measured by protocol. None where it was not measured."""
+        return (self.pictures.get(protocol, {}) if protocol else self.figures).get(name)
+
 
 def evaluate(pair: Pair, config: EvaluationConfig) -> Evaluation:
     """Measures everything that can be measured; what cannot is noted.

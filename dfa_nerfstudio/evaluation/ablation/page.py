@@ -46,10 +46,10 @@ class AblationResults:
         shown = [
             (protocol, name, MEASURES[name])
             for protocol, name in COLUMNS
-            if any(_figure(evaluation, protocol, name) is not None for evaluation in self.renderer.values())
+            if any(evaluation.figure(protocol, name) is not None for evaluation in self.renderer.values())
         ]
         rows = {
-            row: [measure.text(_figure(evaluation, protocol, name)) for protocol, name, measure in shown]
+            row: [measure.text(evaluation.figure(protocol, name)) for protocol, name, measure in shown]
             for row, evaluation in self.renderer.items()
         }
         if rows:
@@ -98,10 +98,6 @@ def write_ablations(output: Path, results: AblationResults) -> None:
     ):
         with written_whole(output / name) as partial:
             partial.write_text(text, encoding="utf-8")
-
-
-def _figure(evaluation: Evaluation, protocol: str, name: str) -> float | None:
-    return (evaluation.pictures.get(protocol, {}) if protocol else evaluation.figures).get(name)
 
 
 def _latent_plot(latent: Latent | None) -> Plot | None:

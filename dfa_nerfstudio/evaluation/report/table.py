@@ -53,12 +53,12 @@ def table_rows(evaluations: Sequence[Evaluation]) -> list[TableRow]:
         return TableRow(measure, protocol, values, next((value for value in truths if value is not None), None))
 
     rows = [
-        row(measure, [e.pictures.get(protocol, {}).get(name) for e in evaluations], [], protocol)
+        row(measure, [e.figure(protocol, name) for e in evaluations], [], protocol)
         for protocol in PROTOCOLS
         for name, measure in PICTURES.items()
     ]
     rows += [
-        row(measure, [e.figures.get(name) for e in evaluations], [e.truth.get(name) for e in evaluations])
+        row(measure, [e.figure("", name) for e in evaluations], [e.truth.get(name) for e in evaluations])
         for name, measure in (FACES | SYNC).items()
     ]
     return [row for row in rows if any(value is not None for value in row.values)]
