@@ -212,14 +212,17 @@ class Talk:
             process.stdin.close()
             log = process.stderr.read().decode()
             reader.wait()
-        frames, median, worst, _, repeated = re.findall(
-            r"(\d+) frames, ([\d.]+) s after their sound \(median; at most ([\d.]+) s\)(, (\d+) of them)?", log
+        frames, median, worst, rendering, _, repeated = re.findall(
+            r"(\d+) frames, ([\d.]+) s after their sound \(median; at most ([\d.]+) s\), ([\d.]+) s of it rendering"
+            r"(; (\d+) of them)?",
+            log,
         )[0]
         return {
             "seconds": len(said) / 2 / SAMPLE_RATE,
             "frames": int(frames),
             "median_s": float(median),
             "worst_s": float(worst),
+            "rendering_s": float(rendering),
             "repeated": int(repeated or 0),
         }
 

@@ -68,10 +68,9 @@ class Moving:
         for_pose, for_torso, for_eye = tee(body, 3)
         pose, torso = (piece[0] for piece in for_pose), (piece[1] for piece in for_torso)
         eyes = self._eyes((piece[2] for piece in for_eye), to_clock)
+        kinds = models.eye_kind, models.audio_kind  # weights are hashed for them
         for head_to_camera, torso_motion, eye, heard in aligned(pose, torso, eyes, f_a):
-            yield AttributeTrack(
-                head_to_camera, torso_motion, eye, heard, models.eye_kind, models.audio_kind, FRAME_RATE
-            )
+            yield AttributeTrack(head_to_camera, torso_motion, eye, heard, *kinds, FRAME_RATE)
 
     def _eyes(self, made: Iterable[Float[Tensor, "n E"]], clock: Iterable[Tensor]) -> Iterator[Float[Tensor, "m E"]]:
         config, models = self.config, self.models

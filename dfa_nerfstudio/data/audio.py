@@ -36,7 +36,7 @@ def read_audio(path: Path) -> Float32[np.ndarray, " S"]:
 
 
 def stream_audio(path: Path, rate: int = SAMPLE_RATE) -> Iterator[Float32[np.ndarray, " n"]]:
-    """The first sound stream as mono float32 at 16 kHz, or another rate, full scale 1, piece by piece.
+    """The first sound stream as mono float32 at 16 kHz, or another rate, full scale 1, in pieces of a second or more.
 
     Of a video the first sample belongs to the moment at which the first frame is shown: sound that starts late is
     preceded by silence, sound that starts early is cut. Pauses in the stream's time stamps become silence too.
@@ -52,7 +52,7 @@ def stream_audio(path: Path, rate: int = SAMPLE_RATE) -> Iterator[Float32[np.nda
                 raise UserError(f"{path}: has no sound; a talking head needs speech")
             video_start = _first_frame_time(container)
         with av.open(str(path)) as container:
-            yield from _decode(container, video_start, rate)
+            yield from _in_blocks(_decode(container, video_start, rate), rate)
     except FFmpegError as error:
         raise UserError(f"{path}: not a readable audio or video file ({error.strerror})") from None
 
@@ -85,6 +85,18 @@ def cut(
             yield kept
         if stop is not None and first >= stop:
             return
+
+
+def _in_blocks(pieces: Iterable[Float32[np.ndarray, " n"]], least: int) -> Iterator[Float32[np.ndarray, " m"]]:
+    """The same samples in pieces that are long enough to be worked on at a time; the last one may be shorter."""
+    held: list[Float32[np.ndarray, " n"]] = []
+    for piece in pieces:
+        held.append(piece)
+        if sum(map(len, held)) >= least:
+            yield np.concatenate(held)
+            held.clear()
+    if held:
+        yield np.concatenate(held)
 
 
 def _first_frame_time(container: InputContainer) -> float | None:

@@ -124,8 +124,8 @@ class Studio:
 
         Args:
             tracks: piece by piece.
-            late: asked for each frame in turn, right before it would be rendered; where it says so the picture before
-                is shown again.
+            late: asked for each frame in turn, right before it would be rendered; where it says so, and it must not of
+                the first, the picture before is shown again.
         """
         self.model.eval()
         picture: np.ndarray | None = None
@@ -135,7 +135,7 @@ class Studio:
             for track in paced(tracks, self.film.fps):
                 for index in range(len(track)):
                     is_late = late is not None and late(number)
-                    yield None if is_late and number else track[index : index + 1]
+                    yield None if is_late else track[index : index + 1]
                     number += 1
 
         portraits = side_by_side(self._portrait, frames(), self.model.device, None if late is None else 0)

@@ -17,6 +17,8 @@ from dfa_nerfstudio.data.dataset_folder import MFCC_PER_FRAME
 from dfa_nerfstudio.data.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.data.streams import aligned, windows
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.preprocessing.sound.mfcc import stream_mfcc
+from dfa_nerfstudio.preprocessing.sound.voice import stream_voice
 from dfa_nerfstudio.talk.options import HearingConfig
 
 MINUTE = 6000
@@ -25,8 +27,6 @@ AROUND = 28
 """Rows of 10 ms around a frame that decide whether it is silent."""
 SILENT_FROM, SILENT_TO = 0.6, 1.0
 """Share of them without voice at which the mouth begins to be shut, and is."""
-REACH = 2
-"""Frames to either side that lips are smoothed over."""
 
 
 class Hearing:
@@ -66,9 +66,6 @@ class Hearing:
         Raises:
             UserError: for sound that is too short or silent throughout.
         """
-        from dfa_nerfstudio.preprocessing.sound.mfcc import stream_mfcc  # librosa takes a second to import
-        from dfa_nerfstudio.preprocessing.sound.voice import stream_voice
-
         to_features, to_voice = tee(sound)
         rows, raw = tee(self._normalised(stream_mfcc(to_features)))
         heard = self.models.audio.stream(rows)
@@ -135,6 +132,8 @@ def _silence(voice: Iterable[Bool[np.ndarray, " R"]]) -> Iterator[Float[Tensor, 
 
 
 def _smoothed(frames: Iterable[Float[Tensor, "n F"]], deviation: float) -> Iterator[Float[Tensor, "n F"]]:
-    kernel = torch.exp(-0.5 * (torch.arange(-REACH, REACH + 1) / deviation).square())
-    for around in windows(frames, REACH, 2 * REACH + 1):
+    """A Gaussian of two deviations to either side: what lies beyond changes nothing that is seen, and is waited for."""
+    reach = max(round(2 * deviation), 1)
+    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / deviation).square())
+    for around in windows(frames, reach, len(kernel)):
         yield around @ (kernel / kernel.sum())

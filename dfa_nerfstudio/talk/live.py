@@ -24,7 +24,7 @@ from dfa_nerfstudio.talk.drive import Driver
 from dfa_nerfstudio.talk.film import Studio
 from dfa_nerfstudio.talk.options import LiveConfig
 
-LATE = 0.4
+LATE = 0.36
 """Seconds behind its sound from which on a frame is not rendered: the one before is shown for longer. So a machine that
 is a little too slow, or was busy for a moment, does not fall further and further behind."""
 
@@ -38,8 +38,12 @@ class Latency:
     """Number of samples that had come, and when."""
     seconds: list[float] = field(default_factory=list)
     """Of each frame: from the arrival of the first sample of its time until it has been encoded."""
+    rendering: list[float] = field(default_factory=list)
+    """Of each frame that was rendered: how much of that it took."""
     repeated: int = 0
     """Frames that were not rendered."""
+    _begun: list[float | None] = field(default_factory=list)
+    """When each frame began to be rendered, if it was."""
     _due: float = -np.inf
     """When the last frame that was asked about was to be shown: with its sound, but not sooner than a frame after the
     one before, for sound may come faster than it is played."""
@@ -53,15 +57,21 @@ class Latency:
             yield piece
 
     def late(self, number: int) -> bool:
-        """Whether a frame is so late that it is not to be rendered; to be asked about one after the other."""
+        """Whether a frame is so late that it is not to be rendered, which the first never is; to be asked about one
+        after the other, right before each would be."""
+        now = time.monotonic()
         self._due = max(self._arrival(number), self._due + 1 / self.fps)
-        is_late = time.monotonic() - self._due > LATE
+        is_late = number > 0 and now - self._due > LATE
+        self._begun.append(None if is_late else now)
         self.repeated += is_late
         return is_late
 
     def show(self) -> None:
         """The next frame is out."""
-        self.seconds.append(time.monotonic() - self._arrival(len(self.seconds)))
+        number, now = len(self.seconds), time.monotonic()
+        self.seconds.append(now - self._arrival(number))
+        if (begun := self._begun[number]) is not None:
+            self.rendering.append(now - begun)
 
     def _arrival(self, number: int) -> float:
         """When the sound of a frame came."""
@@ -71,9 +81,10 @@ class Latency:
     def __str__(self) -> str:
         if not self.seconds:
             return "no frame"
-        median, worst = np.median(self.seconds), max(self.seconds)
-        repeated = f", {self.repeated} of them the one before for lack of time" if self.repeated else ""
-        return f"{len(self.seconds)} frames, {median:.2f} s after their sound (median; at most {worst:.2f} s){repeated}"
+        median, worst, rendering = np.median(self.seconds), max(self.seconds), np.median(self.rendering)
+        repeated = f"; {self.repeated} of them the one before for lack of time" if self.repeated else ""
+        after = f"{median:.2f} s after their sound (median; at most {worst:.2f} s)"
+        return f"{len(self.seconds)} frames, {after}, {rendering:.2f} s of it rendering{repeated}"
 
 
 def talk_live(studio: Studio, config: LiveConfig, source: BinaryIO, target: BinaryIO) -> Latency:

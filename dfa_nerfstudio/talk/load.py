@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import cast
 
+import torch
 import yaml
-from nerfstudio.utils.eval_utils import eval_setup
 
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.nerf.model import DFANerfModel
@@ -30,6 +31,9 @@ def checkpoint_of(config_path: Path) -> Path:
 def load_model(config_path: Path) -> DFANerfModel:
     """The model of a finished or interrupted training, ready to render; no image is read.
 
+    As nerfstudio's `eval_setup`, whose module makes the command line of every method there is, which takes longer than
+    all the rest.
+
     Args:
         config_path: the run's `config.yml`.
 
@@ -37,13 +41,18 @@ def load_model(config_path: Path) -> DFANerfModel:
         UserError: if there is no such file, or it is not a run of this method with a checkpoint.
         SystemExit: with code 2, from within, if the dataset folder or the checkpoint does not fit.
     """
-    checkpoint_of(config_path)
+    checkpoint = checkpoint_of(config_path)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        _, pipeline, _, _ = eval_setup(config_path, test_mode="inference")
-    except (yaml.YAMLError, AssertionError, AttributeError) as error:
+        config = yaml.load(config_path.read_text(), Loader=yaml.Loader)
+        pipeline = config.pipeline.setup(device=device, test_mode="inference")
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError) as error:
         raise UserError(f"{config_path}: not the config.yml of a nerfstudio run ({error})") from None
-    except (RuntimeError, EOFError) as error:
-        raise UserError(f"{config_path.parent / 'nerfstudio_models'}: unreadable checkpoint ({error})") from None
     if not isinstance(pipeline.model, DFANerfModel):
         raise UserError(f"{config_path}: a run of another method; train one with: ns-train dfa-nerf")
-    return cast(DFANerfModel, pipeline.model)
+    try:
+        state = torch.load(checkpoint, map_location="cpu")
+        pipeline.load_pipeline(state["pipeline"], state["step"])
+    except (RuntimeError, EOFError, KeyError, UnpicklingError) as error:
+        raise UserError(f"{checkpoint}: unreadable checkpoint ({error})") from None
+    return cast(DFANerfModel, pipeline.eval().model)

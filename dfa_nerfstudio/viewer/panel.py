@@ -6,6 +6,7 @@ import contextlib
 import math
 import re
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,10 @@ from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.viewer.edits import Edits
 from dfa_nerfstudio.viewer.player import Player
 from dfa_nerfstudio.viewer.stage import Stage
+from dfa_nerfstudio.viewer.tracks import Playable, film_parts, generated, told
 
 if TYPE_CHECKING:
     from dfa_nerfstudio.nerf.model import DFANerfModel
-    from dfa_nerfstudio.viewer.tracks import Playable
 
 BY_THE_CLOCK, AT_ONCE = "25 frames/s", "every frame, as fast as possible"
 REDRAWN = 0.5
@@ -51,12 +52,15 @@ class Panel(ViewerControl):
         viewer.get_model = lambda: self._stage
         viewer.control_panel._time_enabled = False  # frames are chosen here
         viewer.control_panel._time.set_hidden(True)
-        self._player = Player(lambda: len(self._stage.track), self._show, self._stage.shown)
-        self._drawn = 0.0
+        self._player = Player(
+            lambda: len(self._stage.track), self._show, self._stage.shown, lambda frame: self._hear(frame, True)
+        )
+        self._drawn, self._tellings = 0.0, 0
         self._figure: Any = None
         self._playables: dict[str, Playable] = {}
         self._build(viewer.viser_server.gui)
         self.viser_server.on_client_connect(self.place)
+        threading.Thread(target=self._hide_cameras, daemon=True).start()
         try:
             self._load_film()
         except UserError as error:
@@ -76,9 +80,14 @@ class Panel(ViewerControl):
             client.camera.position = film[:3, 3] * VISER_NERFSTUDIO_SCALE_RATIO
             client.camera.look_at = beside_head * VISER_NERFSTUDIO_SCALE_RATIO
             client.camera.fov = 2 * math.atan(float(self._model.clip.half_extent[1]))
-        if self.viewer.hide_images.visible:  # the training frames stand between this camera and the head
-            self.viewer.set_camera_visibility(False)
-            self.viewer.toggle_cameravis_button()
+
+    def _hide_cameras(self) -> None:
+        """Hides the training frames, which stand between the film's camera and the head, as soon as they are there:
+        nerfstudio draws them last of all, when a browser may long be connected."""
+        while not hasattr(self.viewer, "train_state"):  # which follows on the last of them
+            time.sleep(0.1)
+        self.viewer.set_camera_visibility(False)
+        self.viewer.toggle_cameravis_button()
 
     def _build(self, gui: Any) -> None:
         self._gui = gui
@@ -90,7 +99,7 @@ class Panel(ViewerControl):
             self._pause = gui.add_button("Pause", icon=viser.Icon.PLAYER_PAUSE, visible=False)
             self._rate = gui.add_dropdown("Speed", [BY_THE_CLOCK, AT_ONCE])
             self._loop = gui.add_checkbox("Loop", True)
-            self._sound = gui.add_markdown("")
+            self._sound, self._teller = gui.add_markdown(""), gui.add_markdown("")
             self._camera = gui.add_button("Film's camera", icon=viser.Icon.CAMERA, hint="puts the camera back")
             self._follow = gui.add_checkbox("Follow the film's camera", True, hint="otherwise it stands on the head")
             self._said = gui.add_markdown("")
@@ -122,9 +131,9 @@ class Panel(ViewerControl):
     def _connect(self) -> None:
         """What the elements do."""
         self._choice.on_update(lambda _: self._open(self._choice.value))
-        self._play.on_click(lambda _: self._player.play(self._stage.frame) or self._buttons())
-        self._pause.on_click(lambda _: self._player.pause() or self._buttons())
-        self._rate.on_update(lambda _: setattr(self._player, "fps", 25.0 if self._rate.value == BY_THE_CLOCK else None))
+        self._play.on_click(lambda _: self._start())
+        self._pause.on_click(lambda _: self._halt())
+        self._rate.on_update(lambda _: self._set_rate())
         self._loop.on_update(lambda _: setattr(self._player, "loop", self._loop.value))
         self._camera.on_click(lambda event: event.client and self.place(event.client))
         for element in (self._set_eyes, self._eyes, self._mouth, self._turn, self._tilt):
@@ -152,8 +161,27 @@ class Panel(ViewerControl):
         if not self._player.loop and frame == len(self._stage.track) - 1:
             self._buttons(False)
 
-    def _buttons(self, playing: bool | None = None) -> None:
-        playing = self._player.playing if playing is None else playing
+    def _start(self) -> None:
+        at_the_end = self._stage.frame >= len(self._stage.track) - 1
+        self._player.play(0 if at_the_end else self._stage.frame)
+        self._buttons(True)
+
+    def _halt(self) -> None:
+        self._player.pause()
+        self._buttons(False)
+        self._hear(self._stage.frame, False)
+
+    def _set_rate(self) -> None:
+        self._player.fps = 25.0 if self._rate.value == BY_THE_CLOCK else None
+        if self._player.fps is None:
+            self._hear(self._stage.frame, False)  # there is no sound of frames that take as long as they take
+
+    def _hear(self, frame: int, playing: bool) -> None:
+        """The sound stands at a frame, and goes on from there or not."""
+        self._tellings += 1
+        self._teller.content = told(self._tellings, frame / self._stage.track.fps, playing)
+
+    def _buttons(self, playing: bool) -> None:
         self._play.visible, self._pause.visible = not playing, playing
 
     def _edit(self) -> None:
@@ -174,8 +202,6 @@ class Panel(ViewerControl):
         self.viewer._trigger_rerender()
 
     def _load_film(self) -> None:
-        from dfa_nerfstudio.viewer.tracks import film_parts
-
         parts = film_parts(self._model)
         self._playables = {part.name: part for part in parts}
         self._choice.options = list(self._playables)
@@ -188,10 +214,10 @@ class Panel(ViewerControl):
         self._player.pause()
         self._buttons(False)
         self._stage.frame, self._stage.track = 0, playable.track
+        self._sound.content = playable.player
         self._slider.remove()
         with self._folder:
             self._add_slider(len(playable.track))
-        self._sound.content = playable.player
         self._figure = None
         self._draw()
         self.viewer._trigger_rerender()
@@ -205,7 +231,6 @@ class Panel(ViewerControl):
 
     def _make(self) -> None:
         from dfa_nerfstudio.attributes.moving_config import MovingConfig
-        from dfa_nerfstudio.viewer.tracks import generated
 
         with self._reported("generating"):
             moving = MovingConfig(seed=int(self._seed.value), temperature=self._temperature.value)

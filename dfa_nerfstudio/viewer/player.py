@@ -17,10 +17,17 @@ class Player:
         length: how many frames there are.
         show: is given the frame to be shown.
         shown: is set when a picture has been made.
+        begin: is given the frame from which on frames are shown by the clock, whenever that begins: sound goes with it.
     """
 
-    def __init__(self, length: Callable[[], int], show: Callable[[int], None], shown: threading.Event) -> None:
-        self._length, self._show, self._shown = length, show, shown
+    def __init__(
+        self,
+        length: Callable[[], int],
+        show: Callable[[int], None],
+        shown: threading.Event,
+        begin: Callable[[int], None] = lambda frame: None,
+    ) -> None:
+        self._length, self._show, self._shown, self._begin = length, show, shown, begin
         self.fps: float | None = 25.0
         """Frames a second, of which some are left out where the machine is too slow; None shows every frame as soon as
         the one before has been made."""
@@ -46,23 +53,24 @@ class Player:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(2 * PATIENCE)
 
-    def _run(self, first: int) -> None:
-        started, frame, fps = time.monotonic(), first, self.fps
+    def _run(self, frame: int) -> None:
+        clock: tuple[float, int, float] | None = None  # since when, from which frame on, and how fast
         while not self._stop.is_set():
+            if self.fps is None:
+                clock = None
+            elif clock is None or clock[2] != self.fps:
+                clock = time.monotonic(), frame, self.fps
+                self._begin(frame)
             self._shown.clear()
             self._show(frame)
-            if self.fps is None:
-                self._shown.wait(PATIENCE)
-                frame += 1
-            else:
-                if fps != self.fps:  # the rate was changed meanwhile
-                    started, first, fps = time.monotonic(), frame, self.fps
-                self._shown.wait(PATIENCE)  # a slow machine leaves frames out
-                due = started + (frame + 1 - first) / self.fps
-                self._stop.wait(max(due - time.monotonic(), 0))
-                frame = max(frame + 1, first + int((time.monotonic() - started) * self.fps))
+            self._shown.wait(PATIENCE)
+            frame += 1
+            if clock is not None:
+                started, first, fps = clock
+                self._stop.wait(max(started + (frame - first) / fps - time.monotonic(), 0))
+                frame = max(frame, first + int((time.monotonic() - started) * fps))  # a slow machine leaves some out
             if frame >= self._length():
                 if not self.loop:
                     self._show(self._length() - 1)
                     return
-                started, first, frame = time.monotonic(), 0, 0
+                frame, clock = 0, None

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 import librosa
+import librosa.feature.spectral  # librosa would load it at its first use, when speech waits for it
 import numpy as np
 from jaxtyping import Float32
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dfa_nerfstudio.data.dataset_folder import DatasetFolder
+from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, DatasetFolder
 from dfa_nerfstudio.preprocessing.face.topology import EYES
 from dfa_nerfstudio.talk.marking import inspect
 from tests.walking import BIN, BROWSER, Walked
@@ -62,9 +62,17 @@ def test_the_panel_plays_and_moves_one_attribute(demo: Walked, address: str, tmp
         frame = _number(page, "Frame")
         page.get_by_role("button", name="Play").click()
         expect(frame).not_to_have_value("0", timeout=20_000)
+        sound = page.locator("audio")
+        expect(sound).to_have_js_property("paused", False, timeout=20_000)
+        page.wait_for_timeout(3000)
         page.get_by_role("button", name="Pause", exact=True).click()
         expect(page.get_by_role("button", name="Play")).to_be_visible()
+        expect(sound).to_have_js_property("paused", True)
         page.wait_for_timeout(500)
+        heard = sound.evaluate("it => it.currentTime")
+        assert 0 < heard == pytest.approx(int(frame.input_value()) / FRAME_RATE, abs=0.05), (
+            "sound and picture are apart"
+        )
         stopped = frame.input_value()
         page.wait_for_timeout(1000)
         assert frame.input_value() == stopped

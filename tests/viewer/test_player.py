@@ -19,9 +19,16 @@ class Screen:
         threading.Timer(self.seconds, self.shown.set).start()
 
 
-def played(seconds: float, fps: float | None, length: int = 1000, loop: bool = True, for_: float = 1.0) -> list[int]:
+def played(
+    seconds: float,
+    fps: float | None,
+    length: int = 1000,
+    loop: bool = True,
+    for_: float = 1.0,
+    begun: list[int] | None = None,
+) -> list[int]:
     screen = Screen(seconds)
-    player = Player(lambda: length, screen.show, screen.shown)
+    player = Player(lambda: length, screen.show, screen.shown, [].append if begun is None else begun.append)
     player.fps, player.loop = fps, loop
     player.play(3)
     time.sleep(for_)
@@ -46,3 +53,12 @@ def test_as_fast_as_possible_no_frame_is_left_out():
 def test_it_begins_again_or_ends():
     assert played(0.001, None, length=6)[:8] == [3, 4, 5, 0, 1, 2, 3, 4]
     assert played(0.001, None, length=6, loop=False, for_=0.3) == [3, 4, 5, 5]
+
+
+def test_sound_begins_where_the_clock_does():
+    begun: list[int] = []
+    played(0.001, 25.0, length=9, for_=0.8, begun=begun)
+    assert begun[:3] == [3, 0, 0]
+    begun.clear()
+    played(0.001, None, length=6, for_=0.1, begun=begun)
+    assert begun == []
