@@ -20,13 +20,16 @@ from nerfstudio.viewer.viewer_elements import ViewerControl
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.viewer.edits import Edits
 from dfa_nerfstudio.viewer.player import Player
+from dfa_nerfstudio.viewer.sound import Sound
 from dfa_nerfstudio.viewer.stage import Stage
-from dfa_nerfstudio.viewer.tracks import Playable, film_parts, generated, told
+from dfa_nerfstudio.viewer.tracks import Playable, film_parts, generated
 
 if TYPE_CHECKING:
     from dfa_nerfstudio.nerf.model import DFANerfModel
 
 BY_THE_CLOCK, AT_ONCE = "25 frames/s", "every frame, as fast as possible"
+FITTING = '<style>{".js-plotly-plot {width: 0; min-width: 100%}"}</style>'
+"""Keeps curves that are drawn before the page knows how wide the panel is from making it wider."""
 REDRAWN = 0.5
 """Seconds between two drawings of the curves while frames are played."""
 
@@ -55,7 +58,7 @@ class Panel(ViewerControl):
         self._player = Player(
             lambda: len(self._stage.track), self._show, self._stage.shown, lambda frame: self._hear(frame, True)
         )
-        self._drawn, self._tellings = 0.0, 0
+        self._drawn = 0.0
         self._figure: Any = None
         self._playables: dict[str, Playable] = {}
         self._build(viewer.viser_server.gui)
@@ -99,7 +102,7 @@ class Panel(ViewerControl):
             self._pause = gui.add_button("Pause", icon=viser.Icon.PLAYER_PAUSE, visible=False)
             self._rate = gui.add_dropdown("Speed", [BY_THE_CLOCK, AT_ONCE])
             self._loop = gui.add_checkbox("Loop", True)
-            self._sound, self._teller = gui.add_markdown(""), gui.add_markdown("")
+            self._sound = Sound(gui)
             self._camera = gui.add_button("Film's camera", icon=viser.Icon.CAMERA, hint="puts the camera back")
             self._follow = gui.add_checkbox("Follow the film's camera", True, hint="otherwise it stands on the head")
             self._said = gui.add_markdown("")
@@ -122,6 +125,8 @@ class Panel(ViewerControl):
             gui.add_markdown("Where sound and eyes act: *audio_attention_overlay* and *eye_attention_overlay* among "
                              "the outputs under *Control*.")  # fmt: skip
         self._curves_folder = gui.add_folder("Curves")
+        with self._curves_folder:
+            gui.add_markdown(FITTING)
         self._curves: Any = None
         with gui.add_folder("Video"):
             self._target = gui.add_text("Write to", "talking.mp4", hint="on the machine that renders")
@@ -160,6 +165,7 @@ class Panel(ViewerControl):
         self._slider.value = frame  # which tells `_set_frame`
         if not self._player.loop and frame == len(self._stage.track) - 1:
             self._buttons(False)
+            self._hear(frame, False)
 
     def _start(self) -> None:
         at_the_end = self._stage.frame >= len(self._stage.track) - 1
@@ -178,8 +184,7 @@ class Panel(ViewerControl):
 
     def _hear(self, frame: int, playing: bool) -> None:
         """The sound stands at a frame, and goes on from there or not."""
-        self._tellings += 1
-        self._teller.content = told(self._tellings, frame / self._stage.track.fps, playing)
+        self._sound.stand(frame / self._stage.track.fps, playing)
 
     def _buttons(self, playing: bool) -> None:
         self._play.visible, self._pause.visible = not playing, playing
@@ -214,7 +219,7 @@ class Panel(ViewerControl):
         self._player.pause()
         self._buttons(False)
         self._stage.frame, self._stage.track = 0, playable.track
-        self._sound.content = playable.player
+        self._sound.load(playable.sound)
         self._slider.remove()
         with self._folder:
             self._add_slider(len(playable.track))

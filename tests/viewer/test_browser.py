@@ -115,12 +115,13 @@ def _set(number: Any, value: str) -> None:
 
 
 def _settled(page: Any) -> np.ndarray:
-    """The picture when it no longer becomes sharper, [H, W, 3]."""
-    last = _picture(page)
-    for _ in range(20):
+    """The picture when it has not become sharper for longer than a slow machine renders, [H, W, 3]."""
+    last, same = _picture(page), 0
+    for _ in range(60):
         page.wait_for_timeout(1500)
         now = _picture(page)
-        if now.shape == last.shape and np.abs(now - last).mean() < 0.05:
+        same = same + 1 if now.shape == last.shape and np.abs(now - last).mean() < 0.05 else 0
+        if same == 4:
             return now
         last = now
     raise AssertionError("the picture does not come to rest")
