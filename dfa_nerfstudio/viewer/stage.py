@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from dfa_nerfstudio.nerf.model import DFANerfModel
 
 LEAST = 96
-"""Pixels that a picture is high at least. While frames are played nerfstudio asks for as many as it thinks can be
-rendered in time, by the rays a second so far; few of them take hardly less time, and it ends at pictures without a
-mouth."""
+"""Pixels that a picture is high at least, or as high as the film. While frames are played nerfstudio asks for as many
+as it thinks can be rendered in time, by the rays a second so far; few of them take hardly less time, and it ends at
+pictures without a mouth."""
 GREY = 0.5
 """What is seen behind the person when the background is switched off."""
 SOUND, EYES = (1.0, 0.2, 0.1), (0.1, 0.5, 1.0)
@@ -99,8 +99,9 @@ class Stage:
     def get_outputs_for_camera(self, camera: Cameras, obb_box: Any = None) -> dict[str, Tensor]:
         """As the model's, of the frame that is shown; the camera becomes the one by which it is seen."""
         now = self.edited(slice(self.frame, self.frame + 1))
-        if (height := int(camera.height.max())) < LEAST:
-            camera.rescale_output_resolution(LEAST / height)
+        height, least = int(camera.height.max()), min(LEAST, self._model.clip.size[1])
+        if height < least:
+            camera.rescale_output_resolution(least / height)
         if self.follow:
             moved = torch.linalg.inv(now.head_to_camera[0]) @ torch.linalg.inv(self.film_camera)
             pose = torch.eye(4).to(camera.camera_to_worlds)
