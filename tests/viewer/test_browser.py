@@ -54,7 +54,7 @@ def test_the_panel_plays_and_moves_one_attribute(demo: Walked, address: str, tmp
         page.on("console", lambda line: errors.append(line.text) if _is_ours(line, address) else None)
         page.goto(address)
         expect(page.get_by_text("Talking head")).to_be_visible(timeout=60_000)
-        expect(page.locator("audio")).to_have_count(1)
+        expect(page.locator("audio")).to_have_count(1, timeout=60_000)
         expect(page.get_by_text("Failed to Render")).to_have_count(0)
         seen = _settled(page)
         assert _error(seen, _portrait(demo, seen)) < 30, "the camera does not start where the film's stood"
