@@ -154,7 +154,6 @@ class Talk:
             ("as it is", []),
             ("mouth not shut", ["--no-close-in-silence"]),
             ("lips not smoothed", ["--smooth-lips", "0"]),
-            ("mouth strength 1.5", ["--mouth-strength", "1.5"]),
         ):
             film = self.output / "pause.mp4"
             timed(

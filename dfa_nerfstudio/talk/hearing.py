@@ -78,8 +78,6 @@ class Hearing:
             lips = (piece.transpose(1, 2).flatten(1) for piece in around)
         if self.config.smooth_lips:
             lips = _smoothed(lips, self.config.smooth_lips)
-        if self.config.mouth_strength != 1.0:
-            lips = (torch.lerp(self.shut, piece, self.config.mouth_strength) for piece in lips)
         if self.config.close_in_silence:
             voice = stream_voice(to_voice, ahead=0 if self.live else MINUTE)
             lips = (torch.lerp(piece, self.shut, share) for piece, share in aligned(lips, _silence(voice)))

@@ -18,14 +18,10 @@ class HearingConfig:
     smooth_lips: float = 0.7
     """Standard deviation in frames of a window that keeps lips from trembling, to both sides alike, so that they do not
     lag; 0 for none."""
-    mouth_strength: float = 1.0
-    """How far lips move from where they are shut, as a multiple; the viewer's slider of that name."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.smooth_lips <= 10:
             raise UserError(f"--smooth-lips {self.smooth_lips:g}: give 0 to 10 frames")
-        if not 0 <= self.mouth_strength <= 4:
-            raise UserError(f"--mouth-strength {self.mouth_strength:g}: give 0 to 4")
 
 
 @dataclass
