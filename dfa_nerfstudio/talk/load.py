@@ -54,5 +54,6 @@ def load_model(config_path: Path) -> DFANerfModel:
         state = torch.load(checkpoint, map_location="cpu")
         pipeline.load_pipeline(state["pipeline"], state["step"])
     except (RuntimeError, EOFError, KeyError, UnpicklingError) as error:
-        raise UserError(f"{checkpoint}: unreadable checkpoint ({error})") from None
+        why = type(error).__name__  # their texts are long, or empty
+        raise UserError(f"{checkpoint}: unreadable checkpoint ({why}); restore the file or train again") from None
     return cast(DFANerfModel, pipeline.eval().model)

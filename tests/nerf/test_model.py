@@ -88,6 +88,20 @@ def test_checkpoint_opens_again_with_the_same_pictures(trained: Trainer):
     assert (before == after).all()
 
 
+def test_a_broken_run_is_named(trained: Trainer, tmp_path: Path):
+    config, checkpoint = tmp_path / "config.yml", tmp_path / "nerfstudio_models/step-000000009.ckpt"
+    checkpoint.parent.mkdir()
+    config.write_text((trained.base_dir / "config.yml").read_text())
+    whole = next((trained.base_dir / "nerfstudio_models").glob("*.ckpt")).read_bytes()
+    for broken in (b"", b"no checkpoint", whole[: len(whole) // 2]):
+        checkpoint.write_bytes(broken)
+        with pytest.raises(UserError, match=r"step-000000009\.ckpt: unreadable checkpoint"):
+            load_model(config)
+    config.write_text("data: nothing")
+    with pytest.raises(UserError, match=r"not the config\.yml"):
+        load_model(config)
+
+
 def test_checkpoint_of_other_features_is_refused(trained: Trainer, ball_person: Path, capsys):
     track = AttributeTrack.load(ball_person / "track.npz")
     path = ball_person / "track.npz"
