@@ -25,7 +25,7 @@ class Player:
         length: Callable[[], int],
         show: Callable[[int], None],
         shown: threading.Event,
-        begin: Callable[[int], None] = lambda frame: None,
+        begin: Callable[[int], None],
     ) -> None:
         self._length, self._show, self._shown, self._begin = length, show, shown, begin
         self.fps: float | None = 25.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 from dfa_nerfstudio.viewer.player import Player
 
@@ -25,10 +26,10 @@ def played(
     length: int = 1000,
     loop: bool = True,
     for_: float = 1.0,
-    begun: list[int] | None = None,
+    begin: Callable[[int], None] = lambda frame: None,
 ) -> list[int]:
     screen = Screen(seconds)
-    player = Player(lambda: length, screen.show, screen.shown, [].append if begun is None else begun.append)
+    player = Player(lambda: length, screen.show, screen.shown, begin)
     player.fps, player.loop = fps, loop
     player.play(3)
     time.sleep(for_)
@@ -57,8 +58,8 @@ def test_it_begins_again_or_ends():
 
 def test_sound_begins_where_the_clock_does():
     begun: list[int] = []
-    played(0.001, 25.0, length=9, for_=0.8, begun=begun)
+    played(0.001, 25.0, length=9, for_=0.8, begin=begun.append)
     assert begun[:3] == [3, 0, 0]
     begun.clear()
-    played(0.001, None, length=6, for_=0.1, begun=begun)
+    played(0.001, None, length=6, for_=0.1, begin=begun.append)
     assert begun == []
