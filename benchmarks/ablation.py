@@ -12,10 +12,10 @@ from benchmarks.corpus import LEFT_OUT, MAIN, is_grid, link_clip
 from benchmarks.record import Row, clip_path, header, timed, write_record
 from dfa_nerfstudio.data.dataset_folder import TRACK
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.evaluation.ablation.page import COLUMNS, row_folder
-from dfa_nerfstudio.evaluation.ablation.switches import ADNERF, AS_IT_IS, METHOD
+from dfa_nerfstudio.evaluation.ablation.ablation_page import COLUMNS, row_folder
+from dfa_nerfstudio.evaluation.ablation.variants import ADNERF, AS_IT_IS, METHOD
 from dfa_nerfstudio.evaluation.evaluate import Evaluation
-from dfa_nerfstudio.evaluation.report.stored import load
+from dfa_nerfstudio.evaluation.report.evaluation_io import load
 
 OWN_SEED = 42
 """nerfstudio's own, with which the whole table is trained."""

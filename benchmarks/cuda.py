@@ -24,8 +24,8 @@ from benchmarks.held_out import (
 from benchmarks.portable import unpacked
 from benchmarks.record import Row, header, write_record
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
-from dfa_nerfstudio.evaluation.image import psnr
-from dfa_nerfstudio.nerf.encodings.backends import available
+from dfa_nerfstudio.metrics.image_metrics import psnr
+from dfa_nerfstudio.nerf.encodings.grid_backends import available
 from dfa_nerfstudio.nerf.model import DFANerfModel
 
 Tables = dict[str, list[Row]]

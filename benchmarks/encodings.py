@@ -14,7 +14,7 @@ from torch.utils.benchmark import Timer
 from benchmarks.record import Row, console, header, write_record
 from dfa_nerfstudio.method_configs import dfa_nerf, dfa_nerf_lite
 from dfa_nerfstudio.nerf.encodings import Grid, GridConfig
-from dfa_nerfstudio.nerf.encodings.backends import available
+from dfa_nerfstudio.nerf.encodings.grid_backends import available
 
 
 @dataclass

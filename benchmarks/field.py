@@ -23,7 +23,7 @@ from benchmarks.held_out import (
 from benchmarks.record import RESULTS, Row, clip_path, header, timed, unfinished_record, write_record
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.evaluation.ablation.switches import AS_IT_IS, FIELD
+from dfa_nerfstudio.evaluation.ablation.variants import AS_IT_IS, FIELD
 from dfa_nerfstudio.nerf.model import DFANerfModel
 
 _TIMES = "training time of the first of these rows that reaches"

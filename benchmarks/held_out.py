@@ -19,11 +19,11 @@ from torch import Tensor
 from benchmarks.record import Row, console, timed
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
-from dfa_nerfstudio.evaluation.image import psnr, ssim
+from dfa_nerfstudio.face.topology import CHIN, EYES, LIPS
+from dfa_nerfstudio.metrics.image_metrics import psnr, ssim
 from dfa_nerfstudio.nerf.model import DFANerfModel
-from dfa_nerfstudio.preprocessing.face.topology import CHIN, EYES, LIPS
-from dfa_nerfstudio.talk.load import load_model
-from dfa_nerfstudio.talk.render import film_cameras, render_track
+from dfa_nerfstudio.talk.frame_renderer import film_cameras, render_track
+from dfa_nerfstudio.talk.load_model import load_model
 
 _CLOSED = 0.25
 """Opening below which eyes count as shut."""
@@ -106,7 +106,7 @@ def score(pictures: Float[Tensor, "T H W 3"], truth: Float[Tensor, "T H W 3"], r
 def _openings(pictures: Float[Tensor, "T H W 3"], truth: Float[Tensor, "T H W 3"]) -> dict[str, float]:
     if find_spec("mediapipe") is None:
         return {}
-    from dfa_nerfstudio.evaluation.openings import Openings, agreement
+    from dfa_nerfstudio.evaluation.aperture import Openings, agreement
 
     seen, true = (
         Openings.of((frame.clamp(0, 1) * 255).round().byte().numpy() for frame in frames)

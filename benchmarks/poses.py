@@ -16,11 +16,11 @@ from jaxtyping import Float
 from benchmarks.record import Row
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.dataset_folder import ATTRIBUTES, TRACK, DatasetFolder
-from dfa_nerfstudio.preprocessing.face.topology import RIGID
-from dfa_nerfstudio.preprocessing.head.fit import procrustes_mean, upright
-from dfa_nerfstudio.preprocessing.head.pose import Poses, project
-from dfa_nerfstudio.preprocessing.head.surface import FaceSurface, flattened
-from dfa_nerfstudio.preprocessing.smoothing import jitter
+from dfa_nerfstudio.face.head_pose import Poses, project
+from dfa_nerfstudio.face.head_shape import procrustes_mean, upright
+from dfa_nerfstudio.face.topology import RIGID
+from dfa_nerfstudio.metrics.jitter import jitter
+from dfa_nerfstudio.preprocessing.head.face_surface import FaceSurface, flattened
 
 NOSE = (0.22, -0.35, 0.15)
 """Half width, bottom and top of the part of the flat face that moves least on the skull, in head space units."""

@@ -14,8 +14,8 @@ from benchmarks.held_out import train_and_score
 from benchmarks.poses import mean_landmarks, own_poses, solve_pnp, steadiness, with_other_motion
 from benchmarks.record import BIN, Row, clip_path, header, timed, write_record
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
-from dfa_nerfstudio.demo.clip import ClipConfig, make_clip, truth_path
-from dfa_nerfstudio.evaluation.demo_truth import compare_with_truth, rotation_error
+from dfa_nerfstudio.demo.ground_truth import compare_with_truth, rotation_error
+from dfa_nerfstudio.demo.make_clip import ClipConfig, make_clip, truth_path
 
 STEADY = (
     "acosta_71s",

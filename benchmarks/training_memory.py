@@ -12,20 +12,20 @@ from typing import Literal
 import numpy as np
 import torch
 
-from benchmarks.memory import SECONDS
+from benchmarks.preprocessing_memory import SECONDS
 from benchmarks.record import Row, header, timed, write_record
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.dataset_folder import (
     ATTRIBUTES,
     AUDIO,
     BACKGROUND,
-    FRAME_RATE,
     PER_FRAME,
     PER_MFCC,
     TRACK,
     TRANSFORMS,
     DatasetFolder,
 )
+from dfa_nerfstudio.media.rates import FRAME_RATE
 
 
 @dataclass

@@ -5,8 +5,8 @@ from __future__ import annotations
 from nerfstudio.plugins.types import MethodSpecification
 
 from dfa_nerfstudio.method_configs.common import trainer
+from dfa_nerfstudio.nerf.conditioned_field import ConditionedFieldConfig
 from dfa_nerfstudio.nerf.encodings import GridConfig
-from dfa_nerfstudio.nerf.field import ConditionedFieldConfig
 from dfa_nerfstudio.nerf.model import DFANerfModelConfig
 
 dfa_nerf = MethodSpecification(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from nerfstudio.plugins.types import MethodSpecification
 
 from dfa_nerfstudio.method_configs.common import trainer
-from dfa_nerfstudio.nerf.appearance import AppearanceConfig
-from dfa_nerfstudio.nerf.background import BackgroundConfig
+from dfa_nerfstudio.nerf.appearance_code import AppearanceConfig
+from dfa_nerfstudio.nerf.background_model import BackgroundConfig
 from dfa_nerfstudio.nerf.losses import LossConfig
 from dfa_nerfstudio.nerf.model import DFANerfModelConfig
 from dfa_nerfstudio.nerf.paper_field import PaperFieldConfig

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 from dfa_nerfstudio.jobs import JobsConfig
-from dfa_nerfstudio.preprocessing.config import ProcessConfig
+from dfa_nerfstudio.preprocessing.process_config import ProcessConfig
 
 
 def process(
@@ -30,14 +30,14 @@ def process(
     """
     console = Console()
     if video.is_dir():
-        from dfa_nerfstudio.preprocessing.corpus import SUMMARY, process_folder
+        from dfa_nerfstudio.preprocessing.process_folder import SUMMARY, process_folder
 
         outcomes = process_folder(video, output, config, corpus, console)
         failed = sum(outcome.status == "failed" for outcome in outcomes)
         if failed:
             raise UserError(f"{failed} of {len(outcomes)} videos failed; {output / SUMMARY} says why")
         return
-    from dfa_nerfstudio.preprocessing.pipeline import process_video  # takes a second
+    from dfa_nerfstudio.preprocessing.process_video import process_video  # takes a second
 
     report = process_video(video, output, config, console)
     for line in report.lines():

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack, FeatureKind
-from dfa_nerfstudio.data.dataset_folder import MFCC_PER_FRAME, ClipAttributes, DatasetFolder
-from dfa_nerfstudio.preprocessing.face.topology import EYES, JAW, LIPS, NOSE_BASE
-
-from .walking import Walked, succeed, walk
+from dfa_nerfstudio.data.dataset_folder import ClipAttributes, DatasetFolder
+from dfa_nerfstudio.face.topology import EYES, JAW, LIPS, NOSE_BASE
+from dfa_nerfstudio.media.rates import MFCC_PER_FRAME
+from tests.pipeline_fixture import Walked, succeed, walk
 
 CLIPS = Path(__file__).parents[1] / "../shared/clips"
 needs_clips = pytest.mark.skipif(not CLIPS.is_dir(), reason="the real clips (../shared/clips) are not there")

@@ -10,14 +10,14 @@ import av
 import numpy as np
 import pytest
 
-from dfa_nerfstudio.attributes.bundle import FILE_NAME
+from dfa_nerfstudio.attributes.attribute_models import FILE_NAME
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
-from dfa_nerfstudio.data.audio import read_audio, write_wav
-from dfa_nerfstudio.data.dataset_folder import SAMPLE_RATE, TRACK
+from dfa_nerfstudio.data.dataset_folder import TRACK
+from dfa_nerfstudio.media.audio import read_audio, write_wav
+from dfa_nerfstudio.media.rates import SAMPLE_RATE
 from dfa_nerfstudio.talk import cli as talk
-
-from .conftest import CLIPS, needs_clips
-from .walking import Walked, run, succeed, walk
+from tests.conftest import CLIPS, needs_clips
+from tests.pipeline_fixture import Walked, run, succeed, walk
 
 
 def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> str:

@@ -12,8 +12,7 @@ import torch
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.dataset_folder import TRACK, DatasetFolder
-
-from .walking import Walked, run, succeed
+from tests.pipeline_fixture import Walked, run, succeed
 
 
 def likeness(picture: Path, folder: DatasetFolder, frame: int) -> float:

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dfa_nerfstudio.attributes.fitting import FitConfig
-from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, MFCC_PER_FRAME
-from dfa_nerfstudio.data.streams import windows
+from dfa_nerfstudio.attributes.objective import FitConfig
+from dfa_nerfstudio.media.chunks import windows
+from dfa_nerfstudio.media.rates import FRAME_RATE, MFCC_PER_FRAME
 
 
 @dataclass

@@ -17,15 +17,15 @@ def main() -> None:
 
         match sys.argv[1:]:
             case ["pretrain", *rest]:
-                from dfa_nerfstudio.attributes.pretraining import pretrain
+                from dfa_nerfstudio.attributes.pretrain import pretrain
 
                 tyro.cli(pretrain, prog="dfa-attributes pretrain", args=rest)
             case ["inspect", *rest]:
-                from dfa_nerfstudio.attributes.inspection.page import inspect_attributes
+                from dfa_nerfstudio.attributes.inspection.inspection_page import inspect_attributes
 
                 tyro.cli(inspect_attributes, prog="dfa-attributes inspect", args=rest)
             case arguments:
-                from dfa_nerfstudio.attributes.training import train_attributes
+                from dfa_nerfstudio.attributes.train_attributes import train_attributes
 
                 description = f"{train_attributes.__doc__}\n\n{USAGE}"
                 tyro.cli(train_attributes, prog="dfa-attributes", description=description, args=arguments)

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dfa_nerfstudio.attributes.disentangling import DisentanglingAutoencoder
-from dfa_nerfstudio.attributes.front_face import LEFT_EYE, RIGHT_EYE
+from dfa_nerfstudio.attributes.disentangling_autoencoder import DisentanglingAutoencoder
+from dfa_nerfstudio.face.landmarks_68 import LEFT_EYE, RIGHT_EYE
 
 
 class EyeEmbedding(nn.Module):

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from dfa_nerfstudio.attributes.fitting import FitConfig
 from dfa_nerfstudio.attributes.gaussian_process import BandedGaussian, banded_factor, cauchy_kernel
-from dfa_nerfstudio.attributes.motion import EYE_START
+from dfa_nerfstudio.attributes.motion_space import EYE_START
+from dfa_nerfstudio.attributes.objective import FitConfig
 from dfa_nerfstudio.attributes.sequence_models import Architecture, sequence_model, sinusoids
 from dfa_nerfstudio.attributes.slow_features import slow_features
 from dfa_nerfstudio.errors import UserError

@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dfa_nerfstudio.attributes.fitting import Objective
 from dfa_nerfstudio.attributes.gp_vae import TransformerGPVAE
 from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
-from dfa_nerfstudio.attributes.shots import random_windows
+from dfa_nerfstudio.attributes.objective import Objective
+from dfa_nerfstudio.attributes.segments import random_windows
 
 
 def sequence_error(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dfa_nerfstudio.attributes.shots import whole_windows
+from dfa_nerfstudio.attributes.segments import whole_windows
 
 
 @dataclass

@@ -10,10 +10,11 @@ import torch
 from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor
 
-from dfa_nerfstudio.data.dataset_folder import MFCC_PER_FRAME, TRANSFORMS, ClipAttributes, DatasetFolder
-from dfa_nerfstudio.data.mfcc_statistics import MfccStatistics
+from dfa_nerfstudio.data.dataset_folder import TRANSFORMS, ClipAttributes, DatasetFolder
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.preprocessing.face.topology import LANDMARKS_68
+from dfa_nerfstudio.face.topology import LANDMARKS_68
+from dfa_nerfstudio.media.mfcc_statistics import MfccStatistics
+from dfa_nerfstudio.media.rates import MFCC_PER_FRAME
 
 LEAST_SECONDS = 2.0
 """A shorter clip is left out of a corpus."""

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dfa_nerfstudio.attributes.audio_encoder import AudioEncoder, AudioEncoderConfig, MouthEncoder
-from dfa_nerfstudio.attributes.disentangling import DisentanglingAutoencoder, DisentanglingConfig
+from dfa_nerfstudio.attributes.disentangling_autoencoder import DisentanglingAutoencoder, DisentanglingConfig
 from dfa_nerfstudio.attributes.recordings import Recording
 from dfa_nerfstudio.attributes.weights_file import fingerprint
 from dfa_nerfstudio.data.attribute_track import FeatureKind

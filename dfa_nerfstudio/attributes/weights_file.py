@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from dfa_nerfstudio.atomic_write import written_whole
 from dfa_nerfstudio.data.attribute_track import FeatureKind
-from dfa_nerfstudio.data.files import written_whole
 from dfa_nerfstudio.errors import UserError
 
 Models = TypeVar("Models", bound="StoredModels")

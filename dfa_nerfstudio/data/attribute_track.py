@@ -16,9 +16,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dfa_nerfstudio.data.dataset_folder import load_npz
-from dfa_nerfstudio.data.files import written_whole
+from dfa_nerfstudio.atomic_write import written_whole
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.media.npz import load_npz
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack, FeatureKind
-from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, MFCC_PER_FRAME
-from dfa_nerfstudio.data.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.media.mfcc_statistics import MfccStatistics
+from dfa_nerfstudio.media.rates import FRAME_RATE, MFCC_PER_FRAME
 
 MFCC_ROWS = 16
 """Rows of MFCC around a frame, 160 ms."""

@@ -19,10 +19,10 @@ from nerfstudio.data.utils.dataloaders import FixedIndicesEvalDataloader, RandIn
 from torch import Tensor
 
 from dfa_nerfstudio.data.dataparser import ClipMetadata, DFADataParserConfig
-from dfa_nerfstudio.data.frame_pool import FramePool
-from dfa_nerfstudio.data.pinhole import pinhole_rays
+from dfa_nerfstudio.data.frame_cache import FramePool
+from dfa_nerfstudio.data.pinhole_rays import pinhole_rays
 from dfa_nerfstudio.data.pixel_sampler import PixelSampler, PixelSamplerConfig, grown
-from dfa_nerfstudio.data.ray_stock import RayStock, batch_of
+from dfa_nerfstudio.data.ray_buffer import RayStock, batch_of
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 
 

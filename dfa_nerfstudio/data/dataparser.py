@@ -20,9 +20,9 @@ from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.audio_features import with_audio_features
 from dfa_nerfstudio.data.dataset_folder import BACKGROUND, TRACK, DatasetFolder
 from dfa_nerfstudio.data.face_regions import face_regions
-from dfa_nerfstudio.data.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
-from dfa_nerfstudio.preprocessing.face.topology import EYES, JAW, LIPS, NOSE_BASE
+from dfa_nerfstudio.face.topology import EYES, JAW, LIPS, NOSE_BASE
+from dfa_nerfstudio.media.mfcc_statistics import MfccStatistics
 
 SHUT_SHARE = 0.1
 """Of the training frames, so many have the least open mouths and count as shut."""

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,15 +26,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64
 
-from dfa_nerfstudio.data.files import written_whole
+from dfa_nerfstudio.atomic_write import written_whole
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.media.npz import load_npz
+from dfa_nerfstudio.media.rates import FRAME_RATE, MFCC_PER_FRAME
 
-FRAME_RATE = 25.0
-"""Frames per second of every dataset folder, whatever the source had."""
-SAMPLE_RATE = 16_000
-"""Samples per second of `audio.wav`."""
-MFCC_PER_FRAME = 4
-"""MFCC vectors per video frame: one every 10 ms."""
 FORMAT_VERSION = 2
 
 TRANSFORMS, ATTRIBUTES, AUDIO, BACKGROUND = "transforms.json", "attributes.npz", "audio.wav", "background.png"
@@ -278,16 +273,16 @@ class DatasetFolder:
             json.dump(meta, file, indent=1)  # in small pieces
 
 
-def load_npz(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of an `.npz`.
+def image_path(folder: Path, number: int) -> Path:
+    """Where frame `number` lies."""
+    return folder / "images" / f"{number:05d}.jpg"
 
-    Raises:
-        UserError: if it is missing or truncated.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            return {name: data[name] for name in data.files}
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: unreadable or truncated ({error}); make it again") from None
+
+def mask_path(folder: Path, number: int) -> Path:
+    """Where the person mask of frame `number` lies."""
+    return folder / "masks" / f"{number:05d}.png"
+
+
+def torso_mask_path(folder: Path, number: int) -> Path:
+    """Where the mask of what is not head lies."""
+    return folder / "torso_masks" / f"{number:05d}.png"

@@ -11,11 +11,11 @@ import numpy as np
 import tyro
 from rich.progress import Progress
 
-from dfa_nerfstudio.data.dataset_folder import SAMPLE_RATE
-from dfa_nerfstudio.data.files import written_whole
-from dfa_nerfstudio.demo.clip import ClipConfig, make_clip, truth_path
+from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.demo.make_clip import ClipConfig, make_clip, truth_path
 from dfa_nerfstudio.demo.speech import driving_sentence
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
+from dfa_nerfstudio.media.rates import SAMPLE_RATE
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Figures:
     def run(self) -> None:
         from rich.console import Console
 
-        from dfa_nerfstudio.demo.figures import print_figures
+        from dfa_nerfstudio.demo.summary import print_figures
 
         print_figures(self.folder, Console())
 

@@ -18,7 +18,7 @@ import av
 import numpy as np
 from scipy.signal import resample_poly
 
-from dfa_nerfstudio.data.files import written_whole
+from dfa_nerfstudio.atomic_write import written_whole
 
 SENTENCES = [
     "Before the launch, we checked every valve, pump and wire by hand.",

@@ -17,6 +17,8 @@ import skimage.data
 from jaxtyping import Float, Float32
 from scipy.interpolate import RBFInterpolator
 
+from dfa_nerfstudio.face.reference_face import reference_landmarks
+
 SCENE = 300
 """Side of the scene, in pixels of the portrait."""
 CORNER = np.array([77.0, -14.0])
@@ -99,7 +101,7 @@ class Portrait:
 @cache
 def load_portrait() -> Portrait:
     """Takes the portrait apart; a second or two, then kept."""
-    landmarks = portrait_landmarks()
+    landmarks = reference_landmarks()
     with np.load(FOUND) as data:
         matte = data["matte"].astype(np.float32) / 255
     image = skimage.data.astronaut().astype(np.float32) / 255
@@ -139,12 +141,6 @@ def load_portrait() -> Portrait:
         neck_weight=_smoothstep((collar - rows) / (collar - throat)),
         landmarks=landmarks,
     )
-
-
-def portrait_landmarks() -> Float[np.ndarray, "478 3"]:
-    """mediapipe's landmarks of the portrait in its pixels, y down, z away from the viewer."""
-    with np.load(FOUND) as data:
-        return data["landmarks"].astype(np.float64)
 
 
 def fill(image: Float32[np.ndarray, "H W C"], known: np.ndarray, grain: float = 0.0) -> Float32[np.ndarray, "H W C"]:

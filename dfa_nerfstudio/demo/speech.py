@@ -11,7 +11,7 @@ import av
 import numpy as np
 from jaxtyping import Float32
 
-from dfa_nerfstudio.data.dataset_folder import SAMPLE_RATE
+from dfa_nerfstudio.media.rates import SAMPLE_RATE
 
 LEAD_IN = 0.3
 """Seconds of silence before the first sentence."""

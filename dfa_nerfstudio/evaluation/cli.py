@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from dfa_nerfstudio.data.files import written_whole
+from dfa_nerfstudio.atomic_write import written_whole
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 
 USAGE = """Other commands: `dfa-eval compare REPORTS...` sets several reports side by side; `dfa-eval ablate DIR` trains
@@ -24,19 +24,19 @@ def main() -> None:
             case ["compare", *rest]:
                 tyro.cli(compare, prog="dfa-eval compare", args=rest)
             case ["ablate", *rest]:
-                from dfa_nerfstudio.evaluation.ablation.run import ablate
+                from dfa_nerfstudio.evaluation.ablation.run_ablation import ablate
 
                 tyro.cli(ablate, prog="dfa-eval ablate", args=rest)
             case ["study", *rest]:
-                from dfa_nerfstudio.evaluation.study.kit import study
+                from dfa_nerfstudio.evaluation.study.build_study import study
 
                 tyro.cli(study, prog="dfa-eval study", args=rest)
             case ["opinions", *rest]:
-                from dfa_nerfstudio.evaluation.study.opinions import opinions
+                from dfa_nerfstudio.evaluation.study.mos import opinions
 
                 tyro.cli(opinions, prog="dfa-eval opinions", args=rest)
             case arguments:
-                from dfa_nerfstudio.evaluation.command import evaluate_command
+                from dfa_nerfstudio.evaluation.evaluate_command import evaluate_command
 
                 description = f"{evaluate_command.__doc__}\n\n{USAGE}"
                 tyro.cli(evaluate_command, prog="dfa-eval", description=description, args=arguments)
@@ -57,8 +57,8 @@ def compare(
     Raises:
         UserError: if a report cannot be read, or there are not as many names.
     """
-    from dfa_nerfstudio.evaluation.report.stored import load
-    from dfa_nerfstudio.evaluation.report.table import console_table, latex_table
+    from dfa_nerfstudio.evaluation.report.comparison_table import console_table, latex_table
+    from dfa_nerfstudio.evaluation.report.evaluation_io import load
 
     if names and len(names) != len(reports):
         raise UserError(f"--names: {len(names)} names for {len(reports)} reports; give one for each")

@@ -12,25 +12,25 @@ import torch
 from jaxtyping import Float
 from rich.progress import track
 
-from dfa_nerfstudio.attributes.general_models import GeneralModels
-from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, SAMPLE_RATE
+from dfa_nerfstudio.attributes.pretrained_models import GeneralModels
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation import landmark_distance
-from dfa_nerfstudio.evaluation.faces import Faces, ReferenceHead
-from dfa_nerfstudio.evaluation.image import LEAST_SIDE, ms_ssim, psnr, sharpness, ssim
-from dfa_nerfstudio.evaluation.lpips import Lpips
-from dfa_nerfstudio.evaluation.motion.blinking import Blinking
+from dfa_nerfstudio.evaluation.aperture import agreement
+from dfa_nerfstudio.evaluation.cross_driven import Speech
+from dfa_nerfstudio.evaluation.landmark_track import Sightings
+from dfa_nerfstudio.evaluation.motion.blink_rate import Blinking
 from dfa_nerfstudio.evaluation.motion.pose_axes import ANGLES, AXES, PLACES
 from dfa_nerfstudio.evaluation.motion.pose_error import pose_error, pose_range
-from dfa_nerfstudio.evaluation.openings import agreement
-from dfa_nerfstudio.evaluation.pairs import Pair
 from dfa_nerfstudio.evaluation.protocols import PROTOCOLS, Protocol, cuts
-from dfa_nerfstudio.evaluation.sightings import Sightings
-from dfa_nerfstudio.evaluation.speeches import Speech
-from dfa_nerfstudio.evaluation.sync.own import ENCODERS, OwnSync, own_sync
+from dfa_nerfstudio.evaluation.reference_head import Faces, ReferenceHead
+from dfa_nerfstudio.evaluation.sync.av_sync import ENCODERS, OwnSync, own_sync
 from dfa_nerfstudio.evaluation.sync.syncnet import SyncNet, syncnet_score
-from dfa_nerfstudio.preprocessing.film.timeline import Timeline
-from dfa_nerfstudio.preprocessing.smoothing import jitter
+from dfa_nerfstudio.evaluation.video_pairs import Pair
+from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
+from dfa_nerfstudio.media.timeline import Timeline
+from dfa_nerfstudio.metrics.image_metrics import LEAST_SIDE, ms_ssim, psnr, sharpness, ssim
+from dfa_nerfstudio.metrics.jitter import jitter
+from dfa_nerfstudio.metrics.lpips import Lpips
 
 SHIFTED = 5
 """Frames by which the sound of `sync_shifted` comes late."""

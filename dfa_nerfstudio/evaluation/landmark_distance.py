@@ -18,8 +18,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from dfa_nerfstudio.attributes.front_face import LIPS, UPPER_FACE
-from dfa_nerfstudio.preprocessing.face.topology import LANDMARKS_68, OUTER_EYE_CORNERS
+from dfa_nerfstudio.face.landmarks_68 import LIPS, UPPER_FACE
+from dfa_nerfstudio.face.topology import LANDMARKS_68, OUTER_EYE_CORNERS
 
 LOWER_FACE = [*range(17), *range(48, 68)]
 """Jaw and lips."""

@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from dfa_nerfstudio.preprocessing.person.segmentation import PersonSegmenter
-from dfa_nerfstudio.preprocessing.person.torso_mask import head_region
+from dfa_nerfstudio.preprocessing.segmentation.person_segmenter import PersonSegmenter
+from dfa_nerfstudio.preprocessing.segmentation.torso_mask import head_region
 
 Protocol = Literal["full", "head", "face"]
 PROTOCOLS: tuple[Protocol, ...] = ("full", "head", "face")

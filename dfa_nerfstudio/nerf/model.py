@@ -21,22 +21,23 @@ from torch import Tensor, nn
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.datamanager import TalkingHeadDataManager
 from dfa_nerfstudio.data.dataparser import ClipMetadata
-from dfa_nerfstudio.data.pinhole import whole_picture
+from dfa_nerfstudio.data.pinhole_rays import whole_picture
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
-from dfa_nerfstudio.evaluation.image import psnr, ssim
-from dfa_nerfstudio.nerf.appearance import Appearance, AppearanceConfig
-from dfa_nerfstudio.nerf.background import Background, BackgroundConfig
-from dfa_nerfstudio.nerf.budget import Budget, BudgetConfig
-from dfa_nerfstudio.nerf.checkpoint_guard import KINDS, check_state, feature_kinds
+from dfa_nerfstudio.metrics.image_metrics import psnr, ssim
+from dfa_nerfstudio.nerf.appearance_code import Appearance, AppearanceConfig
+from dfa_nerfstudio.nerf.background_model import Background, BackgroundConfig
+from dfa_nerfstudio.nerf.checkpoint_check import KINDS, check_state, feature_kinds
+from dfa_nerfstudio.nerf.closed_mouth_embedding import ShutMouth, ShutMouthConfig
+from dfa_nerfstudio.nerf.conditioned_field import ConditionedField, ConditionedFieldConfig, FieldOutput
 from dfa_nerfstudio.nerf.conditions import ConditionNormaliser, ConditionsConfig
-from dfa_nerfstudio.nerf.field import ConditionedField, ConditionedFieldConfig, FieldOutput
-from dfa_nerfstudio.nerf.frames_of_reference import Rays, Scene, make_rays
+from dfa_nerfstudio.nerf.coordinate_frames import Rays, Scene, make_rays
+from dfa_nerfstudio.nerf.gradient_guard import StepGuard, WeightAverage
 from dfa_nerfstudio.nerf.losses import InfluencePenalty, LossConfig, opacity_entropy, photometric
-from dfa_nerfstudio.nerf.marching import Marcher, OccupancyGrid, fused, march
+from dfa_nerfstudio.nerf.marching import Marcher, OccupancyGrid, march
+from dfa_nerfstudio.nerf.marching import fused_renderer as fused
 from dfa_nerfstudio.nerf.paper_field import PaperFieldConfig
 from dfa_nerfstudio.nerf.patch_loss import PatchLoss, PatchLossConfig
-from dfa_nerfstudio.nerf.shut_mouth import ShutMouth, ShutMouthConfig
-from dfa_nerfstudio.nerf.stepping import StepGuard, WeightAverage
+from dfa_nerfstudio.nerf.training_schedule import Budget, BudgetConfig
 from dfa_nerfstudio.viewer.panel import Panel
 
 _AT_ONCE = 1 << 22

@@ -11,8 +11,8 @@ from nerfstudio.configs.base_config import InstantiateConfig
 from nerfstudio.field_components.encodings import NeRFEncoding
 from torch import Tensor, nn
 
+from dfa_nerfstudio.nerf.conditioned_field import FieldOutput
 from dfa_nerfstudio.nerf.conditions import Conditions
-from dfa_nerfstudio.nerf.field import FieldOutput
 
 
 @dataclass

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from dfa_nerfstudio.evaluation.lpips import Lpips
+from dfa_nerfstudio.metrics.lpips import Lpips
 
 
 @dataclass

@@ -12,10 +12,10 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from dfa_nerfstudio.attributes.moving_config import MovingConfig
+from dfa_nerfstudio.attributes.motion_config import MovingConfig
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 from dfa_nerfstudio.jobs import JobsConfig
-from dfa_nerfstudio.talk.options import FilmConfig, HearingConfig, LiveConfig
+from dfa_nerfstudio.talk.talk_config import FilmConfig, HearingConfig, LiveConfig
 
 
 def talk(
@@ -57,7 +57,7 @@ def talk(
         check_signing(*film.sign)
     if live.live:
         return _live(load_config, film, moving, hearing, live)
-    from dfa_nerfstudio.talk.many import find_audio, talk_many
+    from dfa_nerfstudio.talk.batch import find_audio, talk_many
 
     console, files = Console(), find_audio(audio)
     if len(files) > 1:
@@ -80,13 +80,13 @@ def _one(
     hearing: HearingConfig,
     console: Console,
 ) -> None:
-    from dfa_nerfstudio.data.video_writer import file_format
+    from dfa_nerfstudio.media.video_writer import file_format
 
     form = file_format(output, film.background == "transparent")
     if film.sign is not None and form.audio == "libopus":
         raise UserError(f"{output}: what is signed must be named .mp4 or .mov")
-    from dfa_nerfstudio.talk.film import Studio
-    from dfa_nerfstudio.talk.load import load_model
+    from dfa_nerfstudio.talk.load_model import load_model
+    from dfa_nerfstudio.talk.video_renderer import Studio
 
     studio = Studio(load_config, load_model(load_config), film, moving, hearing)
     columns = (TextColumn("rendering"), BarColumn(), TextColumn("{task.completed} of {task.total} frames"))
@@ -113,9 +113,9 @@ def _live(load_config: Path, film: FilmConfig, moving: MovingConfig, hearing: He
     target = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     with target, contextlib.redirect_stdout(sys.stderr):
-        from dfa_nerfstudio.talk.film import Studio
-        from dfa_nerfstudio.talk.live import talk_live
-        from dfa_nerfstudio.talk.load import load_model
+        from dfa_nerfstudio.talk.live_stream import talk_live
+        from dfa_nerfstudio.talk.load_model import load_model
+        from dfa_nerfstudio.talk.video_renderer import Studio
 
         studio = Studio(load_config, load_model(load_config), film, moving, hearing)
         studio.warm_up()
@@ -124,7 +124,7 @@ def _live(load_config: Path, film: FilmConfig, moving: MovingConfig, hearing: He
 
 
 def _inspect(path: Path) -> None:
-    from dfa_nerfstudio.talk.marking import inspect
+    from dfa_nerfstudio.talk.provenance import inspect
     from dfa_nerfstudio.talk.signing import credentials
 
     found = inspect(path)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.talk.marking import Mark
+from dfa_nerfstudio.talk.provenance import Mark
 
 
 def check_signing(certificate: Path, key: Path) -> None:

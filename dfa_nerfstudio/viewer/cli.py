@@ -27,7 +27,7 @@ def view(load_config: Path, host: str = "127.0.0.1", port: int = 7007) -> None:
             raise UserError(f"--host {host} --port {port}: cannot listen there ({error}); give another port") from None
     from nerfstudio.scripts.viewer.run_viewer import RunViewer, ViewerConfigWithoutNumRays
 
-    from dfa_nerfstudio.talk.load import checkpoint_of
+    from dfa_nerfstudio.talk.load_model import checkpoint_of
 
     checkpoint_of(load_config)
     RunViewer(load_config, ViewerConfigWithoutNumRays(websocket_host=host, websocket_port=port)).main()

@@ -18,11 +18,11 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from nerfstudio.viewer.viewer_elements import ViewerControl
 
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.viewer.edits import Edits
+from dfa_nerfstudio.viewer.attribute_edits import Edits
+from dfa_nerfstudio.viewer.audio_player import Sound
+from dfa_nerfstudio.viewer.clips import Playable, film_parts, generated
+from dfa_nerfstudio.viewer.model_proxy import Stage
 from dfa_nerfstudio.viewer.player import Player
-from dfa_nerfstudio.viewer.sound import Sound
-from dfa_nerfstudio.viewer.stage import Stage
-from dfa_nerfstudio.viewer.tracks import Playable, film_parts, generated
 
 if TYPE_CHECKING:
     from dfa_nerfstudio.nerf.model import DFANerfModel
@@ -235,7 +235,7 @@ class Panel(ViewerControl):
         self._make()
 
     def _make(self) -> None:
-        from dfa_nerfstudio.attributes.moving_config import MovingConfig
+        from dfa_nerfstudio.attributes.motion_config import MovingConfig
 
         with self._reported("generating"):
             moving = MovingConfig(seed=int(self._seed.value), temperature=self._temperature.value)
@@ -246,7 +246,7 @@ class Panel(ViewerControl):
             self._open(made.name)
 
     def _export(self) -> None:
-        from dfa_nerfstudio.viewer.export import export
+        from dfa_nerfstudio.viewer.video_export import export
 
         with self._reported("writing"):
             playable = self._playables[self._choice.value]
@@ -271,8 +271,8 @@ class Panel(ViewerControl):
 
     def _draw(self) -> None:
         """The curves, with a line at the frame that is shown."""
-        from dfa_nerfstudio.attributes.mouth_reading import read_opening
-        from dfa_nerfstudio.viewer.curves import curves
+        from dfa_nerfstudio.attributes.mouth_probe import read_opening
+        from dfa_nerfstudio.viewer.track_curves import curves
 
         stage, self._drawn = self._stage, time.monotonic()
         now = stage.frame / stage.track.fps

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.linalg import block_diag, solve
 
-from dfa_nerfstudio.preprocessing.head.pose import (
+from dfa_nerfstudio.face.head_pose import (
     Information,
     Observed,
     Points,

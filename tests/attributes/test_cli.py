@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dfa_nerfstudio.attributes import cli
-from dfa_nerfstudio.attributes.bundle import AttributeModels
+from dfa_nerfstudio.attributes.attribute_models import AttributeModels
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from tests.attributes.synthetic import synthetic_clip

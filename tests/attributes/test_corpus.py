@@ -12,15 +12,15 @@ import pytest
 import torch
 
 from dfa_nerfstudio.attributes import cli
-from dfa_nerfstudio.attributes.bundle import AttributeModels
-from dfa_nerfstudio.attributes.disentanglement import readings, swap_figures
-from dfa_nerfstudio.attributes.general_models import GeneralModels
-from dfa_nerfstudio.attributes.offsets import measure_offset
-from dfa_nerfstudio.attributes.pretraining import PretrainConfig, train_on_corpus
+from dfa_nerfstudio.attributes.attribute_models import AttributeModels
+from dfa_nerfstudio.attributes.attribute_report import confusion, recording_curves, sync_of
+from dfa_nerfstudio.attributes.av_offset import measure_offset
+from dfa_nerfstudio.attributes.disentanglement_metrics import readings, swap_figures
+from dfa_nerfstudio.attributes.pretrain import PretrainConfig, train_on_corpus
+from dfa_nerfstudio.attributes.pretrained_models import GeneralModels
 from dfa_nerfstudio.attributes.recordings import Recording, SoundAndLips, read_recordings
-from dfa_nerfstudio.attributes.report import confusion, recording_curves, sync_of
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
-from dfa_nerfstudio.attributes.sync import frame_curves, in_sync, offsets_by_the_rest
+from dfa_nerfstudio.attributes.sync_metrics import frame_curves, in_sync, offsets_by_the_rest
 from dfa_nerfstudio.data.dataset_folder import ATTRIBUTES, ClipAttributes
 from dfa_nerfstudio.errors import UserError
 from tests.attributes.synthetic import synthetic_clip
@@ -159,8 +159,8 @@ def test_pretrain_then_go_on_with_a_person(
 
 
 def test_an_interrupted_training_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dfa_nerfstudio.attributes.disentangling import DisentanglingObjective
-    from dfa_nerfstudio.attributes.synchronisation import SynchronisationObjective
+    from dfa_nerfstudio.attributes.contrastive_loss import SynchronisationObjective
+    from dfa_nerfstudio.attributes.disentangling_autoencoder import DisentanglingObjective
 
     folders, model = corpus(tmp_path / "corpus"), tmp_path / "general.pt"
     options = ("--output", model, "--effort", "0.05", "--no-progress")
@@ -189,9 +189,9 @@ def test_an_interrupted_training_is_gone_on_with(tmp_path: Path, monkeypatch: py
 
 
 def test_two_devices_train_one_model(people: list[Recording]) -> None:
-    from dfa_nerfstudio.attributes.disentangling import DisentanglingObjective
-    from dfa_nerfstudio.attributes.fitting import FitConfig, Hardware
-    from dfa_nerfstudio.attributes.lightning_fit import fit
+    from dfa_nerfstudio.attributes.disentangling_autoencoder import DisentanglingObjective
+    from dfa_nerfstudio.attributes.lightning_module import fit
+    from dfa_nerfstudio.attributes.objective import FitConfig, Hardware
 
     models = SpeechModels(PretrainConfig().models, people[0].mfcc.shape[1])
     models.autoencoder.measure(people[0].neutral, people[0].expression)

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 import torch
 
-from dfa_nerfstudio.attributes.bundle import AttributeModels
-from dfa_nerfstudio.attributes.front_face import compose
-from dfa_nerfstudio.attributes.inspection.agreement import agreements
-from dfa_nerfstudio.attributes.inspection.page import PAGE
-from dfa_nerfstudio.attributes.inspection.plot import Band, Marks, Plot
-from dfa_nerfstudio.attributes.inspection.subject import Subject
-from dfa_nerfstudio.attributes.linear_reading import linear_reading, ridge_correlation
+from dfa_nerfstudio.attributes.attribute_models import AttributeModels
+from dfa_nerfstudio.attributes.attribute_report import confusion, measure
+from dfa_nerfstudio.attributes.inspection.inspection_page import PAGE
+from dfa_nerfstudio.attributes.inspection.inspection_subject import Subject
+from dfa_nerfstudio.attributes.inspection.offset_curves import agreements
+from dfa_nerfstudio.attributes.linear_probe import linear_reading, ridge_correlation
 from dfa_nerfstudio.attributes.recordings import Recording
-from dfa_nerfstudio.attributes.report import confusion, measure
-from dfa_nerfstudio.attributes.training import train_models
+from dfa_nerfstudio.attributes.train_attributes import train_models
 from dfa_nerfstudio.data.dataset_folder import ClipAttributes
+from dfa_nerfstudio.face.landmarks_68 import compose
+from dfa_nerfstudio.reporting.scatter_plot import Band, Marks, Plot
 from tests.attributes.synthetic import synthetic_clip
 from tests.attributes.test_cli import run, write_folder
 from tests.attributes.test_models import quick

@@ -9,26 +9,26 @@ import numpy as np
 import pytest
 import torch
 
+from dfa_nerfstudio.attributes.attribute_models import AttributeModels
+from dfa_nerfstudio.attributes.attribute_report import measure, remarks
 from dfa_nerfstudio.attributes.audio_encoder import AudioEncoder, MouthEncoder
-from dfa_nerfstudio.attributes.blinking import Blinking
-from dfa_nerfstudio.attributes.blinks import BlinkHabits
-from dfa_nerfstudio.attributes.bundle import AttributeModels
-from dfa_nerfstudio.attributes.fitting import FitConfig
-from dfa_nerfstudio.attributes.front_face import compose
-from dfa_nerfstudio.attributes.generation import stream_motion
-from dfa_nerfstudio.attributes.lightning_fit import fit
-from dfa_nerfstudio.attributes.linear_reading import ridge_correlation
-from dfa_nerfstudio.attributes.motion import rotation_matrix, rotation_vector
-from dfa_nerfstudio.attributes.moving import generate_track
-from dfa_nerfstudio.attributes.moving_config import MovingConfig
+from dfa_nerfstudio.attributes.blink_statistics import BlinkHabits
+from dfa_nerfstudio.attributes.blink_synthesizer import Blinking
+from dfa_nerfstudio.attributes.contrastive_loss import SynchronisationObjective
+from dfa_nerfstudio.attributes.lightning_module import fit
+from dfa_nerfstudio.attributes.linear_probe import ridge_correlation
+from dfa_nerfstudio.attributes.motion_config import MovingConfig
+from dfa_nerfstudio.attributes.motion_generation import stream_motion
+from dfa_nerfstudio.attributes.motion_source import generate_track
+from dfa_nerfstudio.attributes.motion_space import rotation_matrix, rotation_vector
+from dfa_nerfstudio.attributes.objective import FitConfig
 from dfa_nerfstudio.attributes.recordings import Recording, SoundAndLips
-from dfa_nerfstudio.attributes.report import measure, remarks
-from dfa_nerfstudio.attributes.shots import random_windows
-from dfa_nerfstudio.attributes.sync import sync_accuracy
-from dfa_nerfstudio.attributes.synchronisation import SynchronisationObjective
-from dfa_nerfstudio.attributes.training import AttributesConfig, clip_track, train_models
-from dfa_nerfstudio.data.mfcc_statistics import MfccStatistics
+from dfa_nerfstudio.attributes.segments import random_windows
+from dfa_nerfstudio.attributes.sync_metrics import sync_accuracy
+from dfa_nerfstudio.attributes.train_attributes import AttributesConfig, clip_track, train_models
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.face.landmarks_68 import compose
+from dfa_nerfstudio.media.mfcc_statistics import MfccStatistics
 from tests.attributes.synthetic import COEFFICIENTS, smooth_noise, synthetic_clip
 
 FRAMES, TRAIN = 660, 500

@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import nn
 
-from dfa_nerfstudio.attributes.cross_modal import CrossModalConfig, CrossModalEncoder
+from dfa_nerfstudio.attributes.blending import joined
+from dfa_nerfstudio.attributes.cross_modal_encoder import CrossModalConfig, CrossModalEncoder
 from dfa_nerfstudio.attributes.energy_score import energy_score
-from dfa_nerfstudio.attributes.fitting import FitConfig, Objective
 from dfa_nerfstudio.attributes.gp_vae import GPVAEConfig, TransformerGPVAE
-from dfa_nerfstudio.attributes.joining import joined
-from dfa_nerfstudio.attributes.lightning_fit import fit
-from dfa_nerfstudio.attributes.momentum import Momentum
+from dfa_nerfstudio.attributes.lightning_module import fit
 from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
-from dfa_nerfstudio.attributes.usual_postures import UsualPostures
+from dfa_nerfstudio.attributes.objective import FitConfig, Objective
+from dfa_nerfstudio.attributes.pose_prior import UsualPostures
+from dfa_nerfstudio.attributes.velocity_extrapolation import Momentum
 from dfa_nerfstudio.errors import UserError
 from tests.attributes.synthetic import smooth_noise
 

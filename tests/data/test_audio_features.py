@@ -13,8 +13,8 @@ import torch
 from dfa_nerfstudio.data.audio_features import MFCC_KIND, file_features, mfcc_features
 from dfa_nerfstudio.data.dataparser import DFADataParserConfig
 from dfa_nerfstudio.data.dataset_folder import ATTRIBUTES, ClipAttributes
-from dfa_nerfstudio.data.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.media.mfcc_statistics import MfccStatistics
 
 
 @pytest.fixture

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dfa_nerfstudio.atomic_write import written_whole
 from dfa_nerfstudio.data.dataparser import DFADataParserConfig
-from dfa_nerfstudio.data.dataset_folder import ATTRIBUTES, TRANSFORMS, DatasetFolder, load_npz
-from dfa_nerfstudio.data.files import written_whole
+from dfa_nerfstudio.data.dataset_folder import ATTRIBUTES, TRANSFORMS, DatasetFolder
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.media.npz import load_npz
 
 
 @pytest.fixture

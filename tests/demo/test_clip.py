@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dfa_nerfstudio.data.dataset_folder import load_npz
 from dfa_nerfstudio.demo import cli
-from dfa_nerfstudio.demo.clip import ClipConfig, make_clip, truth_path
-from dfa_nerfstudio.demo.motion import MotionConfig, make_motion
+from dfa_nerfstudio.demo.make_clip import ClipConfig, make_clip, truth_path
 from dfa_nerfstudio.demo.portrait import DETAIL, MARGIN, OUTER_EYE_CORNERS, RIGID, SCENE, load_portrait
-from dfa_nerfstudio.demo.renderer import Renderer
+from dfa_nerfstudio.demo.subject_motion import MotionConfig, make_motion
+from dfa_nerfstudio.demo.subject_renderer import Renderer
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.media.npz import load_npz
 
 EYES = ((33, 160, 158, 133, 153, 144), (362, 385, 387, 263, 373, 380))
 

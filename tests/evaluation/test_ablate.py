@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from dfa_nerfstudio.evaluation.ablation.switches import FIELD, METHOD, USUAL
-
-from ..walking import Walked, run
+from dfa_nerfstudio.evaluation.ablation.variants import FIELD, METHOD, USUAL
+from tests.pipeline_fixture import Walked, run
 
 
 def test_rows_are_trained_scored_and_kept(demo: Walked, tmp_path: Path):

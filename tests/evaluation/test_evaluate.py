@@ -8,19 +8,18 @@ import av
 import numpy as np
 import pytest
 
-from dfa_nerfstudio.data.audio import read_audio
-from dfa_nerfstudio.data.dataset_folder import load_npz
-from dfa_nerfstudio.data.video_writer import VideoWriter
-from dfa_nerfstudio.demo.clip import ClipConfig, make_clip, truth_path
+from dfa_nerfstudio.demo.make_clip import ClipConfig, make_clip, truth_path
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.evaluation.command import evaluate_command
 from dfa_nerfstudio.evaluation.evaluate import Evaluation, EvaluationConfig, evaluate
-from dfa_nerfstudio.evaluation.pairs import Pair, video_pair
+from dfa_nerfstudio.evaluation.evaluate_command import evaluate_command
 from dfa_nerfstudio.evaluation.protocols import PROTOCOLS, Protocol
-from dfa_nerfstudio.evaluation.report.stored import load, save
-from dfa_nerfstudio.evaluation.report.table import latex_table, table_rows
-
-from ..walking import run
+from dfa_nerfstudio.evaluation.report.comparison_table import latex_table, table_rows
+from dfa_nerfstudio.evaluation.report.evaluation_io import load, save
+from dfa_nerfstudio.evaluation.video_pairs import Pair, video_pair
+from dfa_nerfstudio.media.audio import read_audio
+from dfa_nerfstudio.media.npz import load_npz
+from dfa_nerfstudio.media.video_writer import VideoWriter
+from tests.pipeline_fixture import run
 
 
 @pytest.fixture(scope="module")

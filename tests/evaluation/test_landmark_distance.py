@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dfa_nerfstudio.evaluation.landmark_distance import eye_distance, face_lmd, lmd, part_errors
-from dfa_nerfstudio.preprocessing.face.topology import LANDMARKS_68
+from dfa_nerfstudio.face.topology import LANDMARKS_68
 
 
 def test_lmd_ignores_where_the_mouth_is_and_sees_its_shape():

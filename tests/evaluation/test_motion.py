@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dfa_nerfstudio.evaluation.motion.blinking import Blinking
+from dfa_nerfstudio.evaluation.motion.blink_rate import Blinking
 from dfa_nerfstudio.evaluation.motion.diversity import diversity
-from dfa_nerfstudio.evaluation.motion.energy import motion_energy
-from dfa_nerfstudio.evaluation.motion.identity import identity_accuracy
+from dfa_nerfstudio.evaluation.motion.motion_energy import motion_energy
+from dfa_nerfstudio.evaluation.motion.motion_identity import identity_accuracy
 from dfa_nerfstudio.evaluation.motion.pose_axes import pose_axes
 from dfa_nerfstudio.evaluation.motion.pose_error import pose_error, pose_range
 from dfa_nerfstudio.evaluation.motion.seams import worst_seam

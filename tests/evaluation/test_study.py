@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dfa_nerfstudio.data.video_writer import VideoWriter
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.evaluation.study.kit import QUESTIONS, study
-from dfa_nerfstudio.evaluation.study.opinions import Opinion, opinions
-
-from ..walking import BROWSER
+from dfa_nerfstudio.evaluation.study.build_study import QUESTIONS, study
+from dfa_nerfstudio.evaluation.study.mos import Opinion, opinions
+from dfa_nerfstudio.media.video_writer import VideoWriter
+from tests.pipeline_fixture import BROWSER
 
 
 @pytest.fixture

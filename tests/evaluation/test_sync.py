@@ -9,17 +9,16 @@ import pytest
 import torch
 from python_speech_features import mfcc as published_mfcc
 
-from dfa_nerfstudio.attributes.general_models import GeneralModels, ModelsConfig
-from dfa_nerfstudio.data.audio import read_audio
+from dfa_nerfstudio.attributes.pretrained_models import GeneralModels, ModelsConfig
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.evaluation.faces import ReferenceHead
-from dfa_nerfstudio.evaluation.sightings import Sightings
-from dfa_nerfstudio.evaluation.sync.own import ENCODERS, OwnSync, own_sync
-from dfa_nerfstudio.evaluation.sync.speech_mfcc import speech_mfcc
+from dfa_nerfstudio.evaluation.landmark_track import Sightings
+from dfa_nerfstudio.evaluation.reference_head import ReferenceHead
+from dfa_nerfstudio.evaluation.sync.av_sync import ENCODERS, OwnSync, own_sync
 from dfa_nerfstudio.evaluation.sync.syncnet import SyncNet, crop, distance_curve, face_boxes, syncnet_score
-from dfa_nerfstudio.preprocessing.film.video import Video, to_rgb
-
-from ..conftest import CLIPS, needs_clips
+from dfa_nerfstudio.evaluation.sync.syncnet_mfcc import speech_mfcc
+from dfa_nerfstudio.media.audio import read_audio
+from dfa_nerfstudio.media.video_reader import Video, to_rgb
+from tests.conftest import CLIPS, needs_clips
 
 
 @pytest.mark.parametrize("samples", [16_000, 16_123, 399])

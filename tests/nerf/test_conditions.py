@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack, FeatureKind
+from dfa_nerfstudio.nerf.conditioned_field import ConditionedFieldConfig
 from dfa_nerfstudio.nerf.conditions import ConditionNormaliser, Conditions, ConditionsConfig
-from dfa_nerfstudio.nerf.field import ConditionedFieldConfig
 
 REGIONS = torch.tensor(
     [

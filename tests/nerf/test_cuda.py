@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from dfa_nerfstudio.evaluation.image import psnr
-from dfa_nerfstudio.nerf.encodings.backends import available, encoder
-from dfa_nerfstudio.nerf.marching import OccupancyGrid, torch_backend
-from dfa_nerfstudio.nerf.marching.backends import marching
-from dfa_nerfstudio.nerf.marching.march import cube_interval
-from dfa_nerfstudio.talk.render import film_cameras
+from dfa_nerfstudio.metrics.image_metrics import psnr
+from dfa_nerfstudio.nerf.encodings.grid_backends import available, encoder
+from dfa_nerfstudio.nerf.marching import OccupancyGrid, torch_sampler
+from dfa_nerfstudio.nerf.marching.marching_backends import marching
+from dfa_nerfstudio.nerf.marching.ray_marching import cube_interval
+from dfa_nerfstudio.talk.frame_renderer import film_cameras
 from tests.nerf.test_encodings import LAYOUTS, _points, _table
-from tests.nerf.test_fused import compare
+from tests.nerf.test_fused_renderer import compare
 from tests.nerf.test_model import _trainer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -42,7 +42,7 @@ def test_backends_give_the_references_values_and_gradients(backend: str, name: s
 
 def test_nerfacc_places_and_weighs_the_references_samples():
     place, weigh = marching("nerfacc", CUDA)
-    if place is torch_backend.place:
+    if place is torch_sampler.place:
         pytest.skip("nerfacc's CUDA functions are not there")
     occupancy = OccupancyGrid(15, threshold=0.01, decay=0.9).to(CUDA)  # no sample on a face between cells
     generator = torch.Generator().manual_seed(0)
@@ -52,7 +52,7 @@ def test_nerfacc_places_and_weighs_the_references_samples():
     near, far = cube_interval(origins, directions)
     for strata in ((0, 24), (8, 17)):
         rays = (origins, directions, near, (far - near) / 24, strata, occupancy)
-        found = [read(*rays, jitter=False) for read in (torch_backend.place, place)]
+        found = [read(*rays, jitter=False) for read in (torch_sampler.place, place)]
         grids = [torch.zeros(2000, 24, device=CUDA) for _ in found]
         for grid, (ray, distance) in zip(grids, found, strict=True):
             stratum = ((distance - near[ray]) / ((far - near)[ray] / 24)).long().clamp(max=23)
@@ -61,7 +61,7 @@ def test_nerfacc_places_and_weighs_the_references_samples():
         assert (grids[0] > 0).float().mean() > 0.05 and different < 2e-3
     ray = found[0][0]
     thickness = torch.rand(len(ray), generator=generator).to(CUDA)
-    torch.testing.assert_close(weigh(thickness, ray, 2000), torch_backend.weigh(thickness, ray, 2000))
+    torch.testing.assert_close(weigh(thickness, ray, 2000), torch_sampler.weigh(thickness, ray, 2000))
 
 
 @pytest.mark.parametrize("width", [64, 128])

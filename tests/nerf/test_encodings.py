@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from dfa_nerfstudio.nerf.encodings import Grid, GridConfig, torch_backend
-from dfa_nerfstudio.nerf.encodings.layout import PRIMES, GridLayout
-from tests.walking import interpreted
+from dfa_nerfstudio.nerf.encodings import Grid, GridConfig, torch_grid
+from dfa_nerfstudio.nerf.encodings.grid_layout import PRIMES, GridLayout
+from tests.pipeline_fixture import interpreted
 
 LAYOUTS = {
     "dense planes": GridLayout(2, 3, 4, 16, 100, 19),
@@ -56,7 +56,7 @@ def _interpolated(point: np.ndarray, table: np.ndarray, layout: GridLayout) -> n
 def test_reference_is_linear_interpolation_of_instant_ngps_table(name: str):
     layout = LAYOUTS[name]
     points, table = _points(layout, 40), _table(layout)
-    got = torch_backend.encode(points, table, layout).reshape(40, layout.levels, 3, layout.features)
+    got = torch_grid.encode(points, table, layout).reshape(40, layout.levels, 3, layout.features)
     for grid, index in itertools.product(range(3), range(40)):
         expected = _interpolated(points[grid, index].double().numpy(), table[grid].double().numpy(), layout)
         np.testing.assert_allclose(got[index, :, grid].numpy(), expected, atol=2e-4)
@@ -80,10 +80,10 @@ def test_triton_gives_the_references_values_and_gradients(name: str):
 
 def compare_triton(name: str) -> None:
     """Values, and gradients to points and table, of 300 points: two programs and a bit."""
-    from dfa_nerfstudio.nerf.encodings import triton_backend
+    from dfa_nerfstudio.nerf.encodings import triton_grid
 
     layout, results = LAYOUTS[name], []
-    for encode in (torch_backend.encode, triton_backend.encode):
+    for encode in (torch_grid.encode, triton_grid.encode):
         points, table = _points(layout, 300).requires_grad_(), _table(layout).requires_grad_()
         out = encode(points, table, layout)
         towards = torch.randn(out.shape, generator=torch.Generator().manual_seed(2))
@@ -112,7 +112,7 @@ def test_triton_kernels_compile_for_gpus_that_are_not_here():
     compiler = pytest.importorskip("triton.compiler")
     from triton.backends.compiler import GPUTarget
 
-    from dfa_nerfstudio.nerf.encodings import triton_backend
+    from dfa_nerfstudio.nerf.encodings import triton_grid
 
     def signature(kernel, constants: dict) -> dict[str, str]:
         whole = {"count", "grids", "entries_of_grid"}
@@ -123,8 +123,8 @@ def test_triton_kernels_compile_for_gpus_that_are_not_here():
 
     sizes = {"FEATURES": 4, "BLOCK": 128}
     for kernel, more in (
-        (triton_backend._forward, {}),
-        (triton_backend._backward, {"TO_POINTS": True, "TO_TABLE": True}),
+        (triton_grid._forward, {}),
+        (triton_grid._backward, {"TO_POINTS": True, "TO_TABLE": True}),
     ):
         for capability, dims in ((75, 2), (90, 3)):
             constants = {**sizes, **more, "DIMS": dims}

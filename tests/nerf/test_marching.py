@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from dfa_nerfstudio.nerf.field import FieldOutput
-from dfa_nerfstudio.nerf.marching import OccupancyGrid, march, nerfacc_backend, torch_backend
-from dfa_nerfstudio.nerf.marching.march import cube_interval
+from dfa_nerfstudio.nerf.conditioned_field import FieldOutput
+from dfa_nerfstudio.nerf.marching import OccupancyGrid, march, nerfacc_sampler, torch_sampler
+from dfa_nerfstudio.nerf.marching.ray_marching import cube_interval
 
 
 def _fog(density: float):
@@ -91,7 +91,7 @@ def test_weights_are_those_of_a_product_ray_by_ray():
     """Also behind what is opaque beyond any number, of which other rays must know nothing."""
     ray = torch.tensor([0, 0, 0, 2, 2, 3])
     thickness = torch.tensor([0.3, 1e30, 0.2, 0.7, 0.1, 1e-6], requires_grad=True)
-    weights = torch_backend.weigh(thickness, ray, 4)
+    weights = torch_sampler.weigh(thickness, ray, 4)
     alpha = 1 - np.exp(-thickness.detach().double().numpy())
     expected = [alpha[0], 1 - alpha[0], 0, alpha[3], (1 - alpha[3]) * alpha[4], 1e-6]
     np.testing.assert_allclose(weights.detach(), expected, rtol=1e-5, atol=1e-12)
@@ -154,7 +154,7 @@ def test_nerfacc_places_and_weighs_the_references_samples(strata: tuple[int, int
     occupancy = OccupancyGrid(5, threshold=0.01, decay=0.9)  # no middle of a stratum lies between two cells
     occupancy.occupied = torch.rand(125, generator=generator) < 0.4
     results = []
-    for backend in (torch_backend, nerfacc_backend):
+    for backend in (torch_sampler, nerfacc_sampler):
         ray, distance = backend.place(*rays, strata, occupancy, jitter=False)
         thickness = torch.rand(len(ray), generator=torch.Generator().manual_seed(1)).requires_grad_()
         weights = backend.weigh(thickness, ray, count)
@@ -168,7 +168,7 @@ def test_nerfacc_places_and_weighs_the_references_samples(strata: tuple[int, int
 def test_nerfaccs_random_samples_lie_in_the_strata(nerfacc_on_cpu: None):
     origins, directions = _along_z([1.0] * 200)
     near, far = cube_interval(origins, directions)
-    ray, distance = nerfacc_backend.place(origins, directions, near, (far - near) / 4, (0, 4), None, jitter=True)
+    ray, distance = nerfacc_sampler.place(origins, directions, near, (far - near) / 4, (0, 4), None, jitter=True)
     assert (ray.view(200, 4) == torch.arange(200)[:, None]).all()
     place = (distance.view(200, 4) - near[:, None]) / (far - near)[:, None] * 4
     assert (place.floor() == torch.arange(4)).all()

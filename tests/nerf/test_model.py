@@ -15,10 +15,10 @@ from nerfstudio.engine.trainer import Trainer, TrainerConfig
 import dfa_nerfstudio.method_configs as methods
 from dfa_nerfstudio.data.attribute_track import AttributeTrack, FeatureKind
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.evaluation.image import psnr
+from dfa_nerfstudio.metrics.image_metrics import psnr
 from dfa_nerfstudio.nerf.model import DFANerfModel
-from dfa_nerfstudio.talk.load import load_model
-from dfa_nerfstudio.talk.render import film_cameras, render_track
+from dfa_nerfstudio.talk.frame_renderer import film_cameras, render_track
+from dfa_nerfstudio.talk.load_model import load_model
 
 
 def _trainer(method: str, data: Path, output: Path, steps: int, rays: int = 1024, device: str = "cpu") -> Trainer:

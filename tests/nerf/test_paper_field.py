@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from dfa_nerfstudio.nerf.conditioned_field import FieldOutput
 from dfa_nerfstudio.nerf.conditions import Conditions
-from dfa_nerfstudio.nerf.field import FieldOutput
 from dfa_nerfstudio.nerf.paper_field import PaperField, PaperFieldConfig
 
 

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from dfa_nerfstudio.demo.clip import ClipConfig, make_clip, truth_path
+from dfa_nerfstudio.demo.make_clip import ClipConfig, make_clip, truth_path
 
 # The background job of a shell ignores it, and so would every process that the tests start in order to interrupt it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -10,22 +10,21 @@ import pytest
 from rich.console import Console
 
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
-from dfa_nerfstudio.demo.clip import ClipConfig
-from dfa_nerfstudio.demo.motion import make_motion
+from dfa_nerfstudio.demo.make_clip import ClipConfig
 from dfa_nerfstudio.demo.portrait import load_portrait
-from dfa_nerfstudio.demo.renderer import Renderer
+from dfa_nerfstudio.demo.subject_motion import make_motion
+from dfa_nerfstudio.demo.subject_renderer import Renderer
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.preprocessing.camera.motion import Camera, Thumbnails, find_camera
-from dfa_nerfstudio.preprocessing.camera.resting import smoothed_at_rest
-from dfa_nerfstudio.preprocessing.config import ProcessConfig
-from dfa_nerfstudio.preprocessing.film.crop import Square
-from dfa_nerfstudio.preprocessing.film.timeline import Timeline
-from dfa_nerfstudio.preprocessing.film.video import Video, to_rgb
-from dfa_nerfstudio.preprocessing.pipeline import process_video
-from dfa_nerfstudio.preprocessing.report.report import Report
-from dfa_nerfstudio.preprocessing.stages import Stages
-
-from .conftest import write_clip
+from dfa_nerfstudio.media.timeline import Timeline
+from dfa_nerfstudio.media.video_reader import Video, to_rgb
+from dfa_nerfstudio.preprocessing.camera.camera_motion import Camera, Thumbnails, find_camera
+from dfa_nerfstudio.preprocessing.camera.total_variation import smoothed_at_rest
+from dfa_nerfstudio.preprocessing.process_config import ProcessConfig
+from dfa_nerfstudio.preprocessing.process_video import process_video
+from dfa_nerfstudio.preprocessing.progress_reporter import Stages
+from dfa_nerfstudio.preprocessing.report.process_report import Report
+from dfa_nerfstudio.preprocessing.video.crop import Square
+from tests.preprocessing.conftest import write_clip
 
 SIZE, BORDER = 320, 32
 

@@ -16,12 +16,13 @@ import pytest
 from rich.console import Console
 
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
-from dfa_nerfstudio.demo.clip import ClipConfig, make_clip
+from dfa_nerfstudio.demo.make_clip import ClipConfig, make_clip
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.jobs import JobsConfig, alone, results
+from dfa_nerfstudio.jobs import JobsConfig, results
+from dfa_nerfstudio.jobs import subprocess_runner as alone
 from dfa_nerfstudio.preprocessing import cli
-from dfa_nerfstudio.preprocessing.config import ProcessConfig
-from dfa_nerfstudio.preprocessing.corpus import SUMMARY, find_jobs, process_folder
+from dfa_nerfstudio.preprocessing.process_config import ProcessConfig
+from dfa_nerfstudio.preprocessing.process_folder import SUMMARY, find_jobs, process_folder
 
 CONFIG = ProcessConfig(size=64)
 QUIET = Console(quiet=True)

@@ -9,18 +9,17 @@ import cv2
 import numpy as np
 import pytest
 
-from dfa_nerfstudio.data.audio import read_audio
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.preprocessing.config import ProcessConfig
-from dfa_nerfstudio.preprocessing.face.landmarks import LandmarkTracker
-from dfa_nerfstudio.preprocessing.film.cuts import Cut, CutDetector
-from dfa_nerfstudio.preprocessing.film.timeline import Timeline
-from dfa_nerfstudio.preprocessing.film.video import Video
-from dfa_nerfstudio.preprocessing.pipeline import process_video
+from dfa_nerfstudio.face.landmark_tracker import LandmarkTracker
+from dfa_nerfstudio.media.audio import read_audio
+from dfa_nerfstudio.media.timeline import Timeline
+from dfa_nerfstudio.media.video_reader import Video
+from dfa_nerfstudio.preprocessing.process_config import ProcessConfig
+from dfa_nerfstudio.preprocessing.process_video import process_video
+from dfa_nerfstudio.preprocessing.video.scene_cuts import Cut, CutDetector
 from tests.conftest import CLIPS, needs_clips
-
-from .conftest import decode, write_clip
+from tests.preprocessing.conftest import decode, write_clip
 
 Demo = tuple[Path, dict[str, np.ndarray]]
 Frames = list[np.ndarray]

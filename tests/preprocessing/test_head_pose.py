@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dfa_nerfstudio.preprocessing.face.topology import LANDMARKS_68, NUM_LANDMARKS, OUTER_EYE_CORNERS, RIGID
+from dfa_nerfstudio.face.head_pose import Poses, back_project, project, solve_poses
+from dfa_nerfstudio.face.head_shape import HeadSpace, laid_over, landmark_poses, procrustes_mean, upright
+from dfa_nerfstudio.face.topology import LANDMARKS_68, NUM_LANDMARKS, OUTER_EYE_CORNERS, RIGID
 from dfa_nerfstudio.preprocessing.head.bundle_adjustment import Prior, bundle_adjust
-from dfa_nerfstudio.preprocessing.head.fit import HeadSpace, laid_over, landmark_poses, procrustes_mean, upright
-from dfa_nerfstudio.preprocessing.head.pose import Poses, back_project, project, solve_poses
-from dfa_nerfstudio.preprocessing.smoothing import MotionSmoother
+from dfa_nerfstudio.preprocessing.motion_smoothing import MotionSmoother
 
 FOCAL = 2.2
 

@@ -12,15 +12,14 @@ from scipy.spatial.transform import Rotation
 
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.preprocessing.config import ProcessConfig
-from dfa_nerfstudio.preprocessing.face.topology import LANDMARKS_68, NUM_LANDMARKS
-from dfa_nerfstudio.preprocessing.morphable import people
-from dfa_nerfstudio.preprocessing.morphable.basis import MorphableBasis
-from dfa_nerfstudio.preprocessing.morphable.model import learn_morphable_model
-from dfa_nerfstudio.preprocessing.morphable.people import MIRRORED_68, learn_basis
-from dfa_nerfstudio.preprocessing.pipeline import process_video
-
-from ..attributes.synthetic import neutral_face
+from dfa_nerfstudio.face.topology import LANDMARKS_68, NUM_LANDMARKS
+from dfa_nerfstudio.preprocessing.morphable import learn_basis as people
+from dfa_nerfstudio.preprocessing.morphable.learn_basis import MIRRORED_68, learn_basis
+from dfa_nerfstudio.preprocessing.morphable.morphable_basis import MorphableBasis
+from dfa_nerfstudio.preprocessing.morphable.morphable_model import learn_morphable_model
+from dfa_nerfstudio.preprocessing.process_config import ProcessConfig
+from dfa_nerfstudio.preprocessing.process_video import process_video
+from tests.attributes.synthetic import neutral_face
 
 
 def face_68() -> np.ndarray:

@@ -8,15 +8,15 @@ import cv2
 import numpy as np
 import pytest
 
-from dfa_nerfstudio.demo.clip import ClipConfig
-from dfa_nerfstudio.demo.motion import make_motion
+from dfa_nerfstudio.demo.make_clip import ClipConfig
 from dfa_nerfstudio.demo.portrait import load_portrait
-from dfa_nerfstudio.demo.renderer import Renderer
-from dfa_nerfstudio.preprocessing.face.landmarks import LandmarkTracker
-from dfa_nerfstudio.preprocessing.face.topology import CHIN, JAW
-from dfa_nerfstudio.preprocessing.person.background import fill, uncovered_background
-from dfa_nerfstudio.preprocessing.person.segmentation import PersonSegmenter
-from dfa_nerfstudio.preprocessing.person.torso_mask import head_region
+from dfa_nerfstudio.demo.subject_motion import make_motion
+from dfa_nerfstudio.demo.subject_renderer import Renderer
+from dfa_nerfstudio.face.landmark_tracker import LandmarkTracker
+from dfa_nerfstudio.face.topology import CHIN, JAW
+from dfa_nerfstudio.preprocessing.segmentation.background_estimation import fill, uncovered_background
+from dfa_nerfstudio.preprocessing.segmentation.person_segmenter import PersonSegmenter
+from dfa_nerfstudio.preprocessing.segmentation.torso_mask import head_region
 
 SIZE = 256
 

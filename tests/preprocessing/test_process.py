@@ -10,17 +10,16 @@ import cv2
 import numpy as np
 import pytest
 
-from dfa_nerfstudio.data.audio import read_audio
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
-from dfa_nerfstudio.demo.clip import truth_path
+from dfa_nerfstudio.demo.ground_truth import compare_with_truth
+from dfa_nerfstudio.demo.make_clip import truth_path
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.evaluation.demo_truth import compare_with_truth
+from dfa_nerfstudio.face.topology import RIGID
+from dfa_nerfstudio.media.audio import read_audio
 from dfa_nerfstudio.preprocessing import cli
-from dfa_nerfstudio.preprocessing.config import ProcessConfig
-from dfa_nerfstudio.preprocessing.face.topology import RIGID
-from dfa_nerfstudio.preprocessing.pipeline import process_video
-
-from .conftest import decode, write_clip
+from dfa_nerfstudio.preprocessing.process_config import ProcessConfig
+from dfa_nerfstudio.preprocessing.process_video import process_video
+from tests.preprocessing.conftest import decode, write_clip
 
 SMALL = ProcessConfig(size=64)
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dfa_nerfstudio.data.audio import write_wav
 from dfa_nerfstudio.data.dataset_folder import ATTRIBUTES, AUDIO, ClipAttributes
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.preprocessing.report.page import PAGE, REPORT, write_report_page
-from dfa_nerfstudio.preprocessing.report.report import Report
-from dfa_nerfstudio.preprocessing.report.svg_chart import Chart, Series, decimated, nice_ticks
+from dfa_nerfstudio.media.audio import write_wav
+from dfa_nerfstudio.preprocessing.report.process_report import Report
+from dfa_nerfstudio.preprocessing.report.report_page import PAGE, REPORT, write_report_page
+from dfa_nerfstudio.reporting.svg_chart import Chart, Series, decimated, nice_ticks
 
 GOOD = Report(
     source='<b>me & "you"</b>.mp4',

@@ -12,13 +12,12 @@ import av
 import numpy as np
 import pytest
 
-from dfa_nerfstudio.data.audio import read_audio
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.preprocessing.config import ProcessConfig
-from dfa_nerfstudio.preprocessing.film.video import Video, to_rgb
-from dfa_nerfstudio.preprocessing.pipeline import process_video
-
-from .conftest import decode, write_clip
+from dfa_nerfstudio.media.audio import read_audio
+from dfa_nerfstudio.media.video_reader import Video, to_rgb
+from dfa_nerfstudio.preprocessing.process_config import ProcessConfig
+from dfa_nerfstudio.preprocessing.process_video import process_video
+from tests.preprocessing.conftest import decode, write_clip
 
 COLOURS = np.array([(200, 30, 40), (30, 180, 60), (224, 172, 140), (128, 128, 128)])
 """The third is skin."""

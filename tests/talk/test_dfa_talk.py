@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
-from dfa_nerfstudio.data.audio import read_audio, write_wav
-from dfa_nerfstudio.data.dataset_folder import SAMPLE_RATE, TRACK
-from dfa_nerfstudio.talk.marking import COMPOSITE, SYNTHETIC, inspect
-
-from ..walking import BIN, Walked, run, succeed
+from dfa_nerfstudio.data.dataset_folder import TRACK
+from dfa_nerfstudio.media.audio import read_audio, write_wav
+from dfa_nerfstudio.media.rates import SAMPLE_RATE
+from dfa_nerfstudio.talk.provenance import COMPOSITE, SYNTHETIC, inspect
+from tests.pipeline_fixture import BIN, Walked, run, succeed
 
 
 def talk(demo: Walked, film: Path, *options: str | Path, audio: Path | None = None) -> np.ndarray:

@@ -13,10 +13,11 @@ import cv2
 import numpy as np
 import pytest
 
-from dfa_nerfstudio.data.dataset_folder import FRAME_RATE, DatasetFolder
-from dfa_nerfstudio.preprocessing.face.topology import EYES
-from dfa_nerfstudio.talk.marking import inspect
-from tests.walking import BIN, BROWSER, Walked
+from dfa_nerfstudio.data.dataset_folder import DatasetFolder
+from dfa_nerfstudio.face.topology import EYES
+from dfa_nerfstudio.media.rates import FRAME_RATE
+from dfa_nerfstudio.talk.provenance import inspect
+from tests.pipeline_fixture import BIN, BROWSER, Walked
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
-from dfa_nerfstudio.evaluation.motion.energy import steps
+from dfa_nerfstudio.evaluation.motion.motion_energy import steps
 from dfa_nerfstudio.evaluation.motion.pose_axes import PoseAxes
 
 PERCENTILE = 99.9

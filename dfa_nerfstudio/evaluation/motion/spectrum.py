@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.signal import welch
 
-from dfa_nerfstudio.data.dataset_folder import FRAME_RATE
 from dfa_nerfstudio.evaluation.motion.pose_axes import PoseAxes
+from dfa_nerfstudio.media.rates import FRAME_RATE
 
 SEGMENT = 128
 """Frames of a window of Welch's method: 5 s."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 
-from dfa_nerfstudio.evaluation.motion.energy import steps
+from dfa_nerfstudio.evaluation.motion.motion_energy import steps
 from dfa_nerfstudio.evaluation.motion.pose_axes import PoseAxes
 
 STILL = 0.4

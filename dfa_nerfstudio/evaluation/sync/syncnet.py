@@ -26,7 +26,7 @@ from scipy.ndimage import median_filter
 from torch import Tensor, nn
 
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.evaluation.sync.speech_mfcc import speech_mfcc
+from dfa_nerfstudio.evaluation.sync.syncnet_mfcc import speech_mfcc
 
 SIDE, WINDOW, ROWS, MAX_OFFSET = 224, 5, 4, 15
 """Pixels of a crop, frames of a window, rows of MFCC to a frame, and the shifts."""

@@ -1,6 +1,6 @@
 """The kernel of `fused`: a block of rays from front to back, with the field asked on the way.
 
-Import it only where triton is there; see `encodings.triton_backend`, whose lookups it shares.
+Import it only where triton is there; see `encodings.triton_grid`, whose lookups it shares.
 """
 
 # Kernels are written in Triton's language: Python to the eye, but its types are not Python's.
@@ -12,8 +12,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from dfa_nerfstudio.nerf.encodings.triton_backend import level_of, row_of
-from dfa_nerfstudio.nerf.field import FARTHEST, LEAN, SHUT
+from dfa_nerfstudio.nerf.conditioned_field import FARTHEST, LEAN, SHUT
+from dfa_nerfstudio.nerf.encodings.triton_grid import level_of, row_of
 
 _LEAN, _FARTHEST, _SHUT = tl.constexpr(LEAN), tl.constexpr(FARTHEST), tl.constexpr(SHUT)
 

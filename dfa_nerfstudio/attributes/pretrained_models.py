@@ -1,0 +1,55 @@
+"""What many people can teach: the models of sections 3.2 to 3.4 without anything of one person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from dfa_nerfstudio.attributes.cross_modal_encoder import CrossModalConfig, CrossModalEncoder
+from dfa_nerfstudio.attributes.gp_vae import GPVAEConfig, TransformerGPVAE
+from dfa_nerfstudio.attributes.motion_space import MotionSpace
+from dfa_nerfstudio.attributes.speech_models import SpeechConfig, SpeechModels
+from dfa_nerfstudio.attributes.weights_file import StoredModels
+
+
+@dataclass
+class ModelsConfig(SpeechConfig):
+    """Options of the sequence models of sections 3.2 to 3.4."""
+
+    latent: GPVAEConfig = field(default_factory=GPVAEConfig)
+    """Latent space of motion (3.4, Fig. 4a)."""
+    cross_modal: CrossModalConfig = field(default_factory=CrossModalConfig)
+    """Sound to motion (3.4, Fig. 4b)."""
+
+
+class GeneralModels(SpeechModels, StoredModels):
+    """F_d, E_a and the mouth's encoder; E_h, D and E_ah: what `dfa-attributes pretrain` writes.
+
+    Example:
+        >>> models = GeneralModels.load(Path("general_models.pt"))  # doctest: +SKIP
+        >>> f_a = models.audio.features(recording.mfcc)  # doctest: +SKIP
+    """
+
+    file_format, file_version = "dfa-nerfstudio general models", 2
+    config_type: type = ModelsConfig
+    made_by = "dfa-attributes pretrain FOLDERS... --output {path}"
+
+    def __init__(self, config: Any, num_coefficients: int) -> None:
+        """
+        Args:
+            config: a `ModelsConfig`.
+            num_coefficients: MFCC per row.
+        """
+        super().__init__(config, num_coefficients)
+        self.motion = MotionSpace(config.disentangling.eye_dim)
+        """Of many people, it has their usual scale, and no mean or range."""
+        self.vae = TransformerGPVAE(config.latent, self.motion.dim)
+        self.cross_modal = CrossModalEncoder(config.cross_modal, self.vae, config.audio.embedding_dim)
+        self.eval()
+
+    def start_from(self, other: SpeechModels) -> None:
+        super().start_from(other)
+        if isinstance(other, GeneralModels):
+            self.vae.load_state_dict(other.vae.state_dict())
+            self.cross_modal.load_state_dict(other.cross_modal.state_dict())
+            self.motion.scale = other.motion.scale.clone()

@@ -1,0 +1,41 @@
+"""What `make demo` reached, in one table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import av
+from rich.console import Console
+from rich.table import Table
+
+from dfa_nerfstudio.data.dataset_folder import DatasetFolder
+from dfa_nerfstudio.demo.ground_truth import compare_with_truth
+from dfa_nerfstudio.demo.make_clip import truth_path
+from dfa_nerfstudio.errors import UserError
+
+
+def print_figures(folder: Path, console: Console) -> None:
+    """Reads a finished demo: `clip.mp4`, `data/`, `eval.json` (of ns-eval) and `talking.mp4`.
+
+    Raises:
+        UserError: if one of them is not there.
+    """
+    for name in ("clip.mp4", "data", "eval.json", "talking.mp4"):
+        if not (folder / name).exists():
+            raise UserError(f"{folder / name}: missing; run make demo")
+    data = DatasetFolder.open(folder / "data")
+    table = Table("figure", "reached", title="demo subject", title_justify="left")
+    for name, value in compare_with_truth(data, truth_path(folder / "clip.mp4")).items():
+        table.add_row(f"tracking: {name.replace('_', ' ')}", f"{value:.3f}")
+    results = json.loads((folder / "eval.json").read_text())["results"]
+    held_out = len(data.held_out_frames)
+    table.add_row(f"held-out PSNR, {held_out} frames, full frame, dB", f"{results['psnr']:.2f}")
+    table.add_row("held-out SSIM", f"{results['ssim']:.3f}")
+    table.add_row("rendering and scoring, frames/s", f"{results['fps']:.1f}")
+    with av.open(str(folder / "talking.mp4")) as film:
+        video, audio = film.streams.video[0], film.streams.audio[0]
+        table.add_row("talking.mp4: picture, s", f"{float((video.duration or 0) * (video.time_base or 0)):.2f}")
+        table.add_row("talking.mp4: sound, s", f"{float((audio.duration or 0) * (audio.time_base or 0)):.2f}")
+    console.print(table)
+    console.print(f"the talking video: {folder / 'talking.mp4'}", highlight=False, soft_wrap=True)

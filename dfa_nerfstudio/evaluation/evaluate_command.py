@@ -1,0 +1,64 @@
+"""One evaluation, as `dfa-eval` makes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tyro
+from rich.console import Console
+
+from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.evaluation.evaluate import EvaluationConfig, evaluate
+from dfa_nerfstudio.evaluation.report.comparison_table import console_table, latex_table
+from dfa_nerfstudio.evaluation.report.evaluation_io import REPORT, save
+from dfa_nerfstudio.evaluation.report.evaluation_page import PAGE, write_page
+from dfa_nerfstudio.evaluation.video_pairs import Mismatch, held_out_pair, video_pair
+
+
+def evaluate_command(
+    config: tyro.conf.OmitArgPrefixes[EvaluationConfig],
+    load_config: Path | None = None,
+    video: Path | None = None,
+    reference: Path | None = None,
+    output: Path | None = None,
+    mismatch: Mismatch = "align",
+    latex: bool = False,
+) -> None:
+    """Scores a model on the held-out end of its clip (`--load-config`), or a video against the true one (`--video A
+    --reference B`), and writes `report.html` and `report.json`.
+
+    Args:
+        config: what is measured.
+        load_config: the `config.yml` that ns-train names at its end.
+        video: a video of any origin that is scored.
+        reference: the true video, which begins at the same moment.
+        output: folder of the report; by default `evaluation` beside the config or the video.
+        mismatch: what is done about videos of different length or size: the longer one is cut and the scored one is
+            resized, which is noted, or they are refused.
+        latex: writes the table as `table.tex` too.
+
+    Raises:
+        UserError: for bad input.
+    """
+    if (load_config is None) == (video is None) or (video is None) != (reference is None):
+        raise UserError("give either --load-config CONFIG, or --video A and --reference B")
+    if config.speech and load_config is None:
+        raise UserError("--speech needs a model that says it; give --load-config CONFIG instead of --video")
+    if load_config is not None:
+        pair, folder = held_out_pair(load_config, config.speech), load_config.parent / "evaluation"
+    else:
+        assert video is not None and reference is not None
+        pair, folder = video_pair(video, reference, mismatch), video.with_name(f"{video.stem}_evaluation")
+    folder = output or folder
+    evaluation = evaluate(pair, config)
+    save(evaluation, folder / REPORT)
+    write_page(folder / PAGE, evaluation, pair)
+    console = Console()
+    console.print(console_table([evaluation], ["pictures"]))
+    for note in evaluation.notes:
+        console.print(note, style="yellow", highlight=False, soft_wrap=True)
+    if latex:
+        with written_whole(folder / "table.tex") as partial:
+            partial.write_text(latex_table([evaluation], [evaluation.name]), encoding="utf-8")
+    console.print(f"wrote {folder / PAGE} and {REPORT}", highlight=False, soft_wrap=True)

@@ -1,0 +1,60 @@
+"""`report.json`: an evaluation as it is kept and set beside others."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+
+from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.evaluation.evaluate import Evaluation
+
+REPORT = "report.json"
+FORMAT = "dfa-nerfstudio evaluation 1"
+PACKAGES = ("dfa-nerfstudio", "torch", "mediapipe", "scikit-image", "torchmetrics")
+
+
+def save(evaluation: Evaluation, path: Path) -> None:
+    """Writes it with date and versions, whole or not at all; what is not a number becomes null."""
+    made = {
+        "format": FORMAT,
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+    text = json.dumps(_without_nan(made | dataclasses.asdict(evaluation)), indent=1, allow_nan=False)
+    with written_whole(path) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
+
+
+def load(path: Path) -> Evaluation:
+    """Reads an evaluation.
+
+    Args:
+        path: a `report.json`, or the folder that holds one.
+
+    Raises:
+        UserError: if there is none.
+    """
+    path = path / REPORT if path.is_dir() else path
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        assert stored["format"] == FORMAT
+        fields = {field.name: stored[field.name] for field in dataclasses.fields(Evaluation)}
+    except (OSError, ValueError, KeyError, TypeError, AssertionError):
+        raise UserError(f"{path}: not a report of dfa-eval; make one with: dfa-eval --load-config CONFIG") from None
+    fields["size"] = tuple(fields["size"])
+    return Evaluation(**fields)
+
+
+def _without_nan(value: object) -> object:
+    match value:
+        case float() if value != value:
+            return None
+        case dict():
+            return {name: _without_nan(part) for name, part in value.items()}
+        case list() | tuple():
+            return [_without_nan(part) for part in value]
+    return value

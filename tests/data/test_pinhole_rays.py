@@ -1,0 +1,43 @@
+"""Rays of film cameras against nerfstudio's."""
+
+from __future__ import annotations
+
+import torch
+from nerfstudio.cameras.cameras import Cameras, CameraType
+
+from dfa_nerfstudio.data.pinhole_rays import pinhole_rays, whole_picture
+
+
+def _cameras(**more: torch.Tensor | CameraType) -> Cameras:
+    generator = torch.Generator().manual_seed(0)
+    turned = torch.linalg.qr(torch.randn(3, 3, 3, generator=generator))[0]
+    pose = torch.cat([turned, torch.randn(3, 3, 1, generator=generator)], dim=-1)
+    focal = torch.tensor([[30.0], [40.0], [50.0]])
+    size = {"width": 12, "height": 7, "times": torch.tensor([[0.0], [0.4], [1.0]])}
+    return Cameras(pose, focal, focal * 1.1, 5.5, 3.75, **{**size, **more})
+
+
+def test_rays_are_nerfstudios():
+    cameras = _cameras()
+    pixels = torch.tensor([[0, 0, 0], [1, 6, 11], [2, 3, 4], [1, 2, 9]])
+    ours = pinhole_rays(cameras, pixels)
+    theirs = cameras.generate_rays(pixels[:, :1], coords=pixels[:, 1:] + 0.5)
+    for name in ("origins", "directions", "times", "camera_indices"):
+        torch.testing.assert_close(getattr(ours, name), getattr(theirs, name))
+    picture, theirs = whole_picture(cameras[1:2]), cameras[1:2].generate_rays(0, keep_shape=True)
+    assert picture.shape == theirs.shape == (7, 12)
+    torch.testing.assert_close(picture.directions, theirs.directions)
+    torch.testing.assert_close(picture.times, theirs.times)
+    double = _cameras(times=torch.tensor([[0.0], [0.4], [1.0]]).double())
+    double.fx, double.fy = double.fx.double(), double.fy.double()  # as of nerfstudio's camera paths
+    seen = whole_picture(double[1:2])
+    assert {seen.origins.dtype, seen.directions.dtype, seen.times.dtype} == {torch.float32}
+    torch.testing.assert_close(seen.directions, picture.directions)
+
+
+def test_other_cameras_are_left_to_nerfstudio():
+    for more in ({"camera_type": CameraType.FISHEYE}, {"distortion_params": torch.full((3, 6), 0.1)}):
+        camera = _cameras(**more)[1:2]
+        theirs, plain = camera.generate_rays(0, keep_shape=True), whole_picture(_cameras()[1:2])
+        torch.testing.assert_close(whole_picture(camera).directions, theirs.directions)
+        assert (theirs.directions - plain.directions).abs().max() > 1e-3

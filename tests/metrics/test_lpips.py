@@ -1,0 +1,46 @@
+"""LPIPS against torchmetrics, on weights that are nobody's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torchmetrics.functional.image.lpips import _LPIPS
+from torchvision.models import alexnet
+
+from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.metrics.lpips import Lpips
+
+
+def test_as_torchmetrics_of_the_same_alexnet(tmp_path: Path):
+    torch.manual_seed(0)
+    network = alexnet()
+    torch.save(network.state_dict(), tmp_path / "alexnet.pth")
+    mine = Lpips(tmp_path / "alexnet.pth")
+    theirs = _LPIPS(net="alex", pnet_rand=True)
+    # their AlexNet keeps torchvision's numbers of layers, in five pieces
+    layers = {name[9:]: values for name, values in network.state_dict().items() if name.startswith("features.")}
+    pieces = theirs.net.state_dict()
+    theirs.net.load_state_dict({name: layers[name.split(".", 1)[1]] for name in pieces})
+    one, other = torch.rand(2, 2, 3, 70, 64)
+    torch.testing.assert_close(mine(one, other), theirs(2 * one - 1, 2 * other - 1).flatten(), rtol=1e-4, atol=1e-6)
+    assert mine(one, one).abs().max() == 0
+
+    small = torch.rand(1, 3, 24, 24, requires_grad=True)
+    mine(small, torch.rand(1, 3, 24, 24)).sum().backward()
+    assert small.grad is not None and small.grad.isfinite().all() and small.grad.any()
+
+
+def test_other_weights_are_one_line(tmp_path: Path):
+    path = tmp_path / "weights.pth"
+    for content in (b"not weights", None):
+        if content is None:
+            torch.save({"features.0.weight": torch.zeros(1)}, path)
+        else:
+            path.write_bytes(content)
+        with pytest.raises(UserError, match=r"weights\.pth: not torchvision's AlexNet") as error:
+            Lpips(path)
+        assert "\n" not in str(error.value)
+    with pytest.raises(UserError, match=r"missing\.pth"):
+        Lpips(tmp_path / "missing.pth")
