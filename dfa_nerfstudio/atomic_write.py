@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def written_whole(final: Path) -> Iterator[Path]:
+def atomic_write(final: Path) -> Iterator[Path]:
     """Yields a path beside `final` to write to; it takes the final name only if the block succeeds.
 
     The partial name keeps the suffix, because encoders choose their format by it. Works for a file and for a folder:

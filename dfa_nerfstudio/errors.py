@@ -1,22 +1,44 @@
-"""One way for every command to refuse bad input: one clear line and exit code 2."""
+"""Bad input ends every command with one clear line and exit code 2."""
 
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections.abc import Iterator
 
+_OPTION = re.compile(r"`([a-z][a-z0-9_.]*)(?:=([^`]*))?`")
+
 
 class UserError(Exception):
-    """Bad input. The message is one line that names the file or option at fault and what to do about it."""
+    """Bad input: what is wrong, where, and what to do, in one line.
+
+    An option is written in backticks by its Python name, with or without a value: `` `size=15` ``. Whoever calls the
+    library reads that; a command shows it as the flag that its user types, `--size 15` (`as_flags`).
+    """
+
+
+def as_flags(message: str) -> str:
+    """Rewrites the options in a `UserError`'s message as command-line flags.
+
+    Example:
+        >>> as_flags("`scene_cut=split` makes a dataset of each scene")
+        '--scene-cut split makes a dataset of each scene'
+    """
+
+    def flag(match: re.Match[str]) -> str:
+        name, value = match.groups()
+        return f"--{name.replace('_', '-')}" + ("" if value is None else f" {value}")
+
+    return _OPTION.sub(flag, message)
 
 
 @contextlib.contextmanager
 def exit_on_user_error() -> Iterator[None]:
     """Turns a `UserError` into one line on stderr and exit code 2.
 
-    Used around each command's `main`, and inside the classes that nerfstudio's own commands call, where an
-    exception would end in a traceback.
+    Wraps each command's `main`, and the methods that nerfstudio's own commands call, where an exception would end in
+    a traceback.
 
     Raises:
         SystemExit: with code 2 for a `UserError`, 130 for an interrupt by the keyboard.
@@ -29,7 +51,7 @@ def exit_on_user_error() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+        print(f"error: {as_flags(' '.join(str(error).split()))}", file=sys.stderr, flush=True)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr, flush=True)

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.jobs import Job, JobsConfig, results
@@ -154,7 +154,7 @@ def _figures(dataset: Path) -> dict[str, Any]:
 
 def _write_summary(output: Path, outcomes: dict[str, Outcome]) -> None:
     try:
-        with written_whole(output / SUMMARY) as partial_file:
+        with atomic_write(output / SUMMARY) as partial_file:
             videos = [dataclasses.asdict(outcome) for outcome in outcomes.values()]
             partial_file.write_text(json.dumps({"videos": videos}, indent=1))
     except OSError as error:

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 from rich.console import Console
 
-from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.data import dataset_folder
 from dfa_nerfstudio.data.dataset_folder import ClipAttributes, DatasetFolder, image_path, mask_path
 from dfa_nerfstudio.errors import UserError
@@ -70,7 +70,7 @@ def process_video(video: Path, output: Path, config: ProcessConfig, console: Con
     check_models(config)
     stages = Stages(console or Console(quiet=True), Report(video.name, config.described(), size=config.size))
     try:
-        with written_whole(output) as partial, stages.progress, single_threaded_libraries():
+        with atomic_write(output) as partial, stages.progress, single_threaded_libraries():
             partial.mkdir()
             _process(video, partial, config, stages)
     except OSError as error:

@@ -38,7 +38,7 @@ def measure(models: AttributeModels, clip: ClipAttributes, num_train: int) -> di
         Name to value: those of `swap_figures` and `readings`; sync as the share of windows whose best offset is within
         +-1 frame; mouth opening read from f_a by a ridge regression fitted on training frames, as correlation.
     """
-    use, held_use = (torch.from_numpy(clip.of_use(*part)) for part in ((0, num_train), (num_train, len(clip))))
+    use, held_use = (torch.from_numpy(clip.valid_frames(*part)) for part in ((0, num_train), (num_train, len(clip))))
     if not len(held_use):
         return {}
     landmarks, shot = torch.from_numpy(clip.front_landmarks), torch.from_numpy(clip.shot).long()

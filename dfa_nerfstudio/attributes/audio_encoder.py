@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dfa_nerfstudio.attributes.objective import FitConfig
-from dfa_nerfstudio.media.chunks import windows
+from dfa_nerfstudio.media.chunks import sliding_windows
 from dfa_nerfstudio.media.rates import FRAME_RATE, MFCC_PER_FRAME
 
 
@@ -75,7 +75,7 @@ class AudioEncoder(nn.Module):
         """f_a of windows of normalised MFCC."""
         return F.normalize(self.layers(windows.transpose(1, 2)), dim=-1)
 
-    def windows(self, mfcc: Float[Tensor, "R D"], every: int = MFCC_PER_FRAME) -> Float[Tensor, "T W D"]:
+    def sliding_windows(self, mfcc: Float[Tensor, "R D"], every: int = MFCC_PER_FRAME) -> Float[Tensor, "T W D"]:
         """The window around the start of each frame, or around one of `every` so many rows; the recording's ends are
         extended by their last row.
 
@@ -115,7 +115,7 @@ class AudioEncoder(nn.Module):
             The next frames' f_a, `latency` behind the sound; at the end of the blocks the last ones.
         """
         window = self.config.window
-        for piece in windows(blocks, window // 2, window, MFCC_PER_FRAME):
+        for piece in sliding_windows(blocks, window // 2, window, MFCC_PER_FRAME):
             yield self(piece.transpose(1, 2))
 
 
@@ -141,7 +141,7 @@ class MouthEncoder(nn.Module):
         """Embeddings of windows of f_m."""
         return F.normalize(self.layers(windows.transpose(1, 2)), dim=-1)
 
-    def windows(self, mouth: Float[Tensor, "T M"]) -> Float[Tensor, "T F M"]:
+    def sliding_windows(self, mouth: Float[Tensor, "T M"]) -> Float[Tensor, "T F M"]:
         """The window around each frame; the ends are extended by their last frame."""
         half = self.frames // 2
         padded = torch.cat([mouth[:1].expand(half, -1), mouth, mouth[-1:].expand(half, -1)])

@@ -20,7 +20,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.attributes.objective import FitConfig, Hardware, Objective
 from dfa_nerfstudio.errors import UserError
 
@@ -152,7 +152,7 @@ def fit(
             last["validation"] = float(value)
     objective.cpu().eval()
     if finished and unfinished:
-        with written_whole(finished) as partial:
+        with atomic_write(finished) as partial:
             torch.save(objective.state_dict(), partial)
         unfinished.unlink(missing_ok=True)
     return last

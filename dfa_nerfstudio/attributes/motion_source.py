@@ -18,7 +18,7 @@ from dfa_nerfstudio.attributes.motion_generation import stream_motion
 from dfa_nerfstudio.attributes.motion_space import EYE_START
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.media.chunks import aligned
+from dfa_nerfstudio.media.chunks import zip_chunks
 from dfa_nerfstudio.media.rates import FRAME_RATE
 
 
@@ -69,7 +69,7 @@ class Moving:
         pose, torso = (piece[0] for piece in for_pose), (piece[1] for piece in for_torso)
         eyes = self._eyes((piece[2] for piece in for_eye), to_clock)
         kinds = models.eye_kind, models.audio_kind  # weights are hashed for them
-        for head_to_camera, torso_motion, eye, heard in aligned(pose, torso, eyes, f_a):
+        for head_to_camera, torso_motion, eye, heard in zip_chunks(pose, torso, eyes, f_a):
             yield AttributeTrack(head_to_camera, torso_motion, eye, heard, *kinds, FRAME_RATE)
 
     def _eyes(self, made: Iterable[Float[Tensor, "n E"]], clock: Iterable[Tensor]) -> Iterator[Float[Tensor, "m E"]]:

@@ -13,7 +13,7 @@ import torch
 import tyro
 from rich.console import Console
 
-from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.attributes.attribute_report import corpus_figures, print_figures
 from dfa_nerfstudio.attributes.attribute_trainer import Training
 from dfa_nerfstudio.attributes.motion_dataset import motion_sequences, usual_scale
@@ -154,7 +154,7 @@ def pretrain(
         "offsets_ms": {name: 10 * late for name, late in offsets.items()},
         "left_out": skipped,
     }
-    with written_whole(config.output.with_suffix(".json")) as partial:
+    with atomic_write(config.output.with_suffix(".json")) as partial:
         partial.write_text(json.dumps(report, indent=1))
     shutil.rmtree(resume)
     console.print(f"wrote {config.output}", highlight=False)

@@ -12,7 +12,7 @@ import torch
 import tyro
 from rich.console import Console
 
-from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.attributes.attribute_models import FILE_NAME, REPORT_NAME, AttributeModels
 from dfa_nerfstudio.attributes.attribute_report import latent_channels, measure, print_figures, remarks
 from dfa_nerfstudio.attributes.attribute_trainer import Training
@@ -73,7 +73,7 @@ def train_models(
     pretrained = GeneralModels.load(config.pretrained) if config.pretrained else None
     options = pretrained.config if pretrained else config.models
     window = max(options.latent.window, options.cross_modal.window)
-    use = torch.from_numpy(clip.of_use(0, num_train))  # [N]
+    use = torch.from_numpy(clip.valid_frames(0, num_train))  # [N]
     if len(use) <= window:
         raise UserError(
             f"{source}: {len(use)} frames for training; the motion models need more than {window} "
@@ -190,6 +190,6 @@ def train_attributes(
             f"the film's sound comes {10 * int(models.offset):+d} ms late, which is taken back", highlight=False
         )
     report = {name: value if math.isfinite(value) else None for name, value in figures.items()}
-    with written_whole(folder / REPORT_NAME) as partial:
+    with atomic_write(folder / REPORT_NAME) as partial:
         partial.write_text(json.dumps(report | {"latent channels": latent_channels(models)}, indent=1))
     console.print(f"wrote {folder / FILE_NAME} and {folder / TRACK}", highlight=False, soft_wrap=True)

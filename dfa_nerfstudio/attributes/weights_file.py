@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.data.attribute_track import FeatureKind
 from dfa_nerfstudio.errors import UserError
 
@@ -44,7 +44,7 @@ class StoredModels(nn.Module, ABC):
 
     def save(self, path: Path) -> None:
         """Writes everything into one file, whole or not at all."""
-        with written_whole(path) as partial:
+        with atomic_write(path) as partial:
             torch.save(
                 {
                     "format": self.file_format,

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.npz import load_npz
 
@@ -125,7 +125,7 @@ class AttributeTrack:
     def save(self, path: Path) -> None:
         """Writes the `.npz`, whole or not at all."""
         kinds = json.dumps({"eye": asdict(self.eye_kind), "audio": asdict(self.audio_kind)})
-        with written_whole(path) as partial:
+        with atomic_write(path) as partial:
             np.savez(
                 partial,
                 head_to_camera=self.head_to_camera.cpu().numpy(),

@@ -19,10 +19,10 @@ from nerfstudio.data.utils.dataloaders import FixedIndicesEvalDataloader, RandIn
 from torch import Tensor
 
 from dfa_nerfstudio.data.dataparser import ClipMetadata, DFADataParserConfig
-from dfa_nerfstudio.data.frame_cache import FramePool
+from dfa_nerfstudio.data.frame_cache import FrameCache
 from dfa_nerfstudio.data.pinhole_rays import pinhole_rays
 from dfa_nerfstudio.data.pixel_sampler import PixelSampler, PixelSamplerConfig, grown
-from dfa_nerfstudio.data.ray_buffer import RayStock, batch_of
+from dfa_nerfstudio.data.ray_buffer import RayBuffer, batch_of
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 
 
@@ -76,11 +76,11 @@ class TalkingHeadDataManager(VanillaDataManager[TalkingHeadDataset]):
         self.patches_per_step, self.patch_size = 0, 0
         dataset = self.train_dataset
         with exit_on_user_error():
-            self.pool = FramePool(dataset.frame, len(dataset), self.config.cache_gib, self.device)
+            self.pool = FrameCache(dataset.frame, len(dataset), self.config.cache_gib, self.device)
             person = grown(dataset.mean_mask() > 0.02, 2).to(self.device)
         boxes = cast(ClipMetadata, dataset.metadata["clip"]).boxes
         pixels = PixelSampler(self.config.pixels, person, boxes.to(self.device))
-        self.stock = RayStock(pixels, self.pool, dataset.cameras.to(self.device))
+        self.stock = RayBuffer(pixels, self.pool, dataset.cameras.to(self.device))
 
     def setup_eval(self) -> None:
         workers = self.world_size * 2

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64
 
-from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.npz import load_npz
 from dfa_nerfstudio.media.rates import FRAME_RATE, MFCC_PER_FRAME
@@ -108,13 +108,13 @@ class ClipAttributes:
     def __len__(self) -> int:
         return len(self.head_to_camera)
 
-    def of_use(self, first: int, stop: int) -> Int64[np.ndarray, " N"]:
+    def valid_frames(self, first: int, stop: int) -> Int64[np.ndarray, " N"]:
         """The frames from `first` to before `stop` that show the face."""
         return first + np.flatnonzero(self.shot[first:stop] >= 0)
 
     def save(self, path: Path) -> None:
         """Writes the `.npz`, whole or not at all."""
-        with written_whole(path) as partial:
+        with atomic_write(path) as partial:
             np.savez(partial, **vars(self))
 
     @classmethod
@@ -213,12 +213,12 @@ class DatasetFolder:
     @property
     def train_frames(self) -> Int64[np.ndarray, " N"]:
         """The training frames that are of use."""
-        return self.attributes.of_use(0, self.num_train)
+        return self.attributes.valid_frames(0, self.num_train)
 
     @property
     def held_out_frames(self) -> Int64[np.ndarray, " N"]:
         """The held-out frames that are of use."""
-        return self.attributes.of_use(self.num_train, self.num_frames)
+        return self.attributes.valid_frames(self.num_train, self.num_frames)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -269,7 +269,7 @@ class DatasetFolder:
                 for index, camera in enumerate(cameras)
             ],
         }
-        with written_whole(path / TRANSFORMS) as partial, partial.open("w") as file:
+        with atomic_write(path / TRANSFORMS) as partial, partial.open("w") as file:
             json.dump(meta, file, indent=1)  # in small pieces
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 
-class FramePool:
+class FrameCache:
     """As many decoded frames as the budget allows; when it is too small for all of them, they take turns.
 
     A frame that leaves has been there for as long as any other: over time all are seen equally often. Decoding goes on

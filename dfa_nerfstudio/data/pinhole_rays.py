@@ -37,7 +37,7 @@ def pinhole_rays(cameras: Cameras, pixels: Int[Tensor, "*batch 3"]) -> RayBundle
     )
 
 
-def whole_picture(camera: Cameras) -> RayBundle:
+def image_rays(camera: Cameras) -> RayBundle:
     """The rays of all pixels of a single camera, [height, width]; nerfstudio's own where it is no pinhole."""
     perspective = (camera.camera_type == CameraType.PERSPECTIVE.value).all()
     if camera.distortion_params is not None or not perspective:

@@ -10,7 +10,7 @@ from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
-from dfa_nerfstudio.data.frame_cache import FramePool
+from dfa_nerfstudio.data.frame_cache import FrameCache
 from dfa_nerfstudio.data.pinhole_rays import pinhole_rays
 from dfa_nerfstudio.data.pixel_sampler import Pixels, PixelSampler
 
@@ -20,7 +20,7 @@ _STEPS = 8
 Batch = dict[str, Tensor]
 
 
-class RayStock:
+class RayBuffer:
     """Rays through pixels, and what the film shows there.
 
     A batch has `indices` [R, 3] (frame, row, column), `image` [R, 3] and `mask` [R] in [0, 1], `weight` [S] of the
@@ -28,7 +28,7 @@ class RayStock:
     eyes may count there.
     """
 
-    def __init__(self, pixels: PixelSampler, pool: FramePool, cameras: Cameras) -> None:
+    def __init__(self, pixels: PixelSampler, pool: FrameCache, cameras: Cameras) -> None:
         self._pixels, self._pool, self._cameras = pixels, pool, cameras
         self._drawn: Pixels | None = None
         self._errors: list[Tensor] = []
@@ -75,6 +75,6 @@ class RayStock:
 def batch_of(
     indices: Int[Tensor, "R 3"], seen: UInt8[Tensor, "R 4"], weight: Float[Tensor, " S"], allowed: Bool[Tensor, "R 2"]
 ) -> Batch:
-    """What rays are compared with; see `RayStock`."""
+    """What rays are compared with; see `RayBuffer`."""
     values = seen.float() / 255
     return {"indices": indices, "image": values[:, :3], "mask": values[:, 3], "weight": weight, "allowed": allowed}

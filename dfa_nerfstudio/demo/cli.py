@@ -11,7 +11,7 @@ import numpy as np
 import tyro
 from rich.progress import Progress
 
-from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.demo.make_clip import ClipConfig, make_clip, truth_path
 from dfa_nerfstudio.demo.speech import driving_sentence
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
@@ -45,7 +45,7 @@ class DrivingAudio:
             raise UserError(f"{self.output}: the output must be named .wav")
         speech = driving_sentence()
         try:
-            with written_whole(self.output) as partial, wave.open(str(partial), "wb") as file:
+            with atomic_write(self.output) as partial, wave.open(str(partial), "wb") as file:
                 file.setnchannels(1)
                 file.setsampwidth(2)
                 file.setframerate(SAMPLE_RATE)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.demo.portrait import load_portrait
 from dfa_nerfstudio.demo.speech import Speech, make_speech
 from dfa_nerfstudio.demo.subject_motion import Motion, MotionConfig, make_motion
@@ -112,7 +112,7 @@ def make_clip(
 def _write_truth(
     path: Path, config: ClipConfig, speech: Speech, motion: Motion, opening: np.ndarray, rounding: np.ndarray
 ) -> None:
-    with written_whole(path) as partial:
+    with atomic_write(path) as partial:
         np.savez_compressed(
             partial,
             fps=config.fps,

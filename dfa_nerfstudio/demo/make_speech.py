@@ -18,7 +18,7 @@ import av
 import numpy as np
 from scipy.signal import resample_poly
 
-from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.atomic_write import atomic_write
 
 SENTENCES = [
     "Before the launch, we checked every valve, pump and wire by hand.",
@@ -122,7 +122,7 @@ def main() -> None:
 
 def _write_flac(path: Path, samples: np.ndarray) -> None:
     # 12 bits: the noise stays 70 dB below, and the file shrinks by a third.
-    with written_whole(path) as partial, av.open(str(partial), "w") as container:
+    with atomic_write(path) as partial, av.open(str(partial), "w") as container:
         stream = container.add_stream("flac", rate=SAMPLE_RATE, layout="mono", options={"compression_level": "12"})
         quantised = (np.round(samples * 2047) * 16).astype(np.int16)
         frame = av.AudioFrame.from_ndarray(quantised[None], format="s16", layout="mono")

@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 
 USAGE = """Other commands: `dfa-eval compare REPORTS...` sets several reports side by side; `dfa-eval ablate DIR` trains
@@ -77,6 +77,6 @@ def compare(
             soft_wrap=True,
         )
     if latex:
-        with written_whole(latex) as partial:
+        with atomic_write(latex) as partial:
             partial.write_text(latex_table(evaluations, titles), encoding="utf-8")
         console.print(f"wrote {latex}", highlight=False)

@@ -93,7 +93,7 @@ def evaluate(pair: Pair, config: EvaluationConfig) -> Evaluation:
         UserError: if weights cannot be read, or a protocol needs faces that are not there.
     """
     height, width = pair.truth.shape[1:3]
-    result = Evaluation(pair.name, pair.source, len(pair), int(pair.of_use.sum()), (width, height))
+    result = Evaluation(pair.name, pair.source, len(pair), int(pair.valid_frames.sum()), (width, height))
     result.notes += pair.notes
     judges = Judges.of(config, result.notes)
     true_seen, seen = (
@@ -119,7 +119,7 @@ def evaluate(pair: Pair, config: EvaluationConfig) -> Evaluation:
         if faces is None:
             result.notes.append("the pictures show hardly any face: nothing is measured on faces")
         else:
-            _score_faces(result, faces, truth, pair.of_use)
+            _score_faces(result, faces, truth, pair.valid_frames)
         _score_sync(result, judges, pair, head, faces, truth)
         _score_speeches(result, judges.encoders, head, pair.speeches)
     result.figures, result.truth = (
@@ -159,9 +159,9 @@ def _score_pictures(
 ) -> tuple[dict[str, float], Curves]:
     rows: list[dict[str, float]] = []
     regions = cuts(protocol, pair.truth, landmarks)
-    frames = zip(pair.pictures, pair.truth, regions, pair.of_use, strict=True)
-    for picture, truth, cut, of_use in track(frames, f"protocol {protocol}", total=len(pair), transient=True):
-        if not of_use:
+    frames = zip(pair.pictures, pair.truth, regions, pair.valid_frames, strict=True)
+    for picture, truth, cut, valid_frames in track(frames, f"protocol {protocol}", total=len(pair), transient=True):
+        if not valid_frames:
             rows.append({})
             continue
         mine, true = (torch.from_numpy(cut(part).astype(np.float32)) / 255 for part in (picture, truth))
@@ -179,8 +179,8 @@ def _score_pictures(
     return {name: float(np.nanmean(values)) for name, values in curves.items() if np.isfinite(values).any()}, curves
 
 
-def _score_faces(result: Evaluation, faces: Faces, truth: Faces, of_use: np.ndarray) -> None:
-    both = faces.found & truth.found & of_use
+def _score_faces(result: Evaluation, faces: Faces, truth: Faces, valid_frames: np.ndarray) -> None:
+    both = faces.found & truth.found & valid_frames
     unit = landmark_distance.eye_distance(truth.pixels)
     upper, lower = landmark_distance.part_errors(faces.front, truth.front)
     lips = landmark_distance.lmd(faces.pixels, truth.pixels)

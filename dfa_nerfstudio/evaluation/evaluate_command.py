@@ -7,7 +7,7 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
-from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation.evaluate import EvaluationConfig, evaluate
 from dfa_nerfstudio.evaluation.report.comparison_table import console_table, latex_table
@@ -59,6 +59,6 @@ def evaluate_command(
     for note in evaluation.notes:
         console.print(note, style="yellow", highlight=False, soft_wrap=True)
     if latex:
-        with written_whole(folder / "table.tex") as partial:
+        with atomic_write(folder / "table.tex") as partial:
             partial.write_text(latex_table([evaluation], [evaluation.name]), encoding="utf-8")
     console.print(f"wrote {folder / PAGE} and {REPORT}", highlight=False, soft_wrap=True)

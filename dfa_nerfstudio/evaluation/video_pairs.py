@@ -34,7 +34,7 @@ class Pair:
     name: str
     pictures: Pictures
     truth: Pictures
-    of_use: Bool[np.ndarray, " T"]
+    valid_frames: Bool[np.ndarray, " T"]
     """False for frames that are not scored."""
     sound: Float32[np.ndarray, " S"] | None
     """16 kHz, what the pictures say, beginning with the first one; none for a silent film."""
@@ -64,8 +64,8 @@ def held_out_pair(config_path: Path, speech: Sequence[Path] = ()) -> Pair:
     model = load_model(config_path)
     folder = DatasetFolder.open(model.clip.folder)
     first, count = folder.num_train, len(folder.attributes)
-    of_use = folder.attributes.shot[first:] >= 0
-    if not of_use.any():
+    valid_frames = folder.attributes.shot[first:] >= 0
+    if not valid_frames.any():
         raise UserError(
             f"{folder.path}: no frame is held out, and figures of training frames say nothing; run dfa-process and "
             "dfa-attributes again without --held-out 0, and train again"
@@ -81,7 +81,7 @@ def held_out_pair(config_path: Path, speech: Sequence[Path] = ()) -> Pair:
         name=f"{folder.path.resolve().name}, {config_path.parent.parent.name}",
         pictures=on_disk(render_track(model, model.clip.track[first:count])),
         truth=on_disk(read_image(path) for path in paths),
-        of_use=of_use,
+        valid_frames=valid_frames,
         sound=sound,
         true_sound=sound,
         focal=folder.meta["fl_x"] / folder.size[0],
@@ -137,7 +137,7 @@ def video_pair(video: Path, reference: Path, mismatch: Mismatch = "align") -> Pa
         name=f"{video.name} against {reference.name}",
         pictures=pictures[:count],
         truth=truth[:count],
-        of_use=np.ones(count, bool),
+        valid_frames=np.ones(count, bool),
         sound=read_audio(video) if mine.has_sound else None,
         true_sound=read_audio(reference) if true.has_sound else None,
         source="two videos, as they decode",

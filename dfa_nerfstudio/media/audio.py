@@ -13,7 +13,7 @@ from av.error import FFmpegError, InvalidDataError
 from av.stream import Disposition
 from jaxtyping import Float32
 
-from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.rates import SAMPLE_RATE
 
@@ -158,7 +158,7 @@ def _decode(container: InputContainer, origin: float | None, rate: int) -> Itera
 
 def write_wav(path: Path, audio: Float32[np.ndarray, " S"]) -> None:
     """Writes mono samples in [-1, 1] as 16 bit PCM at 16 kHz, whole or not at all."""
-    with written_whole(path) as partial, wave.open(str(partial), "wb") as file:
+    with atomic_write(path) as partial, wave.open(str(partial), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)

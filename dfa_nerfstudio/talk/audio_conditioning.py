@@ -14,7 +14,7 @@ from dfa_nerfstudio.attributes.attribute_models import AttributeModels
 from dfa_nerfstudio.data.attribute_track import FeatureKind
 from dfa_nerfstudio.data.audio_features import COEFFICIENTS, MFCC_KIND, MFCC_ROWS
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.media.chunks import aligned, windows
+from dfa_nerfstudio.media.chunks import sliding_windows, zip_chunks
 from dfa_nerfstudio.media.mfcc import stream_mfcc
 from dfa_nerfstudio.media.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.media.rates import MFCC_PER_FRAME
@@ -47,7 +47,7 @@ class Hearing:
         """
         Args:
             models: the person's.
-            shut: what the field hears where the mouth is to be shut; `DFANerfModel.shut_feature`.
+            shut: what the field hears where the mouth is to be shut; `DFANerfModel.closed_mouth_feature`.
             kind: of what the field hears.
             config: see there.
             live: nothing is waited for that is not needed.
@@ -74,14 +74,14 @@ class Hearing:
             lips = features.split(1)
         elif self.kind.name == MFCC_KIND.name:
             statics = (piece[:, :COEFFICIENTS] for piece in raw)
-            around = windows(statics, MFCC_ROWS // 2, MFCC_ROWS, MFCC_PER_FRAME)
+            around = sliding_windows(statics, MFCC_ROWS // 2, MFCC_ROWS, MFCC_PER_FRAME)
             lips = (piece.transpose(1, 2).flatten(1) for piece in around)
         if self.config.smooth_lips:
             lips = _smoothed(lips, self.config.smooth_lips)
         if self.config.close_in_silence:
             voice = stream_voice(to_voice, ahead=0 if self.live else MINUTE)
-            lips = (torch.lerp(piece, self.shut, share) for piece, share in aligned(lips, _silence(voice)))
-        yield from aligned(f_a, lips)
+            lips = (torch.lerp(piece, self.shut, share) for piece, share in zip_chunks(lips, _silence(voice)))
+        yield from zip_chunks(f_a, lips)
 
     def _normalised(self, rows: Iterable[Float32[np.ndarray, "R D"]]) -> Iterator[Float[Tensor, "R D"]]:
         film, heard = self.models.clip_statistics, np.zeros((0, self.models.sizes["num_coefficients"]), np.float32)
@@ -127,7 +127,7 @@ def _so_far(film: MfccStatistics, heard: Float32[np.ndarray, "R D"]) -> MfccStat
 def _silence(voice: Iterable[Bool[np.ndarray, " R"]]) -> Iterator[Float[Tensor, "n 1"]]:
     """How far the mouth is to be shut in each frame, 0 to 1: it is shut within some frames, without a pop."""
     rows = (torch.from_numpy(~piece).float() for piece in voice)
-    for around in windows(rows, AROUND // 2, AROUND, MFCC_PER_FRAME):
+    for around in sliding_windows(rows, AROUND // 2, AROUND, MFCC_PER_FRAME):
         yield ((around.mean(-1, keepdim=True) - SILENT_FROM) / (SILENT_TO - SILENT_FROM)).clamp(0, 1)
 
 
@@ -135,5 +135,5 @@ def _smoothed(frames: Iterable[Float[Tensor, "n F"]], deviation: float) -> Itera
     """A Gaussian of two deviations to either side: what lies beyond changes nothing that is seen, and is waited for."""
     reach = max(round(2 * deviation), 1)
     kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / deviation).square())
-    for around in windows(frames, reach, len(kernel)):
+    for around in sliding_windows(frames, reach, len(kernel)):
         yield around @ (kernel / kernel.sum())

@@ -17,7 +17,7 @@ from dfa_nerfstudio.attributes.motion_source import Moving
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.audio_features import FILE_FEATURE, MFCC_KIND, file_features
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.media.chunks import aligned
+from dfa_nerfstudio.media.chunks import zip_chunks
 from dfa_nerfstudio.media.rates import FRAME_RATE
 from dfa_nerfstudio.nerf.model import DFANerfModel
 from dfa_nerfstudio.talk.audio_conditioning import Hearing
@@ -52,7 +52,7 @@ class Driver:
                 f"{self.kind}; restore the folder or train again"
             )
         film = clip.track.to("cpu")
-        shut = model.shut_feature.cpu()
+        shut = model.closed_mouth_feature.cpu()
         self._hearing = Hearing(models, shut, self.kind, hearing or HearingConfig(), live)
         self._moving = Moving(models, film[clip.train_frames], moving)
 
@@ -81,5 +81,5 @@ class Driver:
                 raise UserError(f"{features}: holds {kind}, the checkpoint was trained on {self.kind}")
         heard, for_lips = tee(self._hearing.stream(sound, rows))
         f_a, lips = (piece[0] for piece in heard), (piece[1] for piece in for_lips)
-        for track, audio in aligned(self._moving.stream(f_a, self.live), lips):
+        for track, audio in zip_chunks(self._moving.stream(f_a, self.live), lips):
             yield replace(track, audio=audio, audio_kind=self.kind)

@@ -41,10 +41,10 @@ class Backdrop:
         """
         if self.transparent:
             opacity = outputs["accumulation"].clamp(0, 1)
-            seen = torch.cat([outputs["person"] / opacity.clamp(min=1e-3), opacity], dim=-1)
+            seen = torch.cat([outputs["foreground"] / opacity.clamp(min=1e-3), opacity], dim=-1)
         elif self.image is not None:
-            self.image = self.image.to(outputs["person"])
-            seen = outputs["person"] + (1 - outputs["accumulation"]) * self.image
+            self.image = self.image.to(outputs["foreground"])
+            seen = outputs["foreground"] + (1 - outputs["accumulation"]) * self.image
         else:
             seen = outputs["rgb"]
         return (seen.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()

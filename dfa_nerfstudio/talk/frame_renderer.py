@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,13 +11,11 @@ from nerfstudio.cameras.cameras import Cameras, CameraType
 from torch import Tensor
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
+from dfa_nerfstudio.data.renderer import Renderer
 from dfa_nerfstudio.talk.ordered_parallel_map import side_by_side
 
-if TYPE_CHECKING:
-    from dfa_nerfstudio.nerf.model import DFANerfModel
 
-
-def film_cameras(model: DFANerfModel, track: AttributeTrack, scale: float = 1.0) -> Cameras:
+def film_cameras(model: Renderer, track: AttributeTrack, scale: float = 1.0) -> Cameras:
     """The film's own camera in head space for each of the track's frames; `scale` times the film's pixels."""
     width, height = model.clip.size
     focal = width / 2 / float(model.clip.half_extent[0])
@@ -39,14 +35,14 @@ def film_cameras(model: DFANerfModel, track: AttributeTrack, scale: float = 1.0)
     return cameras
 
 
-def picture_size(model: DFANerfModel, scale: float = 1.0) -> tuple[int, int]:
+def picture_size(model: Renderer, scale: float = 1.0) -> tuple[int, int]:
     """Width and height of the pictures."""
     cameras = film_cameras(model, model.clip.track[:1], scale)
     return int(cameras.width[0]), int(cameras.height[0])
 
 
 @torch.no_grad()
-def render_frame(model: DFANerfModel, frame: AttributeTrack, scale: float = 1.0) -> dict[str, Tensor]:
+def render_frame(model: Renderer, frame: AttributeTrack, scale: float = 1.0) -> dict[str, Tensor]:
     """What a model shows in one frame, seen by the film's own camera. The model goes on showing its own track.
 
     Args:
@@ -57,14 +53,10 @@ def render_frame(model: DFANerfModel, frame: AttributeTrack, scale: float = 1.0)
     Raises:
         UserError: if the track's features are not those the model was trained on.
     """
-    shown = copy.copy(model)  # the same weights with a track of its own: frames are rendered side by side
-    shown.set_track(frame)
-    return shown.get_outputs_for_camera(film_cameras(model, frame, scale).to(model.device))
+    return model.with_track(frame).get_outputs_for_camera(film_cameras(model, frame, scale).to(model.device))
 
 
-def render_track(
-    model: DFANerfModel, track: AttributeTrack, scale: float = 1.0
-) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+def render_track(model: Renderer, track: AttributeTrack, scale: float = 1.0) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
     """The talking head before the film's own background, frame by frame; see `render_frame`."""
     model.eval()
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +12,7 @@ from nerfstudio.cameras.cameras import Cameras
 from torch import Tensor
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
-from dfa_nerfstudio.data.pinhole_rays import whole_picture
+from dfa_nerfstudio.data.pinhole_rays import image_rays
 from dfa_nerfstudio.talk.frame_renderer import film_cameras
 from dfa_nerfstudio.viewer.attribute_edits import Edits
 
@@ -94,7 +92,7 @@ class Stage:
         track, edits = self.track[frames], self.edits
         if edits.eyes is None and edits.mouth == 1.0:
             return edits.apply(track)
-        return edits.apply(track, self._model.shut_feature.cpu(), self.models.eye.from_opening)
+        return edits.apply(track, self._model.closed_mouth_feature.cpu(), self.models.eye.from_opening)
 
     def get_outputs_for_camera(self, camera: Cameras, obb_box: Any = None) -> dict[str, Tensor]:
         """As the model's, of the frame that is shown; the camera becomes the one by which it is seen."""
@@ -107,33 +105,25 @@ class Stage:
             pose = torch.eye(4).to(camera.camera_to_worlds)
             pose[:3] = camera.camera_to_worlds.reshape(-1, 3, 4)[0]
             camera.camera_to_worlds = (moved.to(pose) @ pose)[:3].expand(camera.camera_to_worlds.shape)
-        with self._showing(now):
-            outputs = self._model.get_outputs_for_camera(camera, obb_box)
+        outputs = self._model.with_track(now).get_outputs_for_camera(camera, obb_box)
         if not self.torso:
             head = _head(camera, outputs)
-            outputs["person"], outputs["accumulation"] = outputs["person"] * head, outputs["accumulation"] * head
+            outputs["foreground"], outputs["accumulation"] = (
+                outputs["foreground"] * head,
+                outputs["accumulation"] * head,
+            )
         if not (self.background and self.torso):
-            outputs["rgb"] = outputs["person"] + (1 - outputs["accumulation"]) * GREY
-        for name, colour in (("audio_attention", SOUND), ("eye_attention", EYES)):
+            outputs["rgb"] = outputs["foreground"] + (1 - outputs["accumulation"]) * GREY
+        for name, colour in (("audio_gate", SOUND), ("eye_gate", EYES)):
             tint = outputs["rgb"].new_tensor(colour).expand_as(outputs["rgb"])
             outputs[f"{name}_overlay"] = torch.lerp(outputs["rgb"], tint, 0.8 * outputs[name])
         self.shown.set()
         return outputs
 
-    @contextlib.contextmanager
-    def _showing(self, track: AttributeTrack) -> Iterator[None]:
-        """The model shows another track meanwhile."""
-        own = self._model.track
-        self._model.set_track(track)
-        try:
-            yield
-        finally:
-            self._model.set_track(own)
-
 
 def _head(camera: Cameras, outputs: dict[str, Tensor]) -> Float[Tensor, "H W 1"]:
     """Whether the surface that a pixel shows lies on the head, with a soft rim."""
-    rays = whole_picture(camera)
+    rays = image_rays(camera)
     surface = rays.origins + rays.directions * outputs["depth"]
     centre, radii = HEAD.to(surface)
     return (6 * (1 - ((surface - centre) / radii).norm(dim=-1, keepdim=True)) + 0.5).clamp(0, 1)

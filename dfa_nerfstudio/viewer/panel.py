@@ -122,7 +122,7 @@ class Panel(ViewerControl):
         with gui.add_folder("Show"):
             self._background = gui.add_checkbox("Background", True)
             self._torso = gui.add_checkbox("Torso", True)
-            gui.add_markdown("Where sound and eyes act: *audio_attention_overlay* and *eye_attention_overlay* among "
+            gui.add_markdown("Where sound and eyes act: *audio_gate_overlay* and *eye_gate_overlay* among "
                              "the outputs under *Control*.")  # fmt: skip
         self._curves_folder = gui.add_folder("Curves")
         with self._curves_folder:

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 from rich.console import Console
 
-from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.data import dataset_folder
 from dfa_nerfstudio.data.dataset_folder import ClipAttributes, DatasetFolder
 from dfa_nerfstudio.errors import UserError
@@ -77,7 +77,7 @@ def import_folder(
             return output
         console.print(f"importing {source} to {output}, once", highlight=False, soft_wrap=True)
         stages = Stages(console, Report(source=source.resolve().name))
-        with written_whole(output) as partial, stages.progress:
+        with atomic_write(output) as partial, stages.progress:
             partial.mkdir()
             (partial / ORIGIN).write_text(json.dumps(origin))
             _convert(folder, partial, size, stages)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.spatial.transform import Rotation
 
-from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.face.head_shape import align
 from dfa_nerfstudio.face.topology import LANDMARKS_68, NUM_LANDMARKS
@@ -92,7 +92,7 @@ class MorphableBasis:
     def save(self, path: Path) -> None:
         """Writes an `.npz` that `load` reads, whole or not at all."""
         arrays = vars(self) | {"landmarks": np.arange(len(self.landmarks))}
-        with written_whole(path) as partial, partial.open("wb") as file:
+        with atomic_write(path) as partial, partial.open("wb") as file:
             np.savez(file, **arrays)
 
     def fit(self, landmarks: Float[np.ndarray, "T 478 3"], error: float = LANDMARK_ERROR) -> MorphableModel:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.spatial.transform import Rotation
 
-from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.data import dataset_folder
 from dfa_nerfstudio.data.dataset_folder import ClipAttributes
 from dfa_nerfstudio.media.audio import wav_extremes
@@ -49,7 +49,7 @@ def write_report_page(folder: Path, clip: ClipAttributes | None = None) -> None:
         parts |= {"charts": charts, "sheet": sheet, "pictures": _pictures(folder, clip)}
         parts |= {"tiles": _tiles(report), "figures": _figures(report), "jitter": _jitter(report), "colours": COLOURS}
         parts["longest_stage"] = max(report.seconds.values(), default=1.0) or 1.0
-    with written_whole(folder / PAGE) as partial:
+    with atomic_write(folder / PAGE) as partial:
         partial.write_text(page_template(Path(__file__).parent).render(parts), encoding="utf-8")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.data.dataparser import DFADataParserConfig
 from dfa_nerfstudio.data.dataset_folder import ATTRIBUTES, TRANSFORMS, DatasetFolder
 from dfa_nerfstudio.errors import UserError
@@ -56,11 +56,11 @@ def test_truncated_and_foreign_files_are_named(person: Path):
 
 def test_a_file_takes_its_name_only_when_whole(tmp_path: Path):
     final = tmp_path / "new" / "file.txt"
-    with pytest.raises(RuntimeError), written_whole(final) as partial:
+    with pytest.raises(RuntimeError), atomic_write(final) as partial:
         partial.write_text("half")
         raise RuntimeError
     assert list(final.parent.iterdir()) == []
-    with written_whole(final) as partial:
+    with atomic_write(final) as partial:
         partial.write_text("whole")
         assert not final.exists()
     assert final.read_text() == "whole" and list(final.parent.iterdir()) == [final]

@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 
-from dfa_nerfstudio.data.frame_cache import FramePool
+from dfa_nerfstudio.data.frame_cache import FrameCache
 
 
 def _read(number: int) -> np.ndarray:
@@ -15,7 +15,7 @@ def _read(number: int) -> np.ndarray:
 
 
 def test_all_frames_are_kept_where_there_is_room():
-    pool = FramePool(_read, 10, gib=1.0)
+    pool = FrameCache(_read, 10, gib=1.0)
     pool.advance()
     assert pool.numbers.tolist() == list(range(10))
     assert (pool.frames[:, 0, 0, 0] == pool.numbers).all()
@@ -23,7 +23,7 @@ def test_all_frames_are_kept_where_there_is_room():
 
 def test_frames_take_turns_in_a_small_memory():
     count, places = 12, 5
-    pool = FramePool(_read, count, gib=(places + 0.5) * 48 / 2**30)
+    pool = FrameCache(_read, count, gib=(places + 0.5) * 48 / 2**30)
     assert pool.frames.shape == (places, 4, 4, 3)
     seen: Counter[int] = Counter()
     arrivals = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from nerfstudio.cameras.cameras import Cameras, CameraType
 
-from dfa_nerfstudio.data.pinhole_rays import pinhole_rays, whole_picture
+from dfa_nerfstudio.data.pinhole_rays import image_rays, pinhole_rays
 
 
 def _cameras(**more: torch.Tensor | CameraType) -> Cameras:
@@ -24,13 +24,13 @@ def test_rays_are_nerfstudios():
     theirs = cameras.generate_rays(pixels[:, :1], coords=pixels[:, 1:] + 0.5)
     for name in ("origins", "directions", "times", "camera_indices"):
         torch.testing.assert_close(getattr(ours, name), getattr(theirs, name))
-    picture, theirs = whole_picture(cameras[1:2]), cameras[1:2].generate_rays(0, keep_shape=True)
+    picture, theirs = image_rays(cameras[1:2]), cameras[1:2].generate_rays(0, keep_shape=True)
     assert picture.shape == theirs.shape == (7, 12)
     torch.testing.assert_close(picture.directions, theirs.directions)
     torch.testing.assert_close(picture.times, theirs.times)
     double = _cameras(times=torch.tensor([[0.0], [0.4], [1.0]]).double())
     double.fx, double.fy = double.fx.double(), double.fy.double()  # as of nerfstudio's camera paths
-    seen = whole_picture(double[1:2])
+    seen = image_rays(double[1:2])
     assert {seen.origins.dtype, seen.directions.dtype, seen.times.dtype} == {torch.float32}
     torch.testing.assert_close(seen.directions, picture.directions)
 
@@ -38,6 +38,6 @@ def test_rays_are_nerfstudios():
 def test_other_cameras_are_left_to_nerfstudio():
     for more in ({"camera_type": CameraType.FISHEYE}, {"distortion_params": torch.full((3, 6), 0.1)}):
         camera = _cameras(**more)[1:2]
-        theirs, plain = camera.generate_rays(0, keep_shape=True), whole_picture(_cameras()[1:2])
-        torch.testing.assert_close(whole_picture(camera).directions, theirs.directions)
+        theirs, plain = camera.generate_rays(0, keep_shape=True), image_rays(_cameras()[1:2])
+        torch.testing.assert_close(image_rays(camera).directions, theirs.directions)
         assert (theirs.directions - plain.directions).abs().max() > 1e-3

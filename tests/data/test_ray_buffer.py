@@ -6,21 +6,21 @@ import numpy as np
 import torch
 from nerfstudio.cameras.cameras import Cameras
 
-from dfa_nerfstudio.data.frame_cache import FramePool
+from dfa_nerfstudio.data.frame_cache import FrameCache
 from dfa_nerfstudio.data.pixel_sampler import PixelSampler, PixelSamplerConfig
-from dfa_nerfstudio.data.ray_buffer import RayStock
+from dfa_nerfstudio.data.ray_buffer import RayBuffer
 
 FRAMES, HEIGHT, WIDTH = 5, 12, 16
 
 
-def _stock() -> tuple[RayStock, PixelSampler, np.ndarray]:
+def _stock() -> tuple[RayBuffer, PixelSampler, np.ndarray]:
     film = np.random.default_rng(0).integers(0, 256, (FRAMES, HEIGHT, WIDTH, 4), np.uint8)
     boxes = torch.tensor([[4, 6, 12, 11], [2, 2, 6, 5], [9, 2, 13, 5], [3, 5, 13, 12]]).expand(FRAMES, 4, 4)
     sampler = PixelSampler(PixelSamplerConfig(), torch.ones(HEIGHT, WIDTH, dtype=torch.bool), boxes)
     pose = torch.eye(4)[None, :3].repeat(FRAMES, 1, 1)
     pose[:, 0, 3] = torch.arange(FRAMES)
     cameras = Cameras(pose, 20.0, 20.0, WIDTH / 2, HEIGHT / 2, WIDTH, HEIGHT, times=torch.arange(FRAMES)[:, None] / 4)
-    return RayStock(sampler, FramePool(lambda number: film[number], FRAMES, 1.0), cameras), sampler, film
+    return RayBuffer(sampler, FrameCache(lambda number: film[number], FRAMES, 1.0), cameras), sampler, film
 
 
 def test_rays_show_what_the_film_shows_there_and_none_twice():

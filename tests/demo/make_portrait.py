@@ -16,7 +16,7 @@ import mediapipe
 import numpy as np
 import skimage.data
 
-from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.face.reference_face import REFERENCE_FACE
 
 HEAD = (slice(0, 320), slice(64, 384))
@@ -55,9 +55,9 @@ def main() -> None:
         mask = segmentation.process(image).segmentation_mask.astype(np.float64)
     matte = guided_filter(image / 255, np.clip((mask - 0.5) * 4 + 0.5, 0, 1), 4, 1e-4)
     matte = np.clip((matte - 0.1) / 0.8, 0, 1)
-    with written_whole(REFERENCE_FACE) as partial:
+    with atomic_write(REFERENCE_FACE) as partial:
         np.savez_compressed(partial, landmarks=landmarks.astype(np.float32))
-    with written_whole(OUTPUT) as partial:
+    with atomic_write(OUTPUT) as partial:
         np.savez_compressed(partial, matte=np.uint8(np.round(matte * 255)))
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dfa_nerfstudio.demo.speech import make_speech
-from dfa_nerfstudio.media.chunks import aligned, windows
+from dfa_nerfstudio.media.chunks import sliding_windows, zip_chunks
 from dfa_nerfstudio.media.mfcc import HOP, mfcc, stream_mfcc
 from dfa_nerfstudio.media.vad import _stream_loudness as stream_loudness
 from dfa_nerfstudio.media.vad import loudness, stream_voice, voice_activity
@@ -59,10 +59,10 @@ def test_voice(speech: np.ndarray) -> None:
 
 def test_windows_and_pieces_of_equal_length() -> None:
     rows = torch.arange(23.0)[:, None].expand(-1, 2)
-    got = torch.cat(list(windows(rows.split([1, 5, 2, 15]), 3, 8, every=4)))
+    got = torch.cat(list(sliding_windows(rows.split([1, 5, 2, 15]), 3, 8, every=4)))
     padded = torch.cat([rows[:1].expand(3, -1), rows, rows[-1:].expand(8, -1)])
     assert got.shape == (5, 2, 8) and torch.equal(got, padded.unfold(0, 8, 4)[:5])
-    assert list(windows([], 1, 2)) == []
-    both = list(aligned(rows.split(4), [rows[:0], rows[:9], rows[9:]]))
+    assert list(sliding_windows([], 1, 2)) == []
+    both = list(zip_chunks(rows.split(4), [rows[:0], rows[:9], rows[9:]]))
     assert all(len(one) == len(other) for one, other in both)
     assert torch.equal(torch.cat([one for one, _ in both]), rows) and torch.equal(torch.cat([b for _, b in both]), rows)

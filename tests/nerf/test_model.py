@@ -66,7 +66,6 @@ def test_held_out_frames_are_predicted_from_their_attributes(trained: Trainer):
     mouth, eyes = ((slice(None), slice(*rows), slice(10, 30)) for rows in ((16, 27), (8, 16)))
     with_sound, without_sound = psnr(pictures[mouth], truth[mouth]), psnr(_held_out(model, silent)[mouth], truth[mouth])
     with_lids, without_lids = psnr(pictures[eyes], truth[eyes]), psnr(_held_out(model, staring)[eyes], truth[eyes])
-    model.set_track(track)
     print(
         f"{full=:.2f} {without_torso=:.2f} {with_sound=:.2f} {without_sound=:.2f} {with_lids=:.2f} {without_lids=:.2f}"
     )
@@ -119,7 +118,7 @@ def test_checkpoint_of_other_features_is_refused(trained: Trainer, ball_person: 
     assert "of another person" in message and "\n" not in message
 
     with pytest.raises(UserError, match="of another person"):
-        trained.pipeline.model.set_track(foreign)
+        trained.pipeline.model.with_track(foreign)
 
 
 def test_training_stops_by_the_clock_with_settled_rates(ball_person: Path, tmp_path: Path):
@@ -145,7 +144,7 @@ def test_the_shut_feature_shuts_the_mouth(trained: Trainer):
         return torch.from_numpy(picture).float() / 255
 
     shut, least, widest = map(
-        saying, (model.shut_feature, train.audio[opening.argmin()], train.audio[opening.argmax()])
+        saying, (model.closed_mouth_feature, train.audio[opening.argmin()], train.audio[opening.argmax()])
     )
     assert (shut - least).square().sum() < 0.25 * (shut - widest).square().sum()
 

@@ -9,7 +9,7 @@ from typing import Any
 import tyro
 from rich.console import Console
 
-from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.attributes.attribute_report import WINDOWS, measure
 from dfa_nerfstudio.attributes.disentanglement_metrics import readings, swap_figures
 from dfa_nerfstudio.attributes.inspection.clip_matching import heat_map
@@ -76,7 +76,7 @@ def inspect_attributes(folder: tyro.conf.Positional[Path], others: tyro.conf.Pos
         "frames_and_ms": frames_and_ms,
         "number": _number,
     }
-    with written_whole(folder / PAGE) as partial:
+    with atomic_write(folder / PAGE) as partial:
         partial.write_text(page_template(Path(__file__).parent).render(parts), encoding="utf-8")
     Console().print(f"wrote {folder / PAGE}", highlight=False, soft_wrap=True)
 

@@ -67,7 +67,7 @@ class Subject:
 
     def rows(self, part: slice) -> Int[Tensor, " N"]:
         """The frames of a part that show the face."""
-        return torch.from_numpy(self.clip.of_use(part.start, part.stop))
+        return torch.from_numpy(self.clip.valid_frames(part.start, part.stop))
 
     @cached_property
     def landmarks(self) -> Float[Tensor, "T 68 3"]:

@@ -11,7 +11,7 @@ import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.evaluation.ablation.latent_identity import Latent
 from dfa_nerfstudio.evaluation.ablation.motion_variants import MotionRow
 from dfa_nerfstudio.evaluation.evaluate import Evaluation
@@ -96,7 +96,7 @@ def write_ablations(output: Path, results: AblationResults) -> None:
         ("ablations.json", json.dumps(stored, indent=1) + "\n"),
         ("ablations.tex", tabular(list(map(escaped, titles)), [[escaped(name), *row] for name, row in cells.items()])),
     ):
-        with written_whole(output / name) as partial:
+        with atomic_write(output / name) as partial:
             partial.write_text(text, encoding="utf-8")
 
 

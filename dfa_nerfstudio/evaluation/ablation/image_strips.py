@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.evaluation.evaluate import Evaluation
 from dfa_nerfstudio.evaluation.report.evaluation_page import small
 from dfa_nerfstudio.evaluation.report.frame_selection import evenly, lowest
@@ -25,7 +25,7 @@ def write_strips(place: Path, evaluation: Evaluation, pair: Pair) -> None:
     frames = moments(evaluation, pair)
     for name, video in ((TRUTH, pair.truth), (STRIP, pair.pictures)):
         strip = np.concatenate([small(video[number]) for number in frames], axis=1)
-        with written_whole(place / name) as partial:
+        with atomic_write(place / name) as partial:
             partial.write_bytes(cv2.imencode(".png", np.ascontiguousarray(strip[:, :, ::-1]))[1].tobytes())
 
 
@@ -33,7 +33,7 @@ def moments(evaluation: Evaluation, pair: Pair) -> list[int]:
     """Blinks, then open mouths; frames evenly spaced where there are no faces."""
     curves = evaluation.curves
     if "eye opening, truth" not in curves:
-        return evenly(pair.of_use, 2 * EACH)
+        return evenly(pair.valid_frames, 2 * EACH)
     shut = lowest(np.array(curves["eye opening, truth"], float), EACH)
     return shut + lowest(-np.array(curves["mouth opening, truth"], float), EACH)
 

@@ -12,7 +12,7 @@ from typing import Literal
 import tyro
 from rich.console import Console
 
-from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.data.dataset_folder import TRACK, DatasetFolder
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation.ablation.ablation_page import AblationResults, row_folder, write_ablations
@@ -151,7 +151,7 @@ def _kept_motion_row(place: Path, folder: DatasetFolder, name: str) -> MotionRow
     if _was_made(place / TRAINED, made):
         return MotionRow(**json.loads(stored.read_text()))
     row = motion_row(folder, name)
-    with written_whole(stored) as partial:
+    with atomic_write(stored) as partial:
         partial.write_text(json.dumps(vars(row)))
     _note_made(place / TRAINED, made)
     return row
@@ -165,5 +165,5 @@ def _was_made(note: Path, how: dict[str, object]) -> bool:
 
 
 def _note_made(note: Path, how: dict[str, object]) -> None:
-    with written_whole(note) as partial:
+    with atomic_write(note) as partial:
         partial.write_text(json.dumps(how))

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
-from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation.evaluate import Evaluation
 
@@ -25,7 +25,7 @@ def save(evaluation: Evaluation, path: Path) -> None:
         "versions": {name: version(name) for name in PACKAGES},
     }
     text = json.dumps(_without_nan(made | dataclasses.asdict(evaluation)), indent=1, allow_nan=False)
-    with written_whole(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(text + "\n", encoding="utf-8")
 
 

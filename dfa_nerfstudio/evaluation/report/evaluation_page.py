@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.evaluation.evaluate import Evaluation
 from dfa_nerfstudio.evaluation.report.comparison_table import ARROWS, table_rows
 from dfa_nerfstudio.evaluation.report.frame_selection import evenly, lowest
@@ -37,13 +37,13 @@ def write_page(path: Path, evaluation: Evaluation, pair: Pair) -> None:
         "evaluation": evaluation,
         "rows": table_rows([evaluation]),
         "arrows": ARROWS,
-        "sheet": [_shot(pair, number) for number in evenly(pair.of_use, SHEET)],
+        "sheet": [_shot(pair, number) for number in evenly(pair.valid_frames, SHEET)],
         "worst": [_shot(pair, number, f"{psnr[number]:.1f} dB ({protocol})") for number in lowest(psnr, WORST)],
         "video": _side_by_side(pair),
         "charts": _charts(evaluation),
         "offsets": _offset_plots(evaluation),
     }
-    with written_whole(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(page_template(Path(__file__).parent).render(parts), encoding="utf-8")
 
 

@@ -24,7 +24,7 @@ def lowest(values: Float[np.ndarray, " T"], count: int) -> list[int]:
     return found
 
 
-def evenly(of_use: Bool[np.ndarray, " T"], count: int) -> list[int]:
+def evenly(valid_frames: Bool[np.ndarray, " T"], count: int) -> list[int]:
     """Frames spread evenly over those of use."""
-    numbers = np.flatnonzero(of_use)
+    numbers = np.flatnonzero(valid_frames)
     return np.unique(numbers[np.linspace(0, len(numbers) - 1, count).round().astype(int)]).tolist()

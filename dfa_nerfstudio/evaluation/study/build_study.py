@@ -15,7 +15,7 @@ import numpy as np
 import tyro
 from rich.console import Console
 
-from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.video_reader import Video
 from dfa_nerfstudio.reporting.page_template import page_template
@@ -60,7 +60,7 @@ def study(methods: tyro.conf.Positional[list[str]], output: Path = Path("study")
             )
     names = np.random.default_rng(seed)
     key: dict[str, dict[str, str]] = {}
-    with written_whole(output) as partial:
+    with atomic_write(output) as partial:
         shown = partial / "participants"
         (shown / "videos").mkdir(parents=True)
         for method, videos in found.items():

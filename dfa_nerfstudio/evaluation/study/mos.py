@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import t
 
-from dfa_nerfstudio.atomic_write import written_whole
+from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation.study.build_study import QUESTIONS
 
@@ -85,7 +85,7 @@ def opinions(
     console.print(shown)
     if output:
         stored = {method: {name: opinion.as_json() for name, opinion in row.items()} for method, row in table.items()}
-        with written_whole(output) as partial:
+        with atomic_write(output) as partial:
             partial.write_text(json.dumps({"participants": len(people), "opinions": stored}, indent=1) + "\n")
         console.print(f"wrote {output}", highlight=False)
 
