@@ -29,15 +29,16 @@ demo: $(INSTALLED)
 	$(BIN)/dfa-process $(DEMO)/clip.mp4 --output $(DEMO)/data --size 128
 	$(BIN)/dfa-attributes $(DEMO)/data
 	$(BIN)/ns-train dfa-nerf-lite --data $(DEMO)/data --output-dir $(DEMO)/runs --experiment-name demo --timestamp run \
-		--vis tensorboard --pipeline.model.budget.max-seconds 180
+		--vis tensorboard --pipeline.schedule.max-seconds 180
 	$(BIN)/ns-eval --load-config $(RUN)/config.yml --output-path $(DEMO)/eval.json
 	$(BIN)/dfa-talk --load-config $(RUN)/config.yml --audio $(DEMO)/speech.wav --output $(DEMO)/talking.mp4
-	$(BIN)/dfa-demo figures $(DEMO)
+	$(BIN)/dfa-demo summary $(DEMO)
 
+# A test process per core, each with one thread.
 test: $(INSTALLED) typecheck
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile
 
 lint: $(INSTALLED) typecheck
 	$(BIN)/ruff check --fix .

@@ -1,1 +1,1 @@
-"""Measurements behind the figures of the README and the issues: `make bench`."""
+"""Benchmarks behind the numbers in the README: `make bench`."""

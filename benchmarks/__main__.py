@@ -1,20 +1,20 @@
-"""`make bench`: every figure this project states, measured anew.
+"""`make bench`: measures every number that this project states.
 
-make bench                                        everything, some hours on 2 cores
-make bench BENCH=preprocessing                    poses, eyes, jitter and speed of dfa-process
-make bench BENCH=memory                           memory of dfa-process by the length of the film
-make bench BENCH=attributes                       mouth and eyes apart, sound and lips in step
-make bench BENCH=motion                           head motion and blinks, generated
-make bench BENCH="end-to-end --seconds 60"        training and rendering; a shorter look
-make bench BENCH=field                            the field at 128x128: every lever on and off
-make bench BENCH="field --size 256 --seconds 900 --only 'as it is'"
-make bench BENCH=talk                             talking videos: memory, sync, silence, sliders, live
-make bench BENCH=sync                             the own sync score on people never seen
+make bench                                        all benchmarks, several hours on 2 cores
+make bench BENCH=preprocessing                    dfa-process: head pose, eyes, jitter, speed
+make bench BENCH=memory                           dfa-process: peak memory by video length
+make bench BENCH=attributes                       attribute models: disentanglement and lip sync
+make bench BENCH=motion                           attribute models: head motion and blinks
+make bench BENCH="end-to-end --seconds 60"        all commands on a real clip; shortened
+make bench BENCH=field                            the field at 128x128: every variant and baseline
+make bench BENCH="field --size 256 --seconds 900 --only 'full model'"
+make bench BENCH=talk                             dfa-talk: memory, sync, silence, attribute edits, live latency
+make bench BENCH=sync                             the package's sync score on unseen people
 make bench BENCH=ablation                         dfa-eval ablate: Tables 2, 4 and 5, Fig. 6, other speech, seeds
-make bench BENCH=encodings                        how fast grids are read, backend by backend
-make bench BENCH=training-memory                  memory of ns-train by the length of the film
-make bench BENCH="portable --data D --target P"   a dataset folder of 40 MiB of frames, to be carried to a GPU
-make bench BENCH="cuda --data P --piece short"    there: one piece of the field's benchmark, in less than 8 minutes
+make bench BENCH=encodings                        throughput of feature grids by backend
+make bench BENCH=training-memory                  ns-train: peak memory by video length
+make bench BENCH="pack --data D --target P"       packs a dataset folder into 40 MiB, to copy it to a GPU machine
+make bench BENCH="cuda --data P --piece short"    on a GPU: one piece of the field benchmark, in less than 8 minutes
 """
 
 from __future__ import annotations
@@ -26,34 +26,35 @@ import tyro
 
 from dfa_nerfstudio.errors import exit_on_user_error
 
-PARTS = {
-    "preprocessing": "Preprocessing",
-    "memory": "Memory",
-    "training-memory": "TrainingMemory",
-    "attributes": "Attributes",
-    "motion": "Motion",
-    "end-to-end": "EndToEnd",
-    "encodings": "Encodings",
-    "field": "Field",
-    "talk": "Talk",
-    "sync": "Sync",
-    "ablation": "Ablation",
+BENCHMARKS = {
+    "preprocessing": "preprocessing_quality.PreprocessingBenchmark",
+    "memory": "preprocessing_memory.PreprocessingMemoryBenchmark",
+    "training-memory": "training_memory.TrainingMemoryBenchmark",
+    "attributes": "attribute_quality.AttributeBenchmark",
+    "motion": "head_motion.HeadMotionBenchmark",
+    "end-to-end": "end_to_end.EndToEndBenchmark",
+    "encodings": "grid_throughput.GridThroughputBenchmark",
+    "field": "field_variants.FieldBenchmark",
+    "talk": "talking_videos.TalkBenchmark",
+    "sync": "sync_score.SyncBenchmark",
+    "ablation": "ablation_tables.AblationBenchmark",
 }
-"""Class of each part; one is imported only to be run, so that each needs no more than it measures."""
-ON_REQUEST = {"portable": "Portable", "cuda": "Cuda"}
-"""Parts that must be told what to work on."""
+"""Module and class of each benchmark. A module is imported only when its benchmark runs, because each needs other
+packages."""
+ON_REQUEST = {"pack": "packed_dataset.PackDataset", "cuda": "cuda.CudaBenchmark"}
+"""Benchmarks with required options, which run only when named."""
 
 
 def main() -> None:
-    """Runs the part that is named first, or all of them with their defaults and the same --shared."""
-    parts = PARTS | ON_REQUEST
+    """Runs the benchmark named by the first argument, or all of them with default options and the same --shared."""
+    benchmarks = BENCHMARKS | ON_REQUEST
     first = sys.argv[1] if len(sys.argv) > 1 else ""
-    if first in parts:
+    if first in benchmarks:
         del sys.argv[1]
     with exit_on_user_error():
-        for name in [first] if first in parts else PARTS:
-            part = getattr(import_module(f"benchmarks.{name.replace('-', '_')}"), parts[name])
-            tyro.cli(part, prog=f"make bench BENCH={name}").run()
+        for name in [first] if first in benchmarks else BENCHMARKS:
+            module, _, benchmark = benchmarks[name].partition(".")
+            tyro.cli(getattr(import_module(f"benchmarks.{module}"), benchmark), prog=f"make bench BENCH={name}").run()
 
 
 if __name__ == "__main__":

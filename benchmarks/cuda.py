@@ -1,4 +1,4 @@
-"""What a GPU does: pieces of less than 8 minutes each, on a dataset folder that was made elsewhere."""
+"""Benchmarks the field on a GPU, in pieces of less than 8 minutes, on a dataset folder made elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from benchmarks.encodings import Encodings
+from benchmarks.grid_throughput import GridThroughputBenchmark
 from benchmarks.held_out import (
     contact_sheet,
     held_out_truth,
@@ -21,80 +21,82 @@ from benchmarks.held_out import (
     shuffled_row,
     train_and_score,
 )
-from benchmarks.portable import unpacked
-from benchmarks.record import Row, header, write_record
+from benchmarks.packed_dataset import unpack_dataset
+from benchmarks.record import Row, record_header, write_record
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.metrics.image_metrics import psnr
-from dfa_nerfstudio.nerf.encodings.grid_backends import available
+from dfa_nerfstudio.nerf.encodings.grid_backends import available_backends
 from dfa_nerfstudio.nerf.model import DFANerfModel
 
 Tables = dict[str, list[Row]]
 
 
 @dataclass
-class Cuda:
-    """One piece of the benchmark of the field on a GPU. Needs neither mediapipe nor PyAV: `portable` makes a folder
-    small enough to be carried there."""
+class CudaBenchmark:
+    """One piece of the field benchmark on a GPU.
+
+    It needs neither mediapipe nor PyAV. `make bench BENCH=pack` makes a dataset folder small enough to be copied.
+    """
 
     data: Path
-    """A dataset folder with its track."""
+    """A dataset folder with its track, packed or not."""
     piece: Literal["encodings", "backends", "short", "long"]
-    """Grids read by every backend; the field trained and rendered with each of them; training for 3 minutes, and for
-    7, with the rates of rendering."""
+    """What to measure: grid throughput by backend; training and rendering with every backend; training for 3 minutes
+    (short) or 7 (long), with rendering rates."""
     shared: Path = Path("../shared")
-    """Not used; every benchmark takes it."""
+    """Unused; every benchmark has this option."""
     method: Literal["dfa-nerf", "dfa-nerf-lite"] = "dfa-nerf"
-    """What is trained."""
+    """Method to train."""
     scale: float = 1.0
-    """Factor on all times, for a trial."""
+    """Factor on all training times, for a trial run."""
     sizes: tuple[int, ...] = (128, 256, 512)
-    """Longer sides of the pictures whose rendering is timed."""
+    """Longer sides of the timed renderings, in pixels."""
     output: Path = Path("outputs/bench")
-    """Working folder; pictures of real people stay here and are never committed."""
+    """Working folder. Images of real people stay here and are never committed."""
     device: str = "cuda"
-    """`cpu` for a trial."""
+    """Device; `cpu` for a trial run."""
 
     def run(self) -> None:
         """Measures the piece and writes its record."""
-        folder = unpacked(self.data, self.output / self.data.name)
+        folder = unpack_dataset(self.data, self.output / self.data.name)
         pieces = {
-            "encodings": lambda: {"grids, million points a second": Encodings(device=self.device).rows()},
+            "encodings": lambda: {"grids, million points a second": GridThroughputBenchmark(device=self.device).rows()},
             "backends": lambda: self._backends(folder),
             "short": lambda: self._quality(folder, 180),
             "long": lambda: self._quality(folder, 420),
         }
-        write_record(f"cuda_{self.piece}_{self.device}", header(self.device), pieces[self.piece]())
+        write_record(f"cuda_{self.piece}_{self.device}", record_header(self.device), pieces[self.piece]())
 
     def _quality(self, folder: DatasetFolder, seconds: float) -> Tables:
-        row, model, pictures = self._train(folder, seconds)
-        contact_sheet(pictures, held_out_truth(folder), self.output / f"cuda_{self.piece}.png", count=6)
+        row, model, images = self._train(folder, seconds)
+        contact_sheet(images, held_out_truth(folder), self.output / f"cuda_{self.piece}.png", count=6)
         rows = [mean_row(folder), row, shuffled_row(folder, model, row)]
         return {self._title(folder): rows, "rendering, by size": rate_rows(model, self.method, self.sizes)}
 
     def _backends(self, folder: DatasetFolder) -> Tables:
-        """Every way of reading grids and of marching, in training and on one and the same checkpoint."""
-        trained, shown = [], []
-        names = available(torch.device(self.device))
+        """Compares grid backends in training, and grid and marching backends on one checkpoint."""
+        trained, rendered = [], []
+        names = available_backends(torch.device(self.device))
         for name in names:
             row, model, _ = self._train(folder, 45, name)
             trained.append({**row, "grids": name})
             if name == names[-1]:
-                shown = list(self._rendered(model))
-        return {self._title(folder): trained, "one checkpoint, rendered": shown}
+                rendered = list(self._rendered(model))
+        return {self._title(folder): trained, "one checkpoint, rendered": rendered}
 
     def _rendered(self, model: DFANerfModel) -> Iterator[Row]:
         track, reference = model.clip.track[:48], torch.empty(0)
-        backends = list(reversed(available(torch.device(self.device))))  # the reference first
-        ways = [(False, marcher, name) for marcher, name in product(("torch", "nerfacc"), backends)]
-        for fused, marcher, name in [*ways, (True, "one kernel", "one kernel")]:
+        backends = list(reversed(available_backends(torch.device(self.device))))  # the torch reference first
+        combinations = [(False, marcher, name) for marcher, name in product(("torch", "nerfacc"), backends)]
+        for fused, marcher, name in [*combinations, (True, "one kernel", "one kernel")]:
             model.config.fused_rendering = fused
             if not fused:
                 model.config.marcher, model.network.grid.config.backend = marcher, name
-            render(model, track[:2])  # kernels are compiled at their first use
-            pictures, rate = render(model, track)
-            reference = reference if len(reference) else pictures
-            agreement = float(psnr(pictures, reference))
-            yield {"grids": name, "marching": marcher, "frames_per_s": rate, "psnr_to_the_first": agreement}
+            render(model, track[:2])  # the first use compiles kernels
+            images, rate = render(model, track)
+            reference = reference if len(reference) else images
+            psnr_to_first = float(psnr(images, reference))
+            yield {"grids": name, "marching": marcher, "frames_per_s": rate, "psnr_to_the_first": psnr_to_first}
 
     def _train(self, folder: DatasetFolder, seconds: float, backend: str = "") -> tuple[Row, DFANerfModel, Tensor]:
         options = ["--pipeline.model.network.grid.backend", backend] if backend else []

@@ -1,4 +1,4 @@
-"""Head motion and blinks: Table 4, the curve of error against horizon, a generated minute, and Fig. 6 as a number."""
+"""Measures head motion and blinks: Table 4, error by horizon, a generated minute, and Fig. 6 as a number."""
 
 from __future__ import annotations
 
@@ -10,93 +10,109 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 
-from benchmarks.corpus import MAIN, Corpus, person, process_corpus, read_corpus
+from benchmarks.corpus import MAIN_CLIP, Corpus, person, process_corpus, read_corpus
 from benchmarks.identity_probe import LatentPoints
-from benchmarks.motion_metrics import HORIZONS, MINUTES, across, by_person, curves, halves, minute, table_4
-from benchmarks.record import Row, header, timed, write_record
+from benchmarks.motion_metrics import (
+    HORIZONS,
+    NUM_GENERATIONS,
+    format_over_seeds,
+    halves_metrics,
+    horizon_errors,
+    minute_metrics,
+    table_4,
+    table_4_by_person,
+)
+from benchmarks.record import Row, record_header, run_timed, write_record
 from dfa_nerfstudio.attributes.attribute_models import AttributeModels
 from dfa_nerfstudio.attributes.eye_embedding import EyeEmbedding
-from dfa_nerfstudio.attributes.motion_dataset import learn_motion, motion_sequences
+from dfa_nerfstudio.attributes.motion_dataset import fit_motion_space, prepare_motion_sequences
 from dfa_nerfstudio.attributes.motion_space import MotionSpace
 from dfa_nerfstudio.attributes.pretrain import PretrainConfig, train_motion, train_on_corpus
-from dfa_nerfstudio.attributes.pretrained_models import GeneralModels
+from dfa_nerfstudio.attributes.pretrained_models import PretrainedModels
 from dfa_nerfstudio.attributes.recordings import Recording
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.attributes.train_attributes import AttributesConfig, train_models
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
-from dfa_nerfstudio.evaluation.ablation.motion_variants import MOTION, foretell
-from dfa_nerfstudio.evaluation.motion.motion_prediction import Prediction, prediction
+from dfa_nerfstudio.evaluation.ablation.motion_variants import MOTION_VARIANTS, predict_motion
+from dfa_nerfstudio.evaluation.motion.motion_prediction import MotionPredictionErrors, motion_prediction_errors
 from dfa_nerfstudio.evaluation.motion.pose_axes import pose_axes
 from dfa_nerfstudio.evaluation.motion.pose_error import pose_range
 from dfa_nerfstudio.media.audio import read_audio
 from dfa_nerfstudio.media.rates import FRAME_RATE
 
 OURS = "Transformer GP-VAE"
-PRETRAINED, ALONE = "{}, gone on from other people's", "{}, this film alone"
+PRETRAINED, ALONE = "{}, fine-tuned from other people's", "{}, this clip alone"
 HORIZON = round(HORIZONS[-1] * FRAME_RATE)
 SPEECH = "english_60s.flac"
 
 
 @dataclass
-class Motion:
-    """Head motion and blinks: the variants of Table 4, and what a generated minute is like."""
+class HeadMotionBenchmark:
+    """Compares the motion models of Table 4, in prediction and in a generated minute."""
 
     shared: Path = Path("../shared")
-    """Where the test material lies."""
+    """Folder of the test material, with clips/ and speech/."""
     seeds: tuple[int, ...] = (0, 1, 2)
-    """Of the trainings."""
+    """Random seeds of the trainings."""
     jobs: int = 2
-    """Trainings at a time."""
+    """Number of trainings that run in parallel."""
     processed: Path | None = None
-    """Dataset folders of all clips that are there already."""
+    """Folder of finished dataset folders of all clips; without it they are processed anew."""
     config: PretrainConfig = field(default_factory=lambda: PretrainConfig(progress=False))
-    """Options of the training."""
+    """Options of training."""
     output: Path = Path("outputs/bench")
     """Working folder."""
 
     def run(self) -> None:
-        """Measures everything; the record grows table by table."""
-        head, tables = header("cpu"), {}
+        """Measures everything and writes the record."""
+        head, tables = record_header("cpu"), {}
         corpus = self.processed or process_corpus(self.shared, self.output / "corpus")
-        material, main = read_corpus(corpus), corpus / MAIN
+        material, main = read_corpus(corpus), corpus / MAIN_CLIP
         speech = train_on_corpus(material.recordings, self.config)
-        tasks = [(name, seed, half) for seed in self.seeds for name in MOTION for half in (0, 1)]
+        tasks = [(name, seed, half) for seed in self.seeds for name in MOTION_VARIANTS for half in (0, 1)]
         parts = Parallel(n_jobs=self.jobs)(delayed(self._trained)(material, speech, main, *task) for task in tasks)
         trained: dict[str, list[AttributeModels]] = {}
-        foretold: dict[str, list[Prediction]] = {}
-        strangers: dict[str, list[dict[str, list[Prediction]]]] = {}
+        predictions: dict[str, list[MotionPredictionErrors]] = {}
+        unseen_people: dict[str, list[dict[str, list[MotionPredictionErrors]]]] = {}
         for (name, _, half), (own, unseen) in zip(tasks, parts, strict=True):
             title = ALONE.format(name) if half else PRETRAINED.format(name)
             trained.setdefault(title, []).append(own)
-            foretold.setdefault(title, []).append(foretell_end(own, material))
-            strangers.setdefault(name, []).append(unseen)
-        for name, both in strangers.items():
-            strangers[name] = [first | second for first, second in zip(both[::2], both[1::2], strict=True)]
+            predictions.setdefault(title, []).append(predict_held_out(own, material))
+            unseen_people.setdefault(name, []).append(unseen)
+        for name, both in unseen_people.items():
+            unseen_people[name] = [first | second for first, second in zip(both[::2], both[1::2], strict=True)]
 
-        frozen = next(iter(foretold.values()))[0]
-        tables[f"Table 4: the held-out end of {MAIN}, {frozen.windows} windows, percent of the range"] = [
-            *({"model": name, **across([table_4([one]) for one in several])} for name, several in foretold.items()),
-            {"model": "last pose frozen", **table_4([frozen.standing_still()])},
-        ]
-        first = next(iter(strangers.values()))[0]
-        still = {name: [one.standing_still() for one in several] for name, several in first.items()}
-        tables[f"Table 4: {len(first)} people never seen, percent of the range"] = [
-            *({"model": name, **across([by_person(one) for one in several])} for name, several in strangers.items()),
-            {"model": "last pose frozen", **by_person(still)},
-        ]
-        tables["percent of the range against seconds after the beginning of pose"] = curves(foretold, OURS)
-        folder = DatasetFolder.open(main)
-        sound = read_audio(self.shared / "speech" / SPEECH)
-        tables[f"a minute generated for {SPEECH}, {MINUTES} seeds each"] = [
+        frozen = next(iter(predictions.values()))[0]
+        title = f"Table 4: held-out end of {MAIN_CLIP}, {frozen.windows} windows, percent of the range"
+        tables[title] = [
             *(
-                {"model": name, **across([minute(models, folder, sound) for models in several])}
+                {"model": name, **format_over_seeds([table_4([one]) for one in several])}
+                for name, several in predictions.items()
+            ),
+            {"model": "last pose frozen", **table_4([frozen.hold_last_pose()])},
+        ]
+        first = next(iter(unseen_people.values()))[0]
+        frozen_poses = {name: [one.hold_last_pose() for one in several] for name, several in first.items()}
+        tables[f"Table 4: {len(first)} unseen people, percent of the range"] = [
+            *(
+                {"model": name, **format_over_seeds([table_4_by_person(one) for one in several])}
+                for name, several in unseen_people.items()
+            ),
+            {"model": "last pose frozen", **table_4_by_person(frozen_poses)},
+        ]
+        tables["percent of the range, by seconds after the beginning of pose"] = horizon_errors(predictions, OURS)
+        folder = DatasetFolder.open(main)
+        audio = read_audio(self.shared / "speech" / SPEECH)
+        tables[f"a minute generated for {SPEECH}, {NUM_GENERATIONS} seeds each"] = [
+            *(
+                {"model": name, **format_over_seeds([minute_metrics(models, folder, audio) for models in several])}
                 for name, several in trained.items()
             ),
-            {"model": "the person: second half of the training frames against the first", **halves(folder)},
+            {"model": "the person: second half of the training frames vs the first", **halves_metrics(folder)},
         ]
         latent = [LatentPoints.of(models, material) for models in trained[PRETRAINED.format(OURS)]]
-        latent[0].draw(self.output / "whose_motion.png")
-        tables["whose motion it is: nearest neighbour from another film"] = [
+        latent[0].draw(self.output / "motion_identity.png")
+        tables["motion identity: nearest neighbour from another clip"] = [
             {"seed": seed, **points.accuracy()} for seed, points in zip(self.seeds, latent, strict=True)
         ]
         write_record("motion_cpu", head, tables)
@@ -104,64 +120,66 @@ class Motion:
         write_record("motion_cpu", head, tables)
 
     def _commands(self, corpus: Path) -> list[Row]:
-        folder, general = self.output / "motion_person", self.output / "general_models.pt"
-        shutil.copytree(corpus / MAIN, folder, dirs_exist_ok=True)
+        folder, pretrained = self.output / "motion_person", self.output / "pretrained_models.pt"
+        shutil.copytree(corpus / MAIN_CLIP, folder, dirs_exist_ok=True)
         commands = {
-            "dfa-attributes pretrain": ["pretrain", corpus, "--output", general],
+            "dfa-attributes pretrain": ["pretrain", corpus, "--output", pretrained],
             "dfa-attributes": [folder],
-            "dfa-attributes --pretrained": [folder, "--pretrained", general],
+            "dfa-attributes --pretrained": [folder, "--pretrained", pretrained],
         }
-        return [{"command": name, **timed(["dfa-attributes", *words])} for name, words in commands.items()]
+        return [{"command": name, **run_timed(["dfa-attributes", *words])} for name, words in commands.items()]
 
     def _trained(
         self,
         material: Corpus,
-        speech: tuple[GeneralModels, dict[str, int]],
+        speech: tuple[PretrainedModels, dict[str, int]],
         main: Path,
         name: str,
         seed: int,
         half: int,
-    ) -> tuple[AttributeModels, dict[str, list[Prediction]]]:
-        """The person's models, and what models of one half of all other people foretell of the other half's motion.
+    ) -> tuple[AttributeModels, dict[str, list[MotionPredictionErrors]]]:
+        """Trains the person's models, and predicts unseen people's motion.
 
-        The person's are gone on with from those of the first half; with the second half they are of the film alone.
+        Models of one half of all other people predict the motion of the other half. With `half` 0 the person's models
+        are fine-tuned from those models; with `half` 1 they are trained on the clip alone.
         """
         torch.set_num_threads(1)
-        architecture, prior = MOTION[name]
+        architecture, prior = MOTION_VARIANTS[name]
         latent = replace(self.config.models.latent, architecture=architecture, prior=prior)
         options = replace(self.config.models, latent=latent)
-        heard, offsets = speech
+        speech_models, offsets = speech
         people = sorted({person(recording) for recording in material.recordings})
-        chosen = set(np.random.default_rng(seed).permutation(people)[half::2])
-        learnt = [recording for recording in material.recordings if person(recording) in chosen]
-        others = [recording for recording in material.recordings if person(recording) not in chosen]
+        train_people = set(np.random.default_rng(seed).permutation(people)[half::2])
+        train = [recording for recording in material.recordings if person(recording) in train_people]
+        others = [recording for recording in material.recordings if person(recording) not in train_people]
         torch.manual_seed(seed)
-        models = GeneralModels(options, heard.sizes["num_coefficients"])
-        SpeechModels.start_from(models, heard)
-        train_motion(models, learnt, offsets, replace(self.config, models=options, seed=seed))
+        models = PretrainedModels(options, speech_models.sizes["num_coefficients"])
+        SpeechModels.warm_start(models, speech_models)
+        train_motion(models, train, offsets, replace(self.config, models=options, seed=seed))
         config = AttributesConfig(models=options, seed=seed, progress=False)
         if not half:
-            config.pretrained = self.output / f"general_{name}_{seed}.pt".replace(" ", "_")
+            config.pretrained = self.output / f"pretrained_{name}_{seed}.pt".replace(" ", "_")
             models.save(config.pretrained)
-        least = models.config.cross_modal.bop + HORIZON + 1
-        unseen: dict[str, list[Prediction]] = {}
+        min_frames = models.config.cross_modal.bop + HORIZON + 1
+        unseen: dict[str, list[MotionPredictionErrors]] = {}
         for other in others:
-            if int(other.useful.sum()) > least:
-                unseen.setdefault(person(other), []).append(foretell_stranger(models, other, offsets))
+            if int(other.valid_frames.sum()) > min_frames:
+                unseen.setdefault(person(other), []).append(predict_unseen(models, other, offsets))
         folder = DatasetFolder.open(main)
         return train_models(folder.attributes, folder.num_train, config), unseen
 
 
-def foretell_end(models: AttributeModels, material: Corpus) -> Prediction:
-    """Predictions over the held-out end of the main film."""
+def predict_held_out(models: AttributeModels, material: Corpus) -> MotionPredictionErrors:
+    """Predicts motion over the held-out end of the main clip."""
     end = material.end
-    audio = models.audio.features(end.in_step(int(models.offset)).mfcc)
-    return foretell(models, end, audio, pose_axes(torch.cat([material.main.pose, end.pose]).numpy()), HORIZON)
+    audio = models.audio.features(end.shift_audio(int(models.offset)).mfcc)
+    return predict_motion(models, end, audio, pose_axes(torch.cat([material.main.pose, end.pose]).numpy()), HORIZON)
 
 
-def foretell_stranger(models: GeneralModels, recording: Recording, offsets: dict[str, int]) -> Prediction:
-    """Predictions over a whole recording of somebody of whom the models know nothing but the mean posture."""
+def predict_unseen(models: PretrainedModels, recording: Recording, offsets: dict[str, int]) -> MotionPredictionErrors:
+    """Predicts motion over a whole recording of an unseen person, of whom only the mean pose is known."""
     space = MotionSpace(models.config.disentangling.eye_dim)
-    learn_motion(models, recording, EyeEmbedding(models.autoencoder), space, models.motion.scale)
-    span = pose_range(pose_axes(recording.pose[recording.useful].numpy()))
-    return prediction(models, space, motion_sequences(models, [recording], offsets), span, HORIZON)
+    fit_motion_space(models, recording, EyeEmbedding(models.autoencoder), space, models.motion.scale)
+    span = pose_range(pose_axes(recording.pose[recording.valid_frames].numpy()))
+    sequences = prepare_motion_sequences(models, [recording], offsets)
+    return motion_prediction_errors(models, space, sequences, span, HORIZON)

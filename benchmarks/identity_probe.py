@@ -1,4 +1,4 @@
-"""Fig. 6: whether it can be seen in Z whose motion it is, as a picture and as a number."""
+"""Fig. 6: how well the person is identified from the motion latents Z, as a plot and as a number."""
 
 from __future__ import annotations
 
@@ -12,38 +12,40 @@ from jaxtyping import Float
 
 from benchmarks.corpus import Corpus, person
 from dfa_nerfstudio.attributes.attribute_models import AttributeModels
-from dfa_nerfstudio.attributes.motion_dataset import motion_sequences
+from dfa_nerfstudio.attributes.motion_dataset import prepare_motion_sequences
 from dfa_nerfstudio.evaluation.motion.latent_summary import latent_summary, principal_plane
 from dfa_nerfstudio.evaluation.motion.motion_identity import identity_accuracy
 
 matplotlib.use("agg")
 import matplotlib.pyplot as plt
 
-MOST = 12
-"""People that the picture tells apart: those of whom there is most."""
+MAX_PEOPLE = 12
+"""Maximum number of people in the plot: those with the most windows."""
 
 
 @dataclass
 class LatentPoints:
-    """A point for each window of 64 frames of every film: how a head moves, whatever the window's length."""
+    """Points that summarise the latent motion of windows of 64 frames of every clip."""
 
     points: dict[str, Float[np.ndarray, "N 2*Z"]]
-    """Mean and logarithm of the spread over time of each channel of z: of E_h (without sound), of E_ah (with it)."""
+    """Mean and log standard deviation over time of each channel of z, from E_h (motion alone) and E_ah (with audio)."""
     people: list[str]
+    """Person of each window."""
     clips: list[str]
+    """Clip of each window."""
 
     @classmethod
     @torch.no_grad()
     def of(cls, models: AttributeModels, material: Corpus) -> LatentPoints:
-        """Of all films, each about its own mean posture, which alone would tell most of them."""
-        parts: dict[str, list[np.ndarray]] = {"without sound": [], "with sound": []}
+        """Encodes all clips, each relative to its own mean pose, because the mean pose alone identifies most people."""
+        parts: dict[str, list[np.ndarray]] = {"motion alone": [], "with audio": []}
         people, clips = [], []
         config = models.config.cross_modal
         for recording in [*material.recordings, material.main]:
-            motion, audio = motion_sequences(models, [recording]).windows(config.window, config.window // 2)
+            motion, audio = prepare_motion_sequences(models, [recording]).windows(config.window, config.window // 2)
             if len(motion):
-                parts["without sound"].append(latent_summary(models.vae.encode(motion).mean))
-                parts["with sound"].append(
+                parts["motion alone"].append(latent_summary(models.vae.encode(motion).mean))
+                parts["with audio"].append(
                     latent_summary(models.cross_modal(audio, motion[:, : config.bop], models.vae).mean)
                 )
                 people += [person(recording)] * len(motion)
@@ -51,18 +53,21 @@ class LatentPoints:
         return cls({title: np.concatenate(z) for title, z in parts.items()}, people, clips)
 
     def accuracy(self) -> dict[str, float]:
-        """Nearest neighbour from another film; chance is the share of such people's windows among all."""
-        films = {
+        """Accuracy of the nearest neighbour from another clip, for people with several clips.
+
+        Chance is the mean fraction of such a person's windows among all windows.
+        """
+        clips_of = {
             name: {c for p, c in zip(self.people, self.clips, strict=True) if p == name} for name in set(self.people)
         }
-        several = [name for name in self.people if len(films[name]) > 1]
+        several = [name for name in self.people if len(clips_of[name]) > 1]
         chance = float(np.mean([self.people.count(name) / len(self.people) for name in several]))
         accuracy = {title: identity_accuracy(z, self.people, self.clips) for title, z in self.points.items()}
-        return {**accuracy, "chance": chance, "people of several films": len(set(several)), "windows": len(several)}
+        return {**accuracy, "chance": chance, "people with several clips": len(set(several)), "windows": len(several)}
 
     def draw(self, path: Path) -> None:
-        """Both sets of points in the plane of their two principal components."""
-        names = sorted(set(self.people), key=self.people.count, reverse=True)[:MOST]
+        """Plots both sets of points in the plane of their two principal components."""
+        names = sorted(set(self.people), key=self.people.count, reverse=True)[:MAX_PEOPLE]
         figure, panels = plt.subplots(1, len(self.points), figsize=(12, 5.5), layout="constrained")
         for panel, (title, points) in zip(panels, self.points.items(), strict=True):
             plane = principal_plane(points)

@@ -1,4 +1,4 @@
-"""What every benchmark needs: commands as a user types them, timed; tables, and records that say where from."""
+"""Runs and times commands, and writes records: tables with date, commit, device and versions."""
 
 from __future__ import annotations
 
@@ -27,38 +27,41 @@ RESULTS = Path(__file__).parent / "results"
 Row = dict[str, Any]
 
 
-def timed(
+def run_timed(
     command: Sequence[str | Path | float], device: str = "cpu", environment: Mapping[str, str] | None = None
 ) -> dict[str, float]:
-    """Runs one of the project's commands; wall time and peak memory of its process, in GiB.
+    """Runs a command of the project; returns its wall time (s) and peak memory (GiB).
 
     Args:
-        command: name and arguments.
-        device: `cuda` measures the GPU's memory too, that of everything that starts to run there meanwhile.
-        environment: variables to add.
+        command: name and arguments of the command.
+        device: `cuda` also measures the GPU memory of all processes that start during the run.
+        environment: environment variables to add.
 
     Raises:
-        UserError: if it fails.
+        UserError: if the command fails.
     """
     words = [str(word) for word in command]
     console.rule(" ".join(words))
     start, peak = time.monotonic(), 0
-    free = least = torch.cuda.mem_get_info()[0] if device == "cuda" else 0
+    free = min_free = torch.cuda.mem_get_info()[0] if device == "cuda" else 0
     process = subprocess.Popen([str(BIN / words[0]), *words[1:]], env={**os.environ, **(environment or {})})
     while process.poll() is None:
         peak = max(peak, _peak_kib(process.pid))
         if device == "cuda":
-            least = min(least, torch.cuda.mem_get_info()[0])
+            min_free = min(min_free, torch.cuda.mem_get_info()[0])
         time.sleep(0.1)
     if process.returncode:
         raise UserError(f"{words[0]} failed with exit code {process.returncode}")
-    took = {"seconds": round(time.monotonic() - start, 1), "peak_gib": round(peak / 2**20, 2)}
-    return {**took, "gpu_gib": round((free - least) / 2**30, 2)} if device == "cuda" else took
+    cost = {"seconds": round(time.monotonic() - start, 1), "peak_gib": round(peak / 2**20, 2)}
+    return {**cost, "gpu_gib": round((free - min_free) / 2**30, 2)} if device == "cuda" else cost
 
 
 def _peak_kib(process: int) -> int:
-    """Most memory that a process has used so far. What the system says at its end counts the memory of the benchmark
-    too, from which the process was forked."""
+    """Reads the peak memory of a running process, in KiB.
+
+    The value that the system reports at the end is not used, because it includes the memory of this process, from which
+    the command was forked.
+    """
     try:
         status = Path(f"/proc/{process}/status").read_text()
     except OSError:
@@ -67,19 +70,19 @@ def _peak_kib(process: int) -> int:
 
 
 def clip_path(shared: Path, name: str) -> Path:
-    """One of the clips of the test material.
+    """Returns the path of a clip of the test material.
 
     Raises:
-        UserError: if it is not there.
+        UserError: if the clip is missing.
     """
     clip = shared / "clips" / f"{name}.mp4"
     if not clip.is_file():
-        raise UserError(f"{clip}: no such file; name the folder of the test material with --shared")
+        raise UserError(f"{clip}: no such file; set `shared` to the folder of the test material")
     return clip
 
 
-def header(device: str) -> dict[str, Any]:
-    """Date, commit and machine."""
+def record_header(device: str) -> dict[str, Any]:
+    """Returns date, commit and machine of a record."""
     return {"date": date.today().isoformat(), "commit": _commit(), "machine": _machine(device)}
 
 
@@ -105,8 +108,8 @@ def write_record(name: str, head: dict[str, Any], tables: dict[str, list[Row]]) 
     console.print(f"record: {path}.json and .md")
 
 
-def unfinished_record(name: str, head: dict[str, Any]) -> tuple[dict[str, Any], dict[str, list[Row]]]:
-    """Header and tables of the newest record of this commit and machine; the header given and none if there is none."""
+def load_unfinished_record(name: str, head: dict[str, Any]) -> tuple[dict[str, Any], dict[str, list[Row]]]:
+    """Loads header and tables of the newest record of this commit and machine; without one, `head` and no tables."""
     for path in sorted(RESULTS.glob(f"{name}_????-??-??.json"), reverse=True):
         record = json.loads(path.read_text())
         tables = record.pop("tables")
@@ -122,7 +125,7 @@ def _cell(value: object) -> str:
 
 
 def _commit() -> str:
-    """Short hash of HEAD, marked where the tree differs from it."""
+    """Short hash of HEAD, with "+changes" if the tree differs from it."""
     git = ["git", "-C", str(Path(__file__).parent)]
     head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     dirty = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True).stdout.strip()
@@ -130,7 +133,7 @@ def _commit() -> str:
 
 
 def _machine(device: str) -> str:
-    """Device and versions, in one line."""
+    """Device and package versions in one line."""
     name = torch.cuda.get_device_name() if device == "cuda" else f"{os.cpu_count()} CPU cores ({platform.machine()})"
     packages = ", ".join(f"{package} {_version(package)}" for package in ("torch", "nerfstudio", "mediapipe", "numpy"))
     return f"{name}, Python {platform.python_version()}, {packages}"
@@ -139,5 +142,5 @@ def _machine(device: str) -> str:
 def _version(package: str) -> str:
     try:
         return version(package)
-    except PackageNotFoundError:  # mediapipe is not needed where nothing is preprocessed
+    except PackageNotFoundError:  # mediapipe is needed only for preprocessing
         return "not installed"

@@ -1,4 +1,4 @@
-"""Our own sync score: encoders that have learnt from GRID alone, on people whom they have never seen."""
+"""Tests the package's sync score on unseen people, with encoders trained on GRID alone."""
 
 from __future__ import annotations
 
@@ -7,51 +7,52 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.corpus import LEFT_OUT, is_grid, link_clip
-from benchmarks.record import Row, header, timed, write_record
-from dfa_nerfstudio.attributes.pretrained_models import GeneralModels
+from benchmarks.corpus import EXCLUDED_FOLDERS, is_grid, link_clip
+from benchmarks.record import Row, record_header, run_timed, write_record
+from dfa_nerfstudio.attributes.pretrained_models import PretrainedModels
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.evaluation.landmark_track import Sightings
+from dfa_nerfstudio.evaluation.landmark_track import LandmarkTrack
 from dfa_nerfstudio.evaluation.reference_head import ReferenceHead
-from dfa_nerfstudio.evaluation.sync.av_sync import own_sync
+from dfa_nerfstudio.evaluation.sync.av_sync import av_sync_score
 from dfa_nerfstudio.media.audio import read_audio
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
 from dfa_nerfstudio.media.video_reader import Video, to_rgb
 
-SHIFT = 5
-"""Frames by which the sound is moved, either way."""
-SOUNDS = ("sound_late", "sound_early", "sound_of_another")
-LEAST = 3.0
-"""Seconds of half a clip, with the face seen in as many frames, that are scored."""
+AUDIO_SHIFT = 5
+"""Shift of the wrong audio to later and earlier, in frames."""
+WRONG_AUDIO = ("audio_late", "audio_early", "audio_of_another")
+"""Kinds of wrong audio, as prefixes of columns."""
+MIN_SECONDS = 3.0
+"""Minimum duration with a detected face, in seconds, of a scored half clip."""
 
 
 @dataclass
-class Sync:
-    """Trains the encoders of the package anew and asks whether they tell the truth from what is not.
+class SyncBenchmark:
+    """Trains the package's encoders and tests whether they score true audio above wrong audio.
 
-    Clips have offsets of their own, of up to four frames. Each half is scored at the offset that the other half shows,
-    and at none.
+    Clips have audio-video offsets of up to four frames. Each half of a clip is scored at the offset measured on the
+    other half, and at offset zero.
     """
 
     shared: Path = Path("../shared")
-    """Where the test material lies."""
+    """Folder of the test material, with clips/ and speech/."""
     encoders: Path | None = None
-    """Encoders that are there already."""
+    """Trained encoders; without them they are trained."""
     output: Path = Path("outputs/bench")
     """Working folder."""
 
     def run(self) -> None:
         """Measures everything."""
-        head = header("cpu")
-        encoders = GeneralModels.load(self.encoders or self._trained())
+        head = record_header("cpu")
+        encoders = PretrainedModels.load(self.encoders or self._trained())
         clips = [
             path
             for path in sorted((self.shared / "clips").rglob("*.mp4"))
-            if path.parent.name not in LEFT_OUT and not is_grid(path)
+            if path.parent.name not in EXCLUDED_FOLDERS and not is_grid(path)
         ]
-        seen = {path.stem: _lips(path) for path in clips}
-        halves = {name: _halves(lips) for name, lips in seen.items() if lips is not None}
+        clip_inputs = {path.stem: _clip_sync_inputs(path) for path in clips}
+        halves = {name: _halves(inputs) for name, inputs in clip_inputs.items() if inputs is not None}
         names = [name for name, parts in halves.items() if parts]
         rows = [
             self._row(encoders, halves, name, names[(number + 1) % len(names)], half)
@@ -60,32 +61,37 @@ class Sync:
         ]
         summary: Row = {"clips": len(names), "cases": 3 * len(rows)}
         for place in ("at_own_offset", "at_zero"):
-            cases = [row[place] > row[f"{sound}_{place}"] for row in rows for sound in SOUNDS]
+            cases = [row[place] > row[f"{wrong}_{place}"] for row in rows for wrong in WRONG_AUDIO]
             summary[f"truth_higher_{place}"] = float(np.mean(cases))
-        for column in ("at_own_offset", *(f"{sound}_at_own_offset" for sound in SOUNDS)):
+        for column in ("at_own_offset", *(f"{wrong}_at_own_offset" for wrong in WRONG_AUDIO)):
             summary[f"mean_{column}"] = float(np.mean([row[column] for row in rows]))
-        write_record("sync_cpu", head, {"people never seen": [summary], "mean cosine, by half of a clip": rows})
+        write_record("sync_cpu", head, {"unseen people": [summary], "mean cosine similarity, by half clip": rows})
 
     def _trained(self) -> Path:
-        """Trains on GRID: the six minutes of one speaker, and a sentence each of others."""
-        films, data, encoders = (self.output / name for name in ("grid", "grid_data", "sync_encoders.pt"))
+        """Trains encoders on GRID: six minutes of one speaker, and one sentence each of others."""
+        videos, data, encoders = (self.output / name for name in ("grid", "grid_data", "sync_encoders.pt"))
         for path in (self.shared / "clips").rglob("*.mp4"):
             if is_grid(path):
-                link_clip(path, films / ("s1" if path.parent.name == "grid_s1" else path.stem) / path.name)
-        timed(["dfa-process", films, "--output", data, "--size", 64, "--held-out", 0, "--camera", "still", "--jobs", 2])
-        timed(["dfa-attributes", "pretrain", data, "--output", encoders])
+                link_clip(path, videos / ("s1" if path.parent.name == "grid_s1" else path.stem) / path.name)
+        run_timed(
+            ["dfa-process", videos, "--output", data, "--size", 64, "--held-out", 0, "--camera", "static", "--jobs", 2]
+        )
+        run_timed(["dfa-attributes", "pretrain", data, "--output", encoders])
         return encoders
 
-    def _row(self, encoders: SpeechModels, halves: dict[str, list[_Lips]], name: str, other: str, half: int) -> Row:
-        expression, found, sound = halves[name][half]
-        own = own_sync(encoders, *halves[name][1 - half])
+    def _row(
+        self, encoders: SpeechModels, halves: dict[str, list[SyncInputs]], name: str, other: str, half: int
+    ) -> Row:
+        """Scores one half of the clip `name` with its own audio and with wrong audio (shifted, or from `other`)."""
+        expression, found, audio = halves[name][half]
+        own = av_sync_score(encoders, *halves[name][1 - half])
         assert own is not None
-        gap = np.zeros(round(SHIFT / FRAME_RATE * SAMPLE_RATE), np.float32)
-        sounds = {
-            "": sound,
-            "sound_late_": np.concatenate([gap, sound]),
-            "sound_early_": sound[len(gap) :],
-            "sound_of_another_": np.resize(halves[other][half][2], len(sound)),
+        gap = np.zeros(round(AUDIO_SHIFT / FRAME_RATE * SAMPLE_RATE), np.float32)
+        audio_by_kind = {
+            "": audio,
+            "audio_late_": np.concatenate([gap, audio]),
+            "audio_early_": audio[len(gap) :],
+            "audio_of_another_": np.resize(halves[other][half][2], len(audio)),
         }
         row: Row = {
             "clip": name,
@@ -93,31 +99,31 @@ class Sync:
             "seconds": len(expression) / FRAME_RATE,
             "offset_of_other_half": own.offset,
         }
-        for title, heard in sounds.items():
-            agreed = own_sync(encoders, expression, found, heard)
-            assert agreed is not None
-            row |= {f"{title}at_own_offset": agreed.at(own.offset), f"{title}at_zero": agreed.at(0)}
+        for title, samples in audio_by_kind.items():
+            score = av_sync_score(encoders, expression, found, samples)
+            assert score is not None
+            row |= {f"{title}at_own_offset": score.score_at(own.offset), f"{title}at_zero": score.score_at(0)}
         return row
 
 
-_Lips = tuple[np.ndarray, np.ndarray, np.ndarray]
+SyncInputs = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def _lips(path: Path) -> _Lips | None:
-    """Landmarks less the resting face, where they are seen, and the sound; none for a clip that is too short."""
-    seen = Sightings.of(map(to_rgb, Video(path).frames()))
+def _clip_sync_inputs(path: Path) -> SyncInputs | None:
+    """Landmark offsets from the neutral face, validity of frames, and audio; None if the clip is too short."""
+    track = LandmarkTrack.from_frames(map(to_rgb, Video(path).frames()))
     try:
-        head = ReferenceHead(seen, str(path))
+        head = ReferenceHead(track, str(path))
     except UserError:
         return None
-    faces = head.faces(seen)
-    return None if faces is None else (faces.front - head.neutral, faces.found, read_audio(path))
+    faces = head.face_track(track)
+    return None if faces is None else (faces.front_landmarks - head.neutral, faces.found, read_audio(path))
 
 
-def _halves(lips: _Lips) -> list[_Lips]:
-    """Both halves of a clip; none where one is too short."""
-    expression, found, sound = lips
+def _halves(inputs: SyncInputs) -> list[SyncInputs]:
+    """Splits a clip into halves; returns an empty list if one is too short."""
+    expression, found, audio = inputs
     middle = len(expression) // 2
     cut = round(middle / FRAME_RATE * SAMPLE_RATE)
-    halves = [(expression[:middle], found[:middle], sound[:cut]), (expression[middle:], found[middle:], sound[cut:])]
-    return halves if all(half[1].sum() >= LEAST * FRAME_RATE for half in halves) else []
+    halves = [(expression[:middle], found[:middle], audio[:cut]), (expression[middle:], found[middle:], audio[cut:])]
+    return halves if all(half[1].sum() >= MIN_SECONDS * FRAME_RATE for half in halves) else []

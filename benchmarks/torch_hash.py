@@ -1,6 +1,6 @@
-"""nerfstudio's own hash encoding, in plain torch, in the place of our grids: a method for comparison.
+"""Registers a baseline method: `dfa-nerf-lite` with nerfstudio's torch hash encoding instead of our grids.
 
-ns-train finds it with `ENVIRONMENT` in its environment.
+ns-train finds the method if `ENVIRONMENT` is in its environment.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ ENVIRONMENT = {
 
 @dataclass
 class TorchHashConfig(GridConfig):
-    """nerfstudio's defaults: 16 levels of 2 features, 16 to 1024, 2^19 rows; the options of a `Grid` do nothing."""
+    """nerfstudio's defaults: 16 levels of 2 features, 16 to 1024, 2^19 rows. `GridConfig`'s options have no effect."""
 
     _target: type = field(default_factory=lambda: TorchHash)
 
 
 class TorchHash(nn.Module):
-    """As `Grid`."""
+    """nerfstudio's hash encodings with the interface of `FeatureGrid`."""
 
     def __init__(self, config: TorchHashConfig, spaces: int = 1) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class TorchHash(nn.Module):
 
 
 def torch_hash() -> MethodSpecification:
-    """`dfa-nerf-lite`, but for the grids."""
+    """Returns `dfa-nerf-lite` with the grids replaced."""
     config = copy.deepcopy(dfa_nerf_lite.config)
     config.method_name = METHOD
     config.pipeline.model.network.grid = TorchHashConfig()
@@ -59,5 +59,5 @@ def torch_hash() -> MethodSpecification:
 
 
 def register() -> None:
-    """Lets this process open its checkpoints, too."""
+    """Registers the method in this process, so that it can open its checkpoints."""
     all_methods[METHOD] = torch_hash().config

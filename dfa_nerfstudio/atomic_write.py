@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Writing files and folders atomically: they appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def atomic_write(final: Path) -> Iterator[Path]:
-    """Yields a path beside `final` to write to; it takes the final name only if the block succeeds.
+    """Yields a temporary path next to `final`, and moves it to `final` if the block succeeds; otherwise removes it.
 
-    The partial name keeps the suffix, because encoders choose their format by it. Works for a file and for a folder:
-    a folder of the same name that is there already is replaced.
+    The temporary name keeps the suffix, because encoders choose their format by it. The path may become a file or a
+    folder; an existing file or folder `final` is replaced.
 
     Args:
-        final: where the finished file or folder is to be.
+        final: path of the finished file or folder.
     """
-    partial = _partial(final)
+    partial = _partial_path(final)
     _remove(partial)
     final.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -32,11 +32,11 @@ def atomic_write(final: Path) -> Iterator[Path]:
 
 
 def discard_partial(final: Path) -> None:
-    """Removes what a process that was killed had written on the way to `final`."""
-    _remove(_partial(final))
+    """Removes the unfinished output that a killed process left next to `final`."""
+    _remove(_partial_path(final))
 
 
-def _partial(final: Path) -> Path:
+def _partial_path(final: Path) -> Path:
     return final.with_name(f".{final.stem}.partial{final.suffix}")
 
 

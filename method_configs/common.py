@@ -1,4 +1,4 @@
-"""What the registered methods share."""
+"""Trainer configuration shared by the registered methods."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ import torch
 from nerfstudio.configs.base_config import MachineConfig, ViewerConfig
 from nerfstudio.engine.optimizers import AdamOptimizerConfig
 from nerfstudio.engine.trainer import TrainerConfig
-from nerfstudio.pipelines.base_pipeline import VanillaPipelineConfig
 
 from dfa_nerfstudio.data.datamanager import TalkingHeadDataManagerConfig
 from dfa_nerfstudio.nerf.model import DFANerfModelConfig
+from dfa_nerfstudio.nerf.pipeline import TalkingHeadPipelineConfig
+from dfa_nerfstudio.viewer.panel import TalkingHeadPanel
 
 
 @dataclass
 class FusedAdamConfig(AdamOptimizerConfig):
-    """Adam in one pass over the weights."""
+    """Adam with torch's fused implementation."""
 
     fused: bool = True
-    """torch's fused implementation; the same numbers, a third of the time on a CPU."""
+    """Update all weights in one pass. Results are equal; on a CPU it takes a third of the time."""
 
 
 def device_type() -> str:
-    """The device there is."""
+    """Returns the available device type, `cuda` or `cpu`."""
     if torch.cuda.is_available():
         return "cuda"
     return "cpu"
@@ -34,23 +35,25 @@ def trainer(
     *,
     steps: int,
     rays: int,
+    samples_per_step: int = 0,
     model: DFANerfModelConfig,
     planes_rate: float = 2e-2,
     networks_rate: float = 2e-3,
     mixed_precision: bool = False,
 ) -> TrainerConfig:
-    """A nerfstudio trainer for this method.
+    """Builds the nerfstudio trainer configuration of a method.
 
     Args:
-        name: as registered; runs are stored under it.
+        name: registered name of the method; runs are stored under it.
         steps: training steps.
-        rays: rays per step.
+        rays: number of rays per step, where it is not adapted.
+        samples_per_step: see `TalkingHeadPipelineConfig`.
         model: the model's options.
         planes_rate: learning rate of the feature planes.
         networks_rate: learning rate of the networks.
-        mixed_precision: the networks in half precision, where there is CUDA; the grids stay whole.
+        mixed_precision: run the networks in half precision on CUDA; feature grids stay in single precision.
     """
-    rates = {"planes": planes_rate, "networks": networks_rate, "camera_opt": 5e-5}
+    rates = {"planes": planes_rate, "networks": networks_rate}
     optimizers = {
         name: {"optimizer": FusedAdamConfig(lr=rate, eps=1e-15), "scheduler": None} for name, rate in rates.items()
     }
@@ -63,8 +66,11 @@ def trainer(
         max_num_iterations=steps,
         mixed_precision=mixed_precision,
         machine=MachineConfig(device_type=device_type()),  # type: ignore[arg-type]
-        pipeline=VanillaPipelineConfig(
-            datamanager=TalkingHeadDataManagerConfig(train_num_rays_per_batch=rays), model=model
+        pipeline=TalkingHeadPipelineConfig(
+            datamanager=TalkingHeadDataManagerConfig(train_num_rays_per_batch=rays),
+            model=model,
+            samples_per_step=samples_per_step,
+            panel=TalkingHeadPanel,
         ),
         optimizers=optimizers,
         viewer=ViewerConfig(websocket_host="127.0.0.1", max_num_display_images=30, quit_on_train_completion=True),

@@ -14,16 +14,16 @@ dfa_nerf = MethodSpecification(
         "dfa-nerf",
         steps=20_000,
         rays=8192,
+        samples_per_step=1 << 18,
         networks_rate=1e-2,
         mixed_precision=True,
         model=DFANerfModelConfig(
             network=ConditionedFieldConfig(
-                grid=GridConfig(levels=6, max_resolution=512),
+                grid=GridConfig(num_levels=6, max_resolution=512),
                 width=128,
                 condition_width=64,
             ),
             num_samples=8,
-            samples_per_step=1 << 18,
             occupancy_resolution=64,
             eval_num_rays_per_chunk=1 << 18,
         ),

@@ -1,4 +1,4 @@
-"""`dfa-nerf-lite`: for laptops without a GPU, and for tests."""
+"""`dfa-nerf-lite`: for computers without a GPU, and for tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ dfa_nerf_lite = MethodSpecification(
         steps=8000,
         rays=512,
         networks_rate=1e-2,
-        model=DFANerfModelConfig(samples_per_step=8192),
+        samples_per_step=8192,
+        model=DFANerfModelConfig(),
     ),
     description="DFA-NeRF for laptops: minutes of training on a CPU at 128x128.",
 )

@@ -1,73 +1,72 @@
-"""From landmarks and pictures to the numbers of `ClipAttributes`: learnt on training frames, measured on all."""
+"""Extracts the visual fields of `ClipAttributes`: models are learnt on training frames and applied to all frames."""
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from dfa_nerfstudio.face.eye_aperture import EyeCalibration, Lids, find_blinks
+from dfa_nerfstudio.face.eye_aperture import EyeCalibration, LidObservations, find_blinks
 from dfa_nerfstudio.face.head_pose import back_project
-from dfa_nerfstudio.face.head_shape import upright
+from dfa_nerfstudio.face.head_shape import to_opengl_axes
 from dfa_nerfstudio.face.mouth_aperture import mouth_opening
 from dfa_nerfstudio.face.topology import LANDMARKS_68
-from dfa_nerfstudio.media.rates import FRAME_RATE
-from dfa_nerfstudio.preprocessing.frame_chunks import blocks
-from dfa_nerfstudio.preprocessing.frame_passes import Tracked
-from dfa_nerfstudio.preprocessing.head_torso_tracking import follow
+from dfa_nerfstudio.media.chunks import chunk_slices
+from dfa_nerfstudio.preprocessing.frame_passes import TrackedFace
+from dfa_nerfstudio.preprocessing.head_torso_tracking import track_head_and_torso
 from dfa_nerfstudio.preprocessing.morphable.morphable_basis import MorphableBasis
 from dfa_nerfstudio.preprocessing.morphable.morphable_model import learn_morphable_model
 from dfa_nerfstudio.preprocessing.process_config import ProcessConfig
-from dfa_nerfstudio.preprocessing.progress_reporter import Stages
-from dfa_nerfstudio.preprocessing.video.cropped_video import Footage
+from dfa_nerfstudio.preprocessing.progress_reporter import ProgressReporter
+from dfa_nerfstudio.preprocessing.video.cropped_video import CroppedVideo
 
-LEARNT_FROM = 10_000
-"""Frames at most that expressions are learnt from: four hundred seconds have shown them all."""
+MAX_MODEL_FRAMES = 10_000
+"""Maximum number of frames that the morphable model is learnt from: 400 s show all expressions of a person."""
 
 
-def measure(tracked: Tracked, footage: Footage, config: ProcessConfig, stages: Stages) -> dict[str, np.ndarray]:
-    """Every field of `ClipAttributes` but those of the sound.
+def extract_attributes(
+    tracked_face: TrackedFace, cropped: CroppedVideo, config: ProcessConfig, progress: ProgressReporter
+) -> dict[str, np.ndarray]:
+    """Returns all fields of `ClipAttributes` except those of the audio.
 
     Args:
-        tracked: what the pass over the frames found; used up, for its landmarks are scaled to pixels.
-        footage: the frames.
+        tracked_face: results of the face tracking pass. Its landmarks are scaled to pixels in place, because those of a
+            long video are too large to hold twice.
+        cropped: the frames.
         config: options.
-        stages: progress and report.
+        progress: progress and report.
     """
-    report, size, timeline = stages.report, config.size, tracked.timeline
-    landmarks, learn = tracked.landmarks, timeline.learnable & tracked.found
-    motion = follow(footage, tracked, config.smoothing, stages)
+    timeline = tracked_face.timeline
+    landmarks, train_mask = tracked_face.landmarks, timeline.train_mask & tracked_face.face_found
+    motion = track_head_and_torso(cropped, tracked_face, config.smoothing, progress)
     head, poses = motion.head, motion.poses
-    with stages.stage("expression and eyes"):
+    with progress.stage("expression and eyes"):
 
-        def front(rows: slice | Int[np.ndarray, " T"]) -> Float[np.ndarray, "T 478 3"]:
-            seen = upright(landmarks[rows])[..., :2]
-            return back_project(seen, head.shape, head.focal, poses[rows]).astype(np.float32)
+        def front_view(rows: slice | Int[np.ndarray, " T"]) -> Float[np.ndarray, "T 478 3"]:
+            observed = to_opengl_axes(landmarks[rows])[..., :2]
+            return back_project(observed, head.shape, head.focal, poses[rows]).astype(np.float32)
 
-        enough = front(np.flatnonzero(learn)[:: 1 + learn.sum() // LEARNT_FROM])
+        train_faces = front_view(np.flatnonzero(train_mask)[:: 1 + train_mask.sum() // MAX_MODEL_FRAMES])
         model = (
-            learn_morphable_model(enough, config.expressions)
+            learn_morphable_model(train_faces, config.num_expressions)
             if config.morphable_model is None
-            else MorphableBasis.load(config.morphable_model).fit(enough)
+            else MorphableBasis.load(config.morphable_model).fit(train_faces)
         )
-        del enough
+        del train_faces
         parts = []
-        for block in blocks(len(landmarks)):
-            face, pose = front(block), poses[block]
-            lids = Lids.of(face, pose)
+        for chunk in chunk_slices(len(landmarks)):
+            face, pose = front_view(chunk), poses[chunk]
+            lids = LidObservations.from_landmarks(face, pose)
             parts.append((face[:, LANDMARKS_68], model.project(face), mouth_opening(face, pose), lids.ratio, lids.view))
         front_landmarks, expression, mouth, ratio, view = (np.concatenate(part) for part in zip(*parts, strict=True))
-        lids = Lids(ratio, view)
-        eyes = EyeCalibration.learn(lids, tracked.found, timeline)
+        lids = LidObservations(ratio, view)
+        eyes = EyeCalibration.fit(lids, tracked_face.face_found, timeline)
         eye_opening = eyes.opening(lids, timeline)
-        blinks = find_blinks(eye_opening, tracked.found, timeline)
-    report.blinks_seen, report.blinks = eyes.blinks_seen, len(blinks)
-    report.blinks_per_second = len(blinks) * FRAME_RATE / int(timeline.usable.sum())
-    if not eyes.blinks_seen:
-        report.warnings.append("no blink in the training part; what a closed eye looks like is a guess")
+        blinks = find_blinks(eye_opening, tracked_face.face_found, timeline)
+    progress.report.record_blinks(len(blinks), int(timeline.valid.sum()), eyes.blinks_observed)
     return {
         "shot": timeline.shot,
-        "face_found": tracked.found,
-        "landmarks": np.multiply(landmarks, size, out=landmarks),  # a long film's are too large to hold twice
+        "face_found": tracked_face.face_found,
+        "landmarks": np.multiply(landmarks, config.size, out=landmarks),
         "front_landmarks": front_landmarks,
         "head_to_camera": poses.matrices(),
         **vars(motion.torso),
@@ -75,7 +74,7 @@ def measure(tracked: Tracked, footage: Footage, config: ProcessConfig, stages: S
         "blinks": blinks,
         "mouth_opening": mouth,
         "expression": expression,
-        "blendshapes": tracked.blendshapes,
+        "blendshapes": tracked_face.blendshapes,
         "mean_shape": model.mean,
         "identity_basis": model.identity_basis,
         "identity": model.identity,

@@ -1,4 +1,4 @@
-"""`dfa-process VIDEO --output DIR`: a video of one person talking becomes a dataset folder; a folder of them, many."""
+"""`dfa-process VIDEO --output DIR`: converts a video of one person talking, or a folder of videos, to datasets."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ def process(
     video: Annotated[Path, tyro.conf.Positional],
     output: Path,
     config: Annotated[ProcessConfig, tyro.conf.arg(name="")],
-    corpus: Annotated[JobsConfig, tyro.conf.arg(name="")],
+    jobs: Annotated[JobsConfig, tyro.conf.arg(name="")],
 ) -> None:
-    """Turns a video of one person talking into a dataset folder, and a folder of videos into a folder of them.
+    """Converts a video of one person talking to a dataset folder, or a folder of videos to a folder of datasets.
 
     Args:
-        video: mp4, mov, mkv or webm, with sound; or a folder, in which every video is processed. The command ends with
-            exit code 2 if one of them failed; run again, it goes on where it was interrupted.
-        output: the dataset folder to make; of a folder of videos, the folder that the datasets are put into.
+        video: video file (mp4, mov, mkv, webm) with audio; or a folder, in which every video is processed. For a
+            folder, the exit code is 2 if a video failed, and a second run continues an interrupted one.
+        output: dataset folder to write; for a folder of videos, the folder that receives the datasets.
         config: options.
-        corpus: options for a folder of videos.
+        jobs: options for a folder of videos.
     """
     console = Console()
     if video.is_dir():
         from dfa_nerfstudio.preprocessing.process_folder import SUMMARY, process_folder
 
-        outcomes = process_folder(video, output, config, corpus, console)
-        failed = sum(outcome.status == "failed" for outcome in outcomes)
-        if failed:
-            raise UserError(f"{failed} of {len(outcomes)} videos failed; {output / SUMMARY} says why")
+        outcomes = process_folder(video, output, config, jobs, console)
+        num_failed = sum(outcome.status == "failed" for outcome in outcomes)
+        if num_failed:
+            raise UserError(f"{num_failed} of {len(outcomes)} videos failed; {output / SUMMARY} lists the reasons")
         return
-    from dfa_nerfstudio.preprocessing.process_video import process_video  # takes a second
+    from dfa_nerfstudio.preprocessing.process_video import process_video  # the import takes a second
 
     report = process_video(video, output, config, console)
     for line in report.lines():
@@ -46,7 +46,7 @@ def process(
 
 
 def main() -> None:
-    """Entry point."""
+    """Runs `dfa-process`."""
     with exit_on_user_error():
         tyro.cli(process, prog="dfa-process")
 

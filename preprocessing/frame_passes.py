@@ -1,4 +1,7 @@
-"""The two passes over the frames: one to find the face, one to write images and masks and to measure landmarks."""
+"""The passes over the frames: one scans the video for faces and cuts, one writes images and masks and tracks the face.
+
+A third pass, `head_torso_tracking`, refines the head pose.
+"""
 
 from __future__ import annotations
 
@@ -13,74 +16,78 @@ from jaxtyping import Bool, Float, UInt8
 
 from dfa_nerfstudio.data.dataset_folder import image_path, mask_path
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.face.landmark_tracker import LandmarkTracker, fill_lost
-from dfa_nerfstudio.face.topology import NUM_LANDMARKS
-from dfa_nerfstudio.media.images import resized, write_image
-from dfa_nerfstudio.media.prefetch import ahead
+from dfa_nerfstudio.face.landmark_tracker import LandmarkTracker, interpolate_lost
+from dfa_nerfstudio.face.topology import NUM_MESH_LANDMARKS
+from dfa_nerfstudio.media.images import resize_square, write_image
+from dfa_nerfstudio.media.prefetch import prefetch
 from dfa_nerfstudio.media.rates import FRAME_RATE
 from dfa_nerfstudio.media.timeline import Timeline
 from dfa_nerfstudio.media.video_reader import Video, to_rgb
 from dfa_nerfstudio.preprocessing.camera.camera_motion import Thumbnails
-from dfa_nerfstudio.preprocessing.progress_reporter import Stages
+from dfa_nerfstudio.preprocessing.process_config import MIN_CLIP_SECONDS
+from dfa_nerfstudio.preprocessing.progress_reporter import ProgressReporter
+from dfa_nerfstudio.preprocessing.report.process_report import ProcessReport
 from dfa_nerfstudio.preprocessing.segmentation.person_segmenter import PersonSegmenter
-from dfa_nerfstudio.preprocessing.video.crop import FaceSurvey
-from dfa_nerfstudio.preprocessing.video.cropped_video import Footage
-from dfa_nerfstudio.preprocessing.video.scene_cuts import Cut, CutDetector, head_jumps
+from dfa_nerfstudio.preprocessing.video.crop import FaceDetections
+from dfa_nerfstudio.preprocessing.video.cropped_video import CroppedVideo
+from dfa_nerfstudio.preprocessing.video.scene_cuts import Cut, CutDetector, find_head_jumps
 
-LEAST_SECONDS = 2.0
-"""A clip must be so long."""
-LEAST_FACES = 0.5
-"""Part of the frames in which the face must be found, in the training and in the held-out part."""
-TRACKING_SIDE = 640
-"""Landmarks are found at the source's own resolution, but at no more than this."""
-KEYFRAMES = 160
-"""Training frames that the head is learnt from."""
+MIN_FACE_FRACTION = 0.5
+"""Minimum fraction of frames with a detected face, in the training part and in the held-out part."""
+MAX_TRACKING_SIZE = 640
+"""Maximum side of the images in which landmarks are tracked, pixels; a smaller source is not enlarged."""
+NUM_KEYFRAMES = 160
+"""Number of training frames that the head model is learnt from."""
 
 
 @dataclass
-class Tracked:
-    """What the pass over the frames leaves in memory."""
+class TrackedFace:
+    """Results of the face tracking pass over T frames."""
 
     landmarks: Float[np.ndarray, "T 478 3"]
-    """In image sides, lost ones interpolated."""
+    """Landmarks in image sides; interpolated where the face was lost."""
     blendshapes: Float[np.ndarray, "T B"]
-    """Lost ones interpolated; B = 0 where the tracker measures none."""
-    found: Bool[np.ndarray, " T"]
+    """Blendshape scores, interpolated where the face was lost; B = 0 if the tracker has none."""
+    face_found: Bool[np.ndarray, " T"]
+    """Frames with a detected face."""
     mean_alpha: Float[np.ndarray, "S S"]
-    """Over training frames, in [0, 1]."""
+    """Mean person mask over the training frames, in [0, 1]."""
     keyframes: dict[int, UInt8[np.ndarray, "s s"]]
-    """Training frames, evenly spaced, by their numbers; grey."""
+    """Evenly spaced training frames, grey, by frame number."""
     timeline: Timeline
-    """Without the frames that are of no use because the face was lost."""
+    """Timeline without the frames in which the face was lost for long."""
 
 
 @dataclass
-class Survey:
-    """What a first look at the video shows."""
+class VideoScan:
+    """Results of the scan of a whole video."""
 
-    frames: int
-    """Their number at 25 frames/s."""
-    size: tuple[int, int]
-    """Width and height of a frame."""
-    faces: FaceSurvey
+    num_frames: int
+    """Number of frames at 25 frames/s."""
+    frame_size: tuple[int, int]
+    """Width and height of a frame, pixels."""
+    faces: FaceDetections
+    """Faces in one frame per second."""
     cuts: list[Cut]
+    """Jump cuts and changes of scene."""
     thumbnails: Thumbnails
+    """Thumbnails of one frame per second."""
 
     @property
     def scenes(self) -> list[range]:
-        """The frames between changes of scene."""
-        borders = [0, *(cut.frame for cut in self.cuts if not cut.same_scene), self.frames]
+        """Frame numbers of each scene."""
+        borders = [0, *(cut.frame for cut in self.cuts if not cut.same_scene), self.num_frames]
         return [range(first, stop) for first, stop in pairwise(borders)]
 
     def cuts_within(self, scene: range) -> list[int]:
-        """The jump cuts of a scene, counted from its first frame."""
+        """Returns the jump cuts of a scene, as frame numbers relative to its first frame."""
         return [cut.frame - scene.start for cut in self.cuts if cut.frame in scene and cut.frame != scene.start]
 
 
-def survey(video: Video, stages: Stages) -> Survey:
-    """Counts the frames, looks for cuts, and once a second for faces."""
-    faces, cuts, thumbnails, count, size = FaceSurvey(), CutDetector(), Thumbnails(), 0, (0, 0)
-    with stages.stage("looking for faces") as advance:
+def scan_video(video: Video, progress: ProgressReporter) -> VideoScan:
+    """Counts the frames, detects cuts, and detects faces in one frame per second."""
+    faces, cuts, thumbnails, num_frames, size = FaceDetections(), CutDetector(), Thumbnails(), 0, (0, 0)
+    with progress.stage("scanning") as advance:
         for number, frame in enumerate(video.frames()):
             if number % round(FRAME_RATE) == 0:
                 image = to_rgb(frame)
@@ -88,88 +95,119 @@ def survey(video: Video, stages: Stages) -> Survey:
                 faces.add(number, image)
                 thumbnails.add(number, image)
             cuts.add(frame)
-            count = number + 1
+            num_frames = number + 1
             advance(1)
-    return Survey(count, size, faces, cuts.cuts(), thumbnails)
+    return VideoScan(num_frames, size, faces, cuts.cuts(), thumbnails)
 
 
-def tracking_side(footage: Footage) -> int:
-    """Side of the pictures in which landmarks and head are looked for."""
-    return min(footage.square.side, TRACKING_SIDE)
+def tracking_size(cropped: CroppedVideo) -> int:
+    """Returns the side of the images in which landmarks and head are tracked, pixels."""
+    return min(cropped.crop.side, MAX_TRACKING_SIZE)
 
 
-def track(
-    footage: Footage,
+def track_face(
+    cropped: CroppedVideo,
     folder: Path,
     size: int,
     timeline: Timeline,
     tracker: LandmarkTracker,
-    stages: Stages,
-) -> Tracked:
-    """The first pass over all frames: images, masks and landmarks. Tracking goes ahead of segmentation."""
+    progress: ProgressReporter,
+) -> TrackedFace:
+    """Tracks the landmarks in all frames, and writes the frames and their person masks into the dataset folder.
+
+    Tracking runs in a thread of its own, ahead of segmentation.
+
+    Args:
+        cropped: the frames.
+        folder: dataset folder.
+        size: side of the written images and masks, pixels.
+        timeline: jump cuts, and frames that are excluded already.
+        tracker: landmark tracker, at its first frame.
+        progress: progress and report.
+
+    Raises:
+        UserError: if the face is detected in too few frames.
+    """
     segmenter = PersonSegmenter()
-    side = tracking_side(footage)
-    train, report, cuts = timeline.num_train, stages.report, set(timeline.cuts)
-    found = np.zeros(report.frames, bool)
-    landmarks = np.full((report.frames, NUM_LANDMARKS, 3), np.nan, np.float32)  # half a gigabyte for an hour
-    blendshapes = np.full((report.frames, tracker.num_blendshapes), np.nan, np.float32)
+    side = tracking_size(cropped)
+    num_train, report, cuts = timeline.num_train, progress.report, set(timeline.cuts)
+    face_found = np.zeros(report.num_frames, bool)
+    landmarks = np.full((report.num_frames, NUM_MESH_LANDMARKS, 3), np.nan, np.float32)  # 0.5 GB per hour
+    blendshapes = np.full((report.num_frames, tracker.num_blendshapes), np.nan, np.float32)
     total_alpha = np.zeros((size, size), np.float64)
     starts = {run.start for run in timeline.runs()}
-    keyframes = {int(number): np.zeros((0, 0), np.uint8) for number in np.linspace(0, train - 1, KEYFRAMES).round()}
+    keyframe_numbers = np.linspace(0, num_train - 1, NUM_KEYFRAMES).round()
+    keyframes = {int(number): np.zeros((0, 0), np.uint8) for number in keyframe_numbers}
     (folder / "images").mkdir()
     (folder / "masks").mkdir()
 
-    def followed() -> Iterator[UInt8[np.ndarray, "s s 3"]]:
-        for number, whole in enumerate(footage.images()):
-            write_image(image_path(folder, number), resized(whole, size))
-            image = resized(whole, side)
-            if face := tracker.find(image, after_cut=number in cuts):
-                found[number], landmarks[number], blendshapes[number] = True, *face
+    def tracked_images() -> Iterator[UInt8[np.ndarray, "s s 3"]]:
+        for number, full_image in enumerate(cropped.images()):
+            write_image(image_path(folder, number), resize_square(full_image, size))
+            image = resize_square(full_image, side)
+            if face := tracker.track(image, after_cut=number in cuts):
+                face_found[number], landmarks[number], blendshapes[number] = True, *face
             if number in keyframes:
                 keyframes[number] = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
             yield image
 
-    with stages.stage("face and person", report.frames) as advance:
-        for number, image in enumerate(chain.from_iterable(ahead(followed()))):
+    with progress.stage("face and person", report.num_frames) as advance:
+        for number, image in enumerate(chain.from_iterable(prefetch(tracked_images()))):
             if number in starts:
-                segmenter.forget()
-            alpha = segmenter.alpha(image, size)
+                segmenter.reset()
+            alpha = segmenter.segment(image, size)
             write_image(mask_path(folder, number), alpha)
-            if number < train:
+            if number < num_train:
                 np.add(total_alpha, alpha, out=total_alpha)
             advance(1)
 
-    jumps = head_jumps(landmarks, found)
-    unusable = ~timeline.usable
-    timeline = Timeline.of(len(found), train, cuts.union(jumps)).without(unusable).without_lost(found)
-    # a held-out end that the moving camera has left is of no use for figures, but does no harm
-    checked = (("the video", timeline.usable & found), ("its held-out end", found))
-    for part, (words, shown) in zip(timeline.parts, checked, strict=False):
-        if shown[part].mean() < LEAST_FACES:
+    cuts.update(find_head_jumps(landmarks, face_found))
+    excluded = ~timeline.valid
+    timeline = Timeline.from_cuts(len(face_found), num_train, cuts).exclude(excluded).exclude_lost(face_found)
+    _check_face_found(cropped.video, timeline, face_found)
+    _report_face(timeline, face_found, sorted(cuts), tracker, report)
+    for part in timeline.splits:
+        interpolate_lost(landmarks[part], face_found[part])
+        interpolate_lost(blendshapes[part], face_found[part])
+    return TrackedFace(landmarks, blendshapes, face_found, total_alpha / (255 * num_train), keyframes, timeline)
+
+
+def _check_face_found(video: Video, timeline: Timeline, face_found: Bool[np.ndarray, " T"]) -> None:
+    """Raises a `UserError` if too few frames show the face."""
+    # held-out frames that the moving camera excludes count as shown: a clip without valid held-out frames is accepted
+    shown_in = (("the video", timeline.valid & face_found), ("its held-out end", face_found))
+    for part, (name, shown) in zip(timeline.splits, shown_in, strict=False):
+        if shown[part].mean() < MIN_FACE_FRACTION:
             raise UserError(
-                f"{footage.video.path}: the face is of use in only {shown[part].sum()} of {len(shown[part])} frames "
-                f"of {words}; use a clip that shows it throughout"
+                f"{video.path}: the face is visible in only {shown[part].sum()} of {len(shown[part])} frames of "
+                f"{name}; use a clip that shows it throughout"
             )
-    left, least = timeline.learnable.sum() / FRAME_RATE, LEAST_SECONDS * train / len(found)
-    if left < least:
+    seconds = timeline.train_mask.sum() / FRAME_RATE
+    min_seconds = MIN_CLIP_SECONDS * timeline.num_train / len(face_found)
+    if seconds < min_seconds:
         raise UserError(
-            f"{footage.video.path}: only {left:.1f} s to learn from are left without the frames that do not show the "
-            f"face or, as the camera moves, the whole crop; {least:.1f} s are needed"
+            f"{video.path}: only {seconds:.1f} s of training frames show the face and, if the camera moves, the whole "
+            f"crop; {min_seconds:.1f} s are needed"
         )
-    if train < len(found) and not timeline.usable[train:].any():
-        report.warnings.append("nothing of the held-out end is of use: figures are those of training frames")
-    report.faces_interpolated = int((timeline.usable & ~found).sum())
-    report.frames_with_other_faces = tracker.frames_with_others
+
+
+def _report_face(
+    timeline: Timeline,
+    face_found: Bool[np.ndarray, " T"],
+    cuts: list[int],
+    tracker: LandmarkTracker,
+    report: ProcessReport,
+) -> None:
+    if timeline.num_train < len(face_found) and not timeline.valid[timeline.num_train :].any():
+        report.warnings.append("no held-out frame is valid: evaluation uses training frames")
+    report.faces_interpolated = int((timeline.valid & ~face_found).sum())
+    report.frames_with_other_faces = tracker.num_frames_with_others
     if report.faces_interpolated:
         report.warnings.append(f"the face was lost in {report.faces_interpolated} frames, which are interpolated")
-    report.cuts = [cut / FRAME_RATE for cut in sorted(cuts.union(jumps))]
-    report.left_out = [(gap.start / FRAME_RATE, gap.stop / FRAME_RATE) for gap in timeline.left_out()]
-    if report.left_out:
-        spans = ", ".join(f"{start:.1f} to {stop:.1f} s" for start, stop in report.left_out)
+    report.cut_times = [cut / FRAME_RATE for cut in cuts]
+    report.excluded_spans = [(gap.start / FRAME_RATE, gap.stop / FRAME_RATE) for gap in timeline.invalid_runs()]
+    if report.excluded_spans:
+        spans = ", ".join(f"{start:.1f} to {stop:.1f} s" for start, stop in report.excluded_spans)
         report.warnings.append(
-            f"the face, or a part of the crop, was lost for long; this trains nothing and is not scored: {spans}"
+            f"the face, or a part of the crop, was lost for long; excluded from training and evaluation: {spans}"
         )
-    for part in timeline.parts:
-        fill_lost(landmarks[part], found[part])
-        fill_lost(blendshapes[part], found[part])
-    return Tracked(landmarks, blendshapes, found, total_alpha / (255 * train), keyframes, timeline)

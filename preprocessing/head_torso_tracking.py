@@ -1,4 +1,4 @@
-"""The second pass over all frames: head and torso are followed by what they look like, and their motion is smoothed."""
+"""The pass over the frames that tracks head and torso by image alignment, and smooths their motion."""
 
 from __future__ import annotations
 
@@ -9,126 +9,135 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from dfa_nerfstudio.face.head_pose import Poses, as_vectors, from_vectors, project
-from dfa_nerfstudio.face.head_shape import upright
+from dfa_nerfstudio.face.head_pose import Poses, poses_to_vectors, project_points, vectors_to_poses
+from dfa_nerfstudio.face.head_shape import to_opengl_axes
 from dfa_nerfstudio.face.topology import CHIN, RIGID
-from dfa_nerfstudio.media.images import resized
-from dfa_nerfstudio.media.prefetch import ahead
+from dfa_nerfstudio.media.chunks import chunk_slices
+from dfa_nerfstudio.media.images import resize_square
+from dfa_nerfstudio.media.prefetch import prefetch
 from dfa_nerfstudio.metrics.jitter import jitter
-from dfa_nerfstudio.preprocessing.frame_chunks import blocks
-from dfa_nerfstudio.preprocessing.frame_passes import Tracked, tracking_side
-from dfa_nerfstudio.preprocessing.head.head_model import HeadModel, Tracks
-from dfa_nerfstudio.preprocessing.head.head_model_fit import learn_head
+from dfa_nerfstudio.preprocessing.frame_passes import TrackedFace, tracking_size
+from dfa_nerfstudio.preprocessing.head.head_model import HeadModel, HeadTracks
+from dfa_nerfstudio.preprocessing.head.head_model_fit import learn_head_model
 from dfa_nerfstudio.preprocessing.motion_smoothing import MotionSmoother
-from dfa_nerfstudio.preprocessing.progress_reporter import Stages
-from dfa_nerfstudio.preprocessing.report.process_report import Report
+from dfa_nerfstudio.preprocessing.progress_reporter import ProgressReporter
+from dfa_nerfstudio.preprocessing.report.process_report import ProcessReport
 from dfa_nerfstudio.preprocessing.torso.torso_alignment import (
     TorsoAligner,
     TorsoTracker,
+    alignment_image,
     torso_region,
-    tracking_image,
 )
-from dfa_nerfstudio.preprocessing.torso.torso_motion import TorsoMotion, smoothed_torso
-from dfa_nerfstudio.preprocessing.video.cropped_video import Footage
+from dfa_nerfstudio.preprocessing.torso.torso_motion import TorsoMotion, smooth_torso_motion
+from dfa_nerfstudio.preprocessing.video.cropped_video import CroppedVideo
 
 ROTATION, SHIFT = slice(0, 3), slice(3, 5)
-"""Channels of a head pose whose accelerations are alike; how the distance changes is measured badly, and taken to
-change as the place in the picture does."""
+"""Groups of head pose channels with similar acceleration. The distance, channel 5, is measured badly and gets the
+acceleration of the shift."""
 
 
 @dataclass
-class Motion:
-    """How head and torso move, smoothed."""
+class HeadTorsoMotion:
+    """Smoothed motion of head and torso."""
 
     head: HeadModel
     poses: Poses
     torso: TorsoMotion
 
 
-def follow(footage: Footage, tracked: Tracked, smoothing: float, stages: Stages) -> Motion:
-    """Learns head and torso from keyframes of the training part and follows them through all frames.
+def track_head_and_torso(
+    cropped: CroppedVideo, tracked_face: TrackedFace, smoothing: float, progress: ProgressReporter
+) -> HeadTorsoMotion:
+    """Learns models of head and torso from training keyframes, and tracks them through all frames.
 
     Args:
-        footage: the frames.
-        tracked: what the first pass found.
-        smoothing: how many times stronger than what the noise asks for; 0 for none.
-        stages: progress and report.
+        cropped: the frames.
+        tracked_face: results of the face tracking pass.
+        smoothing: smoothing strength, as a multiple of the measured noise; 0 disables smoothing of the head.
+        progress: progress and report.
     """
-    report, timeline = stages.report, tracked.timeline
-    usable = timeline.learnable & tracked.found
-    keyframes = {number: image for number, image in tracked.keyframes.items() if usable[number]}
+    report, timeline = progress.report, tracked_face.timeline
+    valid = timeline.train_mask & tracked_face.face_found
+    keyframes = {number: image for number, image in tracked_face.keyframes.items() if valid[number]}
     numbers = np.array(list(keyframes))
-    with stages.stage("learning the head"):
-        head = learn_head(list(keyframes.values()), tracked.landmarks[numbers])
-    torso = _torso_tracker(tracked, keyframes, head)
-    tracks: list[Tracks] = []
+    with progress.stage("head model"):
+        head = learn_head_model(list(keyframes.values()), tracked_face.landmarks[numbers])
+    torso = _create_torso_tracker(tracked_face, keyframes, head)
+    tracks: list[HeadTracks] = []
 
     cuts = set(timeline.cuts)
 
-    def with_torso_followed() -> Iterator[UInt8[np.ndarray, "s s"]]:
-        for number, image in enumerate(footage.images()):
-            grey = resized(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), tracking_side(footage))
+    def grey_images() -> Iterator[UInt8[np.ndarray, "s s"]]:
+        """Yields the frames in grey; the torso is tracked here, in the thread that reads ahead."""
+        for number, image in enumerate(cropped.images()):
+            grey = resize_square(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), tracking_size(cropped))
             if torso is not None:
-                torso.add(tracking_image(grey), after_cut=number in cuts)
+                torso.add(alignment_image(grey), after_cut=number in cuts)
             yield grey
 
-    with stages.stage("head and torso", len(footage)) as advance:
-        done = 0
-        for images in ahead(with_torso_followed()):
-            tracks.append(head.follow(images, tracked.landmarks[done : done + len(images)]))
-            done += len(images)
+    with progress.stage("head and torso", len(cropped)) as advance:
+        start = 0
+        for images in prefetch(grey_images()):
+            tracks.append(head.track(images, tracked_face.landmarks[start : start + len(images)]))
+            start += len(images)
             advance(len(images))
-        joined = Tracks.join(tracks)
+        head_tracks = HeadTracks.concatenate(tracks)
         del tracks
-    with stages.stage("smoothing"):
-        poses = _smoothed_poses(head, joined, tracked, smoothing, report)
-        motion = smoothed_torso(torso, timeline, head.focal, smoothing, report)
-    return Motion(head, poses, motion)
+    with progress.stage("smoothing"):
+        poses = _smooth_poses(head, head_tracks, tracked_face, smoothing, report)
+        torso_motion = smooth_torso_motion(torso, timeline, head.focal, smoothing, report)
+    return HeadTorsoMotion(head, poses, torso_motion)
 
 
-def _smoothed_poses(head: HeadModel, tracks: Tracks, tracked: Tracked, smoothing: float, report: Report) -> Poses:
-    """Each stretch is smoothed for itself."""
-    timeline, rigid = tracked.timeline, head.shape[RIGID]
-    values = as_vectors(tracks.poses)
-    information = tracks.information * tracked.found[:, None, None]
+def _smooth_poses(
+    head: HeadModel, tracks: HeadTracks, tracked_face: TrackedFace, smoothing: float, report: ProcessReport
+) -> Poses:
+    """Smooths the head poses segment by segment, and reports errors and jitter."""
+    timeline, rigid = tracked_face.timeline, head.shape[RIGID]
+    values = poses_to_vectors(tracks.poses)
+    information = tracks.information * tracked_face.face_found[:, None, None]
     smooth = values.copy()
     if smoothing > 0:
-        learnt_from = [run for run in timeline.stretches() if run.stop <= timeline.num_train]
-        smoother = MotionSmoother.learn(values, information, learnt_from, (ROTATION, SHIFT), smoothing)
-        for run in timeline.stretches():
-            if np.count_nonzero(tracked.found[run]) > 1:
-                smooth[run], _ = smoother.smooth(values[run], information[run])
-    poses = from_vectors(smooth)
+        train_segments = [segment for segment in timeline.segments() if segment.stop <= timeline.num_train]
+        smoother = MotionSmoother.fit(values, information, train_segments, (ROTATION, SHIFT), smoothing)
+        for segment in timeline.segments():
+            if np.count_nonzero(tracked_face.face_found[segment]) > 1:
+                smooth[segment], _ = smoother.smooth(values[segment], information[segment])
+    poses = vectors_to_poses(smooth)
+    chunks = chunk_slices(len(timeline))
 
-    def places(poses: Poses) -> Float32[np.ndarray, "T R 2"]:
-        parts = [project(poses[block].to_camera(rigid), head.focal) for block in blocks(len(timeline))]
+    def reproject(poses: Poses) -> Float32[np.ndarray, "T R 2"]:
+        parts = [project_points(poses[chunk].to_camera(rigid), head.focal) for chunk in chunks]
         return np.concatenate([part.astype(np.float32) for part in parts])
 
-    def shaking(poses: Poses) -> float:
-        return report.size * jitter(places(poses), timeline.stretches())
+    def pixel_jitter(poses: Poses) -> float:
+        return report.image_size * jitter(reproject(poses), timeline.segments())
 
-    report.focal_length, report.eye_distance = head.focal, head.scale * report.size
-    report.jitter_of_landmarks, report.jitter_before_smoothing = shaking(tracks.start), shaking(tracks.poses)
-    report.jitter = shaking(poses)
-    report.patch_error = float(np.nanmedian(tracks.error[timeline.usable])) * report.size
-    seen = [upright(tracked.landmarks[block][:, RIGID])[..., :2].astype(np.float32) for block in blocks(len(timeline))]
-    errors = np.linalg.norm(np.concatenate(seen) - places(poses), axis=-1) * report.size
-    report.reprojection_error = float(errors[timeline.learnable].mean())
-    if (held_out := timeline.usable & ~timeline.learnable).any():
+    report.focal_length, report.eye_distance = head.focal, head.scale * report.image_size
+    report.landmark_jitter, report.jitter_before_smoothing = pixel_jitter(tracks.initial), pixel_jitter(tracks.poses)
+    report.jitter = pixel_jitter(poses)
+    report.patch_error = float(np.nanmedian(tracks.error[timeline.valid])) * report.image_size
+    rigid_landmarks = (to_opengl_axes(tracked_face.landmarks[chunk][:, RIGID])[..., :2] for chunk in chunks)
+    observed = np.concatenate([part.astype(np.float32) for part in rigid_landmarks])
+    errors = np.linalg.norm(observed - reproject(poses), axis=-1) * report.image_size
+    report.reprojection_error = float(errors[timeline.train_mask].mean())
+    if (held_out := timeline.valid & ~timeline.train_mask).any():
         report.reprojection_error_held_out = float(errors[held_out].mean())
     return poses
 
 
-def _torso_tracker(
-    tracked: Tracked, keyframes: dict[int, UInt8[np.ndarray, "s s"]], head: HeadModel
+def _create_torso_tracker(
+    tracked_face: TrackedFace, keyframes: dict[int, UInt8[np.ndarray, "s s"]], head: HeadModel
 ) -> TorsoTracker | None:
-    """Compares with the keyframe in which the head is nearest to its usual place; none where hardly any torso is in the
-    picture."""
-    chin = tracked.landmarks[tracked.timeline.learnable, CHIN, 1]
-    region = torso_region(tracked.mean_alpha, float(np.percentile(chin, 99)))
+    """Creates a tracker whose reference is the keyframe with the head nearest to its median position.
+
+    Returns None if the frames show hardly any torso.
+    """
+    chin = tracked_face.landmarks[tracked_face.timeline.train_mask, CHIN, 1]
+    region = torso_region(tracked_face.mean_alpha, float(np.percentile(chin, 99)))
     if region is None:
         return None
     numbers, images = list(keyframes), list(keyframes.values())
-    places = head.follow(images, tracked.landmarks[numbers]).poses.translation
-    reference = int(np.linalg.norm(places - np.median(places, axis=0), axis=-1).argmin())
-    return TorsoTracker(TorsoAligner(tracking_image(images[reference]), region))
+    positions = head.track(images, tracked_face.landmarks[numbers]).poses.translation
+    reference = int(np.linalg.norm(positions - np.median(positions, axis=0), axis=-1).argmin())
+    return TorsoTracker(TorsoAligner(alignment_image(images[reference]), region))

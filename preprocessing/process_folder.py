@@ -1,4 +1,4 @@
-"""A folder of videos: each becomes a dataset folder, many at a time, here or on a Ray cluster."""
+"""Converts a folder of videos to dataset folders, several at a time, on this machine or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -17,76 +17,84 @@ from rich.table import Table
 
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
-from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.jobs import Job, JobsConfig, results
+from dfa_nerfstudio.errors import UserError, as_flags
+from dfa_nerfstudio.jobs import Job, JobsConfig, run_jobs
 from dfa_nerfstudio.media.rates import FRAME_RATE
 from dfa_nerfstudio.preprocessing.process_config import ProcessConfig
+from dfa_nerfstudio.preprocessing.report.process_report import REPORT_FILE
 
-SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv"}
-SUMMARY, REPORT = "corpus.json", "report.json"
+VIDEO_SUFFIXES = {
+    *(".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv"),
+}
+SUMMARY = "corpus.json"
+"""File in the output folder with the outcome of every video."""
 
 
 @dataclass
 class Outcome:
-    """What became of one video."""
+    """Result of processing one video."""
 
     video: str
-    """Path below the corpus folder."""
+    """Path relative to the folder of videos."""
     dataset: str
-    """Path below the output folder."""
-    status: Literal["waiting", "done", "skipped", "failed"] = "waiting"
-    """Skipped: its dataset was there already, made with the same options."""
+    """Path relative to the output folder."""
+    status: Literal["pending", "completed", "skipped", "failed"] = "pending"
+    """`skipped`: a complete dataset with the same options existed already."""
     reason: str = ""
-    """Why it failed, one line."""
+    """Reason of a failure, in one line."""
     seconds: float = 0.0
-    """What it took."""
-    figures: dict[str, Any] = field(default_factory=dict)
-    """The report's figures and warnings."""
+    """Processing time, seconds."""
+    metrics: dict[str, Any] = field(default_factory=dict)
+    """Metrics and warnings of the report."""
 
 
 def process_folder(
-    folder: Path, output: Path, config: ProcessConfig, corpus: JobsConfig, console: Console
+    folder: Path, output: Path, config: ProcessConfig, jobs_config: JobsConfig, console: Console
 ) -> list[Outcome]:
-    """Turns every video below a folder into a dataset folder below another one.
+    """Converts every video below a folder to a dataset folder below another one.
 
-    A video that fails, be it that its process dies, fails alone. Datasets that are finished are skipped, so that the
-    same command goes on where it was interrupted. `corpus.json` in the output folder is up to date at any time.
+    Each video is processed in a process of its own, so that a crash affects that video alone. Complete datasets are
+    skipped, so that the same command continues an interrupted run. `corpus.json` in the output folder is updated after
+    each video.
 
     Args:
-        folder: searched for videos, subfolders included; hidden files are passed over.
-        output: where `folder/some/video.mp4` becomes the dataset folder `some/video`.
-        config: options, the same for all.
-        corpus: how many at a time, and where.
+        folder: searched recursively for videos; hidden files are ignored.
+        output: receives the dataset folder `some/video` for `folder/some/video.mp4`.
+        config: options of every video.
+        jobs_config: number of simultaneous jobs, and where they run.
         console: where progress and the summary are shown.
 
     Raises:
-        UserError: if there is no video, the output cannot be written, or a model file is of no use.
+        UserError: if there is no video, the output cannot be written, or a model file is invalid.
     """
     jobs = find_jobs(folder, output, config)
     if config.face_landmarker is not None or config.morphable_model is not None:
-        from dfa_nerfstudio.preprocessing.process_video import check_models  # takes a second
+        from dfa_nerfstudio.preprocessing.process_video import check_models  # the import takes a second
 
         check_models(config)
     outcomes = {job.name: Outcome(job.name, job.output.relative_to(output.resolve()).as_posix()) for job in jobs}
-    waiting = []
+    pending = []
     for job in jobs:
-        if not config.overwrite and is_finished(job.output, config):
+        if not config.overwrite and is_complete(job.output, config):
             outcomes[job.name].status = "skipped"
-            outcomes[job.name].figures = _figures(job.output)
+            outcomes[job.name].metrics = _read_metrics(job.output)
         else:
-            waiting.append(job)
-    if len(waiting) < len(jobs):
-        console.print(f"{len(jobs) - len(waiting)} of {len(jobs)} datasets are finished already (--overwrite redoes)")
+            pending.append(job)
+    num_skipped = len(jobs) - len(pending)
+    if num_skipped:
+        skipped = f"{num_skipped} of {len(jobs)} datasets are complete and skipped; replace them with `overwrite`"
+        console.print(as_flags(skipped))
     columns = (TextColumn("videos"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress, contextlib.ExitStack() as stack:
-        task = progress.add_task("", total=len(jobs), completed=len(jobs) - len(waiting))
+        task = progress.add_task("", total=len(jobs), completed=num_skipped)
         _write_summary(output, outcomes)
-        ended = stack.enter_context(contextlib.closing(results(waiting, corpus)))
-        for job, reason, seconds in ended:
+        results = stack.enter_context(contextlib.closing(run_jobs(pending, jobs_config)))
+        for job, reason, seconds in results:
             outcome = outcomes[job.name]
-            outcome.status, outcome.reason, outcome.seconds = "failed" if reason else "done", reason, round(seconds, 1)
+            outcome.status = "failed" if reason else "completed"
+            outcome.reason, outcome.seconds = reason, round(seconds, 1)
             if not reason:
-                outcome.figures = _figures(job.output)
+                outcome.metrics = _read_metrics(job.output)
             _write_summary(output, outcomes)
             console.print(f"{job.name}: {outcome.status}", highlight=False, markup=False, soft_wrap=True)
             progress.advance(task)
@@ -98,57 +106,59 @@ def process_folder(
 
 
 def find_jobs(folder: Path, output: Path, config: ProcessConfig) -> list[Job]:
-    """The videos below `folder` in alphabetical order, each with its dataset folder.
+    """Returns one job per video below `folder`, in alphabetical order.
 
-    A dataset folder is called like its video without the suffix; with it where another video or a folder has that name.
+    A dataset folder has the name of its video without the suffix. The suffix is kept if another video or a folder has
+    that name.
 
     Raises:
-        UserError: if there is none.
+        UserError: if there is no video.
     """
     folder, output = folder.resolve(), output.resolve()
     paths = sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file() and output not in path.parents
+        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file() and output not in path.parents
     )
     names = [path.relative_to(folder) for path in paths]
     names = [name for name in names if not any(part.startswith(".") for part in name.parts)]
     if not names:
-        raise UserError(f"{folder}: no video in it; suffixes looked for: {' '.join(sorted(SUFFIXES))}")
-    taken = Counter(name.with_suffix("") for name in names)
-    taken.update({parent for name in names for parent in name.parents})
+        suffixes = " ".join(sorted(VIDEO_SUFFIXES))
+        raise UserError(f"{folder}: contains no video; give a folder with files that end in {suffixes}")
+    name_counts = Counter(name.with_suffix("") for name in names)
+    name_counts.update({parent for name in names for parent in name.parents})
     files = {option: value.resolve() for option, value in vars(config).items() if isinstance(value, Path)}
     config = dataclasses.replace(config, **files)
     return [
         Job(
             name.as_posix(),
-            made := output / (name if taken[name.with_suffix("")] > 1 else name.with_suffix("")),
+            dataset := output / (name if name_counts[name.with_suffix("")] > 1 else name.with_suffix("")),
             _process,
-            (folder / name, made, config),
+            (folder / name, dataset, config),
         )
         for name in names
     ]
 
 
 def _process(video: Path, output: Path, config: ProcessConfig) -> None:
-    from dfa_nerfstudio.preprocessing.process_video import process_video  # takes a second
+    from dfa_nerfstudio.preprocessing.process_video import process_video  # the import takes a second
 
     process_video(video, output, config)
 
 
-def is_finished(output: Path, config: ProcessConfig) -> bool:
-    """Whether the dataset folder is there, whole and made with the same options."""
+def is_complete(output: Path, config: ProcessConfig) -> bool:
+    """Returns whether a complete dataset folder with the same options exists."""
     try:
-        report = json.loads((output / REPORT).read_text())
+        report = json.loads((output / REPORT_FILE).read_text())
         for scene in report.get("scenes") or ["."]:
             DatasetFolder.open(output / scene)
-        return report["options"] == config.described()
+        return report["options"] == config.dataset_options()
     except (UserError, OSError, ValueError, KeyError):
         return False
 
 
-def _figures(dataset: Path) -> dict[str, Any]:
-    report = json.loads((dataset / REPORT).read_text())
+def _read_metrics(dataset: Path) -> dict[str, Any]:
+    report = json.loads((dataset / REPORT_FILE).read_text())
     return {name: value for name, value in report.items() if isinstance(value, (int, float, str)) or name == "warnings"}
 
 
@@ -162,13 +172,13 @@ def _write_summary(output: Path, outcomes: dict[str, Outcome]) -> None:
 
 
 def summary_table(outcomes: list[Outcome]) -> Table:
-    """The outcomes for the terminal."""
-    table = Table("video", "status", "s of film", "error, px", "jitter, px", "notes")
+    """Returns a table of the outcomes for the terminal."""
+    table = Table("video", "status", "length, s", "error, px", "jitter, px", "notes")
     for outcome in outcomes:
-        figures = outcome.figures
+        metrics = outcome.metrics
         row = ["", "", "", ""]
-        if figures:
-            error, jitter, notes = figures["reprojection_error"], figures["jitter"], len(figures["warnings"])
-            row = [f"{figures['frames'] / FRAME_RATE:.1f}", f"{error:.2f}", f"{jitter:.2f}", str(notes or "")]
+        if metrics:
+            error, jitter, num_notes = metrics["reprojection_error"], metrics["jitter"], len(metrics["warnings"])
+            row = [f"{metrics['num_frames'] / FRAME_RATE:.1f}", f"{error:.2f}", f"{jitter:.2f}", str(num_notes or "")]
         table.add_row(escape(outcome.video), outcome.status, *row)
     return table

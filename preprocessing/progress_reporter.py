@@ -1,4 +1,4 @@
-"""Progress bars and timings of the stages."""
+"""Progress bars and durations of the processing stages."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from dfa_nerfstudio.preprocessing.report.process_report import Report
+from dfa_nerfstudio.preprocessing.report.process_report import ProcessReport
 
 
-class Stages:
-    """Shows the stages as they go and notes in the report how long they took."""
+class ProgressReporter:
+    """Shows a progress bar per stage and records the duration of each stage in the report."""
 
-    def __init__(self, console: Console, report: Report) -> None:
+    def __init__(self, console: Console, report: ProcessReport) -> None:
         self.report = report
         columns = (TextColumn("{task.description:<20}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self.progress = Progress(*columns, console=console)
+        self.bars = Progress(*columns, console=console)
 
-    def of_scene(self, report: Report) -> Stages:
-        """The same bars for another report."""
-        stages = copy.copy(self)
-        stages.report = report
-        return stages
+    def with_report(self, report: ProcessReport) -> ProgressReporter:
+        """Returns a reporter with the same progress bars that records in another report."""
+        reporter = copy.copy(self)
+        reporter.report = report
+        return reporter
 
     @contextlib.contextmanager
     def stage(self, name: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-        """Times a stage; yields a function to call with the number of steps that are done."""
-        task = self.progress.add_task(name, total=total)
+        """Times a stage; yields a function that advances its bar by a number of steps."""
+        task = self.bars.add_task(name, total=total)
         start = time.perf_counter()
-        yield lambda steps: self.progress.advance(task, steps)
-        done = self.progress.tasks[task].completed or 1
-        self.progress.update(task, total=done, completed=done)
-        self.report.seconds[name] = round(time.perf_counter() - start, 2)
+        yield lambda steps: self.bars.advance(task, steps)
+        completed = self.bars.tasks[task].completed or 1
+        self.bars.update(task, total=completed, completed=completed)
+        self.report.stage_seconds[name] = round(time.perf_counter() - start, 2)

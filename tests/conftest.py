@@ -1,31 +1,56 @@
-"""What several tests need: a tiny subject whose pictures are computed, not filmed."""
+"""Fixtures that several rooms share: the trained demo subject, and a tiny subject whose images are computed."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack, FeatureKind
 from dfa_nerfstudio.data.dataset_folder import ClipAttributes, DatasetFolder
-from dfa_nerfstudio.face.topology import EYES, JAW, LIPS, NOSE_BASE
+from dfa_nerfstudio.demo.make_clip import ClipConfig, make_clip, truth_path
+from dfa_nerfstudio.face.topology import EYE_CONTOURS, JAW_CONTOUR, MOUTH_SPAN, NOSE_BASE
 from dfa_nerfstudio.media.rates import MFCC_PER_FRAME
-from tests.pipeline_fixture import Walked, succeed, walk
+from tests.pipeline_fixture import PipelineRun, run_pipeline, succeed
 
 CLIPS = Path(__file__).parents[1] / "../shared/clips"
 needs_clips = pytest.mark.skipif(not CLIPS.is_dir(), reason="the real clips (../shared/clips) are not there")
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Walked:
-    """The demo subject, trained for a moment at small size."""
-    folder = tmp_path_factory.mktemp("demo")
-    succeed("dfa-demo", "make-clip", "--output", folder / "clip.mp4", "--seconds", "8", "--size", "192")
-    succeed("dfa-demo", "driving-audio", "--output", folder / "speech.wav")
-    return walk(folder, folder / "clip.mp4", folder / "speech.wav", steps=300)
+def demo_clip(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, np.ndarray]]:
+    """A ten-second video of the demo subject, and its ground truth."""
+    path = tmp_path_factory.mktemp("demo") / "demo.mp4"
+    make_clip(path, ClipConfig(seconds=10.0, seed=3, size=256))
+    with np.load(truth_path(path)) as truth:
+        return path, {name: truth[name] for name in truth.files}
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> PipelineRun:
+    """The demo subject, trained for a moment at small size; made once, for all test processes."""
+    folder = shared_folder(tmp_path_factory, "demo")
+    clip, speech = folder / "clip.mp4", folder / "speech.wav"
+    with FileLock(folder / ".lock"):
+        if not (folder / ".done").exists():
+            succeed("dfa-demo", "make-clip", "--output", clip, "--seconds", "8", "--size", "192")
+            succeed("dfa-demo", "driving-audio", "--output", speech)
+            run_pipeline(folder, clip, speech, steps=300)
+            (folder / ".done").touch()
+    return PipelineRun.in_folder(folder, clip, speech)
+
+
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
+    """A folder that all processes of a test run share."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -116,10 +141,15 @@ def _front_landmarks(count: int) -> np.ndarray:
 
 
 def _landmarks(count: int) -> np.ndarray:
-    """Only what training needs to know of: about where mouth, eyes and lower face are, [count, 478, 3] pixels."""
+    """Landmarks [count, 478, 3] in pixels that span mouth, eyes and lower face; all others are zero."""
     landmarks = np.zeros((count, 478, 3), np.float32)
-    boxes = [(LIPS, (12, 17), (28, 26)), (EYES[0], (10, 8), (18, 15)), (EYES[1], (22, 8), (30, 15))]
-    for points, low, high in [*boxes, ((*JAW, *NOSE_BASE), (10, 15), (30, 28))]:
+    boxes = (
+        (MOUTH_SPAN, (12, 17), (28, 26)),
+        (EYE_CONTOURS[0], (10, 8), (18, 15)),
+        (EYE_CONTOURS[1], (22, 8), (30, 15)),
+        ((*JAW_CONTOUR, *NOSE_BASE), (10, 15), (30, 28)),
+    )
+    for points, low, high in boxes:
         landmarks[:, points[0::2], :2], landmarks[:, points[1::2], :2] = low, high
     return landmarks
 

@@ -1,1 +1,1 @@
-"""Trains from folders of the AD-NeRF family: imports the folder, trains its attribute models, parses the result."""
+"""Training from data folders of the AD-NeRF family: import, attribute models, dataparser."""

@@ -1,4 +1,4 @@
-"""nerfstudio's view of a data folder of the AD-NeRF family: `ns-train dfa-nerf --data FOLDER adnerf-data`."""
+"""nerfstudio dataparser for data folders of the AD-NeRF family: `ns-train dfa-nerf --data FOLDER adnerf-data`."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from dfa_nerfstudio.data.dataparser import DFADataParser, DFADataParserConfig
 
 @dataclass
 class ADNeRFDataParserConfig(DFADataParserConfig):
-    """Reads a data folder with transforms_train.json, as AD-NeRF, RAD-NeRF, ER-NeRF and SyncTalk train from."""
+    """Reads a data folder with transforms_train.json, the format of AD-NeRF, RAD-NeRF, ER-NeRF and SyncTalk."""
 
     _target: type = field(default_factory=lambda: ADNeRFDataParser)
     data: Path = Path("data/obama")
     """The data folder."""
     output: Path | None = None
-    """Where the dataset folder goes that is made of it once; by default dfa-nerf within the data folder."""
+    """The dataset folder, which is created once; by default dfa-nerf inside the data folder."""
     size: int | None = None
-    """Side of the square images in pixels; by default as they are. 128 is for training on a CPU."""
-    effort: float = 1.0
-    """Multiplies the training steps of the attribute models, which are trained once too."""
+    """Side of the square images in pixels; by default the source's resolution. Use 128 for training on a CPU."""
+    step_multiplier: float = 1.0
+    """Factor on the training steps of the attribute models, which are trained once."""
 
 
 class ADNeRFDataParser(DFADataParser):
-    """Imports the folder and trains the attribute models where that has not been done; then as its parent."""
+    """Imports the folder and trains the attribute models, once; then parses the dataset folder."""
 
     config: ADNeRFDataParserConfig
 
     @cached_property
     def folder(self) -> Path:
-        """The dataset folder, with its track."""
-        from dfa_nerfstudio.adnerf.prepare_dataset import prepare  # takes a second, and librosa
+        """The dataset folder with its track."""
+        from dfa_nerfstudio.adnerf.prepare_dataset import prepare_dataset  # slow import (librosa)
 
-        return prepare(self.config.data, self.config.output, self.config.size, self.config.effort)
+        return prepare_dataset(self.config.data, self.config.output, self.config.size, self.config.step_multiplier)
 
 
 adnerf_data = DataParserSpecification(
     config=ADNeRFDataParserConfig(),
-    description="Data folders of AD-NeRF, RAD-NeRF, ER-NeRF, SyncTalk and their relatives.",
+    description="Data folders of AD-NeRF, RAD-NeRF, ER-NeRF, SyncTalk and similar methods.",
 )

@@ -1,4 +1,4 @@
-"""`dfa-import FOLDER`: a data folder of the AD-NeRF family becomes a dataset folder with its attribute track."""
+"""`dfa-import FOLDER`: converts a data folder of the AD-NeRF family to a dataset folder with its attribute track."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ def import_adnerf(
     folder: Annotated[Path, tyro.conf.Positional],
     output: Path | None = None,
     size: int | None = None,
-    effort: float = 1.0,
+    step_multiplier: float = 1.0,
 ) -> None:
-    """Makes a dataset folder of a data folder with transforms_train.json, as AD-NeRF, RAD-NeRF, ER-NeRF and SyncTalk
-    train from, and trains its attribute models. `ns-train METHOD --data FOLDER adnerf-data` does the same by itself.
+    """Converts a data folder to a dataset folder and trains its attribute models. The data folder has
+    transforms_train.json, the format of AD-NeRF, RAD-NeRF, ER-NeRF and SyncTalk.
+    `ns-train METHOD --data FOLDER adnerf-data` does the same by itself.
 
     Args:
-        folder: the data folder; nothing in it is changed.
-        output: the dataset folder to make; by default dfa-nerf within the data folder.
-        size: side of the square images in pixels; by default as they are. 128 is for training on a CPU.
-        effort: multiplies the training steps of the attribute models.
+        folder: the data folder; its files are not changed.
+        output: the dataset folder; by default dfa-nerf inside the data folder.
+        size: side of the square images in pixels; by default the source's resolution. Use 128 for training on a CPU.
+        step_multiplier: factor on the training steps of the attribute models.
     """
-    from dfa_nerfstudio.adnerf.prepare_dataset import prepare  # takes a second
+    from dfa_nerfstudio.adnerf.prepare_dataset import prepare_dataset  # slow import
 
-    print(f"dataset folder: {prepare(folder, output, size, effort)}")
+    print(f"dataset folder: {prepare_dataset(folder, output, size, step_multiplier)}")
 
 
 def main() -> None:

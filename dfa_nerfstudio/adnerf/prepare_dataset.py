@@ -1,4 +1,4 @@
-"""All that a data folder needs before the renderer can train: the import and the attribute track."""
+"""Prepares a data folder for training the renderer: import and attribute track."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.preprocessing.adnerf.convert import import_folder
 
 
-def prepare(source: Path, output: Path | None = None, size: int | None = None, effort: float = 1.0) -> Path:
-    """Imports a data folder and trains its attribute models, each only where it has not been done.
+def prepare_dataset(
+    source: Path, output: Path | None = None, size: int | None = None, step_multiplier: float = 1.0
+) -> Path:
+    """Imports a data folder and trains its attribute models, unless this was done before.
 
     Args:
         source: the data folder.
         output: see `import_folder`.
         size: see `import_folder`.
-        effort: see `AttributesConfig`; a track that is there is kept, whatever its effort was.
+        step_multiplier: see `AttributesConfig`; an existing track is kept, whatever its multiplier was.
 
     Returns:
-        the dataset folder, with its track.
+        the dataset folder with its track.
 
     Raises:
         UserError: if the folder cannot be used.
     """
-    if not effort > 0:
-        raise UserError(f"--effort {effort}: must be above 0")
+    if not step_multiplier > 0:
+        raise UserError(f"`step_multiplier={step_multiplier}`: must be above 0")
     dataset = import_folder(source, output, size, Console())
     if not (dataset / TRACK).is_file():
-        train_attributes(dataset, AttributesConfig(effort=effort))
+        train_attributes(dataset, AttributesConfig(step_multiplier=step_multiplier))
     return dataset

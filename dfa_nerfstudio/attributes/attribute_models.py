@@ -8,46 +8,48 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from dfa_nerfstudio.attributes.eye_embedding import EyeEmbedding
-from dfa_nerfstudio.attributes.pretrained_models import GeneralModels, ModelsConfig
-from dfa_nerfstudio.attributes.recordings import rows_in_step
+from dfa_nerfstudio.attributes.pretrained_models import ModelsConfig, PretrainedModels
+from dfa_nerfstudio.attributes.recordings import shifted_rows
 from dfa_nerfstudio.attributes.weights_file import fingerprint
 from dfa_nerfstudio.data.attribute_track import FeatureKind
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.mfcc_statistics import MfccStatistics
 
-FILE_NAME, REPORT_NAME = "attribute_models.pt", "attribute_report.json"
-"""In the dataset folder."""
+MODELS_FILE_NAME, REPORT_FILE_NAME = "attribute_models.pt", "attribute_report.json"
+"""Names of the files in the dataset folder."""
 EYE_FEATURE, EYE_VERSION = "eye-blink", 1
 
 
-class AttributeModels(GeneralModels):
-    """The trained models of a person, and what generation keeps of the training frames.
+class AttributeModels(PretrainedModels):
+    """The trained models of one person, and the data of the training frames that generation uses.
 
     Example:
         >>> models = AttributeModels.load(Path("data/me/attribute_models.pt"))  # doctest: +SKIP
         >>> f_a = models.audio_features(mfcc)  # doctest: +SKIP
     """
 
-    file_format, file_version = "dfa-nerfstudio attribute models", 6
-    made_by = "dfa-attributes {folder}"
+    file_format, file_version = "dfa-nerfstudio attribute models", 7
+    command = "dfa-attributes {folder}"
 
     mfcc_mean: Tensor
+    """Mean of each MFCC over the training frames [D]."""
     mfcc_std: Tensor
+    """Standard deviation of each MFCC over the training frames [D]."""
     offset: Tensor
-    """Rows (10 ms) by which the sound of the person's film comes late; measured with a pretrained model, else 0."""
+    """Delay of the audio of the person's video in MFCC rows (10 ms), measured with a pretrained model, else 0."""
     training_motion: Tensor
-    """h of the training frames [N, C]: generation starts from it and takes the range of poses from it."""
+    """h of the training frames [N, C]; the source of initial poses and of the pose range in generation."""
     training_opening: Tensor
-    """Eye opening of the training frames [N, 2]: the person's own blinks."""
+    """Eye opening of the training frames [N, 2], 0 closed to 1 open; the source of the person's blinks."""
     training_shot: Tensor
-    """Which of the training frames follow each other [N]."""
+    """Shot number of each training frame [N]."""
 
     def __init__(self, config: ModelsConfig, num_coefficients: int, num_train: int) -> None:
         """
         Args:
-            config: of all models.
+            config: options of all models.
             num_coefficients: MFCC per row.
-            num_train: training frames that are of use.
+            num_train: number of valid training frames.
         """
         super().__init__(config, num_coefficients)
         self.sizes["num_train"] = num_train
@@ -62,21 +64,23 @@ class AttributeModels(GeneralModels):
 
     @property
     def clip_statistics(self) -> MfccStatistics:
-        """Of the training frames' sound."""
+        """MFCC statistics of the training frames."""
         return MfccStatistics(self.mfcc_mean.numpy(force=True), self.mfcc_std.numpy(force=True))
 
     @torch.no_grad()
     def audio_features(
         self, mfcc: Float32[np.ndarray, "T*4 D"], statistics: MfccStatistics | None = None
     ) -> Float[Tensor, "T A"]:
-        """f_a of every frame.
+        """Computes f_a of every frame.
 
         Args:
-            mfcc: as in `ClipAttributes.mfcc`: four rows a frame.
-            statistics: of the recording that `mfcc` is a part of; None measures `mfcc` itself, as for new audio.
+            mfcc: four rows per frame, as in `ClipAttributes.mfcc`.
+            statistics: MFCC statistics of the whole recording that `mfcc` belongs to; None computes those of `mfcc`
+                itself, as for new audio.
 
         Raises:
-            UserError: if it is shorter than the encoder's window, of another number of coefficients, or silent.
+            UserError: if the audio is shorter than the encoder's window, has another number of coefficients, or is
+                silent.
         """
         if mfcc.shape[1] != self.sizes["num_coefficients"]:
             raise UserError(
@@ -85,22 +89,22 @@ class AttributeModels(GeneralModels):
             )
         if len(mfcc) < self.config.audio.window:
             raise UserError(
-                f"the audio is shorter than one window of {self.config.audio.window * 10} ms; give more of it"
+                f"the audio is shorter than one window of {self.config.audio.window * 10} ms; use longer audio"
             )
-        normalised = (statistics or MfccStatistics.of(mfcc)).normalise(mfcc)
+        normalised = (statistics or MfccStatistics.from_mfcc(mfcc)).normalise(mfcc)
         return self.audio.features(torch.from_numpy(normalised).to(self.mfcc_mean))
 
     def clip_audio(self, mfcc: Float32[np.ndarray, "T*4 D"]) -> Float[Tensor, "T A"]:
-        """f_a of a part of the person's own film, from whose sound the film's offset is taken back.
+        """Computes f_a of a part of the person's own video, corrected for the video's audio delay.
 
         Args:
-            mfcc: four rows a frame.
+            mfcc: four rows per frame.
         """
-        return self.audio_features(mfcc[rows_in_step(len(mfcc), int(self.offset))], self.clip_statistics)
+        return self.audio_features(mfcc[shifted_rows(len(mfcc), int(self.offset))], self.clip_statistics)
 
     @property
     def eye_kind(self) -> FeatureKind:
-        """What f_e is."""
+        """Kind of f_e: its name, version and the fingerprint of the weights that compute it."""
         weights = {**self.autoencoder.state_dict(), "coefficients": self.eye.coefficients}
         weights = {name: value for name, value in weights.items() if not name.startswith("decoder")}
         return FeatureKind(EYE_FEATURE, EYE_VERSION, fingerprint(weights))

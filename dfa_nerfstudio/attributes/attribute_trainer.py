@@ -1,4 +1,4 @@
-"""The stages of training: mouth and eyes, sound and lips, how late sound comes, motion, sound to motion."""
+"""Runs the training stages: autoencoder, audio encoder, audio offsets, motion VAE, cross-modal encoder."""
 
 from __future__ import annotations
 
@@ -8,35 +8,40 @@ from pathlib import Path
 
 import torch
 
-from dfa_nerfstudio.attributes.av_offset import measure_offsets
-from dfa_nerfstudio.attributes.contrastive_loss import SynchronisationObjective
+from dfa_nerfstudio.attributes.av_offset import cross_fit_offsets
+from dfa_nerfstudio.attributes.contrastive_loss import ContrastiveObjective
 from dfa_nerfstudio.attributes.cross_modal_encoder import CrossModalObjective
 from dfa_nerfstudio.attributes.disentangling_autoencoder import DisentanglingObjective
 from dfa_nerfstudio.attributes.gp_vae_objective import GPVAEObjective
 from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.objective import FitConfig, Hardware, Objective
-from dfa_nerfstudio.attributes.pretrained_models import GeneralModels
-from dfa_nerfstudio.attributes.recordings import Recording, SoundAndLips, frame_weights
+from dfa_nerfstudio.attributes.pretrained_models import PretrainedModels
+from dfa_nerfstudio.attributes.recordings import AudioVisualSequence, Recording, sampling_weights
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
 
 
 @dataclass
-class Training:
-    """How to train; the same for a corpus, a person, and the halves that measure offsets."""
+class AttributeTrainer:
+    """Trains one model at a time; used for one person, for a corpus, and for the halves that measure offsets."""
 
-    effort: float = 1.0
+    step_multiplier: float = 1.0
+    """Factor on every model's training steps."""
     seed: int = 0
+    """Random seed."""
     progress: bool = True
+    """Whether to show progress bars."""
     hardware: Hardware = field(default_factory=Hardware)
+    """Training device."""
     resume: Path | None = None
+    """Folder for the training state, from which an interrupted run is resumed."""
 
     def run(self, objective: Objective, options: FitConfig, name: str, share: float = 1.0) -> None:
-        """Minimises an objective with `share` of its steps."""
+        """Minimises an objective for `share` of its steps."""
         from dfa_nerfstudio.attributes.lightning_module import fit
 
         fit(
             objective,
-            options.scaled(self.effort * share),
+            options.scaled(self.step_multiplier * share),
             name=name,
             seed=self.seed,
             progress=self.progress,
@@ -44,81 +49,85 @@ class Training:
             resume=self.resume,
         )
 
-    def faces(
+    def train_autoencoder(
         self,
         models: SpeechModels,
         recordings: list[Recording],
-        check: list[Recording] | None = None,
+        val: list[Recording] | None = None,
     ) -> None:
-        """Trains F_d, whose mean face is set, and takes the scale of f_m."""
-        faces, weight = _faces(models, recordings)
-        held_out = _faces(models, check)[0] if check else None
-        objective = DisentanglingObjective(models.autoencoder, faces, weight, held_out)
-        self.run(objective, models.config.disentangling.fit, "mouth and eyes")
-        models.learn_lip_scale(recordings)
+        """Trains F_d, whose mean face must be set, then sets the scale of f_m."""
+        faces, weight = _valid_faces(models, recordings)
+        val_faces = _valid_faces(models, val)[0] if val else None
+        objective = DisentanglingObjective(models.autoencoder, faces, weight, val_faces)
+        self.run(objective, models.config.disentangling.fit, "autoencoder")
+        models.fit_lip_scale(recordings)
 
-    def sound(
+    def train_audio_encoder(
         self,
         models: SpeechModels,
         recordings: list[Recording],
         offsets: dict[str, int],
-        check: list[Recording] | None = None,
-        name: str = "sound and lips",
+        val: list[Recording] | None = None,
+        name: str = "audio encoder",
         share: float = 1.0,
     ) -> None:
-        """Trains E_a and the mouth's encoder on f_m as it is."""
-        training, checked = (
-            SoundAndLips.of(part, [models.lip_embedding(models.faces(recording)) for recording in part], offsets)
+        """Trains E_a and the mouth encoder with F_d frozen."""
+        train_data, val_data = (
+            AudioVisualSequence.from_recordings(
+                part, [models.lip_embedding(models.faces(recording)) for recording in part], offsets
+            )
             if part
             else None
-            for part in (recordings, check)
+            for part in (recordings, val)
         )
-        assert training is not None
-        objective = SynchronisationObjective(models.audio, models.mouth, training, checked)
+        assert train_data is not None
+        objective = ContrastiveObjective(models.audio, models.mouth, train_data, val_data)
         self.run(objective, models.config.audio.fit, name, share)
 
-    def offsets(
+    def measure_offsets(
         self, models: SpeechModels, recordings: list[Recording], unseen: list[Recording] | None = None
     ) -> dict[str, int]:
-        """By how many rows each recording's sound comes late, measured with f_m as it is; see `measure_offsets`."""
+        """Measures the audio delay of each recording in MFCC rows, with F_d frozen; see `cross_fit_offsets`."""
         rounds = 0
 
-        def half(seen: list[Recording], known: dict[str, int], start: SpeechModels | None) -> SpeechModels:
+        def train_half(half: list[Recording], known: dict[str, int], start: SpeechModels | None) -> SpeechModels:
             nonlocal rounds
             rounds += 1
             torch.manual_seed(self.seed)
-            made = start or _fresh_encoders(models)
-            self.sound(made, seen, known, name=f"offsets {rounds} of 4", share=0.5)
-            return made
+            trained = start or _with_untrained_encoders(models)
+            self.train_audio_encoder(trained, half, known, name=f"offsets {rounds} of 4", share=0.5)
+            return trained
 
-        return measure_offsets(recordings, half, unseen)
+        return cross_fit_offsets(recordings, train_half, unseen)
 
-    def motion(self, models: GeneralModels, learnt: MotionSequences, check: MotionSequences | None = None) -> None:
-        """Trains the latent space of motion (Fig. 4a)."""
-        models.vae.begin_with(learnt.motion, learnt.shot)
-        self.run(GPVAEObjective(models.vae, learnt, check), models.config.latent.fit, "motion")
-
-    def sound_to_motion(
-        self, models: GeneralModels, learnt: MotionSequences, check: MotionSequences | None = None
+    def train_motion_vae(
+        self, models: PretrainedModels, train: MotionSequences, val: MotionSequences | None = None
     ) -> None:
-        """Trains E_ah on the latent space as it is (Fig. 4b)."""
+        """Trains the latent space of motion, E_h and D (Fig. 4a)."""
+        models.vae.initialize(train.motion, train.shot)
+        self.run(GPVAEObjective(models.vae, train, val), models.config.latent.fit, "motion VAE")
+
+    def train_cross_modal_encoder(
+        self, models: PretrainedModels, train: MotionSequences, val: MotionSequences | None = None
+    ) -> None:
+        """Trains E_ah with the latent space frozen (Fig. 4b)."""
         config = models.config.cross_modal
-        models.cross_modal.begin_with(learnt, models.vae)
-        objective = CrossModalObjective(models.cross_modal, models.vae, learnt, check)
-        self.run(objective, config.fit, "sound to motion")
+        models.cross_modal.initialize(train, models.vae)
+        objective = CrossModalObjective(models.cross_modal, models.vae, train, val)
+        self.run(objective, config.fit, "cross-modal encoder")
 
 
-def _fresh_encoders(models: SpeechModels) -> SpeechModels:
-    """The same F_d with an untrained E_a."""
-    made = SpeechModels(models.config, models.sizes["num_coefficients"])
-    made.autoencoder = copy.deepcopy(models.autoencoder)
-    made.lips_mean, made.lips_std = models.lips_mean.clone(), models.lips_std.clone()
-    return made
+def _with_untrained_encoders(models: SpeechModels) -> SpeechModels:
+    """A copy of the models with the same F_d and new weights of E_a and the mouth encoder."""
+    fresh = SpeechModels(models.config, models.sizes["num_coefficients"])
+    fresh.autoencoder = copy.deepcopy(models.autoencoder)
+    fresh.lips_mean, fresh.lips_std = models.lips_mean.clone(), models.lips_std.clone()
+    return fresh
 
 
-def _faces(models: SpeechModels, recordings: list[Recording]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Useful faces [T, 68, 3] and how often each is drawn [T]."""
-    drawn = frame_weights(recordings)
-    faces = [models.faces(recording)[recording.useful] for recording in recordings]
-    weights = [torch.full((len(part),), drawn[r.name]) for part, r in zip(faces, recordings, strict=True)]
+def _valid_faces(models: SpeechModels, recordings: list[Recording]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Faces of the valid frames [T, 68, 3] and the sampling weight of each [T]."""
+    weight = sampling_weights(recordings)
+    faces = [models.faces(recording)[recording.valid_frames] for recording in recordings]
+    weights = [torch.full((len(part),), weight[r.name]) for part, r in zip(faces, recordings, strict=True)]
     return torch.cat(faces), torch.cat(weights)

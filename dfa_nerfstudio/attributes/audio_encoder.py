@@ -1,4 +1,4 @@
-"""Sound that says what the lips do: the audio encoder E_a (section 3.3)."""
+"""The audio encoder E_a and the mouth encoder of its contrastive loss (section 3.3)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dfa_nerfstudio.attributes.objective import FitConfig
+from dfa_nerfstudio.attributes.segments import padded_windows
 from dfa_nerfstudio.media.chunks import sliding_windows
 from dfa_nerfstudio.media.rates import FRAME_RATE, MFCC_PER_FRAME
 
@@ -21,33 +22,34 @@ class AudioEncoderConfig:
     """Options of E_a and its training."""
 
     window: int = 36
-    """MFCC rows (10 ms each) that E_a sees, centred on the frame; half of it is look-ahead."""
+    """Length of E_a's input window in MFCC rows (10 ms each), centred on the frame; half of it is look-ahead."""
     embedding_dim: int = 64
     """Size of f_a."""
     channels: int = 64
-    """Width of the convolutions."""
+    """Number of channels of the convolutions."""
     mouth_frames: int = 9
-    """Frames of f_m that are compared with a sound (odd)."""
+    """Number of frames of f_m (odd) that are compared with one window of audio."""
     loss: Literal["bce", "infonce"] = "bce"
-    """Eq. 3 (`bce`), or InfoNCE over the same pairs."""
-    runs: int = 16
-    """Stretches of consecutive frames in a batch."""
-    run_length: int = 16
-    """Frames of a stretch: the others of the same stretch are the hard, slightly shifted negatives."""
+    """Contrastive loss: Eq. 3 (`bce`), or InfoNCE over the same pairs."""
+    num_segments: int = 16
+    """Number of segments of consecutive frames in a batch."""
+    segment_length: int = 16
+    """Frames per segment; the other frames of a segment are hard negatives, shifted by a few frames."""
     dropout: float = 0.2
-    """Of channels between the convolutions."""
+    """Dropout rate of channels between the convolutions."""
     noise: float = 0.4
-    """Gaussian noise on the normalised MFCC."""
+    """Standard deviation of Gaussian noise on the normalised MFCC."""
     gain: float = 0.4
-    """Standard deviation of a random shift of each coefficient of a stretch: microphone and loudness."""
-    masked: float = 0.3
-    """Share of time that is masked in spans of up to 8 rows."""
+    """Standard deviation of a random shift of each coefficient of a segment, which imitates other microphones and
+    loudness."""
+    mask_share: float = 0.3
+    """Share of time that is masked, in spans of up to 8 rows."""
     fit: FitConfig = field(default_factory=lambda: FitConfig(steps=300, learning_rate=1e-3, weight_decay=0.05))
-    """Steps and rates."""
+    """Training options."""
 
 
 class AudioEncoder(nn.Module):
-    """E_a: a CNN on a window of MFCC rows centred on a frame to f_a on the unit sphere."""
+    """E_a: a CNN from a window of MFCC rows, centred on a frame, to f_a on the unit sphere."""
 
     def __init__(self, config: AudioEncoderConfig, num_coefficients: int) -> None:
         super().__init__()
@@ -72,28 +74,21 @@ class AudioEncoder(nn.Module):
         )
 
     def forward(self, windows: Float[Tensor, "B W D"]) -> Float[Tensor, "B A"]:
-        """f_a of windows of normalised MFCC."""
+        """Computes f_a of windows of normalised MFCC."""
         return F.normalize(self.layers(windows.transpose(1, 2)), dim=-1)
 
-    def sliding_windows(self, mfcc: Float[Tensor, "R D"], every: int = MFCC_PER_FRAME) -> Float[Tensor, "T W D"]:
-        """The window around the start of each frame, or around one of `every` so many rows; the recording's ends are
-        extended by their last row.
-
-        The result is a view: no window is copied.
-        """
-        before = self.config.window // 2
-        after = self.config.window - before
-        padded = torch.cat([mfcc[:1].expand(before, -1), mfcc, mfcc[-1:].expand(after, -1)])
-        return padded.unfold(0, self.config.window, every)[: len(mfcc) // every].transpose(1, 2)
+    def windows(self, mfcc: Float[Tensor, "R D"], every: int = MFCC_PER_FRAME) -> Float[Tensor, "T W D"]:
+        """The windows around the start of each frame, or around every `every`-th row, as a view without copies."""
+        return padded_windows(mfcc, self.config.window // 2, self.config.window, every).transpose(1, 2)
 
     @torch.no_grad()
     def features(
         self, mfcc: Float[Tensor, "R D"], chunk: int = 512, every: int = MFCC_PER_FRAME
     ) -> Float[Tensor, "T A"]:
-        """f_a of every frame of a recording of any length, computed `chunk` frames at a time.
+        """Computes f_a of every frame of a recording of any length, `chunk` frames at a time.
 
         Args:
-            mfcc: normalised, four rows a frame.
+            mfcc: normalised MFCC, four rows per frame.
             chunk: bounds the memory; the result does not depend on it.
             every: see `windows`.
         """
@@ -101,26 +96,26 @@ class AudioEncoder(nn.Module):
 
     @property
     def latency(self) -> float:
-        """Seconds of sound after a frame's start that must have been heard before its f_a is known."""
+        """Look-ahead in seconds: f_a of a frame needs the audio up to this long after the frame's start."""
         return (self.config.window - self.config.window // 2) / (FRAME_RATE * MFCC_PER_FRAME)
 
     @torch.no_grad()
-    def stream(self, blocks: Iterable[Float[Tensor, "R D"]]) -> Iterator[Float[Tensor, "N A"]]:
-        """f_a of sound that is still arriving: the same numbers as `features`, as soon as they can be known.
+    def stream(self, chunks: Iterable[Float[Tensor, "R D"]]) -> Iterator[Float[Tensor, "N A"]]:
+        """Computes f_a of arriving audio: the same values as `features`, as soon as their windows are complete.
 
         Args:
-            blocks: normalised MFCC in pieces of any length, empty ones too; four rows a frame in all.
+            chunks: normalised MFCC in chunks of any length, which may be empty; four rows per frame in total.
 
         Yields:
-            The next frames' f_a, `latency` behind the sound; at the end of the blocks the last ones.
+            f_a of the next frames, `latency` behind the audio; the last frames at the end of the chunks.
         """
         window = self.config.window
-        for piece in sliding_windows(blocks, window // 2, window, MFCC_PER_FRAME):
-            yield self(piece.transpose(1, 2))
+        for windows in sliding_windows(chunks, window // 2, window, MFCC_PER_FRAME):
+            yield self(windows.transpose(1, 2))
 
 
 class MouthEncoder(nn.Module):
-    """The mouth's side of Eq. 3: f_m over a few frames through a small CNN to f_a's space."""
+    """The mouth encoder of Eq. 3: a small CNN from a few frames of f_m to the space of f_a."""
 
     def __init__(self, config: AudioEncoderConfig, mouth_dim: int) -> None:
         super().__init__()
@@ -138,11 +133,9 @@ class MouthEncoder(nn.Module):
         )
 
     def forward(self, windows: Float[Tensor, "B F M"]) -> Float[Tensor, "B A"]:
-        """Embeddings of windows of f_m."""
+        """Embeds windows of f_m."""
         return F.normalize(self.layers(windows.transpose(1, 2)), dim=-1)
 
-    def sliding_windows(self, mouth: Float[Tensor, "T M"]) -> Float[Tensor, "T F M"]:
-        """The window around each frame; the ends are extended by their last frame."""
-        half = self.frames // 2
-        padded = torch.cat([mouth[:1].expand(half, -1), mouth, mouth[-1:].expand(half, -1)])
-        return padded.unfold(0, self.frames, 1).transpose(1, 2)
+    def windows(self, mouth: Float[Tensor, "T M"]) -> Float[Tensor, "T F M"]:
+        """The windows around each frame."""
+        return padded_windows(mouth, self.frames // 2, self.frames).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""Laying a new stretch of motion on the end of the one before."""
+"""Blends a generated window of motion onto the end of the previous one."""
 
 from __future__ import annotations
 
@@ -7,26 +7,29 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def joined(
-    made: Float[Tensor, "*N T C"], beginning: Float[Tensor, "*N tau C"], momentum: float, memory: float
+def blend_onset(
+    generated: Float[Tensor, "*N T C"],
+    beginning: Float[Tensor, "*N tau C"],
+    velocity_decay: float,
+    position_decay: float,
 ) -> Float[Tensor, "*N T C"]:
-    """The same motion, whose first tau frames are exactly `beginning`, without a jump of place or velocity after them.
+    """Replaces the first tau frames by `beginning` and adjusts the rest so that position and velocity do not jump.
 
-    What is made over the beginning is not quite the beginning. The difference at its end and that of the velocities
-    there die away in the frames t after it as an overdamped spring comes to rest, a exp(-t / momentum) + b
-    exp(-t / memory): soon the velocity, much later what it and the first difference have led to, for the place that a
-    head has got to is by far the best guess of where it will be.
+    The generated window does not exactly reproduce its beginning. The difference of positions and of velocities at the
+    end of the beginning decays over the frames t after it like an overdamped spring, a exp(-t / velocity_decay) + b
+    exp(-t / position_decay). The velocity decays fast. The position decays much more slowly, because the current
+    position of a head is by far the best prediction of its next ones.
 
     Args:
-        made: a decoded window, the beginning within it.
-        beginning: tau frames, three or more.
-        momentum: in frames.
-        memory: in frames, longer than `momentum`.
+        generated: a decoded window, which includes the beginning.
+        beginning: the tau last frames of the previous window, three or more.
+        velocity_decay: time constant in frames.
+        position_decay: time constant in frames, longer than `velocity_decay`.
     """
-    tau, length = beginning.shape[-2], made.shape[-2]
-    gap = beginning[..., -3:, :] - made[..., tau - 3 : tau, :]
-    place, velocity = gap[..., -1:, :], (gap[..., -1:, :] - gap[..., :1, :]) / 2
-    time = torch.arange(1, length - tau + 1, device=made.device, dtype=made.dtype)[:, None]
-    slow = (velocity + place / momentum) / (1 / momentum - 1 / memory)
-    rest = (place - slow) * torch.exp(-time / momentum) + slow * torch.exp(-time / memory)
-    return torch.cat([beginning, made[..., tau:, :] + rest], -2)
+    tau, length = beginning.shape[-2], generated.shape[-2]
+    gap = beginning[..., -3:, :] - generated[..., tau - 3 : tau, :]
+    position, velocity = gap[..., -1:, :], (gap[..., -1:, :] - gap[..., :1, :]) / 2
+    time = torch.arange(1, length - tau + 1, device=generated.device, dtype=generated.dtype)[:, None]
+    slow = (velocity + position / velocity_decay) / (1 / velocity_decay - 1 / position_decay)
+    correction = (position - slow) * torch.exp(-time / velocity_decay) + slow * torch.exp(-time / position_decay)
+    return torch.cat([beginning, generated[..., tau:, :] + correction], -2)

@@ -1,4 +1,4 @@
-"""A person's blinks put into an eye opening that is still being generated."""
+"""Inserts a person's blinks into a generated eye opening while it is streamed."""
 
 from __future__ import annotations
 
@@ -9,74 +9,87 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dfa_nerfstudio.attributes.blink_statistics import REACH, BlinkHabits, resting_level
+from dfa_nerfstudio.attributes.blink_statistics import HALF_WIDTH, BlinkStatistics, resting_level
 from dfa_nerfstudio.media.rates import FRAME_RATE
 
-SEARCH = 12
-"""A blink is moved to the deepest dip of the opening within so many frames of the moment at which it is due."""
+MAX_SHIFT = 12
+"""Frames by which a blink may be moved from the time at which it is due to a minimum of the generated opening."""
+MIN_INTERVAL = 2.0
+"""Shortest interval between the due times of two blinks, in frames."""
 
 
-class Blinking:
-    """Turns the dips of a generated eye opening into this person's blinks.
+class BlinkSynthesizer:
+    """Replaces the minima of a generated eye opening by blinks of the person.
 
-    A motion model trained on a minute of film closes the eyes half, twice in a row, or not for a while. What it knows
-    is the resting level and roughly when: so the level is kept, blinks come at intervals drawn from the person's own,
-    each moved to the deepest dip that the model made within half a second of it, and each closes as one of the
-    person's own blinks did. At temperature 0 the intervals are all the mean one.
+    A motion model that is trained on a minute of video closes the eyes half, twice in succession, or not for a while.
+    It predicts the resting level, and roughly the times of blinks. Therefore the resting level is kept, and the
+    intervals between blinks are drawn from the person's own. Each blink is moved to the deepest minimum of the
+    generated opening within half a second, and has the shape of one of the person's blinks. At temperature 0 all
+    intervals are the mean interval.
     """
 
     def __init__(
-        self, habits: BlinkHabits, generator: torch.Generator, temperature: float = 1.0, rate: float | None = None
+        self,
+        statistics: BlinkStatistics,
+        generator: torch.Generator,
+        temperature: float = 1.0,
+        rate: float | None = None,
     ) -> None:
         """
         Args:
-            habits: the person's.
-            generator: of what is drawn.
-            temperature: see above.
-            rate: blinks a minute; None for the person's own. A person who never blinked in the film never does.
+            statistics: the person's blinks.
+            generator: source of random numbers.
+            temperature: factor on the variation of the intervals.
+            rate: blinks per minute; None for the person's own rate. Without blinks in the training video there are
+                none.
         """
-        self.habits, self.generator, self.temperature = habits, generator, temperature
-        own = 60 * FRAME_RATE / float(habits.intervals.mean()) if len(habits.intervals) else 0.0
-        self._stretch = 1.0 if rate is None or not rate else own / rate
-        self._never = not own or rate == 0
+        self.statistics, self.generator, self.temperature = statistics, generator, temperature
+        intervals = statistics.intervals
+        own_rate = 60 * FRAME_RATE / float(intervals.mean()) if len(intervals) else 0.0
+        self._interval_scale = 1.0 if rate is None or not rate else own_rate / rate
+        self._never = not own_rate or rate == 0
 
     def stream(self, openings: Iterable[Float[Tensor, "n 2"]]) -> Iterator[Float[Tensor, "m 2"]]:
-        """Openings with blinks, as soon as they can be known: about a second late at most.
+        """Yields openings with blinks, as soon as they are determined: after about a second at most.
 
         Args:
-            openings: 0 closed to 1 open, in pieces of any length.
+            openings: eye openings in chunks of any length, 0 closed to 1 open.
         """
-        low, high = self.habits.resting
-        known, closure, start, made = torch.zeros(0, 2), torch.zeros(0, 2), 0, 0  # the first two begin at `start`
-        due, last = self._gap() * float(torch.rand((), generator=self.generator)), -REACH
-        for piece in chain(openings, [None]):
-            known = known if piece is None else torch.cat([known, piece.cpu()])
+        low, high = self.statistics.resting_range
+        # Frames from `start` on are held; frames before `emitted` have been yielded.
+        known, closure, start, emitted = torch.zeros(0, 2), torch.zeros(0, 2), 0, 0
+        due, last = self._draw_interval() * float(torch.rand((), generator=self.generator)), -HALF_WIDTH
+        for chunk in chain(openings, [None]):
+            known = known if chunk is None else torch.cat([known, chunk.cpu()])
             total = start + len(known)
-            closure = torch.cat([closure, torch.zeros(max(len(known) + REACH + 1 - len(closure), 0), 2)])
-            while due < (total if piece is None else total - SEARCH):
-                first, end = max(int(due) - SEARCH, last + REACH, 0), min(int(due) + SEARCH + 1, total)
+            closure = torch.cat([closure, torch.zeros(max(len(known) + HALF_WIDTH + 1 - len(closure), 0), 2)])
+            while due < (total if chunk is None else total - MAX_SHIFT):
+                first, end = max(int(due) - MAX_SHIFT, last + HALF_WIDTH, 0), min(int(due) + MAX_SHIFT + 1, total)
                 if first < end:
                     last = first + int(known[first - start : end - start].mean(-1).argmin())
-                    self._shut(closure, last - start)
-                due += self._gap()
-            sure = total if piece is None else min(total - 2 * REACH, int(min(due, total)) - SEARCH - REACH)
-            if sure > made:
+                    self._insert_blink(closure, last - start)
+                due += self._draw_interval()
+            if chunk is None:
+                determined = total
+            else:
+                determined = min(total - 2 * HALF_WIDTH, int(min(due, total)) - MAX_SHIFT - HALF_WIDTH)
+            if determined > emitted:
                 level = resting_level(known).clamp(low, high)
-                yield ((1 - closure[: len(known)]) * level)[made - start : sure - start]
-                drop = max(sure - 2 * REACH - start, 0)
-                known, closure, start, made = known[drop:], closure[drop:], start + drop, sure
+                yield ((1 - closure[: len(known)]) * level)[emitted - start : determined - start]
+                drop = max(determined - 2 * HALF_WIDTH - start, 0)
+                known, closure, start, emitted = known[drop:], closure[drop:], start + drop, determined
 
-    def _gap(self) -> float:
+    def _draw_interval(self) -> float:
         """Frames until the next blink is due."""
         if self._never:
             return torch.inf
-        intervals = self.habits.intervals
+        intervals = self.statistics.intervals
         mean, drawn = intervals.mean(), intervals[int(torch.randint(len(intervals), (), generator=self.generator))]
-        return max(2.0, self._stretch * float(mean + min(1.0, self.temperature) * (drawn - mean)))
+        return max(MIN_INTERVAL, self._interval_scale * float(mean + min(1.0, self.temperature) * (drawn - mean)))
 
-    def _shut(self, closure: Float[Tensor, "n 2"], deepest: int) -> None:
-        """Puts one of the person's blinks there, in place."""
-        shapes = self.habits.shapes
+    def _insert_blink(self, closure: Float[Tensor, "n 2"], deepest: int) -> None:
+        """Adds one of the person's blinks to `closure` in place, its deepest frame at `deepest`."""
+        shapes = self.statistics.shapes
         shape = shapes[int(torch.randint(len(shapes), (), generator=self.generator))]
-        begin, stop = max(deepest - REACH, 0), deepest + REACH + 1
-        closure[begin:stop] = torch.maximum(closure[begin:stop], shape[begin - deepest + REACH :])
+        begin, stop = max(deepest - HALF_WIDTH, 0), deepest + HALF_WIDTH + 1
+        closure[begin:stop] = torch.maximum(closure[begin:stop], shape[begin - deepest + HALF_WIDTH :])

@@ -1,4 +1,4 @@
-"""`dfa-attributes DIR` trains one person's sequence models; `pretrain` and `inspect` are its other commands."""
+"""Command `dfa-attributes`: trains one person's attribute models; `pretrain` and `inspect` are subcommands."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from dfa_nerfstudio.errors import exit_on_user_error
 
 USAGE = """Other commands: `dfa-attributes pretrain FOLDERS...` trains on many people, `dfa-attributes inspect DIR`
-shows what was learnt."""
+writes a page about the trained models."""
 
 
 def main() -> None:
@@ -27,5 +27,6 @@ def main() -> None:
             case arguments:
                 from dfa_nerfstudio.attributes.train_attributes import train_attributes
 
-                description = f"{train_attributes.__doc__}\n\n{USAGE}"
+                summary = (train_attributes.__doc__ or "").partition("\n")[0]
+                description = f"{summary}\n\n{USAGE}"
                 tyro.cli(train_attributes, prog="dfa-attributes", description=description, args=arguments)

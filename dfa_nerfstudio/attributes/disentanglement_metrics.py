@@ -1,4 +1,4 @@
-"""How far apart mouth and eyes are in f_m and f_e, on faces that trained nothing."""
+"""Measures how well f_m and f_e disentangle mouth and eyes, on faces that were not used for training."""
 
 from __future__ import annotations
 
@@ -8,37 +8,39 @@ from torch import Tensor
 
 from dfa_nerfstudio.attributes.disentangling_autoencoder import DisentanglingAutoencoder
 from dfa_nerfstudio.attributes.linear_probe import ridge_correlation
-from dfa_nerfstudio.face.landmarks_68 import EYES, LIPS, compose, lid_gaps, lip_gap
+from dfa_nerfstudio.face.landmarks_68 import EYES_68, LIPS_68, compose_face, lid_gaps, lip_gap
 
-COMPOSED = 4000
-"""Faces of eyes and mouths drawn independently of each other that the embeddings are read from."""
-RIDGE = 1e-4
+NUM_COMPOSED = 4000
+"""Number of faces, composed of independently drawn eyes and mouths, that probes are fitted on and tested on."""
+PROBE_RIDGE = 1e-4
+"""Relative ridge strength of the probes."""
 
 
 @torch.no_grad()
-def swap_figures(model: DisentanglingAutoencoder, faces: Float[Tensor, "T 68 3"]) -> dict[str, float]:
-    """Reconstruction, and what a swap moves that it should not.
+def swap_metrics(model: DisentanglingAutoencoder, faces: Float[Tensor, "T 68 3"]) -> dict[str, float]:
+    """Measures reconstruction, and the movement of regions that a swap of embeddings should not move.
 
     Args:
         model: F_d.
-        faces: in head space; each is swapped with the one half of them further on.
+        faces: faces in head space. Each is swapped with the face half the sequence later.
 
     Returns:
-        Name to value: the mean distance of a landmark from its true place in percent of the distance of the outer eye
-        corners, and movements relative to what a true change moves (0 is perfectly apart, 1 not at all).
+        Metrics by name: the mean distance of a landmark from its true position, in percent of the distance of the outer
+        eye corners; and unwanted movements relative to those of a true change (0 is perfect disentanglement, 1 is
+        none).
     """
     mouth, eye = model.encode(faces)
     rebuilt = model.decode(mouth, eye)
     other = torch.arange(len(faces)).roll(len(faces) // 2)
     true_change = (faces - faces[other]).abs().mean((0, 2)).clamp(min=1e-9)  # [68]
 
-    def moved(swapped: Tensor, region: slice) -> float:
+    def movement(swapped: Tensor, region: slice) -> float:
         return float(((swapped - rebuilt).abs().mean((0, 2))[region].mean()) / true_change[region].mean())
 
     return {
         "landmark error, %": 100 * float((rebuilt - faces).norm(dim=-1).mean()),
-        "eyes moved by mouth swap": moved(model.decode(mouth[other], eye), EYES),
-        "mouth moved by eye swap": moved(model.decode(mouth, eye[other]), LIPS),
+        "eyes moved by mouth swap": movement(model.decode(mouth[other], eye), EYES_68),
+        "mouth moved by eye swap": movement(model.decode(mouth, eye[other]), LIPS_68),
     }
 
 
@@ -46,28 +48,29 @@ def swap_figures(model: DisentanglingAutoencoder, faces: Float[Tensor, "T 68 3"]
 def composed_faces(
     model: DisentanglingAutoencoder, faces: Float[Tensor, "T 68 3"], generator: torch.Generator
 ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """(f_m, f_e) and (`lip_gap`, `lid_gaps`) of `COMPOSED` faces of independently drawn eyes and mouths."""
-    upper, lower = torch.randint(len(faces), (2, COMPOSED), generator=generator)
-    composed = compose(faces[upper], faces[lower])
+    """Computes (f_m, f_e) and (`lip_gap`, `lid_gaps`) of `NUM_COMPOSED` faces with independent eyes and mouths."""
+    upper, lower = torch.randint(len(faces), (2, NUM_COMPOSED), generator=generator)
+    composed = compose_face(faces[upper], faces[lower])
     return model.encode(composed), (lip_gap(composed), lid_gaps(composed))
 
 
-def readings(
+def probe_metrics(
     model: DisentanglingAutoencoder, train: Float[Tensor, "N 68 3"], test: Float[Tensor, "M 68 3"], seed: int = 0
 ) -> dict[str, float]:
-    """R2 of mouth and eye opening as linear readings of f_m and f_e, on faces composed of independent eyes and mouths.
+    """Computes R2 of linear probes of mouth and eye opening on f_m and f_e, for faces composed of independent eyes and
+    mouths.
 
     Args:
         model: F_d.
-        train: one person's faces, which the readings are fitted on.
-        test: those that they are scored on.
-        seed: of the draws.
+        train: one person's faces, on which the probes are fitted.
+        test: faces on which the probes are tested.
+        seed: random seed of the compositions.
     """
     generator = torch.Generator().manual_seed(seed)
     sets = [composed_faces(model, faces, generator) for faces in (train, test)]
-    result = {}
+    metrics = {}
     for feature, name in enumerate(("f_m", "f_e")):
-        for value, what in enumerate(("mouth opening", "eye opening")):
-            fitted, scored = ((embeddings[feature], values[value]) for embeddings, values in sets)
-            result[f"{what} from {name}, R2"] = ridge_correlation(fitted, scored, RIDGE)[1]
-    return result
+        for value, target in enumerate(("mouth opening", "eye opening")):
+            fitted, tested = ((embeddings[feature], values[value]) for embeddings, values in sets)
+            metrics[f"{target} from {name}, R2"] = ridge_correlation(fitted, tested, PROBE_RIDGE)[1]
+    return metrics

@@ -1,4 +1,4 @@
-"""Mouth and eyes apart: the fully connected autoencoder F_d (section 3.2, Fig. 3)."""
+"""The disentangling autoencoder F_d, which embeds mouth and eyes separately (section 3.2, Fig. 3)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dfa_nerfstudio.attributes.objective import FitConfig, Objective
-from dfa_nerfstudio.face.landmarks_68 import NUM_LANDMARKS, UPPER_FACE, compose, lid_gaps
+from dfa_nerfstudio.face.landmarks_68 import NUM_LANDMARKS_68, UPPER_FACE_68, compose_face, lid_gaps
+
+NUM_LID_BINS = 12
+"""Number of bins of the lid distance over which training eyes are drawn uniformly."""
 
 
 @dataclass
@@ -23,33 +26,35 @@ class DisentanglingConfig:
     hidden: int = 192
     """Width of the fully connected layers."""
     batch_size: int = 192
-    """Pairs of faces a step."""
+    """Pairs of faces per step."""
     embedding_penalty: float = 1e-3
     """Weight of the mean square of the embeddings, which fixes their otherwise free scale."""
     invariance_weight: float = 0.4
-    """Weight of the share of f_m's variance that comes from other eyes, and of f_e's that comes from another mouth.
-    Eq. 2 alone lets each embedding carry what the decoder then ignores."""
+    """Weight of the share of f_m's variance that other eyes cause, and of f_e's that another mouth causes. Eq. 2 alone
+    allows each embedding to carry information that the decoder then ignores."""
     fit: FitConfig = field(default_factory=lambda: FitConfig(steps=500, learning_rate=2e-3, weight_decay=1e-4))
-    """Steps and rates."""
+    """Training options."""
 
 
 class DisentanglingAutoencoder(nn.Module):
-    """F_d: encoder E_L from 68 front-view landmarks to (f_m, f_e), decoder D_L back.
+    """F_d: encoder E_L from 68 front-view landmarks to (f_m, f_e), and decoder D_L back.
 
-    Landmarks are in head space units (the distance of the outer eye corners). Inside they are centred on the mean face
-    and divided by each landmark's own spread, so that lids, which move little, weigh as much as lips. Most of what
-    expressions do is linear: a linear layer beside the others on either side takes that, and the others what is left.
+    Landmarks are in head space units (the distance of the outer eye corners). They are centred on the mean face and
+    divided by each landmark's own spread, so that lids, which move little, have the same weight as lips. Most of an
+    expression is linear, so encoder and decoder have a linear skip layer, and their other layers model the rest.
     """
 
     mean_face: Tensor
+    """Face without expression [68, 3]."""
     spread: Tensor
+    """Root mean square displacement of each landmark by expressions [68, 1]."""
 
     def __init__(self, config: DisentanglingConfig) -> None:
         super().__init__()
         self.config = config
-        size, hidden = 3 * NUM_LANDMARKS, config.hidden
-        self.register_buffer("mean_face", torch.zeros(NUM_LANDMARKS, 3))
-        self.register_buffer("spread", torch.ones(NUM_LANDMARKS, 1))
+        size, hidden = 3 * NUM_LANDMARKS_68, config.hidden
+        self.register_buffer("mean_face", torch.zeros(NUM_LANDMARKS_68, 3))
+        self.register_buffer("spread", torch.ones(NUM_LANDMARKS_68, 1))
         self.encoder = nn.Sequential(
             nn.Linear(size, hidden),
             nn.SiLU(),
@@ -66,125 +71,128 @@ class DisentanglingAutoencoder(nn.Module):
         )
         self.encoder_skip = nn.Linear(size, config.mouth_dim + config.eye_dim, bias=False)
         self.decoder_skip = nn.Linear(config.mouth_dim + config.eye_dim, size, bias=False)
-        self._start_apart()
+        self._initialize_disentangled()
 
     @torch.no_grad()
-    def _start_apart(self) -> None:
-        """Training begins with linear layers in which f_m knows nothing of the eyes, nor f_e of the mouth."""
+    def _initialize_disentangled(self) -> None:
+        """Reduces both networks to linear layers in which f_m is independent of the eyes and f_e of the mouth."""
         for layers in (self.encoder, self.decoder):
             last = layers[-1]
             assert isinstance(last, nn.Linear)
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
-        upper = torch.zeros(NUM_LANDMARKS, 3, dtype=torch.bool)
-        upper[UPPER_FACE] = True
+        upper = torch.zeros(NUM_LANDMARKS_68, 3, dtype=torch.bool)
+        upper[UPPER_FACE_68] = True
         eye = torch.arange(self.config.mouth_dim + self.config.eye_dim) >= self.config.mouth_dim
         across = eye[:, None] != upper.flatten()  # [M + E, 204]
         self.encoder_skip.weight[across] = 0
         self.decoder_skip.weight[across.T] = 0
 
-    def measure(self, neutral: Float[Tensor, "68 3"], expression: Float[Tensor, "T 68 3"]) -> None:
-        """Takes mean face and spread.
+    def set_statistics(self, neutral: Float[Tensor, "68 3"], expression: Float[Tensor, "T 68 3"]) -> None:
+        """Sets mean face and spread.
 
         Args:
             neutral: the face without expression.
-            expression: what training faces add to theirs.
+            expression: displacements of training faces from their neutral faces.
         """
         self.mean_face = neutral.clone()
         spread = expression.square().sum(-1).mean(0).sqrt()  # [68]
         self.spread = spread.clamp(min=0.25 * float(spread.median()) + 1e-6)[:, None]
 
     def encode(self, landmarks: Float[Tensor, "B 68 3"]) -> tuple[Float[Tensor, "B M"], Float[Tensor, "B E"]]:
-        """E_L: f_m and f_e of faces in head space."""
+        """E_L: computes f_m and f_e of faces in head space."""
         offsets = ((landmarks - self.mean_face) / self.spread).flatten(1)
         features = self.encoder_skip(offsets) + self.encoder(offsets)
         mouth, eye = features.split([self.config.mouth_dim, self.config.eye_dim], dim=-1)
         return mouth, eye
 
     def decode(self, mouth: Float[Tensor, "B M"], eye: Float[Tensor, "B E"]) -> Float[Tensor, "B 68 3"]:
-        """D_L: the face in head space."""
+        """D_L: computes faces in head space."""
         features = torch.cat([mouth, eye], -1)
         offsets = self.decoder_skip(features) + self.decoder(features)
-        return self.mean_face + self.spread * offsets.unflatten(-1, (NUM_LANDMARKS, 3))
+        return self.mean_face + self.spread * offsets.unflatten(-1, (NUM_LANDMARKS_68, 3))
 
 
 class DisentanglingObjective(Objective):
-    """L1 reconstruction of faces A and B, and Eq. 2 with the mouth or the eye embedding switched at random.
+    """L1 reconstruction of faces A and B, and Eq. 2 with the mouth or the eye embedding swapped at random.
 
-    A and B are composed themselves, each from the eyes of one frame and the mouth of another drawn independently, so
-    that in training the mouth says nothing about the eyes and E_L has no reason to look there for them. A person
-    blinks in one frame of twenty: eyes are drawn evenly over lid distance, and half of them lie between two frames.
+    A and B are composed themselves, each of the eyes of one frame and the mouth of another one drawn independently, so
+    that in training the mouth contains no information about the eyes and E_L cannot use it. A person blinks in one
+    frame of twenty, so eyes are drawn uniformly over lid distance. Half of them are interpolated between two frames.
     """
 
     landmarks: Tensor
-    rarity: Tensor
+    eye_weight: Tensor
     weight: Tensor
-    check: Tensor
+    val_landmarks: Tensor
 
     def __init__(
         self,
         model: DisentanglingAutoencoder,
         landmarks: Float[Tensor, "T 68 3"],
         weight: Float[Tensor, " T"] | None = None,
-        check: Float[Tensor, "V 68 3"] | None = None,
+        val_landmarks: Float[Tensor, "V 68 3"] | None = None,
     ) -> None:
         """
         Args:
-            model: F_d, which knows mean face and spread.
-            landmarks: training faces, in head space, all with the identity of the model's mean face.
-            weight: how often a face is drawn, if not equally often.
-            check: faces that train nothing and choose the best weights.
+            model: F_d with mean face and spread set.
+            landmarks: training faces in head space, all with the identity of the model's mean face.
+            weight: relative sampling probability of each face; uniform if None.
+            val_landmarks: validation faces, which select the best weights.
         """
         super().__init__()
         self.model = model
         weight = torch.ones(len(landmarks)) if weight is None else weight
         lids = lid_gaps(landmarks).mean(-1)  # [T]
         low, high = lids.min(), lids.max()
-        bins = ((lids - low) / (high - low).clamp(min=1e-9) * 12).long().clamp(max=11)
-        rarity = weight / torch.zeros(12).index_add(0, bins, weight).clamp(min=1e-9)[bins]
-        check = landmarks[:0] if check is None else check
-        self.hold(landmarks=landmarks, rarity=rarity, weight=weight, check=check)
+        bins = ((lids - low) / (high - low).clamp(min=1e-9) * NUM_LID_BINS).long().clamp(max=NUM_LID_BINS - 1)
+        eye_weight = weight / torch.zeros(NUM_LID_BINS).index_add(0, bins, weight).clamp(min=1e-9)[bins]
+        val_landmarks = landmarks[:0] if val_landmarks is None else val_landmarks
+        self.register_data(landmarks=landmarks, eye_weight=eye_weight, weight=weight, val_landmarks=val_landmarks)
 
-    def _faces(self, count: int) -> Float[Tensor, "B 68 3"]:
-        eyes = torch.multinomial(self.rarity, 2 * count, replacement=True).view(2, count)
+    def _compose_faces(self, count: int) -> Float[Tensor, "B 68 3"]:
+        """Draws faces of independent eyes and mouths."""
+        eyes = torch.multinomial(self.eye_weight, 2 * count, replacement=True).view(2, count)
         mouths = torch.multinomial(self.weight, count, replacement=True)
         blend = (torch.rand(count, device=self.landmarks.device) * 2 - 1).clamp(min=0)[:, None, None]
-        return compose(torch.lerp(self.landmarks[eyes[0]], self.landmarks[eyes[1]], blend), self.landmarks[mouths])
+        return compose_face(torch.lerp(self.landmarks[eyes[0]], self.landmarks[eyes[1]], blend), self.landmarks[mouths])
 
     @torch.no_grad()
     def validation_loss(self) -> Tensor | None:
-        """L1 of the validation faces' own reconstruction; None where there are none."""
-        if not len(self.check):
+        """Computes the L1 reconstruction error of the validation faces; None where there are none."""
+        faces = self.val_landmarks
+        if not len(faces):
             return None
-        return ((self.model.decode(*self.model.encode(self.check)) - self.check) / self.model.spread).abs().mean()
+        return ((self.model.decode(*self.model.encode(faces)) - faces) / self.model.spread).abs().mean()
 
     def training_loss(self, progress: float) -> dict[str, Tensor]:
-        """L1 in units of each landmark's spread: own reconstruction and switched (Eq. 2)."""
+        """Computes L1, in units of each landmark's spread, of reconstructed and of swapped faces (Eq. 2)."""
         model, count = self.model, self.model.config.batch_size
-        face_a, face_b = self._faces(count), self._faces(count)
+        face_a, face_b = self._compose_faces(count), self._compose_faces(count)
         mouth_a, eye_a = model.encode(face_a)
         mouth_b, eye_b = model.encode(face_b)
-        # Switching mouths makes (m_B, e_A) of A, switching eyes makes (m_A, e_B): one of the two for each pair.
-        switch = torch.rand(count, 1, device=face_a.device) < 0.5
-        mouth, eye = torch.where(switch, mouth_b, mouth_a), torch.where(switch, eye_a, eye_b)
-        switched = model.decode(mouth, eye)
-        target = torch.where(switch[..., None], compose(face_a, face_b), compose(face_b, face_a))
-        mouth_again, eye_again = model.encode(target)
+        # Swapping mouths gives (m_B, e_A), swapping eyes gives (m_A, e_B); one of the two for each pair.
+        swap_mouth = torch.rand(count, 1, device=face_a.device) < 0.5
+        mouth, eye = torch.where(swap_mouth, mouth_b, mouth_a), torch.where(swap_mouth, eye_a, eye_b)
+        swapped = model.decode(mouth, eye)
+        target = torch.where(swap_mouth[..., None], compose_face(face_a, face_b), compose_face(face_b, face_a))
+        target_mouth, target_eye = model.encode(target)
 
-        def l1(made: Tensor, true: Tensor) -> Tensor:
-            return ((made - true) / model.spread).abs().mean()
+        def l1(decoded: Tensor, true: Tensor) -> Tensor:
+            return ((decoded - true) / model.spread).abs().mean()
 
-        # Scale-free, and rising from zero: it must not be won by embeddings that say nothing.
-        def changed(again: Tensor, first: Tensor) -> Tensor:
+        # Relative to the variance, so that small embeddings do not reduce it. It is weighted from 0 at the start to its
+        # full weight at the end, because otherwise uninformative embeddings would minimise it.
+        def variation(again: Tensor, first: Tensor) -> Tensor:
             return (again - first).square().mean() / first.var(0).mean().clamp(min=1e-6)
 
-        own = l1(model.decode(mouth_a, eye_a), face_a) + l1(model.decode(mouth_b, eye_b), face_b)
+        reconstruction = l1(model.decode(mouth_a, eye_a), face_a) + l1(model.decode(mouth_b, eye_b), face_b)
         size = mouth_a.square().mean() + eye_a.square().mean()
         return {
-            "reconstruction": own / 2,
-            "switched": l1(switched, target),
+            "reconstruction": reconstruction / 2,
+            "swapped": l1(swapped, target),
             "invariance": progress
             * model.config.invariance_weight
-            * (changed(mouth_again, mouth) + changed(eye_again, eye)),
+            * (variation(target_mouth, mouth) + variation(target_eye, eye)),
             "size": model.config.embedding_penalty * size,
         }

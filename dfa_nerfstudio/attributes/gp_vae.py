@@ -1,4 +1,4 @@
-"""The Transformer GP-VAE: a latent space of head motion and blinks (section 3.4, Fig. 4a, Eqs. 4 to 8)."""
+"""The Transformer GP-VAE, a latent space of head motion and blinks (section 3.4, Fig. 4a, Eqs. 4 to 8)."""
 
 from __future__ import annotations
 
@@ -14,62 +14,63 @@ from torch import Tensor, nn
 from dfa_nerfstudio.attributes.gaussian_process import BandedGaussian, banded_factor, cauchy_kernel
 from dfa_nerfstudio.attributes.motion_space import EYE_START
 from dfa_nerfstudio.attributes.objective import FitConfig
-from dfa_nerfstudio.attributes.sequence_models import Architecture, sequence_model, sinusoids
+from dfa_nerfstudio.attributes.sequence_models import Architecture, sequence_model, sinusoidal_positions
 from dfa_nerfstudio.attributes.slow_features import slow_features
 from dfa_nerfstudio.errors import UserError
 
 
 @dataclass
 class GPVAEConfig:
-    """Options of the latent space."""
+    """Options of the latent space of motion."""
 
     architecture: Architecture = "transformer"
-    """Of encoders and decoder; the others are for comparison (Table 4)."""
+    """Architecture of encoders and decoder; the alternatives are for comparison (Table 4)."""
     prior: Literal["gaussian-process", "independent"] = "gaussian-process"
-    """Of the latent space: Eq. 7, or every frame for itself, for comparison (Table 4)."""
+    """Prior of the latent space: Eq. 7, or independent frames, for comparison (Table 4)."""
     latent_dim: int = 16
-    """Channels Z of the latent space."""
+    """Number of latent channels Z."""
     width: int = 64
-    """Of the tokens."""
+    """Width of the tokens."""
     layers: int = 2
-    """Of encoder and decoder each."""
+    """Number of layers of encoder and decoder each."""
     heads: int = 4
-    """Of the attention."""
+    """Number of attention heads."""
     dropout: float = 0.0
-    """In all layers."""
+    """Dropout rate in all layers."""
     band: int = 2
-    """Diagonals of B above the main one; none with the independent prior."""
-    inertia: float = 0.8
-    """Standard deviation in frames of the Gaussian through which D's head and torso channels pass: heads are heavy.
-    Blinks are not held back."""
+    """Number of diagonals of B above the main one; none with the independent prior."""
+    smoothing: float = 0.8
+    """Standard deviation, in frames, of the Gaussian filter on D's head and torso channels, because heads are heavy.
+    Eye channels are not filtered."""
     window: int = 64
-    """Longest training sequence in frames; half of it is the shortest."""
+    """Length of the longest training sequence in frames; the shortest has half of it."""
     shortest_scale: float = 2.5
-    """Length scale of the prior's fastest channel, in frames."""
+    """Length scale of the fastest channel of the prior, in frames."""
     longest_scale: float = 60.0
-    """And of its slowest; between them a geometric series."""
+    """Length scale of the slowest channel of the prior, in frames; the others form a geometric series between the
+    two."""
     variance: float = 1.0
-    """Of each channel in the prior."""
-    start_variance: float = 0.05
-    """Of the noise that the prior allows for where a beginning of motion is given: an exact interpolation would go on
-    with its last tremble."""
+    """Variance of each channel in the prior."""
+    bop_variance: float = 0.05
+    """Variance of the noise that the prior assumes on a given beginning of motion. Without it the prior would
+    interpolate the beginning exactly and extrapolate its tremor."""
     kl_weight: float = 0.006
     """Weight of Eq. 8 against Eq. 6, per frame and channel."""
     free_nats: float = 0.05
-    """KL per frame and channel that costs nothing, against collapsed channels."""
-    level_noise: float = 0.3
-    """Standard deviation of a random constant added to each channel of a training sequence: a minute of film holds few
-    different postures, and a new one is still a posture."""
+    """KL divergence per frame and channel that is not penalised, against collapsed channels."""
+    shift_noise: float = 0.3
+    """Standard deviation of a random constant that is added to each channel of a training sequence, because a minute of
+    video shows few poses and the model must handle others."""
     velocity_weight: float = 0.1
     """Weight of the error of frame-to-frame change in Eq. 6."""
     batch_size: int = 16
-    """Sequences a step."""
+    """Sequences per step."""
     fit: FitConfig = field(default_factory=lambda: FitConfig(steps=400, learning_rate=2e-3))
-    """Steps and rates."""
+    """Training options."""
 
 
-def smooth(values: Float[Tensor, "N T C"], sigma: float) -> Float[Tensor, "N T C"]:
-    """Gaussian smoothing over time; the ends are extended by their last value."""
+def gaussian_smooth(values: Float[Tensor, "N T C"], sigma: float) -> Float[Tensor, "N T C"]:
+    """Filters over time by a Gaussian of `sigma` frames; the ends are extended by their first and last value."""
     if sigma <= 0:
         return values
     reach = math.ceil(3 * sigma)
@@ -80,7 +81,7 @@ def smooth(values: Float[Tensor, "N T C"], sigma: float) -> Float[Tensor, "N T C
 
 
 class GaussianHead(nn.Module):
-    """Mean and banded factor of each latent channel from a frame's token."""
+    """Output layer from a frame's token to the mean and the banded factor of each latent channel."""
 
     def __init__(self, config: GPVAEConfig) -> None:
         super().__init__()
@@ -93,20 +94,30 @@ class GaussianHead(nn.Module):
         nn.init.zeros_(self.bands.bias)
 
     def forward(self, tokens: Float[Tensor, "N T W"]) -> tuple[Float[Tensor, "N Z T"], Float[Tensor, "N T Z K"]]:
-        """mu, and the diagonals of B."""
+        """Computes mu and the diagonals of B."""
         return self.mean(tokens).transpose(1, 2), self.bands(tokens).unflatten(-1, (self.mean.out_features, -1))
 
 
 class TransformerGPVAE(nn.Module):
-    """Encoder E_h: h to the posterior N(mu, K) of Eqs. 4 and 5; decoder D back; prior N(0, K(t, t)) of Eq. 7.
+    """Encoder E_h from h to the posterior N(mu, K) of Eqs. 4 and 5, decoder D back, and prior N(0, K(t, t)) of Eq. 7.
 
-    A linear layer beside the others on either side, as in F_d: a minute of film shows few postures, and one that it
-    does not show is the same motion somewhere else. Training begins with a linear latent space (`begin_with`).
+    As in F_d, encoder and decoder have a linear skip layer, because a minute of video shows few poses, and the same
+    motion must be encoded alike at a pose that it does not show. Training starts from a linear latent space
+    (`initialize`).
     """
 
     scales: Tensor
+    """Length scale of each latent channel in the prior [Z], in frames, ascending."""
 
     def __init__(self, config: GPVAEConfig, motion_dim: int) -> None:
+        """
+        Args:
+            config: options.
+            motion_dim: number of channels of h.
+
+        Raises:
+            UserError: if length scales, variance or the number of latent channels are out of range.
+        """
         super().__init__()
         if not (0 < config.shortest_scale <= config.longest_scale and config.variance > 0):
             raise UserError(
@@ -133,56 +144,60 @@ class TransformerGPVAE(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     @torch.no_grad()
-    def begin_with(self, motion: Float[Tensor, "T C"], shot: Int[Tensor, " T"]) -> None:
-        """Gives each channel of the linear latent space a motion as quick as its prior expects: slow features of the
-        training frames, in the order of the length scales."""
+    def initialize(self, motion: Float[Tensor, "T C"], shot: Int[Tensor, " T"]) -> None:
+        """Sets the linear skip layers to the slow features of the training frames, in the order of the length scales,
+        so that each latent channel is about as fast as its prior."""
         weights = slow_features(motion, shot, self.config.latent_dim)
         self.encoder_skip.weight.copy_(weights)
         self.decoder_skip.weight.copy_(torch.linalg.pinv(weights))
 
-    def read(
+    def encode_features(
         self, motion: Float[Tensor, "N T C"]
     ) -> tuple[Float[Tensor, "N T W"], Float[Tensor, "N Z T"], Float[Tensor, "N T Z K"]]:
-        """E_h layer by layer: the features f_h that the cross-modal encoder reads, mu, and the diagonals of B."""
+        """E_h: computes the features f_h, an input of the cross-modal encoder, then mu and the diagonals of B."""
         tokens = self.embed(motion)
-        features = self.encoder(tokens + sinusoids(motion.shape[1], tokens.shape[2], tokens.device))
+        features = self.encoder(tokens + sinusoidal_positions(motion.shape[1], tokens.shape[2], tokens.device))
         mean, bands = self.posterior(features)
         return features, mean + self.encoder_skip(motion).transpose(1, 2), bands
 
     def encode(self, motion: Float[Tensor, "N T C"]) -> BandedGaussian:
-        """The posterior q(z | h) of standardised sequences of any length."""
-        _, mean, bands = self.read(motion)
-        return BandedGaussian(mean, banded_factor(bands), self.prior_root(motion.shape[1]))
+        """Computes the posterior q(z | h) of standardised sequences of any length."""
+        _, mean, bands = self.encode_features(motion)
+        return BandedGaussian(mean, banded_factor(bands), self.prior_cholesky(motion.shape[1]))
 
     def decode(self, latent: Float[Tensor, "N Z T"]) -> Float[Tensor, "N T C"]:
-        """D: standardised sequences of latent ones."""
+        """D: computes standardised sequences from latent ones."""
         codes = latent.transpose(1, 2)
         tokens = self.lift(codes)
-        made = self.out(self.decoder(tokens + sinusoids(tokens.shape[1], tokens.shape[2], tokens.device)))
-        made = made + self.decoder_skip(codes)
-        return torch.cat([smooth(made[..., :EYE_START], self.config.inertia), made[..., EYE_START:]], -1)
+        motion = self.out(self.decoder(tokens + sinusoidal_positions(tokens.shape[1], tokens.shape[2], tokens.device)))
+        motion = motion + self.decoder_skip(codes)
+        return torch.cat([gaussian_smooth(motion[..., :EYE_START], self.config.smoothing), motion[..., EYE_START:]], -1)
 
-    def prior_root(self, length: int) -> Float[Tensor, "Z T T"]:
-        """L of the prior over `length` frames: K(t, t) = L L^T."""
+    def prior_cholesky(self, length: int) -> Float[Tensor, "Z T T"]:
+        """Computes the Cholesky factor L of the prior over `length` frames: K(t, t) = L L^T."""
         variance = self.config.variance
         if self.config.prior == "independent":
             return variance**0.5 * torch.eye(length).to(self.scales).expand(len(self.scales), -1, -1)
         kernel = cauchy_kernel(length, self.scales.double(), variance=variance)
         return torch.linalg.cholesky(kernel).to(self.scales.dtype)
 
-    def given(self, length: int, tau: int) -> tuple[Float[Tensor, "Z T tau"], Float[Tensor, "Z T T"]]:
-        """The prior over `length` frames given its first tau: what its mean makes of them, and the root of what it then
-        leaves open, nothing near them and everything farther on."""
-        root = self.prior_root(length).double()
-        kernel = root @ root.mT
-        known = kernel[:, :tau, :tau] + self.config.start_variance * torch.eye(tau).to(root)
-        weights = torch.linalg.solve(known, kernel[:, :tau]).mT
-        left = kernel - weights @ kernel[:, :tau] + 1e-5 * torch.eye(length).to(root)
-        return weights.to(self.scales), torch.linalg.cholesky(left).to(self.scales)
+    def conditional_prior(self, length: int, tau: int) -> tuple[Float[Tensor, "Z T tau"], Float[Tensor, "Z T T"]]:
+        """Computes the prior over `length` frames conditioned on its first tau frames.
 
-    def continued(self, beginning: Float[Tensor, "N tau C"], length: int) -> BandedGaussian:
-        """What the prior alone, without sound, makes of a beginning of motion."""
-        weights, root = self.given(length, beginning.shape[1])
-        mean = torch.einsum("ztk,nzk->nzt", weights, self.read(beginning)[1])
+        Returns:
+            The weights of the conditional mean on the first tau frames, and the Cholesky factor of the conditional
+            covariance, which is small near those frames and approaches the prior far from them.
+        """
+        cholesky = self.prior_cholesky(length).double()
+        kernel = cholesky @ cholesky.mT
+        known = kernel[:, :tau, :tau] + self.config.bop_variance * torch.eye(tau).to(cholesky)
+        weights = torch.linalg.solve(known, kernel[:, :tau]).mT
+        remaining = kernel - weights @ kernel[:, :tau] + 1e-5 * torch.eye(length).to(cholesky)
+        return weights.to(self.scales), torch.linalg.cholesky(remaining).to(self.scales)
+
+    def extrapolate(self, beginning: Float[Tensor, "N tau C"], length: int) -> BandedGaussian:
+        """Computes the prior over `length` frames conditioned on a beginning of motion, without audio."""
+        weights, cholesky = self.conditional_prior(length, beginning.shape[1])
+        mean = torch.einsum("ztk,nzk->nzt", weights, self.encode_features(beginning)[1])
         factor = torch.eye(length).to(mean).expand(*mean.shape[:2], -1, -1)
-        return BandedGaussian(mean, factor, root)
+        return BandedGaussian(mean, factor, cholesky)

@@ -1,13 +1,12 @@
-"""Minimising an objective with lightning: one loop for all the sequence models.
+"""Minimises an objective with lightning; one training loop for all attribute models.
 
-Importing lightning costs seconds; whoever only generates does not import this.
+Importing lightning takes seconds, so only code that trains imports this module.
 """
 
 from __future__ import annotations
 
 import atexit
 import logging
-import math
 import tempfile
 import warnings
 from contextlib import contextmanager
@@ -18,25 +17,29 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 from torch import Tensor
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
 from torch.utils.data import DataLoader
 
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.attributes.objective import FitConfig, Hardware, Objective
 from dfa_nerfstudio.errors import UserError
 
+WARMUP_SHARE = 0.05
+"""Share of the steps over which the learning rate rises linearly."""
 
-class Fitting(L.LightningModule):
-    """AdamW with a short warm-up and a cosine schedule; one batch of the loader is one step."""
+
+class ObjectiveModule(L.LightningModule):
+    """Optimises an objective by AdamW with warm-up and a cosine schedule; one batch of the loader is one step."""
 
     def __init__(self, objective: Objective, config: FitConfig, name: str, seed: int) -> None:
         super().__init__()
         self.objective, self.options, self.name, self.seed = objective, config, name, seed
 
     def on_train_start(self) -> None:
-        """Every device draws batches of its own, and other ones after an interruption than before."""
+        """Seeds each device differently, and differently again after an interruption."""
         torch.manual_seed(self.seed + 1000 * self.global_step + 1_000_000 * self.global_rank)
         if self.trainer.world_size > 1:
-            # lightning does so for NCCL only; a group of gloo left open now and then aborts its process at the very end
+            # Lightning does so for NCCL only; a gloo group that is left open sometimes aborts the process at exit.
             atexit.register(torch.distributed.destroy_process_group)
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
@@ -55,14 +58,12 @@ class Fitting(L.LightningModule):
         steps, rate = self.options.steps, self.options.learning_rate
         weights = [weight for weight in self.parameters() if weight.requires_grad]
         optimizer = torch.optim.AdamW(weights, lr=rate, weight_decay=self.options.weight_decay)
-        warmup = max(1, round(0.05 * steps))
-
-        def factor(step: int) -> float:
-            if step < warmup:
-                return (step + 1) / warmup
-            return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        warmup = max(1, round(WARMUP_SHARE * steps))
+        stages: list[LRScheduler] = [
+            LinearLR(optimizer, 1 / warmup, 1.0, max(1, warmup - 1)),
+            CosineAnnealingLR(optimizer, max(1, steps - warmup)),
+        ]
+        schedule = SequentialLR(optimizer, stages, [warmup])
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
@@ -76,22 +77,22 @@ def fit(
     hardware: Hardware | None = None,
     resume: Path | None = None,
 ) -> dict[str, float]:
-    """Minimises `objective` in place; the best weights by its validation loss stay, where it has one.
+    """Minimises `objective` in place and keeps the weights with the lowest validation loss, where it has one.
 
     Args:
         objective: the model with its data.
-        config: steps and rates.
-        name: shown by the progress bar.
-        seed: makes the run repeatable; the global random state is left as it was.
-        progress: whether to show a bar.
-        hardware: one device that lightning chooses, by default.
-        resume: folder in which the state is kept while training: what is found there is gone on with.
+        config: training options.
+        name: name in the progress bar and of the state files.
+        seed: random seed; the global random state is left unchanged.
+        progress: whether to show a progress bar.
+        hardware: training device; by default one that lightning chooses.
+        resume: folder for the training state; a state that is found there is resumed.
 
     Returns:
-        The last value of each term of the loss, and `validation` (the best) where there is one.
+        The last value of each loss term, and the best validation loss as `validation` where there is one.
 
     Raises:
-        UserError: if there is no such hardware.
+        UserError: if the hardware is not available.
     """
     hardware = hardware or Hardware()
     file = name.replace(" ", "_")
@@ -101,16 +102,17 @@ def fit(
         objective.eval()
         return {}
     unfinished = resume / f"{file}.ckpt" if resume else None
-    with torch.random.fork_rng(), _one_thread(), _quiet(), tempfile.TemporaryDirectory() as scratch:
+    with torch.random.fork_rng(), _single_thread(), _quiet_lightning(), tempfile.TemporaryDirectory() as scratch:
         objective.eval()
         with torch.no_grad():
-            validates = objective.validation_loss() is not None and config.checks > 0
-        every = max(1, config.steps // max(1, config.checks))
+            validates = objective.validation_loss() is not None and config.num_validations > 0
+        every = max(1, config.steps // max(1, config.num_validations))
         callbacks: list[Callback] = [RichProgressBar(leave=True)] if progress else []
         best = None
         if unfinished:
-            keep = ModelCheckpoint(unfinished.parent, file, every_n_train_steps=every, enable_version_counter=False)
-            callbacks.append(keep)
+            callbacks.append(
+                ModelCheckpoint(unfinished.parent, file, every_n_train_steps=every, enable_version_counter=False)
+            )
         if validates:
             best = ModelCheckpoint(Path(scratch), monitor="validation", save_weights_only=True)
             callbacks += [EarlyStopping("validation", patience=config.patience), best]
@@ -133,14 +135,15 @@ def fit(
                 use_distributed_sampler=False,
             )
         except (MisconfigurationException, ValueError, RuntimeError) as error:
-            raise UserError(f"--hardware.accelerator {hardware.accelerator}: {error}") from None
-        module = Fitting(objective, config, name, seed).train()  # lightning leaves the mode as it finds it
-        steps = DataLoader(range(config.steps), batch_size=None)  # type: ignore[arg-type]
-        checks = DataLoader(range(1), batch_size=None) if validates else None  # type: ignore[arg-type]
+            reason = str(error).replace("`", "")  # lightning's backticks do not name options of this program
+            raise UserError(f"`hardware.accelerator={hardware.accelerator}`: {reason}") from None
+        module = ObjectiveModule(objective, config, name, seed).train()  # lightning does not set the mode
+        train_loader = DataLoader(range(config.steps), batch_size=None)  # type: ignore[arg-type]
+        val_loader = DataLoader(range(1), batch_size=None) if validates else None  # type: ignore[arg-type]
         state = str(unfinished) if unfinished and unfinished.is_file() else None
         try:
-            trainer.fit(module, steps, checks, ckpt_path=state)
-        except SystemExit:  # what lightning makes of an interrupt
+            trainer.fit(module, train_loader, val_loader, ckpt_path=state)
+        except SystemExit:  # lightning turns an interrupt into this
             raise KeyboardInterrupt from None
         last = {key: float(value) for key, value in trainer.callback_metrics.items() if key not in ("validation", name)}
         if best is not None and best.best_model_path:
@@ -159,8 +162,8 @@ def fit(
 
 
 @contextmanager
-def _one_thread():
-    """Models this small lose by threads, and lose a lot where other work keeps the cores busy."""
+def _single_thread():
+    """Limits torch to one thread, because threads slow down models this small, most of all when the cores are busy."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -170,8 +173,8 @@ def _one_thread():
 
 
 @contextmanager
-def _quiet():
-    """Keeps lightning's advice on loggers, workers and devices away from the user."""
+def _quiet_lightning():
+    """Suppresses lightning's advice on loggers, workers and devices."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric", "lightning")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -1,4 +1,4 @@
-"""Options of what moves a person; light, so that the command line is read at once."""
+"""Options for the source of head motion and blinks; imports nothing heavy, so that the command line starts fast."""
 
 from __future__ import annotations
 
@@ -7,36 +7,41 @@ from dataclasses import dataclass
 from dfa_nerfstudio.errors import UserError
 
 GENERATED, PRIOR, SOURCE, STILL, NONE = "generated", "prior", "source", "still", "none"
-NAMED = GENERATED, PRIOR, SOURCE, STILL
+NAMED_POSES = GENERATED, PRIOR, SOURCE, STILL
+MAX_BLINKS_PER_MINUTE = 120
 
 
 @dataclass
-class MovingConfig:
-    """Where head motion and blinks come from."""
+class MotionConfig:
+    """Source of head motion and blinks."""
 
     pose: str = GENERATED
-    """`generated` anew, `prior` (generated without regard to the sound), `source` (the film's own frames, forth and
-    back), `still`, or the path of a track (.npz), which is played forth and back too."""
+    """Source of head and torso motion: `generated` (from the audio), `prior` (generated without conditioning on the
+    audio), `source` (the frames of the training video, forwards and backwards in turn), `still`, or the path of a
+    track (.npz), which is played forwards and backwards too."""
     blink: str | None = None
-    """`generated` (at the person's own rate), `source` (where the head's motion comes from: the film or the track),
-    `none`, or how many a minute. By default as the pose; of a head that is still, generated."""
+    """Source of blinks: `generated` (at the person's own rate), `source` (the training video, or the track that `pose`
+    names), `none`, or blinks per minute. By default as the pose; generated for a still head."""
     seed: int = 0
-    """Another seed gives another motion; the same seed gives the same."""
+    """Random seed of the generated motion."""
     temperature: float = 1.0
-    """How freely what is generated varies; 0 gives what is most to be expected."""
+    """Factor on the random variation of generated motion; 0 gives its mean."""
 
     def __post_init__(self) -> None:
         if not self.temperature >= 0:
-            raise UserError(f"--temperature {self.temperature}: must be 0 or more")
+            raise UserError(f"`temperature={self.temperature}`: must be 0 or more")
         if self.blink is not None and self.blink not in (GENERATED, SOURCE, NONE):
             try:
-                wrong = not 0 <= float(self.blink) <= 120
+                valid = 0 <= float(self.blink) <= MAX_BLINKS_PER_MINUTE
             except ValueError:
-                wrong = True
-            if wrong:
-                raise UserError(f"--blink {self.blink}: give generated, source, none, or blinks a minute (0 to 120)")
+                valid = False
+            if not valid:
+                raise UserError(
+                    f"`blink={self.blink}`: give generated, source, none, or blinks a minute (0 to "
+                    f"{MAX_BLINKS_PER_MINUTE})"
+                )
 
     @property
     def is_generated(self) -> bool:
-        """Whether the head's motion is."""
+        """Whether the head motion is generated."""
         return self.pose in (GENERATED, PRIOR)

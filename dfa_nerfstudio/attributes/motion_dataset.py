@@ -1,4 +1,4 @@
-"""From recordings to the motion that the models of section 3.4 learn from."""
+"""Prepares the training data of section 3.4: standardised motion h and f_a of recordings."""
 
 from __future__ import annotations
 
@@ -9,68 +9,70 @@ from torch import Tensor
 from dfa_nerfstudio.attributes.eye_embedding import EyeEmbedding
 from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.motion_space import MotionSpace
-from dfa_nerfstudio.attributes.pretrained_models import GeneralModels
-from dfa_nerfstudio.attributes.recordings import Recording, frame_weights, shots_in_a_row
+from dfa_nerfstudio.attributes.pretrained_models import PretrainedModels
+from dfa_nerfstudio.attributes.recordings import Recording, concatenated_shots, sampling_weights
 
 
 @torch.no_grad()
-def learn_motion(
-    models: GeneralModels,
+def fit_motion_space(
+    models: PretrainedModels,
     recording: Recording,
     eye: EyeEmbedding,
     space: MotionSpace,
     scale: Float[Tensor, " C"] | None = None,
 ) -> Float[Tensor, "T C"]:
-    """h of a recording's useful frames, by which `eye` and `space` are set.
+    """Fits `eye` and `space` to the valid frames of a recording and returns their h.
 
     Args:
-        models: of which F_d is trained.
+        models: models with trained F_d.
         recording: training frames.
-        eye: with the F_d of the models.
-        space: of the same size.
-        scale: see `MotionSpace.learn`.
+        eye: eye embedding to fit, with the F_d of the models.
+        space: motion space to fit, of the same size as that of the models.
+        scale: see `MotionSpace.fit`.
     """
-    use = recording.useful
-    opening = recording.eye_opening[use]
-    eye.learn(models.faces(recording)[use], opening)
-    return space.learn(recording.pose[use], recording.torso[use], eye.from_opening(opening), scale)
+    valid = recording.valid_frames
+    opening = recording.eye_opening[valid]
+    eye.fit(models.faces(recording)[valid], opening)
+    return space.fit(recording.pose[valid], recording.torso[valid], eye.from_opening(opening), scale)
 
 
 @torch.no_grad()
-def usual_scale(models: GeneralModels, recordings: list[Recording]) -> Float[Tensor, " C"]:
-    """Of each channel of h: the root mean square over people of how far it usually is from a recording's mean.
+def reference_scale(models: PretrainedModels, recordings: list[Recording]) -> Float[Tensor, " C"]:
+    """Computes the scale of each channel of h: the root mean square, over people, of its deviation from the mean of the
+    recording.
 
-    One scale for all, and not each recording's own: a calm head is not a lively one made small, and seconds of film
-    tell no scale.
+    All recordings share one scale, because a calm head is not a scaled-down version of one that moves much, and seconds
+    of video do not determine a scale.
     """
-    drawn = frame_weights(recordings)
+    sampling_weight = sampling_weights(recordings)
     total, weights = torch.zeros(models.motion.dim), 0.0
     for recording in recordings:
         space = MotionSpace(models.config.disentangling.eye_dim)
-        learn_motion(models, recording, EyeEmbedding(models.autoencoder), space)
-        weight = drawn[recording.name] * float(recording.useful.sum())
+        fit_motion_space(models, recording, EyeEmbedding(models.autoencoder), space)
+        weight = sampling_weight[recording.name] * float(recording.valid_frames.sum())
         total, weights = total + weight * space.scale.square(), weights + weight
     return (total / weights).sqrt()
 
 
 @torch.no_grad()
-def motion_sequences(
-    models: GeneralModels, recordings: list[Recording], offsets: dict[str, int] | None = None
+def prepare_motion_sequences(
+    models: PretrainedModels, recordings: list[Recording], offsets: dict[str, int] | None = None
 ) -> MotionSequences:
-    """Of recordings, each about its own mean posture, in the scale of `models.motion`.
+    """Computes h and f_a of recordings; h is relative to the recording's mean pose, in the scale of `models.motion`.
 
     Args:
-        models: of which F_d and E_a are trained.
-        recordings: one or more.
-        offsets: by how many rows (10 ms) the sound of a recording comes late; 0 for those it does not name.
+        models: models with trained F_d and E_a.
+        recordings: one or more recordings.
+        offsets: audio delay in MFCC rows (10 ms) by name of the recording; 0 for names that are missing.
     """
-    offsets, drawn = offsets or {}, frame_weights(recordings)
-    motions, sounds, shots, weights = [], [], [], []
-    for recording, shot in zip(recordings, shots_in_a_row(recordings), strict=True):
-        use = recording.useful
+    offsets, sampling_weight = offsets or {}, sampling_weights(recordings)
+    motions, audio, shots, weights = [], [], [], []
+    for recording, shot in zip(recordings, concatenated_shots(recordings), strict=True):
+        valid = recording.valid_frames
         space = MotionSpace(models.config.disentangling.eye_dim)
-        motions.append(learn_motion(models, recording, EyeEmbedding(models.autoencoder), space, models.motion.scale))
-        sounds.append(models.audio.features(recording.in_step(offsets.get(recording.name, 0)).mfcc)[use])
-        shots.append(shot[use])
-        weights.append(torch.full((int(use.sum()),), drawn[recording.name]))
-    return MotionSequences(torch.cat(motions), torch.cat(sounds), torch.cat(shots), torch.cat(weights))
+        eye = EyeEmbedding(models.autoencoder)
+        motions.append(fit_motion_space(models, recording, eye, space, models.motion.scale))
+        audio.append(models.audio.features(recording.shift_audio(offsets.get(recording.name, 0)).mfcc)[valid])
+        shots.append(shot[valid])
+        weights.append(torch.full((int(valid.sum()),), sampling_weight[recording.name]))
+    return MotionSequences(torch.cat(motions), torch.cat(audio), torch.cat(shots), torch.cat(weights))

@@ -1,4 +1,4 @@
-"""Head motion generated for sound, window after window (section 3.4, test phase)."""
+"""Generates head motion for audio, window by window (section 3.4, test phase)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dfa_nerfstudio.attributes.attribute_models import AttributeModels
-from dfa_nerfstudio.attributes.blending import joined
+from dfa_nerfstudio.attributes.blending import blend_onset
 from dfa_nerfstudio.attributes.motion_space import EYE_START
-from dfa_nerfstudio.attributes.pose_prior import UsualPostures
-from dfa_nerfstudio.attributes.segments import whole_windows
+from dfa_nerfstudio.attributes.pose_prior import PosePrior
+from dfa_nerfstudio.attributes.segments import windows_within_shot
 
-CANDIDATES = 8
-"""Samples of each window, of which one is taken."""
+NUM_CANDIDATES = 8
+"""Number of samples of each window, of which one is selected."""
+MAX_JUMP_QUANTILE = 0.8
+"""Quantile of the largest frame-to-frame change up to which training windows may start the generation."""
 
 
 @torch.no_grad()
@@ -27,69 +29,71 @@ def stream_motion(
     from_prior: bool = False,
     live: bool = False,
 ) -> Iterator[Float[Tensor, "m C"]]:
-    """Standardised motion h for f_a that is still arriving, window after window (section 3.4, test phase).
+    """Yields standardised motion h, window by window, while f_a is still arriving (section 3.4, test phase).
 
-    The first beginning of pose is a stretch of the training frames. The last tau frames generated are the next
-    window's beginning of pose, on which it is laid (`joined`): neither position nor velocity jumps. E_ah knows how
-    heads go on and not where they may be, so the beginning is moved to a usual posture before it goes on, of
-    `CANDIDATES` samples one is taken whose postures the film makes likely (`UsualPostures`), and that is kept softly
-    within the training range. Memory is that of one window.
+    The first beginning of pose is a segment of the training frames. The last tau frames generated are the next window's
+    beginning of pose, onto which it is blended (`blend_onset`), so that neither position nor velocity jumps. E_ah
+    models how heads move and not which poses a person takes. Therefore the beginning is projected to a likely pose
+    before E_ah continues it, one of `NUM_CANDIDATES` samples is selected by the likelihood of its poses (`PosePrior`),
+    and the result is softly limited to the training range. Memory is that of one window.
 
     Args:
-        models: the person's.
-        audio: f_a in pieces of any length; as many frames come out as go in, live as many as are asked for.
-        generator: of what is drawn.
-        temperature: 1 moves as much as the person does, 0 gives the mean of all motions.
-        from_prior: z is drawn from the prior of Z, continued from window to window, and of the sound only the length
-            counts.
-        live: a window is made when the sound up to its length before it has been heard, as if it went on as it was
-            heard last; otherwise when that of all of it has.
+        models: the person's attribute models.
+        audio: f_a in chunks of any length. As many frames are yielded in total; if `live`, as many as are requested.
+        generator: source of random numbers.
+        temperature: 1 varies the motion as much as the person does, 0 gives the mean of all motions.
+        from_prior: whether z is drawn from the prior of Z, continued from window to window; only the length of the
+            audio matters then.
+        live: whether a window is generated as soon as the audio up to its own length before its start has arrived,
+            with the last f_a repeated for the rest; otherwise it is generated when all of its audio has arrived.
     """
     config = models.config.cross_modal
-    tau, fresh = config.bop, config.window - config.bop
-    real = models.training_motion
-    usual = UsualPostures.of(real)
-    start = _beginning(real, models.training_shot, tau, generator, temperature)
-    free = real[start : start + tau]  # the last frames before they are bounded: these have no kink to go on with
-    heard, first, done = real.new_zeros(0, models.config.audio.embedding_dim), 0, 0  # f_a from frame `first` on
-    pieces, ended = iter(audio), False
+    tau, hop = config.bop, config.window - config.bop
+    training_motion = models.training_motion
+    pose_prior = PosePrior.from_motion(training_motion)
+    start = _draw_beginning(training_motion, models.training_shot, tau, generator, temperature)
+    unbounded = training_motion[start : start + tau]  # the last frames before they are limited, which adds kinks
+    # f_a from frame `first` on; number of frames yielded
+    features, first, emitted = training_motion.new_zeros(0, models.config.audio.embedding_dim), 0, 0
+    chunks, ended = iter(audio), False
     while True:
-        wanted = max(done - fresh, 0) + 1 if live else done + fresh
-        while not ended and first + len(heard) < wanted:
-            piece = next(pieces, None)
-            ended = piece is None
-            heard = heard if piece is None else torch.cat([heard, piece])
-        known = first + len(heard)
-        if not known or (known <= done and not live):
+        wanted = max(emitted - hop, 0) + 1 if live else emitted + hop
+        while not ended and first + len(features) < wanted:
+            chunk = next(chunks, None)
+            ended = chunk is None
+            features = features if chunk is None else torch.cat([features, chunk])
+        known = first + len(features)
+        if not known or (known <= emitted and not live):
             return
-        # The beginning of pose sounds like what was just said; before the first word, like its first frame.
-        rows = torch.arange(done - tau, done + fresh).clamp(0, known - 1) - first
-        bop = usual.laid_back(models.motion.bound(free))
+        # f_a of the beginning of pose is that of the frames before the window; before the first frame, the first f_a.
+        rows = torch.arange(emitted - tau, emitted + hop).clamp(0, known - 1) - first
+        bop = pose_prior.project(models.motion.bound(unbounded))
         if from_prior:
-            guess = models.vae.continued(bop[None], config.window)
+            latent = models.vae.extrapolate(bop[None], config.window)
         else:
-            guess = models.cross_modal(heard[rows][None], bop[None], models.vae)
-        latents = guess.samples(CANDIDATES, temperature, generator)
-        several = joined(models.vae.decode(latents), free.expand(CANDIDATES, -1, -1), config.momentum, config.memory)
-        decoded = several[usual.choose(several[:, tau:], generator)]
-        yield models.motion.bound(decoded[tau:])[: known - done if ended and not live else fresh]
-        free, done = decoded[-tau:], done + fresh
-        drop = min(max(done - tau - first, 0), len(heard) - 1)
-        heard, first = heard[drop:], first + drop
+            latent = models.cross_modal(features[rows][None], bop[None], models.vae)
+        decoded = models.vae.decode(latent.samples(NUM_CANDIDATES, temperature, generator))
+        beginning = unbounded.expand(NUM_CANDIDATES, -1, -1)
+        candidates = blend_onset(decoded, beginning, config.velocity_decay, config.position_decay)
+        window = candidates[pose_prior.sample(candidates[:, tau:], generator)]
+        yield models.motion.bound(window[tau:])[: known - emitted if ended and not live else hop]
+        unbounded, emitted = window[-tau:], emitted + hop
+        drop = min(max(emitted - tau - first, 0), len(features) - 1)
+        features, first = features[drop:], first + drop
 
 
-def _beginning(
-    real: Float[Tensor, "N C"], shot: Int[Tensor, " N"], tau: int, generator: torch.Generator, temperature: float
+def _draw_beginning(
+    motion: Float[Tensor, "N C"], shot: Int[Tensor, " N"], tau: int, generator: torch.Generator, temperature: float
 ) -> int:
-    """Where the first beginning of pose starts: a random stretch, at temperature 0 the one nearest to the mean pose.
+    """Draws the first frame of the first beginning of pose; at temperature 0 it is that nearest to the mean pose.
 
-    A stretch lies within one shot (any, where no shot is as long) and has no sudden movement.
+    The segment lies within one shot (anywhere, if no shot is that long) and contains no sudden movement.
     """
-    windows = real[:, :EYE_START].unfold(0, tau, 1)  # [N - tau + 1, C, tau]
-    whole = whole_windows(shot, tau)
-    whole = whole if whole.any() else torch.ones_like(whole)
+    windows = motion[:, :EYE_START].unfold(0, tau, 1)  # [N - tau + 1, C, tau]
+    allowed = windows_within_shot(shot, tau)
+    allowed = allowed if allowed.any() else torch.ones_like(allowed)
     jump = windows.diff(dim=-1).abs().amax((1, 2))
-    calm = torch.nonzero(whole & (jump <= jump[whole].quantile(0.8))).flatten()
+    calm = torch.nonzero(allowed & (jump <= jump[allowed].quantile(MAX_JUMP_QUANTILE))).flatten()
     if temperature == 0:
         return int(calm[windows[calm].square().mean((1, 2)).argmin()])
     return int(calm[int(torch.randint(len(calm), (), generator=generator))])

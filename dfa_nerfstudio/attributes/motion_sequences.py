@@ -1,4 +1,4 @@
-"""What the models of section 3.4 learn from: motion and the sound that goes with it, of one person or of many."""
+"""Training data of section 3.4: motion with its audio features, of one person or of many."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dfa_nerfstudio.attributes.segments import whole_windows
+from dfa_nerfstudio.attributes.segments import windows_within_shot
 
 
 @dataclass
 class MotionSequences:
-    """Useful frames laid end to end, T in all."""
+    """The valid frames of one or more recordings, concatenated to T frames."""
 
     motion: Float[Tensor, "T C"]
-    """h, standardised."""
+    """Standardised motion h."""
     audio: Float[Tensor, "T A"]
-    """f_a."""
+    """Audio feature f_a."""
     shot: Int[Tensor, " T"]
-    """Frames of one number follow each other."""
+    """Shot number; the frames of one shot are consecutive."""
     weight: Float[Tensor, " T"]
-    """How often a window begins at a frame: see `frame_weights`."""
+    """Relative probability that a training window begins at a frame; see `sampling_weights`."""
 
     def __len__(self) -> int:
         return len(self.shot)
 
     def part(self, frames: slice) -> MotionSequences:
-        """A stretch of it."""
+        """The frames of a slice."""
         return MotionSequences(self.motion[frames], self.audio[frames], self.shot[frames], self.weight[frames])
 
     def windows(self, length: int, hop: int) -> tuple[Float[Tensor, "N L C"], Float[Tensor, "N L A"]]:
-        """Motion and sound of windows without a cut, one every `hop` frames; none where no shot is as long."""
+        """Motion and audio of windows within one shot, one every `hop` frames; N = 0 if no shot is that long."""
         if len(self) < length:
             motion, audio = (x.new_zeros(0, length, x.shape[1]) for x in (self.motion, self.audio))
         else:
-            whole = whole_windows(self.shot, length)[::hop]
-            motion, audio = (x.unfold(0, length, hop).transpose(1, 2)[whole] for x in (self.motion, self.audio))
+            allowed = windows_within_shot(self.shot, length)[::hop]
+            motion, audio = (x.unfold(0, length, hop).transpose(1, 2)[allowed] for x in (self.motion, self.audio))
         return motion, audio

@@ -1,4 +1,4 @@
-"""What an audio feature says of the mouth's opening."""
+"""Linear probe of the mouth opening on audio features."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dfa_nerfstudio.attributes.linear_probe import relative_penalty, ridge_regression
 
-def mouth_reading(audio: Float[Tensor, "N A"], opening: Float[Tensor, " N"]) -> Float[Tensor, " A+1"]:
-    """Weights, the last one constant, by which mouth opening is read from the audio feature: least squares."""
+RIDGE = 1e-3
+"""Ridge penalty relative to the mean squared norm of the inputs, the constant among them."""
+
+
+def fit_mouth_probe(audio: Float[Tensor, "N A"], opening: Float[Tensor, " N"]) -> Float[Tensor, " A+1"]:
+    """Computes the least squares weights of the mouth opening on the audio feature; the last one is the intercept."""
     inputs = torch.cat([audio, torch.ones_like(audio[:, :1])], 1).double()
-    ridge = 1e-3 * inputs.square().sum(0).mean() * torch.eye(inputs.shape[1], dtype=inputs.dtype)
-    return torch.linalg.solve(inputs.T @ inputs + ridge, inputs.T @ opening.double()).float()
+    return ridge_regression(inputs, opening.double()[:, None], relative_penalty(inputs, RIDGE))[:, 0].float()
 
 
-def read_opening(audio: Float[Tensor, "N A"], weights: Float[Tensor, " A+1"]) -> Float[Tensor, " N"]:
-    """Mouth opening as `mouth_reading` has it."""
+def predict_mouth_opening(audio: Float[Tensor, "N A"], weights: Float[Tensor, " A+1"]) -> Float[Tensor, " N"]:
+    """Predicts the mouth opening with the weights of `fit_mouth_probe`."""
     return audio @ weights[:-1] + weights[-1]

@@ -1,4 +1,4 @@
-"""What is minimised, how long, and on what hardware."""
+"""Objectives, training options and hardware of the attribute models."""
 
 from __future__ import annotations
 
@@ -10,42 +10,41 @@ from torch import Tensor, nn
 
 @dataclass
 class FitConfig:
-    """How long and how fast to train."""
+    """Training options of one model."""
 
     steps: int = 1000
-    """Optimiser steps."""
+    """Number of optimiser steps."""
     learning_rate: float = 1e-3
-    """Peak of the cosine schedule (AdamW), reached after 5 % of the steps."""
+    """Peak learning rate of AdamW, reached by linear warm-up over 5 % of the steps; a cosine schedule follows."""
     weight_decay: float = 1e-2
-    """AdamW's decoupled weight decay."""
-    checks: int = 10
-    """How often to validate, where the objective has validation frames: the best weights are kept."""
+    """Decoupled weight decay of AdamW."""
+    num_validations: int = 10
+    """Number of validations during training, where there are validation data. The best weights are kept."""
     patience: int = 4
-    """Stop after as many checks without a better one."""
+    """Number of validations without improvement after which training stops."""
 
-    def scaled(self, effort: float) -> FitConfig:
-        """The same with `effort` times the steps (at least 2)."""
-        return FitConfig(
-            max(2, round(self.steps * effort)), self.learning_rate, self.weight_decay, self.checks, self.patience
-        )
+    def scaled(self, factor: float) -> FitConfig:
+        """A copy with `factor` times the steps (at least 2)."""
+        steps = max(2, round(self.steps * factor))
+        return FitConfig(steps, self.learning_rate, self.weight_decay, self.num_validations, self.patience)
 
 
 class Objective(nn.Module, ABC):
-    """A model together with its training data (kept as buffers, so that they follow it to its device)."""
+    """A model together with its training data, which are buffers so that they move to the model's device."""
 
     @abstractmethod
     def training_loss(self, progress: float) -> dict[str, Tensor]:
-        """The terms of the loss on a batch that the objective draws itself; their sum is minimised.
+        """Computes the loss terms, whose sum is minimised, on a random batch that the objective draws itself.
 
         Args:
             progress: 0 at the first step, 1 at the last.
         """
 
     def validation_loss(self) -> Tensor | None:
-        """Scalar on frames that train nothing, lower is better; None where there are none."""
+        """Computes the scalar loss on validation data, lower is better; None without validation data."""
         return None
 
-    def hold(self, **data: Tensor) -> None:
+    def register_data(self, **data: Tensor) -> None:
         """Registers tensors that move with the module but are not part of its weights."""
         for name, values in data.items():
             self.register_buffer(name, values, persistent=False)
@@ -53,9 +52,9 @@ class Objective(nn.Module, ABC):
 
 @dataclass
 class Hardware:
-    """Where to train; lightning's own flags."""
+    """Training device, as lightning's own options."""
 
     accelerator: str = "auto"
-    """auto, cpu, gpu, mps and whatever else lightning knows."""
+    """Name of the accelerator: auto, cpu, gpu, mps or another one that lightning supports."""
     devices: int = 1
-    """How many of them; each draws batches of its own."""
+    """Number of devices; each draws its own batches."""

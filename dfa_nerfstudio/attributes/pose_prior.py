@@ -1,4 +1,4 @@
-"""Where a person's head and shoulders usually are: what is generated stays there."""
+"""A prior of head and torso poses, which keeps generated motion near the poses of the training video."""
 
 from __future__ import annotations
 
@@ -10,52 +10,53 @@ from torch import Tensor
 
 from dfa_nerfstudio.attributes.motion_space import EYE_START
 
-EVERY = 4
-"""Frames between those that are looked at: a posture does not change faster."""
-MOST = 1500
-"""Postures that are kept of a long film."""
-APART = 50
-"""Frames from which on two moments of the film are not one posture."""
+FRAME_STRIDE = 4
+"""Stride in frames at which poses are compared, because a pose does not change faster."""
+MAX_POSES = 1500
+"""Maximum number of poses of a long video."""
+MIN_SEPARATION = 50
+"""Frames between two moments of a video from which on their poses count as different ones."""
 
 
 @dataclass
-class UsualPostures:
-    """The postures of head and torso in the training frames."""
+class PosePrior:
+    """A kernel density of the poses of head and torso in the training frames."""
 
-    postures: Float[Tensor, "K P"]
-    spread: float
-    """Median squared distance from a posture to the nearest one of another time."""
+    poses: Float[Tensor, "K P"]
+    """Standardised poses of the training frames."""
+    bandwidth: float
+    """Median squared distance from a pose to the nearest pose of another time."""
 
     @classmethod
-    def of(cls, motion: Float[Tensor, "N C"]) -> UsualPostures:
-        """From standardised training frames in their order."""
-        every = max(EVERY, -(-len(motion) // MOST))
-        postures = motion[::every, :EYE_START]
-        distance = torch.cdist(postures, postures).square()
-        time = torch.arange(len(postures))
-        near = (time[:, None] - time).abs() * every < APART
-        nearest = distance.masked_fill(near, torch.inf).amin(1)
-        known = nearest[nearest.isfinite()]
-        return cls(postures, max(float(known.median()), 1e-6) if len(known) else 1.0)
+    def from_motion(cls, motion: Float[Tensor, "N C"]) -> PosePrior:
+        """Collects the poses of standardised training frames in their order."""
+        stride = max(FRAME_STRIDE, -(-len(motion) // MAX_POSES))
+        poses = motion[::stride, :EYE_START]
+        distance = torch.cdist(poses, poses).square()
+        time = torch.arange(len(poses))
+        same = (time[:, None] - time).abs() * stride < MIN_SEPARATION
+        nearest = distance.masked_fill(same, torch.inf).amin(1)
+        finite = nearest[nearest.isfinite()]
+        return cls(poses, max(float(finite.median()), 1e-6) if len(finite) else 1.0)
 
-    def laid_back(self, motion: Float[Tensor, "T C"]) -> Float[Tensor, "T C"]:
-        """The same motion, moved to where its last posture is a usual one: the mean of the postures near it.
+    def project(self, motion: Float[Tensor, "T C"]) -> Float[Tensor, "T C"]:
+        """Shifts motion so that its last pose becomes a likely one: the kernel-weighted mean of the poses near it.
 
-        A window that goes on from there, laid on the motion as it was, comes back within `memory` frames (`joined`).
-        Without that a head that has got to the end of its range stays there.
+        A window that continues the shifted motion, and is blended onto the unshifted one, approaches that pose within
+        `position_decay` frames (`blend_onset`). Without this, a head that has reached the end of its range stays there.
         """
         last = motion[-1:, :EYE_START]
-        near = torch.softmax(-torch.cdist(last, self.postures).square() / (2 * self.spread), -1)  # [1, K]
-        return torch.cat([motion[:, :EYE_START] + near @ self.postures - last, motion[:, EYE_START:]], 1)
+        weights = torch.softmax(-torch.cdist(last, self.poses).square() / (2 * self.bandwidth), -1)  # [1, K]
+        return torch.cat([motion[:, :EYE_START] + weights @ self.poses - last, motion[:, EYE_START:]], 1)
 
-    def choose(self, motions: Float[Tensor, "M T C"], generator: torch.Generator) -> Int[Tensor, ""]:
-        """Draws one of M motions, each as often as the film makes its postures likely.
+    def sample(self, candidates: Float[Tensor, "M T C"], generator: torch.Generator) -> Int[Tensor, ""]:
+        """Draws the index of one of M motions with probabilities proportional to the likelihood of their poses.
 
-        E_ah knows how heads go on and not where they may be: left to itself, its motion would wander off, a little
-        further with each window. Of several motions that it finds equally likely, those that stay near postures of the
-        film are taken more often, as a Metropolis sampler would: exp(-d^2 / spread) with d the root mean square
-        distance to the nearest postures.
+        E_ah models how heads move and not which poses a person takes: without selection its motion would drift away
+        window by window. Of several motions that are equally likely under E_ah, those near the poses of the video are
+        selected more often, as by a Metropolis sampler: exp(-d^2 / bandwidth), with d the root mean square distance to
+        the nearest poses.
         """
-        wandering = torch.cdist(motions[:, ::EVERY, :EYE_START], self.postures).square().amin(-1).mean(-1)  # [M]
-        chance = torch.softmax(-wandering / self.spread, 0)
-        return torch.multinomial(chance, 1, generator=generator)[0]
+        distance = torch.cdist(candidates[:, ::FRAME_STRIDE, :EYE_START], self.poses).square().amin(-1).mean(-1)  # [M]
+        probability = torch.softmax(-distance / self.bandwidth, 0)
+        return torch.multinomial(probability, 1, generator=generator)[0]

@@ -1,4 +1,4 @@
-"""Training on a corpus: `dfa-attributes pretrain`."""
+"""Trains the attribute models on a corpus of many people: `dfa-attributes pretrain`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import tyro
 from rich.console import Console
 
 from dfa_nerfstudio.atomic_write import atomic_write
-from dfa_nerfstudio.attributes.attribute_report import corpus_figures, print_figures
-from dfa_nerfstudio.attributes.attribute_trainer import Training
-from dfa_nerfstudio.attributes.motion_dataset import motion_sequences, usual_scale
+from dfa_nerfstudio.attributes.attribute_report import corpus_metrics, print_metrics
+from dfa_nerfstudio.attributes.attribute_trainer import AttributeTrainer
+from dfa_nerfstudio.attributes.motion_dataset import prepare_motion_sequences, reference_scale
 from dfa_nerfstudio.attributes.objective import Hardware
-from dfa_nerfstudio.attributes.pretrained_models import GeneralModels, ModelsConfig
+from dfa_nerfstudio.attributes.pretrained_models import ModelsConfig, PretrainedModels
 from dfa_nerfstudio.attributes.recordings import Recording, read_recordings
 from dfa_nerfstudio.errors import UserError
 
@@ -27,132 +27,135 @@ from dfa_nerfstudio.errors import UserError
 class PretrainConfig:
     """Options of `dfa-attributes pretrain`."""
 
-    output: Path = Path("general_models.pt")
+    output: Path = Path("pretrained_models.pt")
     """The file of weights to write."""
     models: ModelsConfig = field(default_factory=ModelsConfig)
     """Options of each model."""
-    effort: float = 2.0
-    """Multiplies every model's training steps, which are those for a minute of one person."""
+    step_multiplier: float = 2.0
+    """Factor on every model's training steps, whose defaults are for a minute of one person."""
     validation: float = 0.1
-    """Share of the recordings that train nothing, stop the training early and are reported on."""
+    """Share of the recordings that is held out for early stopping and for the reported metrics."""
     offsets: bool = True
-    """Measure by how much each recording's sound comes late, and take it back."""
+    """Whether to measure the audio delay of each recording and correct it."""
     resume: bool = False
-    """Go on with what an interrupted run of the same options has left."""
+    """Whether to resume an interrupted run of the same options."""
     seed: int = 0
-    """Makes the training repeatable."""
+    """Random seed; the same seed gives the same models."""
     progress: bool = True
-    """Show progress bars."""
+    """Whether to show progress bars."""
     hardware: Hardware = field(default_factory=Hardware)
-    """Where to train."""
+    """Training device."""
 
-    def training(self, resume: Path | None = None) -> Training:
-        """How to train, and where to keep the state."""
-        return Training(self.effort, self.seed, self.progress, self.hardware, resume)
+    def trainer(self, resume: Path | None = None) -> AttributeTrainer:
+        """A trainer with these options, which keeps its state in the folder `resume`."""
+        return AttributeTrainer(self.step_multiplier, self.seed, self.progress, self.hardware, resume)
 
 
 def train_on_corpus(
     recordings: list[Recording],
     config: PretrainConfig,
-    check: list[Recording] | None = None,
+    val: list[Recording] | None = None,
     resume: Path | None = None,
-) -> tuple[GeneralModels, dict[str, int]]:
-    """Trains F_d and E_a on many recordings; see `train_motion` for the rest.
+) -> tuple[PretrainedModels, dict[str, int]]:
+    """Trains F_d and E_a on many recordings; `train_motion` trains the other models.
 
     Args:
-        recordings: what is learnt from.
+        recordings: training recordings.
         config: options.
-        check: recordings that train nothing and choose the best weights.
-        resume: folder in which the state is kept.
+        val: validation recordings, which select the best weights.
+        resume: folder for the training state.
 
     Returns:
-        The models and each recording's offset in rows, those of `check` too.
+        The models, and the audio delay of each recording, validation included, in MFCC rows.
 
     Raises:
-        UserError: for a single recording.
+        UserError: if there is only one recording.
     """
     if len(recordings) < 2:
         raise UserError(
-            f"{len(recordings)} recording to learn from; a corpus needs two or more (of one person: dfa-attributes DIR)"
+            f"{len(recordings)} recording for training; a corpus needs two or more (for one person run dfa-attributes "
+            "on its dataset folder)"
         )
-    training = config.training(resume)
+    trainer = config.trainer(resume)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        models = GeneralModels(config.models, recordings[0].mfcc.shape[1])
+        models = PretrainedModels(config.models, recordings[0].mfcc.shape[1])
         neutral = torch.stack([recording.neutral for recording in recordings]).mean(0)
-        models.autoencoder.measure(
-            neutral, torch.cat([recording.expression[recording.useful] for recording in recordings])
+        models.autoencoder.set_statistics(
+            neutral, torch.cat([recording.expression[recording.valid_frames] for recording in recordings])
         )
-        training.faces(models, recordings, check)
-        offsets = training.offsets(models, recordings, check) if config.offsets else {}
-        training.sound(models, recordings, offsets, check)
+        trainer.train_autoencoder(models, recordings, val)
+        offsets = trainer.measure_offsets(models, recordings, val) if config.offsets else {}
+        trainer.train_audio_encoder(models, recordings, offsets, val)
     return models.eval(), offsets
 
 
 def train_motion(
-    models: GeneralModels,
+    models: PretrainedModels,
     recordings: list[Recording],
     offsets: dict[str, int],
     config: PretrainConfig,
-    check: list[Recording] | None = None,
+    val: list[Recording] | None = None,
     resume: Path | None = None,
 ) -> None:
     """Trains the latent space of motion and E_ah on many recordings.
 
     Args:
-        models: of which F_d and E_a are trained.
-        recordings: what is learnt from.
-        offsets: each recording's, in rows, those of `check` too.
+        models: models with trained F_d and E_a.
+        recordings: training recordings.
+        offsets: audio delay of each recording, validation included, in MFCC rows.
         config: options.
-        check: recordings that train nothing and choose the best weights.
-        resume: folder in which the state is kept.
+        val: validation recordings, which select the best weights.
+        resume: folder for the training state.
     """
-    training = config.training(resume)
-    models.motion.scale = usual_scale(models, recordings)
-    learnt = motion_sequences(models, recordings, offsets)
-    checked = motion_sequences(models, check, offsets) if check else None
-    training.motion(models, learnt, checked)
-    training.sound_to_motion(models, learnt, checked)
+    trainer = config.trainer(resume)
+    models.motion.scale = reference_scale(models, recordings)
+    train_data = prepare_motion_sequences(models, recordings, offsets)
+    val_data = prepare_motion_sequences(models, val, offsets) if val else None
+    trainer.train_motion_vae(models, train_data, val_data)
+    trainer.train_cross_modal_encoder(models, train_data, val_data)
     models.eval()
 
 
 def pretrain(
     folders: tyro.conf.Positional[list[Path]], config: Annotated[PretrainConfig, tyro.conf.arg(name="")]
 ) -> None:
-    """Trains on the training parts of many dataset folders; `dfa-attributes DIR --pretrained FILE` goes on from it.
+    """Trains on the training frames of many dataset folders, for `dfa-attributes DIR --pretrained FILE` to start from.
 
     Args:
         folders: dataset folders, or folders of them.
         config: options.
 
     Raises:
-        UserError: for a corpus that cannot be used.
+        UserError: if the corpus or an option cannot be used.
     """
-    if not config.effort > 0 or not 0 <= config.validation < 1:
-        raise UserError("--effort must be above 0, and --validation from 0 to below 1")
+    if not config.step_multiplier > 0:
+        raise UserError(f"`step_multiplier={config.step_multiplier}`: must be above 0")
+    if not 0 <= config.validation < 1:
+        raise UserError(f"`validation={config.validation}`: must be from 0 to below 1")
     console = Console(soft_wrap=True)
     recordings, skipped = read_recordings(folders)
     for line in skipped:
-        console.print(f"left out: {line}", highlight=False)
-    aside = round(config.validation * len(recordings))
-    check = set(random.Random(config.seed).sample(range(len(recordings)), aside))
-    learnt = [recording for number, recording in enumerate(recordings) if number not in check]
-    checked = [recordings[number] for number in sorted(check)]
-    console.print(f"{len(learnt)} recordings to learn from, {len(checked)} to check with", highlight=False)
+        console.print(f"skipped: {line}", highlight=False)
+    num_val = round(config.validation * len(recordings))
+    val_indices = set(random.Random(config.seed).sample(range(len(recordings)), num_val))
+    train = [recording for number, recording in enumerate(recordings) if number not in val_indices]
+    val = [recordings[number] for number in sorted(val_indices)]
+    console.print(f"{len(train)} recordings for training, {len(val)} for validation", highlight=False)
     resume = config.output.with_name(f".{config.output.stem}.resume")
     if not config.resume:
         shutil.rmtree(resume, ignore_errors=True)
     resume.mkdir(parents=True, exist_ok=True)
-    _check_options(resume / "options.txt", f"{replace(config, resume=True)} {[recording.name for recording in learnt]}")
-    models, offsets = train_on_corpus(learnt, config, checked, resume)
-    train_motion(models, learnt, offsets, config, checked, resume)
+    _check_options(resume / "options.txt", f"{replace(config, resume=True)} {[recording.name for recording in train]}")
+    models, offsets = train_on_corpus(train, config, val, resume)
+    train_motion(models, train, offsets, config, val, resume)
     models.save(config.output)
-    figures = corpus_figures(models, checked, offsets)
-    print_figures(figures, "recordings that trained nothing", console)
+    metrics = corpus_metrics(models, val, offsets)
+    print_metrics(metrics, "held-out recordings", console)
     report = {
-        "figures": figures,
-        "offsets_ms": {name: 10 * late for name, late in offsets.items()},
-        "left_out": skipped,
+        "metrics": metrics,
+        "offsets_ms": {name: 10 * offset for name, offset in offsets.items()},
+        "skipped": skipped,
     }
     with atomic_write(config.output.with_suffix(".json")) as partial:
         partial.write_text(json.dumps(report, indent=1))
@@ -161,7 +164,9 @@ def pretrain(
 
 
 def _check_options(path: Path, options: str) -> None:
-    """Notes the options beside an unfinished state, or compares them with those noted."""
+    """Writes the options beside the training state, or compares them with those already there."""
     if path.is_file() and path.read_text() != options:
-        raise UserError(f"{path.parent}: was left by a run with other options or recordings; run without --resume")
+        raise UserError(
+            f"{path.parent}: holds the state of a run with other options or recordings; run without `resume`"
+        )
     path.write_text(options)

@@ -1,4 +1,4 @@
-"""What many people can teach: the models of sections 3.2 to 3.4 without anything of one person."""
+"""The models of sections 3.2 to 3.4 without the data of a single person, as `dfa-attributes pretrain` stores them."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from dfa_nerfstudio.attributes.weights_file import StoredModels
 
 @dataclass
 class ModelsConfig(SpeechConfig):
-    """Options of the sequence models of sections 3.2 to 3.4."""
+    """Options of the models of sections 3.2 to 3.4."""
 
     latent: GPVAEConfig = field(default_factory=GPVAEConfig)
-    """Latent space of motion (3.4, Fig. 4a)."""
+    """Latent space of motion (section 3.4, Fig. 4a)."""
     cross_modal: CrossModalConfig = field(default_factory=CrossModalConfig)
-    """Sound to motion (3.4, Fig. 4b)."""
+    """Cross-modal encoder from audio to motion (section 3.4, Fig. 4b)."""
 
 
-class GeneralModels(SpeechModels, StoredModels):
-    """F_d, E_a and the mouth's encoder; E_h, D and E_ah: what `dfa-attributes pretrain` writes.
+class PretrainedModels(SpeechModels, StoredModels):
+    """F_d, E_a, the mouth encoder, E_h, D and E_ah, as `dfa-attributes pretrain` writes them.
 
     Example:
-        >>> models = GeneralModels.load(Path("general_models.pt"))  # doctest: +SKIP
+        >>> models = PretrainedModels.load(Path("pretrained_models.pt"))  # doctest: +SKIP
         >>> f_a = models.audio.features(recording.mfcc)  # doctest: +SKIP
     """
 
-    file_format, file_version = "dfa-nerfstudio general models", 2
+    file_format, file_version = "dfa-nerfstudio pretrained models", 3
     config_type: type = ModelsConfig
-    made_by = "dfa-attributes pretrain FOLDERS... --output {path}"
+    command = "dfa-attributes pretrain FOLDERS... --output {path}"
 
     def __init__(self, config: Any, num_coefficients: int) -> None:
         """
@@ -42,14 +42,14 @@ class GeneralModels(SpeechModels, StoredModels):
         """
         super().__init__(config, num_coefficients)
         self.motion = MotionSpace(config.disentangling.eye_dim)
-        """Of many people, it has their usual scale, and no mean or range."""
+        """Standardisation of h. Pretrained on many people, it holds their reference scale, and no mean or range."""
         self.vae = TransformerGPVAE(config.latent, self.motion.dim)
         self.cross_modal = CrossModalEncoder(config.cross_modal, self.vae, config.audio.embedding_dim)
         self.eval()
 
-    def start_from(self, other: SpeechModels) -> None:
-        super().start_from(other)
-        if isinstance(other, GeneralModels):
+    def warm_start(self, other: SpeechModels) -> None:
+        super().warm_start(other)
+        if isinstance(other, PretrainedModels):
             self.vae.load_state_dict(other.vae.state_dict())
             self.cross_modal.load_state_dict(other.cross_modal.state_dict())
             self.motion.scale = other.motion.scale.clone()

@@ -1,4 +1,4 @@
-"""What the models learn from: faces without identity, how the head moves, and the sound."""
+"""Training data of the attribute models: faces without identity, head motion and audio of recordings."""
 
 from __future__ import annotations
 
@@ -14,67 +14,71 @@ from dfa_nerfstudio.data.dataset_folder import TRANSFORMS, ClipAttributes, Datas
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.face.topology import LANDMARKS_68
 from dfa_nerfstudio.media.mfcc_statistics import MfccStatistics
-from dfa_nerfstudio.media.rates import MFCC_PER_FRAME
+from dfa_nerfstudio.media.rates import FRAME_RATE, MFCC_PER_FRAME
 
-LEAST_SECONDS = 2.0
-"""A shorter clip is left out of a corpus."""
-OF_FRAMES = ("expression", "eye_opening", "mouth_opening", "pose", "torso", "shot")
-"""What a recording holds of each frame."""
-MARGIN = 64
-"""Rows by which each recording's sound is extended at both ends when recordings are laid end to end."""
+MIN_SECONDS = 2.0
+"""Length of the shortest clip that is used in a corpus."""
+PER_FRAME_FIELDS = ("expression", "eye_opening", "mouth_opening", "pose", "torso", "shot")
+"""Fields of `Recording` with one row per frame."""
+PADDING_ROWS = 64
+"""MFCC rows by which each recording is extended at both ends when recordings are concatenated."""
 
 
 def neutral_face(clip: ClipAttributes) -> Float[Tensor, "68 3"]:
-    """The person without expression in head space: S-bar + B_id F_id of Eq. 1 at the 68 landmarks."""
+    """The person's face without expression in head space: S-bar + B_id F_id of Eq. 1 at the 68 landmarks."""
     face = torch.from_numpy(clip.mean_shape + clip.identity_basis @ clip.identity)
     return face if len(face) == len(LANDMARKS_68) else face[torch.from_numpy(LANDMARKS_68)]
 
 
 @dataclass
 class Recording:
-    """The training frames of one clip, T of them."""
+    """T frames of one clip, usually its training frames."""
 
     name: str
+    """Unique name, e.g. the path of the dataset folder."""
     group: str
-    """Recordings of one group may show one person: they are held out together."""
+    """Name of the group. Recordings of one group may show one person and are held out together."""
     expression: Float[Tensor, "T 68 3"]
-    """Landmarks in head space less the person's `neutral_face`: B_exp F_exp of Eq. 1 and what it leaves over."""
+    """Landmarks in head space minus the person's `neutral_face`: B_exp F_exp of Eq. 1 and its residual."""
     neutral: Float[Tensor, "68 3"]
+    """The person's face without expression in head space."""
     eye_opening: Float[Tensor, "T 2"]
+    """Opening of each eye, 0 closed to 1 open."""
     mouth_opening: Float[Tensor, " T"]
+    """Distance of the lips, in distances of the outer eye corners."""
     pose: Float[Tensor, "T 4 4"]
-    """Head to camera."""
+    """Head-to-camera transform."""
     torso: Float[Tensor, "T 4"]
     """Torso motion."""
     mfcc: Float[Tensor, "T*4 D"]
-    """Normalised by the recording's own statistics."""
+    """MFCC, normalised by the recording's own statistics."""
     shot: Int[Tensor, " T"]
-    """As `ClipAttributes.shot`; -1 for frames of no use."""
+    """Shot number as in `ClipAttributes.shot`; -1 for frames that are not valid."""
 
     def __len__(self) -> int:
         return len(self.shot)
 
     @property
-    def useful(self) -> Bool[Tensor, " T"]:
-        """Frames that show the face."""
+    def valid_frames(self) -> Bool[Tensor, " T"]:
+        """Whether each frame shows the face."""
         return self.shot >= 0
 
     def part(self, frames: slice) -> Recording:
-        """A stretch of it."""
+        """The frames of a slice."""
         start, stop, _ = frames.indices(len(self))
-        cut = {name: getattr(self, name)[start:stop] for name in OF_FRAMES}
-        return replace(self, **cut, mfcc=self.mfcc[start * MFCC_PER_FRAME : stop * MFCC_PER_FRAME])
+        fields = {name: getattr(self, name)[start:stop] for name in PER_FRAME_FIELDS}
+        return replace(self, **fields, mfcc=self.mfcc[start * MFCC_PER_FRAME : stop * MFCC_PER_FRAME])
 
-    def in_step(self, late: int) -> Recording:
-        """The same with its sound, which comes `late` rows late, taken back by as many."""
-        return replace(self, mfcc=self.mfcc[torch.from_numpy(rows_in_step(len(self.mfcc), late))])
+    def shift_audio(self, offset: int) -> Recording:
+        """A copy with audio that is `offset` MFCC rows earlier, which corrects a delay of as many rows."""
+        return replace(self, mfcc=self.mfcc[torch.from_numpy(shifted_rows(len(self.mfcc), offset))])
 
     @classmethod
-    def of(cls, clip: ClipAttributes, frames: slice, name: str = "the clip", group: str = "") -> Recording:
-        """A stretch of a clip; of other frames nothing is read.
+    def from_clip(cls, clip: ClipAttributes, frames: slice, name: str = "the clip", group: str = "") -> Recording:
+        """Takes a slice of a clip; other frames are never read.
 
         Raises:
-            UserError: for silence throughout.
+            UserError: if the audio is silent throughout.
         """
         start, stop, _ = frames.indices(len(clip))
         mfcc = clip.mfcc[start * MFCC_PER_FRAME : stop * MFCC_PER_FRAME]
@@ -88,101 +92,105 @@ class Recording:
             mouth_opening=torch.from_numpy(clip.mouth_opening[start:stop]),
             pose=torch.from_numpy(clip.head_to_camera[start:stop]),
             torso=torch.from_numpy(clip.torso_motion[start:stop]),
-            mfcc=torch.from_numpy(MfccStatistics.of(mfcc, name).normalise(mfcc)),
+            mfcc=torch.from_numpy(MfccStatistics.from_mfcc(mfcc, name).normalise(mfcc)),
             shot=torch.from_numpy(clip.shot[start:stop]).long(),
         )
 
 
-def rows_in_step(count: int, late: int) -> Int64[np.ndarray, " R"]:
-    """Which of `count` rows of sound that comes `late` rows late belongs where; the ends are repeated."""
-    return (np.arange(count) + late).clip(0, count - 1)
+def shifted_rows(count: int, offset: int) -> Int64[np.ndarray, " R"]:
+    """Indices that move `count` MFCC rows `offset` rows earlier; the first or last row is repeated at the end."""
+    return (np.arange(count) + offset).clip(0, count - 1)
 
 
-def frame_weights(recordings: list[Recording]) -> dict[str, float]:
-    """How often a frame of each recording is drawn: a group counts by the square root of its length, so that the many
-    frames of one person do not drown those of others."""
+def sampling_weights(recordings: list[Recording]) -> dict[str, float]:
+    """Relative sampling probability of the frames of each recording.
+
+    The total weight of a group is the square root of its length, so that a person with many frames does not dominate
+    the others.
+    """
     length: dict[str, int] = {}
     for recording in recordings:
-        length[recording.group] = length.get(recording.group, 0) + int(recording.useful.sum())
+        length[recording.group] = length.get(recording.group, 0) + int(recording.valid_frames.sum())
     return {recording.name: max(length[recording.group], 1) ** -0.5 for recording in recordings}
 
 
 def read_recordings(folders: list[Path]) -> tuple[list[Recording], list[str]]:
-    """The training parts of dataset folders.
+    """Reads the training frames of dataset folders.
 
     Args:
-        folders: dataset folders, or folders of them, at any depth. A dataset folder that is named itself, or lies right
-            in a named folder, is a group of its own; those that lie deeper form one group with their neighbours.
+        folders: dataset folders, or folders of them, at any depth. A dataset folder that is listed itself, or lies
+            directly in a listed folder, is a group of its own; those that lie deeper form one group with their
+            neighbours.
 
     Returns:
-        The recordings, and one line for each folder that is of no use.
+        The recordings, and one line for each folder that cannot be used.
 
     Raises:
-        UserError: if a folder holds no dataset.
+        UserError: if a folder contains no dataset folder.
     """
     recordings, skipped = [], []
     for root in folders:
         found = sorted(path.parent for path in root.rglob(TRANSFORMS)) if root.is_dir() else []
         if not found:
-            raise UserError(f"{root}: holds no dataset folder; make one with: dfa-process VIDEO --output {root}")
+            raise UserError(f"{root}: contains no dataset folder; make one with: dfa-process VIDEO --output {root}")
         for path in found:
             group = str(root / path.relative_to(root).parts[0]) if path != root else str(root)
             try:
                 folder = DatasetFolder.open(path)
-                recording = Recording.of(folder.attributes, slice(folder.num_train), str(path), group)
-                seconds = int(recording.useful.sum()) / 25
-                if seconds < LEAST_SECONDS:
-                    raise UserError(f"{path}: only {seconds:.1f} s that show the face; {LEAST_SECONDS:.0f} are needed")
+                recording = Recording.from_clip(folder.attributes, slice(folder.num_train), str(path), group)
+                seconds = int(recording.valid_frames.sum()) / FRAME_RATE
+                if seconds < MIN_SECONDS:
+                    raise UserError(f"{path}: only {seconds:.1f} s show the face; {MIN_SECONDS:.0f} s are needed")
                 recordings.append(recording)
             except UserError as error:
                 skipped.append(str(error))
     return recordings, skipped
 
 
-def shots_in_a_row(recordings: list[Recording]) -> list[Int[Tensor, " T"]]:
-    """The shots of each recording, numbered on from those of the recordings before; -1 stays."""
+def concatenated_shots(recordings: list[Recording]) -> list[Int[Tensor, " T"]]:
+    """Shot numbers of each recording, counted on from those of the previous recordings; -1 is kept."""
     shots, before = [], 0
     for recording in recordings:
-        shots.append(torch.where(recording.useful, recording.shot + before, -1))
+        shots.append(torch.where(recording.valid_frames, recording.shot + before, -1))
         before = int(max(before, shots[-1].max() + 1))
     return shots
 
 
 @dataclass
-class SoundAndLips:
-    """Recordings laid end to end, T frames in all: what E_a is trained on."""
+class AudioVisualSequence:
+    """Recordings concatenated to T frames: the training data of E_a."""
 
     mfcc: Float[Tensor, "R D"]
-    """Each recording's rows with `MARGIN` more at both ends, which repeat its first and its last one."""
+    """MFCC rows of each recording, extended at both ends by `PADDING_ROWS` copies of its first and last row."""
     row: Int[Tensor, " T"]
-    """The row of `mfcc` at which each frame begins, the recording's offset taken back."""
+    """Row of `mfcc` at which each frame begins, corrected for the recording's offset."""
     lips: Float[Tensor, "T M"]
-    """f_m, standardised."""
+    """Standardised f_m."""
     shot: Int[Tensor, " T"]
-    """Frames of one number follow each other; -1 where the face is lost."""
+    """Shot number; the frames of one shot are consecutive. -1 where the face is lost."""
     weight: Float[Tensor, " T"]
-    """How often a frame is drawn: see `frame_weights`."""
+    """Relative sampling probability; see `sampling_weights`."""
 
     @classmethod
-    def of(
+    def from_recordings(
         cls, recordings: list[Recording], lips: list[Float[Tensor, "T M"]], offsets: dict[str, int] | None = None
-    ) -> SoundAndLips:
-        """Lays recordings end to end.
+    ) -> AudioVisualSequence:
+        """Concatenates recordings.
 
         Args:
-            recordings: any number.
-            lips: f_m of each.
-            offsets: by how many rows (10 ms) the sound of a recording comes late; 0 for those it does not name.
+            recordings: one or more recordings.
+            lips: f_m of each recording.
+            offsets: audio delay in MFCC rows (10 ms) by name of the recording; 0 for names that are missing.
         """
-        offsets, drawn = offsets or {}, frame_weights(recordings)
-        sounds, rows, weights, before = [], [], [], 0
+        offsets, weight = offsets or {}, sampling_weights(recordings)
+        padded, rows, weights, before = [], [], [], 0
         for recording in recordings:
             mfcc = recording.mfcc
-            sounds.append(torch.cat([mfcc[:1].expand(MARGIN, -1), mfcc, mfcc[-1:].expand(MARGIN, -1)]))
-            late = offsets.get(recording.name, 0)
-            row = (torch.arange(len(recording)) * MFCC_PER_FRAME + late).clamp(0, len(mfcc) - 1)
-            rows.append(row + before + MARGIN)
-            before += len(sounds[-1])
-            weights.append(torch.full((len(recording),), drawn[recording.name]))
-        shot = torch.cat(shots_in_a_row(recordings))
-        return cls(torch.cat(sounds), torch.cat(rows), torch.cat(lips), shot, torch.cat(weights))
+            padded.append(torch.cat([mfcc[:1].expand(PADDING_ROWS, -1), mfcc, mfcc[-1:].expand(PADDING_ROWS, -1)]))
+            offset = offsets.get(recording.name, 0)
+            row = (torch.arange(len(recording)) * MFCC_PER_FRAME + offset).clamp(0, len(mfcc) - 1)
+            rows.append(row + before + PADDING_ROWS)
+            before += len(padded[-1])
+            weights.append(torch.full((len(recording),), weight[recording.name]))
+        shot = torch.cat(concatenated_shots(recordings))
+        return cls(torch.cat(padded), torch.cat(rows), torch.cat(lips), shot, torch.cat(weights))

@@ -1,4 +1,4 @@
-"""What the encoders and decoders of section 3.4 are made of: a Transformer, or what Table 4 compares it with."""
+"""Sequence models of the encoders and decoders of section 3.4: a Transformer, and the alternatives of Table 4."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Architecture = Literal["transformer", "lstm", "mlp"]
 
 
 def sequence_model(architecture: Architecture, width: int, layers: int, heads: int, dropout: float) -> nn.Module:
-    """A model from tokens [N, T, W] to tokens [N, T, W] that takes any number T of them.
+    """Builds a model from tokens [N, T, W] to tokens [N, T, W], for any number T of them.
 
     Args:
-        architecture: the Transformer sees all tokens at once, the LSTM runs forth and back over them, and the
-            perceptron looks at each token alone.
-        width: W.
-        layers: of the stack.
-        heads: of the Transformer's attention; divides W.
-        dropout: within the layers.
+        architecture: the Transformer attends to all tokens, the LSTM is bidirectional, and the perceptron processes
+            each token independently.
+        width: width W of the tokens.
+        layers: number of layers.
+        heads: number of attention heads of the Transformer; divides W.
+        dropout: dropout rate within the layers.
     """
     if architecture == "transformer":
         return SequenceTransformer(width, layers, heads, dropout)
@@ -30,15 +30,15 @@ def sequence_model(architecture: Architecture, width: int, layers: int, heads: i
     return SequenceMLP(width, layers, dropout)
 
 
-def sinusoids(length: int, width: int, device: torch.device) -> Float[Tensor, "T W"]:
-    """Sinusoidal positions: they exist for any length."""
+def sinusoidal_positions(length: int, width: int, device: torch.device) -> Float[Tensor, "T W"]:
+    """Computes sinusoidal position encodings, which are defined for any length."""
     time = torch.arange(length, device=device)[:, None]
     rate = torch.exp(torch.arange(0, width, 2, device=device) * (-math.log(10_000.0) / width))
     return torch.cat([torch.sin(time * rate), torch.cos(time * rate)], -1)
 
 
 class SequenceTransformer(nn.Module):
-    """Self-attention over all tokens; their places in time are the caller's to add."""
+    """Self-attention over all tokens; the caller adds position encodings."""
 
     def __init__(self, width: int, layers: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class SequenceTransformer(nn.Module):
 
 
 class SequenceLSTM(nn.Module):
-    """Forth and back, each half as wide."""
+    """A bidirectional LSTM, each direction half as wide."""
 
     def __init__(self, width: int, layers: int, dropout: float) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class SequenceLSTM(nn.Module):
 
 
 class SequenceMLP(nn.Module):
-    """Residual layers on each token alone."""
+    """Residual layers on each token independently."""
 
     def __init__(self, width: int, layers: int, dropout: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What of a motion is slow and what is quick."""
+"""Slow feature analysis of motion."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 LAG = 6
-"""Frames over which change is compared: a quarter of a second."""
+"""Frames over which change is measured: a quarter of a second."""
 
 
 def slow_features(motion: Float[Tensor, "T C"], shot: Int[Tensor, " T"], count: int) -> Float[Tensor, "Z C"]:
-    """Linear features of unit variance, uncorrelated with each other, from the quickest to the slowest.
+    """Computes weights of linear features of unit variance that are uncorrelated, from the fastest to the slowest.
 
-    Slow feature analysis (Wiskott and Sejnowski, 2002): among all directions of unit variance those that change most,
-    and least, within `LAG` frames.
+    Slow feature analysis (Wiskott and Sejnowski, 2002): the directions of unit variance, ordered by their change over
+    `LAG` frames.
 
     Args:
-        motion: of zero mean.
-        shot: cuts, over which nothing is compared.
-        count: Z, at most C; directions of the least variance are left out.
+        motion: motion of zero mean.
+        shot: shot number of each frame; changes are measured within shots.
+        count: number of features Z, at most C; the directions of least variance are omitted.
     """
     values = motion.double()
     change = (values[LAG:] - values[:-LAG])[shot[LAG:] == shot[:-LAG]]
     variance, axes = torch.linalg.eigh(values.T @ values / len(values))
     white = axes[:, -count:] / variance[-count:].clamp(min=1e-4 * float(variance[-1])).sqrt()  # [C, Z]
-    _, turned = torch.linalg.eigh(white.T @ (change.T @ change / max(len(change), 1)) @ white)
-    return (white @ turned.flip(1)).T.to(motion)
+    _, rotation = torch.linalg.eigh(white.T @ (change.T @ change / max(len(change), 1)) @ white)
+    return (white @ rotation.flip(1)).T.to(motion)

@@ -1,4 +1,4 @@
-"""The models of sections 3.2 and 3.3 together: F_d, E_a and the mouth's side of Eq. 3."""
+"""The models of sections 3.2 and 3.3 together: F_d, E_a and the mouth encoder of Eq. 3."""
 
 from __future__ import annotations
 
@@ -21,19 +21,21 @@ MOUTH_FEATURE, MOUTH_VERSION = "mouth", 1
 
 @dataclass
 class SpeechConfig:
-    """Options of the models that many people can teach."""
+    """Options of F_d and E_a."""
 
     disentangling: DisentanglingConfig = field(default_factory=DisentanglingConfig)
-    """Mouth and eyes apart (3.2)."""
+    """Disentangling autoencoder of mouth and eyes (section 3.2)."""
     audio: AudioEncoderConfig = field(default_factory=AudioEncoderConfig)
-    """Sound in step with the lips (3.3)."""
+    """Audio encoder synchronised with the lips (section 3.3)."""
 
 
 class SpeechModels(nn.Module):
-    """F_d, E_a and the mouth's encoder."""
+    """F_d, E_a and the mouth encoder."""
 
     lips_mean: Tensor
+    """Mean of f_m over the training frames [M]."""
     lips_std: Tensor
+    """Standard deviation of f_m over the training frames [M]."""
 
     def __init__(self, config: Any, num_coefficients: int) -> None:
         """
@@ -56,15 +58,15 @@ class SpeechModels(nn.Module):
         return recording.expression + self.autoencoder.mean_face
 
     @torch.no_grad()
-    def learn_lip_scale(self, recordings: list[Recording]) -> None:
-        """Takes mean and spread of f_m from training faces."""
-        faces = torch.cat([self.faces(recording)[recording.useful] for recording in recordings])
+    def fit_lip_scale(self, recordings: list[Recording]) -> None:
+        """Sets mean and standard deviation of f_m from the valid frames of recordings."""
+        faces = torch.cat([self.faces(recording)[recording.valid_frames] for recording in recordings])
         lips = self.autoencoder.encode(faces)[0]
         self.lips_mean, self.lips_std = lips.mean(0), lips.std(0).clamp(min=1e-3)
 
     @torch.no_grad()
     def lip_embedding(self, landmarks: Float[Tensor, "T 68 3"]) -> Float[Tensor, "T M"]:
-        """f_m, standardised over the training frames.
+        """Computes f_m, standardised over the training frames.
 
         Args:
             landmarks: in head space, with the identity of `autoencoder.mean_face`.
@@ -73,12 +75,12 @@ class SpeechModels(nn.Module):
 
     @torch.no_grad()
     def mouth_features(self, landmarks: Float[Tensor, "T 68 3"]) -> Float[Tensor, "T A"]:
-        """The mouth's embedding in f_a's space: how well it agrees with f_a measures sync."""
+        """Embeds the mouth in the space of f_a; the cosine of the two measures audio-visual sync."""
         return self.mouth(self.mouth.windows(self.lip_embedding(landmarks)))
 
     @property
     def audio_kind(self) -> FeatureKind:
-        """What f_a is."""
+        """Kind of f_a: its name, version and the fingerprint of the weights that compute it."""
         return FeatureKind(AUDIO_FEATURE, AUDIO_VERSION, fingerprint(self.audio.state_dict()))
 
     @property
@@ -86,8 +88,8 @@ class SpeechModels(nn.Module):
         mouth = FeatureKind(MOUTH_FEATURE, MOUTH_VERSION, fingerprint(self.autoencoder.state_dict()))
         return {"audio": self.audio_kind, "mouth": mouth}
 
-    def start_from(self, other: SpeechModels) -> None:
-        """Takes over another's weights, which must be of the same configuration."""
+    def warm_start(self, other: SpeechModels) -> None:
+        """Copies the weights of models of the same configuration."""
         for name in ("autoencoder", "audio", "mouth"):
             getattr(self, name).load_state_dict(getattr(other, name).state_dict())
         self.lips_mean, self.lips_std = other.lips_mean.clone(), other.lips_std.clone()

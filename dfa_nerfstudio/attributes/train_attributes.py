@@ -1,4 +1,4 @@
-"""Training the four sequence models on a dataset folder."""
+"""Trains the four attribute models of one person on a dataset folder."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import tyro
 from rich.console import Console
 
 from dfa_nerfstudio.atomic_write import atomic_write
-from dfa_nerfstudio.attributes.attribute_models import FILE_NAME, REPORT_NAME, AttributeModels
-from dfa_nerfstudio.attributes.attribute_report import latent_channels, measure, print_figures, remarks
-from dfa_nerfstudio.attributes.attribute_trainer import Training
+from dfa_nerfstudio.attributes.attribute_models import MODELS_FILE_NAME, REPORT_FILE_NAME, AttributeModels
+from dfa_nerfstudio.attributes.attribute_report import data_warnings, held_out_metrics, latent_channels, print_metrics
+from dfa_nerfstudio.attributes.attribute_trainer import AttributeTrainer
 from dfa_nerfstudio.attributes.av_offset import measure_offset
-from dfa_nerfstudio.attributes.motion_dataset import learn_motion
+from dfa_nerfstudio.attributes.motion_dataset import fit_motion_space
 from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.objective import Hardware
-from dfa_nerfstudio.attributes.pretrained_models import GeneralModels, ModelsConfig
+from dfa_nerfstudio.attributes.pretrained_models import ModelsConfig, PretrainedModels
 from dfa_nerfstudio.attributes.recordings import Recording
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
@@ -37,118 +37,128 @@ class AttributesConfig:
     models: ModelsConfig = field(default_factory=ModelsConfig)
     """Options of each model."""
     pretrained: Path | None = None
-    """Weights of `dfa-attributes pretrain` to start from; their options of the models count, not these."""
+    """Weights of `dfa-attributes pretrain` that training starts from. Their model options replace `models`."""
     finetune: float = 0.5
-    """Share of the steps of E_a that are made on this person where it starts from such weights; 0 takes it, and E_ah,
-    as it is. E_ah makes all of its steps otherwise: how lively a head is, only the person can tell. F_d and the latent
-    space of motion always stay as they are: mouth and eyes of people it has never seen come apart as well as those of
-    others, and their motion is decoded as well."""
-    effort: float = 1.0
-    """Multiplies every model's training steps: 0.1 for a quick look, more for a long clip and a fast machine."""
+    """Share of E_a's training steps that are spent on this person when training starts from pretrained weights; 0
+    leaves E_a and E_ah unchanged. Above 0, E_ah is trained for all of its steps, because only the person's own video
+    shows how much the head moves. F_d and the latent space of motion are never fine-tuned: they generalise to new
+    people as well as to those that they were trained on."""
+    step_multiplier: float = 1.0
+    """Factor on every model's training steps, e.g. 0.1 for a quick test, or above 1 for a long clip and a fast
+    machine."""
     validation: float = 0.0
-    """Share of the training part, at its end, that trains nothing and stops the audio and motion models early. At the
-    default steps it gains nothing on a minute of film, and the minute is short; it is for more effort."""
+    """Share of the training frames, at their end, that is used for early stopping of the audio and motion models
+    instead of for training. It is 0 by default because at the default steps early stopping improves nothing on a
+    minute of video, and the training data are few."""
     seed: int = 0
-    """Makes the training repeatable."""
+    """Random seed; the same seed gives the same models."""
     progress: bool = True
-    """Show progress bars."""
+    """Whether to show progress bars."""
     hardware: Hardware = field(default_factory=Hardware)
-    """Where to train."""
+    """Training device."""
 
 
 def train_models(
     clip: ClipAttributes, num_train: int, config: AttributesConfig, source: str = "the clip"
 ) -> AttributeModels:
-    """Trains everything on the first `num_train` frames; nothing of a later frame is read.
+    """Trains all attribute models on the first `num_train` frames; later frames are never read.
 
     Args:
         clip: the measured attributes.
-        num_train: frames for training.
+        num_train: number of training frames.
         config: options.
-        source: the clip's name for errors.
+        source: name of the clip in error messages.
 
     Raises:
-        UserError: for a clip too short for one training window, or silent throughout.
+        UserError: if the clip is shorter than one training window, or silent throughout.
     """
-    pretrained = GeneralModels.load(config.pretrained) if config.pretrained else None
+    pretrained = PretrainedModels.load(config.pretrained) if config.pretrained else None
     options = pretrained.config if pretrained else config.models
     window = max(options.latent.window, options.cross_modal.window)
-    use = torch.from_numpy(clip.valid_frames(0, num_train))  # [N]
-    if len(use) <= window:
+    valid = torch.from_numpy(clip.valid_indices(0, num_train))  # [N]
+    if len(valid) <= window:
         raise UserError(
-            f"{source}: {len(use)} frames for training; the motion models need more than {window} "
+            f"{source}: {len(valid)} frames for training; the motion models need more than {window} "
             f"({window / FRAME_RATE:.1f} s): use a longer video"
         )
-    mfcc = clip.mfcc[: num_train * MFCC_PER_FRAME]  # [T*4, D]: sound has no gaps
-    statistics = MfccStatistics.of(mfcc, source)
-    recording = Recording.of(clip, slice(num_train), source)
-    aside = round(config.validation * len(use))
-    if not (config.validation >= 0 and len(use) - aside > window):
+    mfcc = clip.mfcc[: num_train * MFCC_PER_FRAME]  # [T*4, D]: audio has no gaps
+    statistics = MfccStatistics.from_mfcc(mfcc, source)
+    recording = Recording.from_clip(clip, slice(num_train), source)
+    num_val = round(config.validation * len(valid))
+    if not (config.validation >= 0 and len(valid) - num_val > window):
         raise UserError(
-            f"--validation {config.validation}: must be 0 or more and leave more than {window} frames to train"
+            f"`validation={config.validation}`: must be 0 or more and leave more than {window} frames for training"
         )
 
     if pretrained and pretrained.sizes["num_coefficients"] != mfcc.shape[1]:
-        raise UserError(f"{config.pretrained}: hears {pretrained.sizes['num_coefficients']} MFCC, not {mfcc.shape[1]}")
-    training = Training(config.effort, config.seed, config.progress, config.hardware)
+        raise UserError(
+            f"{config.pretrained}: expects {pretrained.sizes['num_coefficients']} MFCC per row, {source} has "
+            f"{mfcc.shape[1]}; run dfa-process again"
+        )
+    trainer = AttributeTrainer(config.step_multiplier, config.seed, config.progress, config.hardware)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        models = AttributeModels(options, mfcc.shape[1], len(use))
+        models = AttributeModels(options, mfcc.shape[1], len(valid))
         models.mfcc_mean, models.mfcc_std = torch.from_numpy(statistics.mean), torch.from_numpy(statistics.std)
-        models.offset = torch.tensor(train_speech(models, training, recording, aside, pretrained, config.finetune))
+        models.offset = torch.tensor(
+            train_speech_models(models, trainer, recording, num_val, pretrained, config.finetune)
+        )
         scale = pretrained.motion.scale if pretrained else None
-        motion = learn_motion(models, recording, models.eye, models.motion, scale)
-        models.training_motion, models.training_shot = motion, recording.shot[use]
-        models.training_opening = recording.eye_opening[use].clone()
-        whole = MotionSequences(motion, models.clip_audio(mfcc)[use], models.training_shot, torch.ones(len(use)))
-        split = len(use) - aside
-        learnt, check = whole.part(slice(split)), whole.part(slice(split, None)) if aside else None
+        motion = fit_motion_space(models, recording, models.eye, models.motion, scale)
+        models.training_motion, models.training_shot = motion, recording.shot[valid]
+        models.training_opening = recording.eye_opening[valid].clone()
+        sequences = MotionSequences(
+            motion, models.clip_audio(mfcc)[valid], models.training_shot, torch.ones(len(valid))
+        )
+        split = len(valid) - num_val
+        train, val = sequences.part(slice(split)), sequences.part(slice(split, None)) if num_val else None
         if not pretrained:
-            training.motion(models, learnt, check)
+            trainer.train_motion_vae(models, train, val)
         if not pretrained or config.finetune > 0:
-            training.sound_to_motion(models, learnt, check)
+            trainer.train_cross_modal_encoder(models, train, val)
     return models.eval()
 
 
-def train_speech(
+def train_speech_models(
     models: SpeechModels,
-    training: Training,
+    trainer: AttributeTrainer,
     recording: Recording,
-    aside: int = 0,
+    num_val: int = 0,
     pretrained: SpeechModels | None = None,
     finetune: float = AttributesConfig.finetune,
 ) -> int:
-    """Trains F_d and E_a on one person, or goes on from pretrained ones.
+    """Trains F_d and E_a on one person, from scratch or from pretrained weights.
 
     Args:
-        models: what is trained.
-        training: how.
+        models: the models to train, in place.
+        trainer: runs the training.
         recording: the person's training frames.
-        aside: so many of them, at the end, train nothing and stop E_a early.
-        pretrained: of the same configuration.
+        num_val: number of frames at the end of the recording that are used for early stopping of E_a instead of for
+            training.
+        pretrained: models of the same configuration, from which training starts.
         finetune: see `AttributesConfig.finetune`.
 
     Returns:
-        By how many rows (10 ms) the recording's sound comes late, as the pretrained models hear it; else 0.
+        The delay of the recording's audio in MFCC rows (10 ms), as the pretrained models measure it; 0 without them.
     """
-    split, late, share = len(recording) - aside, 0, 1.0
-    learnt, check = recording.part(slice(split)), [recording.part(slice(split, None))] if aside else None
-    models.autoencoder.measure(recording.neutral, recording.expression[recording.useful])
+    split, offset, share = len(recording) - num_val, 0, 1.0
+    train, val = recording.part(slice(split)), [recording.part(slice(split, None))] if num_val else None
+    models.autoencoder.set_statistics(recording.neutral, recording.expression[recording.valid_frames])
     if pretrained:
-        late, share = measure_offset(pretrained, recording), finetune
-        models.start_from(pretrained)
+        offset, share = measure_offset(pretrained, recording), finetune
+        models.warm_start(pretrained)
         models.autoencoder.mean_face = recording.neutral
     else:
-        training.faces(models, [learnt])
+        trainer.train_autoencoder(models, [train])
     if share > 0:
-        training.sound(models, [learnt], {recording.name: late}, check, share=share)
-    return late
+        trainer.train_audio_encoder(models, [train], {recording.name: offset}, val, share=share)
+    return offset
 
 
 def clip_track(models: AttributeModels, clip: ClipAttributes) -> AttributeTrack:
-    """The attribute track of a whole clip.
+    """Computes the attribute track of a whole clip.
 
-    Of any frame it reads head pose, torso motion, eye opening and sound; never lips.
+    It reads head pose, torso motion, eye opening and audio of every frame, and never the lips.
     """
     return AttributeTrack(
         head_to_camera=torch.from_numpy(clip.head_to_camera),
@@ -164,32 +174,32 @@ def clip_track(models: AttributeModels, clip: ClipAttributes) -> AttributeTrack:
 def train_attributes(
     folder: tyro.conf.Positional[Path], config: Annotated[AttributesConfig, tyro.conf.arg(name="")]
 ) -> None:
-    """Trains on a dataset folder; writes its `attribute_models.pt`, `track.npz` and `attribute_report.json`.
+    """Trains on a dataset folder and writes `attribute_models.pt`, `track.npz` and `attribute_report.json` into it.
 
     Args:
         folder: the dataset folder.
         config: options.
 
     Raises:
-        UserError: for a folder that cannot be used.
+        UserError: if the folder or an option cannot be used.
     """
-    if not config.effort > 0:
-        raise UserError(f"--effort {config.effort}: must be above 0")
+    if not config.step_multiplier > 0:
+        raise UserError(f"`step_multiplier={config.step_multiplier}`: must be above 0")
     dataset = DatasetFolder.open(folder)
     clip = dataset.attributes
     models = train_models(clip, dataset.num_train, config, str(folder))
-    models.save(folder / FILE_NAME)
+    models.save(folder / MODELS_FILE_NAME)
     clip_track(models, clip).save(folder / TRACK)
     console = Console()
-    figures = measure(models, clip, dataset.num_train)
-    print_figures(figures, "held-out frames", console)
-    for line in remarks(models):
+    metrics = held_out_metrics(models, clip, dataset.num_train)
+    print_metrics(metrics, "held-out frames", console)
+    for line in data_warnings(models):
         console.print(line, highlight=False)
     if config.pretrained:
         console.print(
-            f"the film's sound comes {10 * int(models.offset):+d} ms late, which is taken back", highlight=False
+            f"audio delay of the video: {10 * int(models.offset):+d} ms (corrected in training)", highlight=False
         )
-    report = {name: value if math.isfinite(value) else None for name, value in figures.items()}
-    with atomic_write(folder / REPORT_NAME) as partial:
+    report = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+    with atomic_write(folder / REPORT_FILE_NAME) as partial:
         partial.write_text(json.dumps(report | {"latent channels": latent_channels(models)}, indent=1))
-    console.print(f"wrote {folder / FILE_NAME} and {folder / TRACK}", highlight=False, soft_wrap=True)
+    console.print(f"wrote {folder / MODELS_FILE_NAME} and {folder / TRACK}", highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Weights on disk that say what they are, and are checked when they are read."""
+"""Files of weights with their format, version and fingerprint, which are checked on loading."""
 
 from __future__ import annotations
 
@@ -21,29 +21,32 @@ Models = TypeVar("Models", bound="StoredModels")
 
 
 class StoredModels(nn.Module, ABC):
-    """Models that are kept in one file with their configuration, their sizes and the kinds of their features.
+    """Models that are stored in one file with their configuration, their sizes and the kinds of their features.
 
-    A subclass is made by `cls(config, **sizes)`.
+    A subclass is constructed by `cls(config, **sizes)`.
     """
 
     file_format: str
-    """What the file says it is."""
+    """Name of the file format."""
     file_version: int
+    """Version of the file format."""
     config_type: type
     """Dataclass of the configuration."""
-    made_by: str
-    """The command that makes such a file."""
+    command: str
+    """Command that writes such a file, with the placeholders {folder} and {path}."""
 
     config: Any
+    """Configuration, an instance of `config_type`."""
     sizes: dict[str, int]
+    """Further arguments of the constructor."""
 
     @property
     @abstractmethod
     def kinds(self) -> dict[str, FeatureKind]:
-        """The features that the models make."""
+        """Kinds of the features that the models compute."""
 
     def save(self, path: Path) -> None:
-        """Writes everything into one file, whole or not at all."""
+        """Writes everything into one file by an atomic write."""
         with atomic_write(path) as partial:
             torch.save(
                 {
@@ -60,12 +63,12 @@ class StoredModels(nn.Module, ABC):
 
     @classmethod
     def load(cls: type[Models], path: Path) -> Models:
-        """Reads and checks the file.
+        """Reads and checks a file.
 
         Raises:
-            UserError: if it is missing, truncated, damaged, or of another kind or version.
+            UserError: if it is missing, truncated, damaged, or of another format or version.
         """
-        command = cls.made_by.format(folder=path.parent, path=path)
+        command = cls.command.format(folder=path.parent, path=path)
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
         except FileNotFoundError:
@@ -76,8 +79,8 @@ class StoredModels(nn.Module, ABC):
             raise UserError(f"{path}: not a file of {cls.file_format}; make one with: {command}")
         if content.get("version") != cls.file_version:
             raise UserError(
-                f"{path}: version {content.get('version')}, this program reads {cls.file_version}; make it again with: "
-                f"{command}"
+                f"{path}: version {content.get('version')} of the format, this program reads {cls.file_version}; make "
+                f"it again with: {command}"
             )
         try:
             models = cls(_config(cls.config_type, content["config"]), **content["sizes"])
@@ -97,7 +100,7 @@ class StoredModels(nn.Module, ABC):
 
 
 def fingerprint(weights: dict[str, Tensor]) -> str:
-    """The first 12 hexadecimal digits of SHA-256 over names and values."""
+    """The first 12 hexadecimal digits of SHA-256 over the names and values of weights."""
     digest = hashlib.sha256()
     for name in sorted(weights):
         digest.update(name.encode())
@@ -106,7 +109,7 @@ def fingerprint(weights: dict[str, Tensor]) -> str:
 
 
 def _config(kind: type, values: dict[str, Any]) -> Any:
-    """A config dataclass with its nested ones from plain dictionaries."""
+    """A configuration dataclass, with its nested ones, from plain dictionaries."""
     default = kind()
     nested = {
         name: _config(type(getattr(default, name)), value) if isinstance(value, dict) else value

@@ -1,7 +1,7 @@
-"""The attribute track: what a talking head does over time, looked up by time.
+"""The attribute track: a talking head's attributes over time, looked up by time.
 
-A track comes from the training video, from its held-out part or from generation for new audio; whoever renders it
-cannot tell which.
+A track comes from the training video, from its held-out part, or from generation for new audio; rendering does not
+depend on which.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ from torch import Tensor
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.npz import load_npz
+from dfa_nerfstudio.media.rates import FRAME_RATE
 
 
 @dataclass(frozen=True)
 class FeatureKind:
-    """What a feature is, so that a renderer trained on one is never fed another."""
+    """Identity of a feature, which prevents a renderer from being driven by a feature it was not trained on."""
 
     name: str
-    """For example `synchronised-audio` or `eye-blink`."""
+    """Name of the feature, for example `synchronised-audio` or `eye-blink`."""
     version: int
-    """Raised whenever the same weights would give other numbers."""
+    """Version of the feature's computation, increased whenever the same weights would give other values."""
     fingerprint: str
-    """Hash of the weights that made the feature; empty for one that has none."""
+    """Hash of the weights that computed the feature; empty for a feature without weights."""
 
     def __str__(self) -> str:
         return f"{self.name} v{self.version} {self.fingerprint}".strip()
@@ -38,7 +39,7 @@ class FeatureKind:
 
 @dataclass
 class AttributeTrack:
-    """T frames of a person's attributes.
+    """Attributes of a person in T frames.
 
     Example:
         >>> track = AttributeTrack.load(Path("data/me/track.npz"))  # doctest: +SKIP
@@ -47,65 +48,66 @@ class AttributeTrack:
     """
 
     head_to_camera: Float[Tensor, "T 4 4"]
-    """Head pose (see `dataset_folder` for the axes)."""
+    """Head pose: transform from head space to camera space (see `dataset_folder` for the axes)."""
     torso_motion: Float[Tensor, "T 4"]
     """Torso motion, as in `ClipAttributes.torso_motion`."""
     eye: Float[Tensor, "T E"]
     """Eye-blink embedding f_e."""
     audio: Float[Tensor, "T A"]
-    """Synchronised audio feature f_a."""
+    """Synchronised audio feature f_a, or another audio feature in its place."""
     eye_kind: FeatureKind
     audio_kind: FeatureKind
-    fps: float = 25.0
+    fps: float = FRAME_RATE
+    """Frames per second."""
 
     def __post_init__(self) -> None:
         counts = {len(self.head_to_camera), len(self.torso_motion), len(self.eye), len(self.audio)}
         if len(counts) != 1 or counts == {0}:
-            raise ValueError(f"an attribute track needs equally many frames of everything, got {sorted(counts)}")
+            raise ValueError(f"all attributes of a track must have the same number of frames, got {sorted(counts)}")
 
     def __len__(self) -> int:
         return len(self.head_to_camera)
 
     @property
     def duration(self) -> float:
-        """In seconds; each frame is shown for 1 / fps."""
+        """Duration in seconds; each frame is displayed for 1 / fps."""
         return len(self) / self.fps
 
     def at(self, times: Float[Tensor, "*batch"]) -> AttributeTrack:
-        """The attributes at `times` in [0, 1]: 0 is the first frame, 1 the last, as nerfstudio's `Cameras.times`.
+        """Returns the attributes at `times` in [0, 1]: 0 is the first frame, 1 the last, as in nerfstudio's `Cameras`.
 
         Interpolates linearly between the two nearest frames; rotations are projected back to SO(3).
 
         Args:
-            times: any shape; flattened in the result, clamped to [0, 1].
+            times: times of any shape, which is flattened in the result; clamped to [0, 1].
         """
         position = times.reshape(-1).double().clamp(0, 1) * (len(self) - 1)
-        whole = position.round()  # float32 times miss whole frames by a little, and a whole frame needs no SVD
-        position = torch.where((position - whole).abs() < 0.01, whole, position)
+        nearest = position.round()  # float32 times are slightly off whole frames, and a whole frame needs no SVD
+        position = torch.where((position - nearest).abs() < 0.01, nearest, position)
         below = position.floor().long().clamp(0, max(len(self) - 2, 0))
         above = (below + 1).clamp(max=len(self) - 1)
         weight = (position - below).to(self.audio.dtype)
 
-        def mix(values: Tensor) -> Tensor:
-            blend = weight.reshape(-1, *[1] * (values.ndim - 1))
-            return torch.lerp(values[below], values[above], blend)
+        def interpolate(values: Tensor) -> Tensor:
+            weights = weight.reshape(-1, *[1] * (values.ndim - 1))
+            return torch.lerp(values[below], values[above], weights)
 
-        mixed = self._map(mix)
+        track = self._map(interpolate)
         if (weight.remainder(1.0) > 0).any():
-            u, _, vh = torch.linalg.svd(mixed.head_to_camera[:, :3, :3])
-            mixed.head_to_camera[:, :3, :3] = u @ vh
-        return mixed
+            u, _, vh = torch.linalg.svd(track.head_to_camera[:, :3, :3])
+            track.head_to_camera[:, :3, :3] = u @ vh
+        return track
 
     def __getitem__(self, frames: slice | Int[Tensor, " N"]) -> AttributeTrack:
-        """A stretch of the track, or chosen frames of it."""
+        """A segment of the track, or the frames with the given numbers."""
         return self._map(lambda values: values[frames])
 
     @classmethod
-    def join(cls, pieces: Iterable[AttributeTrack]) -> AttributeTrack:
-        """Pieces of one track, one after the other."""
-        first, *others = pieces
+    def join(cls, chunks: Iterable[AttributeTrack]) -> AttributeTrack:
+        """Concatenates chunks of one track."""
+        first, *others = chunks
         names = ("head_to_camera", "torso_motion", "eye", "audio")
-        parts = {name: torch.cat([getattr(piece, name) for piece in (first, *others)]) for name in names}
+        parts = {name: torch.cat([getattr(chunk, name) for chunk in (first, *others)]) for name in names}
         return replace(first, **parts)
 
     def to(self, device: torch.device | str) -> AttributeTrack:
@@ -113,7 +115,7 @@ class AttributeTrack:
         return self._map(lambda values: values.to(device))
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> AttributeTrack:
-        """The track with every attribute changed."""
+        """The track with a function applied to every attribute."""
         return replace(
             self,
             head_to_camera=change(self.head_to_camera),
@@ -123,7 +125,7 @@ class AttributeTrack:
         )
 
     def save(self, path: Path) -> None:
-        """Writes the `.npz`, whole or not at all."""
+        """Writes the `.npz` atomically."""
         kinds = json.dumps({"eye": asdict(self.eye_kind), "audio": asdict(self.audio_kind)})
         with atomic_write(path) as partial:
             np.savez(
@@ -141,7 +143,7 @@ class AttributeTrack:
         """Reads a track.
 
         Raises:
-            UserError: if it is missing, truncated or not a track.
+            UserError: if the file is missing, truncated or not a track.
         """
         arrays = load_npz(path)
         try:

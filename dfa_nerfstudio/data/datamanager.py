@@ -1,4 +1,4 @@
-"""Rays and pixels for training; whole images, one at a time, for evaluation."""
+"""The datamanager: batches of rays for training, single images for evaluation."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from torch import Tensor
 from dfa_nerfstudio.data.dataparser import ClipMetadata, DFADataParserConfig
 from dfa_nerfstudio.data.frame_cache import FrameCache
 from dfa_nerfstudio.data.pinhole_rays import pinhole_rays
-from dfa_nerfstudio.data.pixel_sampler import PixelSampler, PixelSamplerConfig, grown
-from dfa_nerfstudio.data.ray_buffer import RayBuffer, batch_of
-from dfa_nerfstudio.errors import UserError, exit_on_user_error
+from dfa_nerfstudio.data.pixel_sampler import PixelSampler, PixelSamplerConfig, dilate
+from dfa_nerfstudio.data.ray_buffer import RayBuffer, make_batch
+from dfa_nerfstudio.errors import UserError
 
 
 class TalkingHeadDataset(InputDataset):
-    """A clip's frames: single float32 ones as everywhere in nerfstudio, and uint8 with the person's mask."""
+    """A clip's frames: as float32 images like every nerfstudio dataset, and as uint8 with the person mask."""
 
     def frame(self, number: int) -> UInt8[np.ndarray, "H W 4"]:
-        """A frame of the split: red, green, blue, and how much of the pixel is the person."""
+        """A frame of the split: red, green, blue and the person's alpha, 0 to 255."""
         image = self._read(self.image_filenames[number], cv2.IMREAD_COLOR)
         return np.dstack([image[:, :, ::-1], self._mask(number)])
 
     def mean_mask(self) -> Float[Tensor, "H W"]:
-        """Share of the frames in which each pixel shows the person."""
+        """Mean of all person masks, 0 to 1."""
         with ThreadPoolExecutor() as pool:
             total = sum(mask / np.float32(255) for mask in pool.map(self._mask, range(len(self))))
         return torch.from_numpy(total / len(self))
@@ -53,21 +53,21 @@ class TalkingHeadDataset(InputDataset):
 
 @dataclass
 class TalkingHeadDataManagerConfig(VanillaDataManagerConfig):
-    """What rays training draws."""
+    """Options of the training data."""
 
     _target: type = field(default_factory=lambda: TalkingHeadDataManager)
     dataparser: AnnotatedDataParserUnion = field(default_factory=DFADataParserConfig)
-    """What kind of folder `--data` is: a dataset folder, or one of the AD-NeRF family with `adnerf-data` at the end."""
+    """Parser of the data folder: `dfa-data` for a dataset folder, `adnerf-data` for a folder of the AD-NeRF family."""
     train_num_rays_per_batch: int = 4096
-    """Rays per training step, each from a frame of its own; a model may adapt it (`samples_per_step`)."""
+    """Number of rays per training step, each from a frame of its own; `samples_per_step` of the pipeline adapts it."""
     pixels: PixelSamplerConfig = field(default_factory=PixelSamplerConfig)
-    """Which pixels are drawn."""
+    """Distribution of the pixels that are drawn."""
     cache_gib: float = 1.0
-    """Memory for decoded frames; of a clip that needs more, frames take turns."""
+    """Memory for decoded frames in GiB; frames of a clip that needs more take turns."""
 
 
 class TalkingHeadDataManager(VanillaDataManager[TalkingHeadDataset]):
-    """Keeps frames as uint8, within a budget of memory, and draws pixels where they matter."""
+    """Keeps frames as uint8 within a memory limit; draws more pixels from mouth, eyes and where errors are large."""
 
     config: TalkingHeadDataManagerConfig
 
@@ -75,12 +75,11 @@ class TalkingHeadDataManager(VanillaDataManager[TalkingHeadDataset]):
         self.rays_per_step = self.config.train_num_rays_per_batch
         self.patches_per_step, self.patch_size = 0, 0
         dataset = self.train_dataset
-        with exit_on_user_error():
-            self.pool = FrameCache(dataset.frame, len(dataset), self.config.cache_gib, self.device)
-            person = grown(dataset.mean_mask() > 0.02, 2).to(self.device)
+        self.frame_cache = FrameCache(dataset.frame, len(dataset), self.config.cache_gib, self.device)
+        person = dilate(dataset.mean_mask() > 0.02, 2).to(self.device)
         boxes = cast(ClipMetadata, dataset.metadata["clip"]).boxes
         pixels = PixelSampler(self.config.pixels, person, boxes.to(self.device))
-        self.stock = RayBuffer(pixels, self.pool, dataset.cameras.to(self.device))
+        self.ray_buffer = RayBuffer(pixels, self.frame_cache, dataset.cameras.to(self.device))
 
     def setup_eval(self) -> None:
         workers = self.world_size * 2
@@ -93,24 +92,25 @@ class TalkingHeadDataManager(VanillaDataManager[TalkingHeadDataset]):
         )
 
     def next_train(self, step: int) -> tuple[RayBundle, dict[str, Tensor]]:
+        """Training rays and their true pixels; see `RayBuffer`. Rays of patches come last."""
         self.train_count += 1
-        self.pool.advance()
-        return self.stock.take_with_patches(self.rays_per_step, self.patches_per_step, self.patch_size)
+        self.frame_cache.advance()
+        return self.ray_buffer.take_with_patches(self.rays_per_step, self.patches_per_step, self.patch_size)
 
-    def learn(self, error: Float[Tensor, " R"]) -> None:
-        """Tells how wrong the pixels drawn last turned out to be."""
-        self.stock.learn(error)
+    def update_error_map(self, error: Float[Tensor, " R"]) -> None:
+        """Updates the error map with the mean squared errors of the pixels drawn last."""
+        self.ray_buffer.update_error_map(error)
 
     def next_eval(self, step: int) -> tuple[RayBundle, dict[str, Tensor]]:
-        """Random pixels of one held-out frame: memory does not grow with their number."""
+        """Random pixels of one held-out frame, so that memory does not grow with the number of frames."""
         self.eval_count += 1
         index = int(torch.randint(len(self.eval_dataset), (1,)))
         frame = torch.from_numpy(self.eval_dataset.frame(index))
         count = self.config.eval_num_rays_per_batch
         row, column = torch.randint(frame.shape[0], (count,)), torch.randint(frame.shape[1], (count,))
         indices = torch.stack([torch.full_like(row, index), row, column], dim=-1)
-        everywhere = torch.ones(count, 2, dtype=torch.bool)
-        batch = batch_of(indices, frame[row, column], torch.ones(count), everywhere)
+        gate_mask = torch.ones(count, 2, dtype=torch.bool)
+        batch = make_batch(indices, frame[row, column], torch.ones(count), gate_mask)
         return pinhole_rays(self.eval_cameras, indices.to(self.device)), batch
 
     def get_train_rays_per_batch(self) -> int:

@@ -1,4 +1,4 @@
-"""nerfstudio's view of a dataset folder."""
+"""nerfstudio dataparser for dataset folders."""
 
 from __future__ import annotations
 
@@ -17,66 +17,75 @@ from nerfstudio.plugins.registry_dataparser import DataParserSpecification
 from torch import Tensor
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
-from dfa_nerfstudio.data.audio_features import with_audio_features
-from dfa_nerfstudio.data.dataset_folder import BACKGROUND, TRACK, DatasetFolder
+from dfa_nerfstudio.data.audio_features import (
+    SYNCHRONIZED,
+    AudioSource,
+    audio_feature_from_option,
+    with_audio_feature,
+)
+from dfa_nerfstudio.data.dataset_folder import AUDIO, BACKGROUND, TRACK, DatasetFolder
 from dfa_nerfstudio.data.face_regions import face_regions
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
-from dfa_nerfstudio.face.topology import EYES, JAW, LIPS, NOSE_BASE
+from dfa_nerfstudio.face.topology import EYE_CONTOURS, JAW_CONTOUR, MOUTH_SPAN, NOSE_BASE
+from dfa_nerfstudio.media.audio import read_wav
 from dfa_nerfstudio.media.mfcc_statistics import MfccStatistics
 
-SHUT_SHARE = 0.1
-"""Of the training frames, so many have the least open mouths and count as shut."""
+CLOSED_MOUTH_SHARE = 0.1
+"""Share of the training frames, those with the smallest mouth aperture, that count as closed-mouth frames."""
 
 
 @dataclass
 class ClipMetadata:
-    """What the model needs of a clip beside its rays."""
+    """Data of a clip that the model needs in addition to rays."""
 
     folder: Path
+    """The dataset folder."""
     track: AttributeTrack
     """Attributes of all frames, held-out ones included."""
     train_frames: Int[Tensor, " N"]
-    """The frames of the track that are for training."""
+    """Numbers of the training frames."""
     size: tuple[int, int]
-    """Width and height of the frames."""
+    """Width and height of the frames in pixels."""
     background: Float[Tensor, "3 H W"]
-    """In [0, 1]."""
+    """Background image, in [0, 1]."""
     half_extent: Float[Tensor, "2"]
-    """Half the film camera's view, horizontally and vertically, in units of the focal length."""
+    """Half the video camera's view, horizontally and vertically, in units of the focal length."""
     near: float
-    """Smallest depth in the film camera at which anything of the person can be, in head space units."""
+    """Smallest depth of the person in the video camera, in head space units."""
     far: float
-    """Largest such depth; the background lies there."""
+    """Largest depth of the person in the video camera, in head space units; the background lies there."""
     regions: Float[Tensor, "3 2 3"]
     """Centre and radii, in head space, of ellipsoids around the lower face, the left and the right eye."""
     masks: list[Path]
-    """Person masks of the split's frames."""
+    """Files of the person masks of the split's frames."""
     boxes: Int[Tensor, "N 4 4"]
     """Left, top, right and bottom (exclusive), in pixels, of mouth, left eye, right eye and lower face in the split's
     frames."""
-    shut: Bool[Tensor, " T"]
-    """Training frames in which the lips are together, or as near to it as this person's ever are."""
+    closed_mouth_frames: Bool[Tensor, " N"]
+    """Whether the lips are closed, or as close as they ever are in the clip, in each training frame."""
 
 
 @dataclass
 class DFADataParserConfig(DataParserConfig):
-    """Reads a dataset folder that dfa-process and dfa-attributes have written."""
+    """Reads a dataset folder written by dfa-process and dfa-attributes."""
 
     _target: type = field(default_factory=lambda: DFADataParser)
     data: Path = Path("data/me")
     """The dataset folder."""
-    audio_features: str = "f_a"
-    """What the field hears: the synchronised feature f_a, `mfcc`, or the path of a .npy file with a row for each frame
-    at 25 frames/s (DeepSpeech, wav2vec, HuBERT, ...)."""
+    audio_features: str = SYNCHRONIZED
+    """Audio feature that the field is conditioned on: the synchronised feature f_a, `mfcc`, or the path of a .npy file
+    with a row for each frame at 25 frames/s (DeepSpeech, wav2vec, HuBERT, ...)."""
     front: float = 0.5
-    """How far the scene reaches in front of the head's origin (a point on the face), in outer eye corner distances."""
+    """Extent of the scene in front of the head's origin (a point on the face), in outer eye corner distances."""
     back: float = 1.0
-    """How far it reaches behind it."""
+    """Extent of the scene behind the head's origin, in outer eye corner distances."""
 
 
 class DFADataParser(DataParser):
-    """The first frames train, the last ones are held out (`num_train` in transforms.json); frames in which the face was
-    lost do neither."""
+    """Splits a clip into training frames, which come first, and held-out frames (`num_train` in transforms.json).
+
+    Invalid frames, in which the face was lost, are in neither split.
+    """
 
     config: DFADataParserConfig
     includes_time = True
@@ -95,20 +104,19 @@ class DFADataParser(DataParser):
     def _read(self, split: str) -> DataparserOutputs:
         folder = DatasetFolder.open(self.folder)
         if not (folder.path / TRACK).is_file():
-            raise UserError(f"{folder.path / TRACK}: missing; make it with: dfa-attributes {folder.path}")
+            raise UserError(f"{folder.path / TRACK}: missing; create it with: dfa-attributes {folder.path}")
         track = AttributeTrack.load(folder.path / TRACK)
         if len(track) != folder.num_frames:
             raise UserError(
-                f"{folder.path / TRACK}: {len(track)} frames, the folder has {folder.num_frames}; "
+                f"{folder.path / TRACK}: {len(track)} frames, but the folder has {folder.num_frames}; "
                 "run dfa-attributes again"
             )
-        if self.config.audio_features != "f_a":
-            clip = folder.attributes
-            statistics = MfccStatistics(clip.mfcc_mean, clip.mfcc_std)
-            track = with_audio_features(track, self.config.audio_features, clip.mfcc, statistics)
+        if self.config.audio_features != SYNCHRONIZED:
+            feature = audio_feature_from_option(self.config.audio_features)
+            track = with_audio_feature(track, feature, _audio_source(folder))
         meta, width, height = folder.meta, *folder.size
         used = folder.train_frames if split == "train" else folder.held_out_frames
-        if not len(used):  # nothing held out: the viewer and ns-eval then look at the training frames
+        if not len(used):  # without held-out frames the viewer and ns-eval use the training frames
             used = folder.train_frames
         frames = [meta["frames"][number] for number in used]
         train_frames = torch.from_numpy(folder.train_frames)
@@ -123,7 +131,7 @@ class DFADataParser(DataParser):
             height=height,
             times=torch.tensor([frame["time"] for frame in frames], dtype=torch.float64).float()[:, None],
             camera_type=CameraType.PERSPECTIVE,
-            metadata={},  # ns-export writes the camera's number here
+            metadata={},  # ns-export writes the camera index here
         )
         half_extent = torch.tensor([width / 2 / meta["fl_x"], height / 2 / meta["fl_y"]])
         box, near, far = self._scene(track[train_frames], half_extent)
@@ -139,7 +147,9 @@ class DFADataParser(DataParser):
             regions=face_regions(folder.attributes.front_landmarks[folder.train_frames]),
             masks=[folder.path / frame["person_mask_path"] for frame in frames],
             boxes=_boxes(folder.attributes.landmarks[used], width, height),
-            shut=_shut(torch.from_numpy(folder.attributes.mouth_opening[folder.train_frames])),
+            closed_mouth_frames=_closed_mouth_frames(
+                torch.from_numpy(folder.attributes.mouth_opening[folder.train_frames])
+            ),
         )
         return DataparserOutputs(
             image_filenames=[folder.path / frame["file_path"] for frame in frames],
@@ -153,7 +163,7 @@ class DFADataParser(DataParser):
     def _scene(
         self, train: AttributeTrack, half_extent: Float[Tensor, "2"]
     ) -> tuple[Float[Tensor, "2 3"], float, float]:
-        """The part of head space that the film sees at the depths of the head, and that range of depths."""
+        """Computes the box in head space that the video camera sees at the head's depths, and the range of depths."""
         depth = -train.head_to_camera[:, 2, 3]
         near = float(depth.min()) - self.config.front
         near = max(near, 0.2 * float(depth.min()))
@@ -172,22 +182,29 @@ class DFADataParser(DataParser):
         return torch.stack([lower, upper]), near, far
 
 
+def _audio_source(folder: DatasetFolder) -> AudioSource:
+    """A clip's audio and its MFCC, each as one chunk; the audio is read only where a feature needs it."""
+    clip = folder.attributes
+    mfcc = MfccStatistics(clip.mfcc_mean, clip.mfcc_std).normalise(clip.mfcc)
+    return AudioSource((read_wav(path) for path in [folder.path / AUDIO]), [torch.from_numpy(mfcc)], folder.num_frames)
+
+
 dfa_data = DataParserSpecification(config=DFADataParserConfig(), description="Dataset folders of dfa-process.")
 
 
-def _shut(opening: Float[Tensor, " T"]) -> Bool[Tensor, " T"]:
-    return opening <= opening.quantile(SHUT_SHARE)
+def _closed_mouth_frames(opening: Float[Tensor, " N"]) -> Bool[Tensor, " N"]:
+    return opening <= opening.quantile(CLOSED_MOUTH_SHARE)
 
 
 def _boxes(landmarks: Float32[np.ndarray, "N 478 3"], width: int, height: int) -> Int[Tensor, "N 4 4"]:
-    """Boxes of mouth, eyes and lower face, with a quarter of their width around them."""
+    """Boxes of mouth, eyes and lower face in pixels, with a margin of a quarter of their width."""
     boxes = []
-    for points in (LIPS, *EYES, [*JAW, *NOSE_BASE]):
-        place = landmarks[:, points, :2]
-        low, high = place.min(1), place.max(1)
+    for points in (MOUTH_SPAN, *EYE_CONTOURS, [*JAW_CONTOUR, *NOSE_BASE]):
+        positions = landmarks[:, points, :2]
+        low, high = positions.min(1), positions.max(1)
         margin = (high - low)[:, :1] / 4
-        rim = np.array([width, height])
-        boxes.append(np.concatenate([(low - margin).clip(0, rim - 1), (high + margin + 1).clip(1, rim)], -1))
+        size = np.array([width, height])
+        boxes.append(np.concatenate([(low - margin).clip(0, size - 1), (high + margin + 1).clip(1, size)], -1))
     return torch.from_numpy(np.stack(boxes, 1)).long()
 
 
@@ -197,6 +214,6 @@ def _read_background(path: Path, width: int, height: int) -> Float[Tensor, "3 H 
         raise UserError(f"{path}: unreadable; run dfa-process again")
     if image.shape[:2] != (height, width):
         raise UserError(
-            f"{path}: {image.shape[1]}x{image.shape[0]}, frames are {width}x{height}; run dfa-process again"
+            f"{path}: {image.shape[1]}x{image.shape[0]} pixels, but frames have {width}x{height}; run dfa-process again"
         )
     return torch.from_numpy(np.ascontiguousarray(image[:, :, ::-1])).permute(2, 0, 1).float() / 255

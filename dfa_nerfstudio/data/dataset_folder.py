@@ -1,17 +1,21 @@
-"""The dataset folder: what preprocessing hands on, and everything later reads.
+"""The dataset folder: written by preprocessing and read by everything else.
 
-    transforms.json   intrinsics, and per frame its image, mask, time and camera in head space
+    transforms.json   intrinsics, and per frame its image, masks, time and the camera in head space (the head pose)
     images/  masks/   the frames (JPEG) and the person's alpha (PNG, 8 bit)
-    torso_masks/      the alpha of what of the person is not the head (PNG, 8 bit)
-    background.png    the scene without the person, seen from the film's camera
+    torso_masks/      the alpha of the person without the head (PNG, 8 bit)
+    background.png    the scene without the person, in the video camera's view
     audio.wav         16 kHz mono, starting with the first frame
-    attributes.npz    `ClipAttributes`
-    report.json       what was found, lost and interpolated; report.html shows it
+    attributes.npz    `ClipAttributes` without the head pose
+    report.json       detected, lost and interpolated frames, jitter, stage times; report.html shows it
 
-Axes. *Camera space* has OpenGL axes: x to the image's right, y up, z towards the viewer. *Head space* stands still on
-the head, has its origin at the centroid of the rigid landmarks, the same axes when the head faces the camera, and the
-distance of the outer eye corners as its unit of length. A moving head is a moving camera: `transform_matrix` is the
-camera in head space.
+Axes. *Camera space* has OpenGL axes: x to the image's right, y up, z towards the viewer. *Head space* moves with the
+head. Its origin is the centroid of the rigid landmarks, its axes are those of camera space when the head faces the
+camera, and its unit of length is the distance of the outer eye corners. A moving head is a moving camera:
+`transform_matrix` is the camera in head space.
+
+The head pose is stored once, as `transform_matrix`, because nerfstudio's tools read it there;
+`ClipAttributes.head_to_camera` is its inverse, computed when the folder is read. An attribute track has head poses of
+its own, because it may be generated.
 """
 
 from __future__ import annotations
@@ -32,109 +36,119 @@ from dfa_nerfstudio.media.npz import load_npz
 from dfa_nerfstudio.media.rates import FRAME_RATE, MFCC_PER_FRAME
 
 FORMAT_VERSION = 2
+"""Version of `transforms.json` and `attributes.npz`."""
 
 TRANSFORMS, ATTRIBUTES, AUDIO, BACKGROUND = "transforms.json", "attributes.npz", "audio.wav", "background.png"
 TRACK = "track.npz"
-"""The clip's own attribute track, which dfa-attributes adds."""
+"""File of the clip's own attribute track, which dfa-attributes adds."""
 
 PER_FRAME = (
     *("shot", "face_found", "landmarks", "front_landmarks", "torso_motion", "torso_deviation", "torso_found"),
     *("eye_opening", "mouth_opening", "expression", "blendshapes"),
 )
+"""Arrays of `attributes.npz` with one row per frame."""
 PER_MFCC = ("mfcc", "loudness", "voice")
+"""Arrays of `attributes.npz` with four rows per frame."""
 
 
 @dataclass
 class ClipAttributes:
-    """What preprocessing measures in T frames (`attributes.npz`)."""
+    """Attributes of T frames, extracted by preprocessing."""
 
     shot: Int32[np.ndarray, " T"]
-    """Frames of one number follow each other without a cut; -1 where the face was lost for so long that the frame is of
-    no use: it trains nothing and is not scored."""
+    """Number of each frame's shot, which contains no cut; -1 for invalid frames, where the face was lost for too long:
+    they are neither used for training nor scored."""
     face_found: Bool[np.ndarray, " T"]
-    """False where the face was lost and the row is interpolated."""
+    """Whether the face was found in the frame; other rows are interpolated."""
     landmarks: Float32[np.ndarray, "T 478 3"]
-    """mediapipe's landmarks in pixels of the working image, x right, y down; z in pixels, weak perspective. Of an
-    imported clip that has 68 of them, the others are interpolated."""
+    """mediapipe's landmarks in pixels of the working image, x right, y down; z in pixels, weak perspective. For an
+    imported clip with 68 landmarks the others are interpolated."""
     front_landmarks: Float32[np.ndarray, "T 68 3"]
-    """The paper's 68 landmarks in head space, seen from the front: the pose is taken out."""
+    """The paper's 68 landmarks in head space, without the head pose (front view)."""
     head_to_camera: Float32[np.ndarray, "T 4 4"]
-    """Head pose: takes head space to camera space."""
+    """Head pose as the transform from head space to camera space; stored in `transforms.json`."""
     torso_motion: Float32[np.ndarray, "T 4"]
-    """2-D similarity (dx, dy, log scale, angle in radians) of the torso since the reference frame. It maps image-plane
-    points in units of the focal length (x right, y up): q_t = exp(log scale) R(angle) q_ref + (dx, dy)."""
+    """2-D similarity (dx, dy, log scale, angle in radians) of the torso relative to the reference frame. It maps
+    image-plane points in units of the focal length (x right, y up): q_t = exp(log scale) R(angle) q_ref + (dx, dy)."""
     torso_deviation: Float32[np.ndarray, "T 4"]
     """Standard deviation of `torso_motion`, in its units."""
     torso_found: Bool[np.ndarray, " T"]
-    """False where the torso was lost and its motion is interpolated; nowhere true where no torso is in the picture."""
+    """Whether the torso was found in the frame; other rows are interpolated. All False if no torso is visible."""
     eye_opening: Float32[np.ndarray, "T 2"]
-    """0 closed to 1 open; the eye on the image's left first."""
+    """Eye openness from 0 (closed) to 1 (open); the eye on the image's left first."""
     blinks: Float32[np.ndarray, "B 3"]
-    """Start, apex and end of each blink in seconds."""
+    """Start, apex and end of each blink, in seconds."""
     mouth_opening: Float32[np.ndarray, " T"]
-    """Distance of the inner lips in head space units."""
+    """Mouth aperture: distance of the inner lips in head space units."""
     expression: Float32[np.ndarray, "T K"]
-    """Coefficients F_exp of Eq. 1."""
+    """Expression coefficients F_exp of Eq. 1."""
     blendshapes: Float32[np.ndarray, "T B"]
-    """The 52 scores of mediapipe's face landmarker, 0 to 1, in its order; B = 0 where another tracker was used."""
+    """The 52 scores of mediapipe's face landmarker, 0 to 1, in its order; B = 0 if another tracker was used."""
     mean_shape: Float32[np.ndarray, "N 3"]
-    """S-bar of Eq. 1, head space."""
+    """Mean shape S-bar of Eq. 1, in head space."""
     identity_basis: Float32[np.ndarray, "N 3 I"]
-    """B_id of Eq. 1."""
+    """Identity basis B_id of Eq. 1."""
     identity: Float32[np.ndarray, " I"]
-    """Coefficients F_id of Eq. 1, one set for the clip."""
+    """Identity coefficients F_id of Eq. 1, one set for the clip."""
     expression_basis: Float32[np.ndarray, "N 3 K"]
-    """B_exp of Eq. 1."""
+    """Expression basis B_exp of Eq. 1."""
     mfcc: Float32[np.ndarray, "T*4 D"]
     """MFCC every 10 ms, four per frame; row 4 i is centred on the start of frame i's display interval, i / 25 s."""
     mfcc_mean: Float32[np.ndarray, " D"]
-    """Over the training rows in which someone speaks (`MfccStatistics`)."""
+    """Mean of `mfcc` over the training rows with voice (`MfccStatistics`)."""
     mfcc_std: Float32[np.ndarray, " D"]
+    """Standard deviation of `mfcc` over the training rows with voice."""
     loudness: Float32[np.ndarray, " R"]
-    """Root mean square of the sound in dB of full scale, R = 4 T rows as in `mfcc`."""
+    """Root mean square of the audio in dB of full scale, R = 4 T rows as in `mfcc`."""
     voice: Bool[np.ndarray, " R"]
-    """Whether someone speaks, R = 4 T rows as in `mfcc`."""
+    """Voice activity, R = 4 T rows as in `mfcc`."""
 
     @classmethod
-    def of(cls, measured: dict[str, np.ndarray]) -> ClipAttributes:
-        """From arrays of any precision."""
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> ClipAttributes:
+        """Creates attributes from arrays of any floating-point precision."""
         return cls(
             **{
                 name: values.astype(np.float32, copy=False) if values.dtype.kind == "f" else values
-                for name, values in measured.items()
+                for name, values in arrays.items()
             }
         )
 
     def __len__(self) -> int:
-        return len(self.head_to_camera)
+        return len(self.shot)
 
-    def valid_frames(self, first: int, stop: int) -> Int64[np.ndarray, " N"]:
-        """The frames from `first` to before `stop` that show the face."""
+    def valid_indices(self, first: int, stop: int) -> Int64[np.ndarray, " N"]:
+        """Indices of the valid frames from `first` to before `stop`; see `shot`."""
         return first + np.flatnonzero(self.shot[first:stop] >= 0)
 
     def save(self, path: Path) -> None:
-        """Writes the `.npz`, whole or not at all."""
+        """Writes the `.npz` atomically, without the head pose (see `DatasetFolder.write_transforms`)."""
+        arrays = {name: values for name, values in vars(self).items() if name != "head_to_camera"}
         with atomic_write(path) as partial:
-            np.savez(partial, **vars(self))
+            np.savez(partial, **arrays)
 
     @classmethod
-    def load(cls, path: Path) -> ClipAttributes:
+    def load(cls, path: Path, head_to_camera: Float32[np.ndarray, "T 4 4"]) -> ClipAttributes:
         """Reads and checks the `.npz`.
+
+        Args:
+            path: the `.npz`.
+            head_to_camera: head poses of the same frames, from `transforms.json`.
 
         Raises:
             UserError: if it is missing, truncated, of the wrong shape, or holds non-finite numbers.
         """
-        arrays = load_npz(path)
+        arrays = {**load_npz(path), "head_to_camera": head_to_camera}
         names = [field.name for field in dataclasses.fields(cls)]
         missing = [name for name in names if name not in arrays]
         if missing:
-            raise UserError(f"{path}: no array {', '.join(missing)}; run dfa-process again")
-        frames = len(arrays["head_to_camera"])
-        for names_of, rows in ((PER_FRAME, frames), (PER_MFCC, MFCC_PER_FRAME * frames)):
-            for name in names_of:
+            raise UserError(f"{path}: array {', '.join(missing)} is missing; run dfa-process again")
+        frames = len(head_to_camera)
+        for group, rows in ((PER_FRAME, frames), (PER_MFCC, MFCC_PER_FRAME * frames)):
+            for name in group:
                 if len(arrays[name]) != rows:
                     raise UserError(
-                        f"{path}: {name} has {len(arrays[name])} rows instead of {rows}; run dfa-process again"
+                        f"{path}: {name} has {len(arrays[name])} rows, but the {frames} frames in {TRANSFORMS} need "
+                        f"{rows}; run dfa-process again"
                     )
         for name in names:
             if not np.isfinite(arrays[name]).all():
@@ -144,7 +158,7 @@ class ClipAttributes:
 
 @dataclass
 class DatasetFolder:
-    """A dataset folder on disk, checked when it is opened.
+    """A dataset folder on disk, which is checked when it is opened.
 
     Example:
         >>> folder = DatasetFolder.open(Path("data/me"))  # doctest: +SKIP
@@ -153,20 +167,21 @@ class DatasetFolder:
 
     path: Path
     meta: dict[str, Any]
+    """Contents of `transforms.json`."""
 
     @classmethod
     def open(cls, path: Path) -> DatasetFolder:
         """Opens and checks a folder.
 
         Raises:
-            UserError: if anything that later stages read is missing or unreadable.
+            UserError: if a file that later stages read is missing or unreadable.
         """
         if not path.is_dir():
-            raise UserError(f"{path}: no such folder; make it with: dfa-process VIDEO --output {path}")
+            raise UserError(f"{path}: no such folder; create it with: dfa-process VIDEO --output {path}")
         if (path / "transforms_train.json").is_file():
             raise UserError(
-                f"{path}: a data folder of the AD-NeRF family; make a dataset of it with: dfa-import {path}, or train "
-                f"with: ns-train dfa-nerf --data {path} adnerf-data"
+                f"{path}: a data folder of the AD-NeRF family; convert it with: dfa-import {path}, or train with: "
+                f"ns-train dfa-nerf --data {path} adnerf-data"
             )
         for name in (TRANSFORMS, ATTRIBUTES, AUDIO, BACKGROUND):
             if not (path / name).is_file():
@@ -178,51 +193,59 @@ class DatasetFolder:
             keys = {"fl_x", "fl_y", "cx", "cy", "w", "h", "num_train"} - meta.keys()
         except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
             raise UserError(
-                f"{path / TRANSFORMS}: not a dataset of this program ({error!r}); run dfa-process"
+                f"{path / TRANSFORMS}: not a dataset folder of this program ({error!r}); run dfa-process again"
             ) from None
         if version != FORMAT_VERSION or keys or not frames:
             raise UserError(
-                f"{path / TRANSFORMS}: format {version}, this program reads {FORMAT_VERSION}; run dfa-process"
+                f"{path / TRANSFORMS}: format {version}, but this program reads {FORMAT_VERSION}; run dfa-process again"
             )
         folder = cls(path, meta)
         for frame in frames:
             for key in ("file_path", "person_mask_path", "torso_mask_path"):
                 if not (path / frame[key]).is_file():
                     raise UserError(f"{path / frame[key]}: missing; run dfa-process again")
-        if len(folder.attributes) != folder.num_frames:
-            raise UserError(
-                f"{path / ATTRIBUTES}: {len(folder.attributes)} frames, but {TRANSFORMS} has {folder.num_frames}; "
-                "run dfa-process again"
-            )
+        _ = folder.attributes  # checks them
         return folder
 
     @cached_property
     def attributes(self) -> ClipAttributes:
-        """The measured attributes of all frames."""
-        return ClipAttributes.load(self.path / ATTRIBUTES)
+        """Attributes of all frames."""
+        return ClipAttributes.load(self.path / ATTRIBUTES, self._head_to_camera())
+
+    def _head_to_camera(self) -> Float32[np.ndarray, "T 4 4"]:
+        """Head pose of every frame, the inverse of its `transform_matrix`."""
+        try:
+            cameras = np.array([frame["transform_matrix"] for frame in self.meta["frames"]], dtype=np.float64)
+            return np.linalg.inv(cameras.reshape(-1, 4, 4)).astype(np.float32)
+        except (KeyError, TypeError, ValueError, np.linalg.LinAlgError):
+            raise UserError(
+                f"{self.path / TRANSFORMS}: transform_matrix is missing in a frame or no invertible 4x4 matrix; "
+                "run dfa-process again"
+            ) from None
 
     @property
     def num_frames(self) -> int:
+        """Number of frames, held-out ones included."""
         return len(self.meta["frames"])
 
     @property
     def num_train(self) -> int:
-        """The first `num_train` frames are for training, the rest is held out."""
+        """Number of training frames, which come first; the others are held out."""
         return self.meta["num_train"]
 
     @property
     def train_frames(self) -> Int64[np.ndarray, " N"]:
-        """The training frames that are of use."""
-        return self.attributes.valid_frames(0, self.num_train)
+        """Numbers of the valid training frames."""
+        return self.attributes.valid_indices(0, self.num_train)
 
     @property
     def held_out_frames(self) -> Int64[np.ndarray, " N"]:
-        """The held-out frames that are of use."""
-        return self.attributes.valid_frames(self.num_train, self.num_frames)
+        """Numbers of the valid held-out frames."""
+        return self.attributes.valid_indices(self.num_train, self.num_frames)
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height in pixels."""
+        """Width and height of the frames in pixels."""
         return self.meta["w"], self.meta["h"]
 
     @staticmethod
@@ -239,10 +262,11 @@ class DatasetFolder:
 
         Args:
             path: the dataset folder.
-            focal_length: in pixels of the working image; pixels are square, the principal point is the centre.
-            size: width and height.
-            num_train: number of frames for training.
-            head_to_camera: the head pose of every frame.
+            focal_length: focal length in pixels of the working image; pixels are square, the principal point is the
+                image's centre.
+            size: width and height of the frames in pixels.
+            num_train: number of training frames.
+            head_to_camera: head pose of every frame.
         """
         width, height = size
         count = len(head_to_camera)
@@ -270,19 +294,19 @@ class DatasetFolder:
             ],
         }
         with atomic_write(path / TRANSFORMS) as partial, partial.open("w") as file:
-            json.dump(meta, file, indent=1)  # in small pieces
+            json.dump(meta, file, indent=1)  # written in chunks, so that memory stays small
 
 
 def image_path(folder: Path, number: int) -> Path:
-    """Where frame `number` lies."""
+    """Path of the image of frame `number`."""
     return folder / "images" / f"{number:05d}.jpg"
 
 
 def mask_path(folder: Path, number: int) -> Path:
-    """Where the person mask of frame `number` lies."""
+    """Path of the person mask of frame `number`."""
     return folder / "masks" / f"{number:05d}.png"
 
 
 def torso_mask_path(folder: Path, number: int) -> Path:
-    """Where the mask of what is not head lies."""
+    """Path of the torso mask of frame `number`: the person without the head."""
     return folder / "torso_masks" / f"{number:05d}.png"

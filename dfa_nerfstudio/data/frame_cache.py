@@ -1,4 +1,4 @@
-"""Decoded frames within a budget of memory, however long the clip."""
+"""A cache of decoded frames with limited memory."""
 
 from __future__ import annotations
 
@@ -12,57 +12,58 @@ from torch import Tensor
 
 
 class FrameCache:
-    """As many decoded frames as the budget allows; when it is too small for all of them, they take turns.
+    """Holds as many decoded frames as memory allows; if not all frames fit, they are exchanged in turn.
 
-    A frame that leaves has been there for as long as any other: over time all are seen equally often. Decoding goes on
-    beside training in a thread; `advance` only copies what is ready.
+    The frame that has been cached longest is replaced, so that all frames are cached equally often over time. A thread
+    decodes the next frame during training; `advance` only copies it when it is ready.
     """
 
     frames: UInt8[Tensor, "P H W C"]
-    numbers: Int[Tensor, " P"]
-    """Which frame lies in each place."""
+    """Cached frames, one per slot."""
+    frame_numbers: Int[Tensor, " P"]
+    """Frame number of each slot."""
 
     def __init__(
         self,
         read: Callable[[int], UInt8[np.ndarray, "H W C"]],
-        count: int,
+        num_frames: int,
         gib: float,
         device: torch.device | str = "cpu",
         seed: int = 0,
     ) -> None:
         """
         Args:
-            read: decodes a frame; called from threads.
-            count: number of frames there are.
-            gib: memory that decoded frames may take; at least one frame is kept.
-            device: where they lie.
-            seed: of the order in which frames take turns.
+            read: decodes a frame by its number; called from threads.
+            num_frames: number of frames of the clip.
+            gib: memory limit of the decoded frames in GiB; at least one frame is kept.
+            device: device of the cached frames.
+            seed: seed of the order in which frames are exchanged.
         """
         first = read(0)
-        places = min(count, max(1, int(gib * 2**30 / first.nbytes)))
-        order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-        numbers = order[:places].sort().values if places < count else torch.arange(count)
-        self.numbers = numbers.to(device)
-        self.frames = torch.empty(places, *first.shape, dtype=torch.uint8, device=device)
+        num_slots = min(num_frames, max(1, int(gib * 2**30 / first.nbytes)))
+        order = torch.randperm(num_frames, generator=torch.Generator().manual_seed(seed))
+        cached = order[:num_slots].sort().values if num_slots < num_frames else torch.arange(num_frames)
+        self.frame_numbers = cached.to(device)
+        self.frames = torch.empty(num_slots, *first.shape, dtype=torch.uint8, device=device)
         self._threads = ThreadPoolExecutor()
-        for place, frame in enumerate(self._threads.map(read, numbers.tolist())):
-            self.frames[place] = torch.from_numpy(frame)
-        self._read, self._place = read, 0
-        inside = set(numbers.tolist())
-        self._waiting = [number for number in order.tolist() if number not in inside]
-        self._coming: tuple[int, Future[UInt8[np.ndarray, "H W C"]]] | None = None
+        for slot, frame in enumerate(self._threads.map(read, cached.tolist())):
+            self.frames[slot] = torch.from_numpy(frame)
+        self._read, self._slot = read, 0
+        in_cache = set(cached.tolist())
+        self._waiting = [number for number in order.tolist() if number not in in_cache]
+        self._pending: tuple[int, Future[UInt8[np.ndarray, "H W C"]]] | None = None
 
     def advance(self) -> None:
-        """Lets the next frame take its place, once it is decoded."""
+        """Replaces the oldest frame by the next one, if that is decoded."""
         if not self._waiting:
             return
-        if self._coming is None:
+        if self._pending is None:
             number = self._waiting.pop(0)
-            self._coming = number, self._threads.submit(self._read, number)
-        number, frame = self._coming
+            self._pending = number, self._threads.submit(self._read, number)
+        number, frame = self._pending
         if frame.done():
-            self.frames[self._place] = torch.from_numpy(frame.result())
-            self._waiting.append(int(self.numbers[self._place]))
-            self.numbers[self._place] = number
-            self._place = (self._place + 1) % len(self.frames)
-            self._coming = None
+            self.frames[self._slot] = torch.from_numpy(frame.result())
+            self._waiting.append(int(self.frame_numbers[self._slot]))
+            self.frame_numbers[self._slot] = number
+            self._slot = (self._slot + 1) % len(self.frames)
+            self._pending = None

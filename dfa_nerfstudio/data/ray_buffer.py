@@ -1,4 +1,4 @@
-"""Rays for training, drawn for several steps at once."""
+"""A buffer of training rays, sampled for several steps at once."""
 
 from __future__ import annotations
 
@@ -15,66 +15,72 @@ from dfa_nerfstudio.data.pinhole_rays import pinhole_rays
 from dfa_nerfstudio.data.pixel_sampler import Pixels, PixelSampler
 
 _STEPS = 8
-"""Steps whose rays are drawn at once: drawing is a fifth of a step's operations, however few pixels it is for."""
+"""Number of steps whose rays are sampled at once, because sampling takes a fifth of a step's operations whatever the
+number of pixels."""
 
 Batch = dict[str, Tensor]
 
 
 class RayBuffer:
-    """Rays through pixels, and what the film shows there.
+    """Provides rays through sampled pixels, and the video's colours there.
 
     A batch has `indices` [R, 3] (frame, row, column), `image` [R, 3] and `mask` [R] in [0, 1], `weight` [S] of the
-    pixels that were drawn singly, which come before those of patches, and `allowed` [R, 2]: whether the audio and the
-    eyes may count there.
+    pixels that were sampled singly, which precede those of patches, and `gate_mask` [R, 2]: whether the pixel lies in
+    the lower face, where the audio gate may be open, and in the eyes, where the eye gate may be open.
     """
 
-    def __init__(self, pixels: PixelSampler, pool: FrameCache, cameras: Cameras) -> None:
-        self._pixels, self._pool, self._cameras = pixels, pool, cameras
-        self._drawn: Pixels | None = None
+    def __init__(self, pixels: PixelSampler, cache: FrameCache, cameras: Cameras) -> None:
+        self._pixels, self._cache, self._cameras = pixels, cache, cameras
+        self._buffered: Pixels | None = None
         self._errors: list[Tensor] = []
         self._taken = 0
 
     def take(self, count: int) -> tuple[RayBundle, Batch]:
-        """So many rays, drawn where they matter."""
-        if self._drawn is None or self._taken + count > len(self._drawn):
+        """Returns `count` rays through sampled pixels."""
+        if self._buffered is None or self._taken + count > len(self._buffered):
             self._refill(count * _STEPS)
         part = slice(self._taken, self._taken + count)
         self._taken += count
         return self._rays[part], {name: values[part] for name, values in self._batch.items()}
 
     def take_with_patches(self, count: int, patches: int, size: int) -> tuple[RayBundle, Batch]:
-        """The same, and square patches around mouth and eyes, which have no weight: they are not drawn evenly."""
+        """Returns `count` rays, and after them those of square patches around mouth and eyes, which have no weight."""
         rays, batch = self.take(count)
         if not patches:
             return rays, batch
-        more_rays, more = self._look(self._pixels.draw_patches(patches, size, self._pool.numbers))
+        patch_rays, patch_batch = self._rays_and_batch(
+            self._pixels.draw_patches(patches, size, self._cache.frame_numbers)
+        )
         fields = ("origins", "directions", "pixel_area", "camera_indices", "times")
-        both: dict[str, Any] = {name: torch.cat([getattr(rays, name), getattr(more_rays, name)]) for name in fields}
-        joined = {name: torch.cat([batch[name], more[name]]) for name in batch if name != "weight"}
+        both: dict[str, Any] = {name: torch.cat([getattr(rays, name), getattr(patch_rays, name)]) for name in fields}
+        joined = {name: torch.cat([batch[name], patch_batch[name]]) for name in batch if name != "weight"}
         return RayBundle(**both), {**joined, "weight": batch["weight"]}
 
-    def learn(self, error: Float[Tensor, " R"]) -> None:
-        """Tells how wrong the pixels that were taken last turned out to be; to be called after each step."""
+    def update_error_map(self, error: Float[Tensor, " R"]) -> None:
+        """Records the errors of the pixels that were taken last; to be called after each step."""
         self._errors.append(error)
 
     def _refill(self, count: int) -> None:
-        if self._drawn is not None and self._errors:
+        if self._buffered is not None and self._errors:
             errors = torch.cat(self._errors)
-            self._pixels.learn(self._drawn[: len(errors)], errors)
+            self._pixels.update_error_map(self._buffered[: len(errors)], errors)
         self._errors, self._taken = [], 0
-        self._drawn = self._pixels.draw(count, self._pool.numbers)
-        self._rays, self._batch = self._look(self._drawn)
+        self._buffered = self._pixels.draw(count, self._cache.frame_numbers)
+        self._rays, self._batch = self._rays_and_batch(self._buffered)
 
-    def _look(self, pixels: Pixels) -> tuple[RayBundle, Batch]:
-        indices = torch.stack([self._pool.numbers[pixels.place], pixels.row, pixels.column], dim=-1)
-        seen = self._pool.frames[pixels.place, pixels.row, pixels.column]
-        allowed = torch.stack([pixels.inside[:, 3], pixels.inside[:, 1:3].any(-1)], dim=-1)
-        return pinhole_rays(self._cameras, indices), batch_of(indices, seen, pixels.weight, allowed)
+    def _rays_and_batch(self, pixels: Pixels) -> tuple[RayBundle, Batch]:
+        indices = torch.stack([self._cache.frame_numbers[pixels.slot], pixels.row, pixels.column], dim=-1)
+        colours = self._cache.frames[pixels.slot, pixels.row, pixels.column]
+        gate_mask = torch.stack([pixels.in_box[:, 3], pixels.in_box[:, 1:3].any(-1)], dim=-1)
+        return pinhole_rays(self._cameras, indices), make_batch(indices, colours, pixels.weight, gate_mask)
 
 
-def batch_of(
-    indices: Int[Tensor, "R 3"], seen: UInt8[Tensor, "R 4"], weight: Float[Tensor, " S"], allowed: Bool[Tensor, "R 2"]
+def make_batch(
+    indices: Int[Tensor, "R 3"],
+    colours: UInt8[Tensor, "R 4"],
+    weight: Float[Tensor, " S"],
+    gate_mask: Bool[Tensor, "R 2"],
 ) -> Batch:
-    """What rays are compared with; see `RayBuffer`."""
-    values = seen.float() / 255
-    return {"indices": indices, "image": values[:, :3], "mask": values[:, 3], "weight": weight, "allowed": allowed}
+    """Returns the batch that rays are compared with; see `RayBuffer`."""
+    values = colours.float() / 255
+    return {"indices": indices, "image": values[:, :3], "mask": values[:, 3], "weight": weight, "gate_mask": gate_mask}

@@ -6,7 +6,7 @@ registered, and nothing in the rooms above has to change.
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -19,6 +19,7 @@ from dfa_nerfstudio.data.dataparser import ClipMetadata
 Self = TypeVar("Self", bound="Renderer")
 
 
+@runtime_checkable
 class Renderer(Protocol):
     """Renders a person's attribute track.
 
@@ -35,8 +36,9 @@ class Renderer(Protocol):
                 return other
             def get_outputs_for_camera(self, camera, obb_box=None):
                 image = self.clip.background.permute(1, 2, 0)
-                nothing = torch.zeros_like(image[..., :1])
-                return {"rgb": image, "foreground": image * 0, "accumulation": nothing, "depth": nothing}
+                empty = torch.zeros_like(image[..., :1])
+                gates = {"audio_gate": empty, "eye_gate": empty}
+                return {"rgb": image, "foreground": image * 0, "accumulation": empty, "depth": empty + 1, **gates}
     """
 
     clip: ClipMetadata
@@ -77,7 +79,8 @@ class Renderer(Protocol):
             obb_box: nerfstudio's crop box; may be ignored.
 
         Returns:
-            images [H, W, C], at least `rgb`; `foreground`, the person's colour weighted by its opacity; `accumulation`,
-            that opacity; and `depth`, the distance along the ray.
+            images [H, W, C]: `rgb`; `foreground`, the person's colour weighted by its opacity; `accumulation`, that
+            opacity; `depth`, the distance along the ray; `audio_gate` and `eye_gate`, how much audio and eyes count in
+            each pixel, 0 to 1, which the viewer overlays.
         """
         ...

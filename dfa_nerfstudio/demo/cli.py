@@ -1,4 +1,4 @@
-"""`dfa-demo`: a clip of the demo subject, and speech to drive it with."""
+"""`dfa-demo`: renders a clip of the demo subject, writes driving audio, and summarises `make demo`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from dfa_nerfstudio.media.rates import SAMPLE_RATE
 
 @dataclass
 class MakeClip:
-    """Renders the demo subject talking: an mp4 with sound, and its ground truth beside it (`*.truth.npz`)."""
+    """Renders a talking demo subject to an mp4 with audio, and its ground truth beside it (`*.truth.npz`)."""
 
     output: Path
-    """The mp4 to write."""
+    """Path of the mp4."""
     config: Annotated[ClipConfig, tyro.conf.arg(name="")] = field(default_factory=ClipConfig)
 
     def run(self) -> None:
@@ -34,15 +34,15 @@ class MakeClip:
 
 
 @dataclass
-class DrivingAudio:
-    """Writes the sentence that no clip contains (16 kHz mono wav, about 6 s): audio to drive a trained model with."""
+class WriteDrivingAudio:
+    """Writes driving audio: a sentence that no clip contains (wav, 16 kHz, mono, about 6 s)."""
 
     output: Path
-    """The wav to write."""
+    """Path of the wav."""
 
     def run(self) -> None:
         if self.output.suffix.lower() != ".wav":
-            raise UserError(f"{self.output}: the output must be named .wav")
+            raise UserError(f"{self.output}: the output's name must end in .wav")
         speech = driving_sentence()
         try:
             with atomic_write(self.output) as partial, wave.open(str(partial), "wb") as file:
@@ -56,24 +56,24 @@ class DrivingAudio:
 
 
 @dataclass
-class Figures:
-    """Prints what a finished `make demo` reached, against the truth that was rendered."""
+class Summary:
+    """Prints the metrics of a finished `make demo`, compared with the rendered ground truth."""
 
     folder: tyro.conf.Positional[Path]
-    """The demo's folder, outputs/demo."""
+    """Folder of the demo, outputs/demo."""
 
     def run(self) -> None:
         from rich.console import Console
 
-        from dfa_nerfstudio.demo.summary import print_figures
+        from dfa_nerfstudio.demo.summary import print_demo_summary
 
-        print_figures(self.folder, Console())
+        print_demo_summary(self.folder, Console())
 
 
 def main() -> None:
-    """Entry point of `dfa-demo`."""
+    """Runs `dfa-demo`."""
     with exit_on_user_error():
-        commands = {"make-clip": MakeClip, "driving-audio": DrivingAudio, "figures": Figures}
+        commands = {"make-clip": MakeClip, "driving-audio": WriteDrivingAudio, "summary": Summary}
         tyro.extras.subcommand_cli_from_dict(commands).run()
 
 

@@ -1,7 +1,7 @@
-"""The face in the head's texture: a mouth that opens and closes, eyelids that close.
+"""Animates the face in the head's texture: the mouth opens and closes, the eyelids close.
 
-Each part maps every texture point back to where its skin comes from, in closed form. Coordinates are local to the part:
-u along the line through its corners, v across it and downwards, in scene pixels.
+Each part maps every texture point back to the source of its skin, in closed form. Coordinates are local to the part:
+u along the line through its corners, v perpendicular to it and downwards, in scene pixels.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 from scipy.interpolate import PchipInterpolator, RBFInterpolator
 
-from dfa_nerfstudio.demo.portrait import DETAIL, MARGIN, Portrait
+from dfa_nerfstudio.demo.portrait import SCENE_MARGIN, TEXTURE_SCALE, Portrait, smoothstep
 
 _UPPER_INNER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 _LOWER_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
@@ -24,70 +24,74 @@ _EYES = (
 )
 _DARK, _TONGUE, _LOWER_TEETH = np.array([[0.20, 0.06, 0.05], [0.38, 0.14, 0.13], [0.45, 0.38, 0.34]], np.float32)
 EDGE = 0.9
-"""Width in scene pixels over which one surface gives way to another."""
+"""Width of the transition between two surfaces, in scene pixels."""
 
 
-class Patch:
-    """A rectangle of the texture around a part of the face, with its local coordinates."""
+class TexturePatch:
+    """A rectangle of the texture around one part of the face, with local coordinates."""
 
     def __init__(self, left: np.ndarray, right: np.ndarray, above: float, below: float, beside: float) -> None:
-        """The corners of the part in scene pixels, and how far the patch reaches beyond them."""
+        """Creates the patch around two corners.
+
+        Args:
+            left: left corner of the part, x and y in scene pixels.
+            right: right corner.
+            above: extent of the patch above the centre, in scene pixels.
+            below: extent below it.
+            beside: extent beyond the corners.
+        """
         self.origin = (left + right) / 2
         along = (right - left) / np.linalg.norm(right - left)
-        self.axes = np.stack([along, [-along[1], along[0]]])  # rows u and v
+        self.axes = np.stack([along, [-along[1], along[0]]])  # rows: directions of u and v
         self.half_width = float(np.linalg.norm(right - left) / 2)
         reach = self.half_width + beside
-        x0, y0 = np.floor((self.origin + MARGIN - (reach, above)) * DETAIL).astype(int)
-        x1, y1 = np.ceil((self.origin + MARGIN + (reach, below)) * DETAIL).astype(int)
+        x0, y0 = np.floor((self.origin + SCENE_MARGIN - (reach, above)) * TEXTURE_SCALE).astype(int)
+        x1, y1 = np.ceil((self.origin + SCENE_MARGIN + (reach, below)) * TEXTURE_SCALE).astype(int)
         self.window = (slice(y0, y1), slice(x0, x1))
         rows, columns = np.mgrid[y0:y1, x0:x1].astype(np.float32)
-        u, v = self.to_local(np.stack([columns + 0.5, rows + 0.5], -1) / DETAIL - MARGIN).transpose(2, 0, 1)
+        points = np.stack([columns + 0.5, rows + 0.5], -1) / TEXTURE_SCALE - SCENE_MARGIN
+        u, v = self.to_local(points).transpose(2, 0, 1)
         self.u, self.v = u.astype(np.float32), v.astype(np.float32)
 
     def to_local(self, points: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:
-        """Scene pixels to u, v."""
+        """Converts scene pixels to local coordinates u, v."""
         return (points - self.origin) @ self.axes.T
 
     def sample(self, texture: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """Looks the texture up at local coordinates."""
+        """Samples the texture at local coordinates, bilinearly."""
         scene = np.stack([u, v], -1) @ self.axes + self.origin
-        scene = ((scene + MARGIN) * DETAIL - 0.5).astype(np.float32)
+        scene = ((scene + SCENE_MARGIN) * TEXTURE_SCALE - 0.5).astype(np.float32)
         return cv2.remap(texture, scene[..., 0], scene[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _over(edge: np.ndarray) -> np.ndarray:
-    """Coverage [H W 1] of what lies where `edge` (distance in scene pixels) is positive."""
+def _coverage(edge: np.ndarray) -> np.ndarray:
+    """Anti-aliased coverage [H W 1] of the area where the signed distance `edge` (scene pixels) is positive."""
     return np.clip(edge / EDGE + 0.5, 0, 1)[..., None].astype(np.float32)
 
 
-def _smoothstep(values: np.ndarray) -> np.ndarray:
-    values = np.clip(values, 0, 1)
-    return values * values * (3 - 2 * values)
+class MouthTexture:
+    """Renders lips, jaw and the inside of the mouth.
 
-
-class Mouth:
-    """Lips, jaw and what is between them.
-
-    The portrait smiles with its teeth showing. Once, its lips are brought together along a seam (thin-plate splines,
-    one for each lip), which gives the face at rest. From there the lower lip and the jaw go down, the upper lip a
-    little up, and rounding draws the corners in.
+    The portrait smiles and shows its teeth. First the lips are closed along a seam by thin-plate splines, one for each
+    lip; this gives the face at rest. To open the mouth, the lower lip and the jaw move down and the upper lip moves
+    slightly up. Rounding moves the corners inwards.
     """
 
     def __init__(self, portrait: Portrait) -> None:
         points = portrait.landmarks[:, :2]
         self.unit = portrait.head_unit
-        self.patch = Patch(points[78], points[308], above=20, below=52, beside=34)
+        self.patch = TexturePatch(points[78], points[308], above=20, below=52, beside=34)
         local = self.patch.to_local(points)
-        self.width = 0.88 * self.patch.half_width  # of half the mouth at rest
+        self.width = 0.88 * self.patch.half_width  # half width of the mouth at rest
         self.rest = self._closed_texture(portrait.head, local)
         self._draw_inside(portrait.head, local)
 
     def seam(self, u: np.ndarray) -> np.ndarray:
-        """Where the lips meet."""
+        """Height v of the line where the closed lips meet."""
         return 2.6 + 2.4 * np.clip(1 - (u / self.width) ** 2, -0.5, 1)
 
     def _closed_texture(self, head: np.ndarray, local: np.ndarray) -> np.ndarray:
-        """The whole head texture with the mouth closed."""
+        """Returns the whole head texture with the mouth closed."""
         patch = self.patch
         shrink = self.width / patch.half_width
         lips = []
@@ -112,19 +116,19 @@ class Mouth:
             origin = spline(np.stack([patch.u.ravel(), patch.v.ravel()], 1)).reshape(*patch.u.shape, 2)
             lips.append(patch.sample(head, origin[..., 0], origin[..., 1]))
         below = patch.v - self.seam(patch.u)
-        beyond = np.maximum(np.abs(patch.u) - self.width, 0)  # of the corners the two splines agree but for a trifle
-        closed = lips[0] + _over(below * EDGE / (EDGE + beyond)) * (lips[1] - lips[0])
-        line = np.exp(-((below / 0.9) ** 2)) * _smoothstep((self.width + 1.5 - np.abs(patch.u)) / 4)
+        beyond = np.maximum(np.abs(patch.u) - self.width, 0)  # beyond the corners the two splines nearly agree
+        closed = lips[0] + _coverage(below * EDGE / (EDGE + beyond)) * (lips[1] - lips[0])
+        line = np.exp(-((below / 0.9) ** 2)) * smoothstep((self.width + 1.5 - np.abs(patch.u)) / 4)
         closed[..., :3] *= 1 - 0.45 * line[..., None]
         rest = head.copy()
         rest[patch.window] = closed
         return rest
 
     def _draw_inside(self, head: np.ndarray, local: np.ndarray) -> None:
-        """Upper teeth, which stay with the skull, from the photograph."""
+        """Extracts the upper teeth, which move with the skull, from the photograph."""
         patch = self.patch
         upper, lower = local[list(_UPPER_INNER)], local[list(_LOWER_INNER)]
-        lift = 3.4  # the smile shows more of the teeth than a speaking mouth
+        lift = 3.4  # a smile shows more of the teeth than a speaking mouth
         top = np.interp(patch.u, upper[:, 0], upper[:, 1]) - lift
         bottom = np.interp(patch.u, lower[:, 0], lower[:, 1]) - lift - 0.8
         clipped = np.clip(patch.v, top + 1.2, np.maximum(bottom - 0.8, top + 1.2))
@@ -137,8 +141,9 @@ class Mouth:
         """Draws the mouth into the texture of the head.
 
         Args:
-            opening: distance of the inner lips at the middle, in head units.
-            rounding: -1 (spread) to 1 (rounded, corners drawn in).
+            texture: head texture, changed in place.
+            opening: gap between the inner lips at the middle of the mouth, in head units.
+            rounding: -1 (spread) to 1 (rounded, corners moved inwards).
         """
         patch = self.patch
         centre = np.exp(-((patch.u / 34) ** 2) - ((patch.v - 6) / 22) ** 2)
@@ -148,13 +153,13 @@ class Mouth:
         lens = np.clip(1 - (u / self.width) ** 2, 0, 1) ** 0.65
         seam = self.seam(u)
         upper_edge, lower_edge = seam - up * lens, seam + down * lens
-        jaw = _smoothstep((54 - np.abs(u)) / 42)
+        jaw = smoothstep((54 - np.abs(u)) / 42)
 
-        follow = _smoothstep(1 - (upper_edge - patch.v) / 14)
+        follow = smoothstep(1 - (upper_edge - patch.v) / 14)
         upper = patch.sample(self.rest, u, patch.v + up * lens * follow)
-        sink = lens + (jaw - lens) * _smoothstep((patch.v - lower_edge) / 26)
+        sink = lens + (jaw - lens) * smoothstep((patch.v - lower_edge) / 26)
         lower = patch.sample(self.rest, u, patch.v - down * sink)
-        skin_above, skin_below = _over(upper_edge - patch.v), _over(patch.v - lower_edge)
+        skin_above, skin_below = _coverage(upper_edge - patch.v), _coverage(patch.v - lower_edge)
         result = skin_above * upper + skin_below * lower
         inside = 1 - skin_above - skin_below
         if gap > 0.05:
@@ -163,29 +168,31 @@ class Mouth:
         texture[patch.window] = result
 
     def _inside(self, u: np.ndarray, upper_edge: np.ndarray, lower_edge: np.ndarray, down: float) -> np.ndarray:
+        """Colours tongue, teeth and the dark behind them, visible between the lips."""
         v = self.patch.v
         depth = np.clip((v - upper_edge) / np.maximum(lower_edge - upper_edge, 1), 0, 1)[..., None]
         colour = _DARK * (0.7 + 0.6 * depth)
-        tongue = _over(1.2 * (1 - (u / (0.62 * self.width)) ** 2 - ((v - (self.seam(u) + down + 1)) / 5.5) ** 2) * 2)
+        lip = self.seam(u) + down  # edge of the lower lip in the middle of the mouth
+        tongue = _coverage(1.2 * (1 - (u / (0.62 * self.width)) ** 2 - ((v - (lip + 1)) / 5.5) ** 2) * 2)
         colour += tongue * (_TONGUE * (0.6 + 0.4 * depth) - colour)
-        lower_teeth = _over(v - (self.seam(u) + down - 1.6)) * _over(0.5 * self.width - np.abs(u)) * min(down / 10, 1)
+        lower_teeth = _coverage(v - (lip - 1.6)) * _coverage(0.5 * self.width - np.abs(u)) * min(down / 10, 1)
         colour += lower_teeth * (_LOWER_TEETH - colour)
-        colour += _over(self.teeth_end - v) * _over(0.9 * self.width - np.abs(u)) * (self.teeth - colour)
-        shadow = 1 - 0.45 * np.exp(-np.maximum(v - upper_edge, 0) / 1.2)  # of the upper lip
+        colour += _coverage(self.teeth_end - v) * _coverage(0.9 * self.width - np.abs(u)) * (self.teeth - colour)
+        shadow = 1 - 0.45 * np.exp(-np.maximum(v - upper_edge, 0) / 1.2)  # shadow of the upper lip
         return (colour * shadow[..., None]).astype(np.float32)
 
 
-class Eye:
-    """An eye whose upper lid moves down over the eyeball, taking its lashes along; the eyeball stands still."""
+class EyeTexture:
+    """Renders an eye whose upper lid and lashes move down over a fixed eyeball."""
 
     LID = 8.0
-    """Scene pixels of skin above the margin that unfold when the eye closes."""
+    """Height of the skin fold above the lid margin that unfolds when the eye closes, in scene pixels."""
 
     def __init__(self, portrait: Portrait, side: int) -> None:
-        """`side`: 0 for the eye on the image's left, 1 for the other."""
+        """Reads the lid margins of an eye; `side` 0 is the eye on the left of the image, 1 the other."""
         points = portrait.landmarks[:, :2]
         upper, lower = (list(indices) for indices in _EYES[side])
-        self.patch = Patch(points[upper[0]], points[upper[-1]], above=16, below=13, beside=6)
+        self.patch = TexturePatch(points[upper[0]], points[upper[-1]], above=16, below=13, beside=6)
         u = self.patch.u
         margins = []
         for indices in (upper, lower):
@@ -195,36 +202,36 @@ class Eye:
         self.bottom = np.maximum(self.bottom, self.top)
 
     def draw(self, texture: Float32[np.ndarray, "W W 4"], opening: float) -> None:
-        """Draws the eye into the texture of the head; `opening` from 0, closed, to 1, as in the portrait."""
+        """Draws the eye into the texture of the head; `opening` is 0 (closed) to 1 (as in the portrait)."""
         patch, v = self.patch, self.patch.v
         height = self.bottom - self.top
-        rise = 0.15 * (1 - opening) * height  # of the lower lid
+        rise = 0.15 * (1 - opening) * height  # motion of the lower lid
         drop = (1 - opening) * 0.85 * height
         margin = self.top + drop
-        skin = v - drop * (1 - _smoothstep((margin - v) / (self.LID + drop)))
+        skin = v - drop * (1 - smoothstep((margin - v) / (self.LID + drop)))
         lid = patch.sample(texture, patch.u, np.minimum(skin, self.top + 0.8))
-        low = patch.sample(texture, patch.u, v + rise * _smoothstep(1 - (v - self.bottom + rise) / 9))
+        low = patch.sample(texture, patch.u, v + rise * smoothstep(1 - (v - self.bottom + rise) / 9))
         eyeball = texture[patch.window]
-        covered = _over(margin + 0.6 - v)
-        below = _over(v - (self.bottom - rise + 0.4)) * (1 - opening > 0)
+        covered = _coverage(margin + 0.6 - v)
+        below = _coverage(v - (self.bottom - rise + 0.4)) * (1 - opening > 0)
         result = eyeball + below * (low - eyeball)
         result = result + covered * (lid - result)
         texture[patch.window] = result if opening < 1 else eyeball
 
 
-class Face:
-    """The head's texture with mouth and eyes set."""
+class FaceTexture:
+    """Renders the head's texture for a mouth shape and an eye opening."""
 
     def __init__(self, portrait: Portrait) -> None:
-        self.mouth = Mouth(portrait)
-        self.eyes = [Eye(portrait, 0), Eye(portrait, 1)]
+        self.mouth = MouthTexture(portrait)
+        self.eyes = [EyeTexture(portrait, 0), EyeTexture(portrait, 1)]
         self._texture = self.mouth.rest.copy()
         self._open_eyes = [self.mouth.rest[eye.patch.window].copy() for eye in self.eyes]
 
     def texture(
         self, mouth_opening: float, rounding: float, eye_opening: Float[np.ndarray, "2"]
     ) -> Float32[np.ndarray, "W W 4"]:
-        """The head's texture, RGBA with premultiplied alpha; valid until the next call."""
+        """Returns the head's texture, RGBA with premultiplied alpha. The next call overwrites it."""
         self.mouth.draw(self._texture, mouth_opening, rounding)
         for eye, opened, opening in zip(self.eyes, self._open_eyes, eye_opening, strict=True):
             self._texture[eye.patch.window] = opened

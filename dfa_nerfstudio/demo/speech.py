@@ -1,4 +1,4 @@
-"""The bundled speech and its phoneme times (`make_speech.py` tells how both were made)."""
+"""Loads the bundled speech with its phoneme times (`speech_synthesis.py` wrote both)."""
 
 from __future__ import annotations
 
@@ -14,37 +14,38 @@ from jaxtyping import Float32
 from dfa_nerfstudio.media.rates import SAMPLE_RATE
 
 LEAD_IN = 0.3
-"""Seconds of silence before the first sentence."""
+"""Silence before the first sentence, in seconds."""
 PAUSE = (0.3, 0.6)
 """Range of the silence between sentences, in seconds."""
 FADE = 0.01
-"""Seconds over which a sentence that is cut off fades out."""
+"""Length of the fade-out at the end of a cut sentence, in seconds."""
 
 
 @dataclass(frozen=True)
 class Phoneme:
-    """A sound of speech: espeak's mnemonic (`_` and `_:` are pauses) and its time in seconds."""
+    """A phoneme: eSpeak's mnemonic (`_` and `_:` are pauses) with its start and end in seconds."""
 
     label: str
     start: float
     end: float
 
-    def moved(self, offset: float) -> Phoneme:
+    def shifted(self, offset: float) -> Phoneme:
+        """Returns the phoneme `offset` seconds later."""
         return Phoneme(self.label, self.start + offset, self.end + offset)
 
 
 @dataclass
 class Speech:
-    """A recording whose phoneme times are known."""
+    """A recording with known phoneme times."""
 
     samples: Float32[np.ndarray, " samples"]
-    """Mono, 16 kHz, in [-1, 1]."""
+    """Mono samples at 16 kHz, in [-1, 1]."""
     phonemes: list[Phoneme]
-    """In order and without overlap; between sentences there are gaps, which are silent."""
+    """Phonemes in order, without overlap. Gaps between sentences are silent."""
 
     @property
     def duration(self) -> float:
-        """In seconds."""
+        """Length in seconds."""
         return len(self.samples) / SAMPLE_RATE
 
 
@@ -62,14 +63,14 @@ def _sentences() -> list[Speech]:
 
 
 def driving_sentence() -> Speech:
-    """The sentence that no clip contains, about 6 s: audio to drive a trained model with."""
+    """Returns the sentence that no clip contains (about 6 s), to drive a trained model."""
     return _sentences()[-1]
 
 
 def make_speech(seconds: float, seed: int) -> Speech:
-    """Sentences with pauses between them, exactly `seconds` long.
+    """Concatenates sentences with pauses between them to exactly `seconds`.
 
-    No sentence comes a second time before all have been said (about 40 s); every round has another order.
+    No sentence is repeated before all have been used (about 40 s). Each round has a new order, drawn by `seed`.
     """
     rng = np.random.default_rng((seed, 1))
     sentences = _sentences()[:-1]
@@ -80,7 +81,7 @@ def make_speech(seconds: float, seed: int) -> Speech:
         for index in rng.permutation(len(sentences)):
             sentence = sentences[index].samples[: max(len(samples) - begin, 0)]
             samples[begin : begin + len(sentence)] = sentence
-            phonemes += [phoneme.moved(begin / SAMPLE_RATE) for phoneme in sentences[index].phonemes]
+            phonemes += [phoneme.shifted(begin / SAMPLE_RATE) for phoneme in sentences[index].phonemes]
             begin += len(sentences[index].samples) + round(rng.uniform(*PAUSE) * SAMPLE_RATE)
     fade = min(round(FADE * SAMPLE_RATE), len(samples))
     samples[len(samples) - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""How the demo subject moves: head, torso and blinks, smooth, random and known."""
+"""Generates random, smooth motion of the demo subject: head, torso and blinks."""
 
 from __future__ import annotations
 
@@ -10,43 +10,45 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 NECK_PIVOT = np.array([0.0, -0.9, -1.0])
-"""The point of head space about which the head turns, in head units: below and behind the face."""
-_TORSO_SHARE = 0.8
-"""How much of the torso's motion goes with the head's (their correlation, about)."""
+"""Pivot of the head's rotation in head space, in head units: below and behind the face."""
+_TORSO_HEAD_CORRELATION = 0.8
+"""Approximate correlation of the torso's motion with the head's."""
 
 
 @dataclass
-class MotionConfig:
-    """How far and how often the subject moves."""
+class SubjectMotionConfig:
+    """Amplitudes of the subject's motion, and its blink rate."""
 
     yaw: float = 12.0
-    """Greatest turn of the head to either side, in degrees."""
+    """Maximum yaw of the head to either side, in degrees."""
     pitch: float = 8.0
-    """Greatest nod, in degrees."""
+    """Maximum pitch (nod), in degrees."""
     roll: float = 5.0
-    """Greatest tilt, in degrees."""
+    """Maximum roll (tilt), in degrees."""
     translation: float = 0.12
-    """Greatest shift of the torso, and the head with it, in head units."""
+    """Maximum shift of the torso, which the head follows, in head units."""
     blink_rate: float = 0.35
     """Blinks per second."""
 
 
 @dataclass
-class Motion:
-    """T frames of motion."""
+class SubjectMotion:
+    """Motion of T frames."""
 
     head_to_camera: Float[np.ndarray, "T 4 4"]
+    """Head pose: head space to camera space."""
     torso_motion: Float[np.ndarray, "T 4"]
-    """As `ClipAttributes.torso_motion`; the reference is the portrait."""
+    """Torso motion as in `ClipAttributes.torso_motion`, relative to the portrait."""
     eye_opening: Float[np.ndarray, "T 2"]
+    """Eye opening, 0 closed to 1 open, the eye on the left of the image first."""
     blinks: Float[np.ndarray, "B 3"]
-    """Start, apex and end in seconds."""
+    """Start, apex and end of each blink, in seconds."""
 
 
 def smooth_noise(rng: np.random.Generator, times: Float[np.ndarray, " T"], channels: int) -> np.ndarray:
-    """Random motion [T channels] within [-1, 1]: a slow sway with some quicker movement on it.
+    """Samples smooth random motion [T channels] in [-1, 1]: a slow sway plus a smaller, quicker component.
 
-    It depends on the seed and the time alone, not on the rate at which it is looked up.
+    It depends on the generator's seed and on the times, not on the frame rate.
     """
     rate = 50.0
     padding = 4.0
@@ -62,20 +64,20 @@ def smooth_noise(rng: np.random.Generator, times: Float[np.ndarray, " T"], chann
 
 
 def make_motion(
-    config: MotionConfig, reference: Float[np.ndarray, "4 4"], times: Float[np.ndarray, " T"], seed: int
-) -> Motion:
-    """Moves the subject around its pose in the portrait.
+    config: SubjectMotionConfig, reference: Float[np.ndarray, "4 4"], times: Float[np.ndarray, " T"], seed: int
+) -> SubjectMotion:
+    """Generates the subject's motion around its pose in the portrait.
 
     Args:
-        config: amplitudes.
-        reference: the head pose of the portrait.
-        times: of the frames, in seconds.
-        seed: the same seed gives the same motion.
+        config: amplitudes and blink rate.
+        reference: head pose of the portrait, head space to camera space.
+        times: times of the frames, in seconds.
+        seed: random seed; the same seed gives the same motion.
     """
     yaw, pitch, roll, *own = smooth_noise(np.random.default_rng((seed, 2)), times, 7).T
-    # The head turned, tilted or nodded to a side lies on that side; the torso leans the same way.
+    # A head that turns, tilts or nods to one side also shifts to that side; the torso leans the same way.
     leaning = np.stack([(yaw - roll) / np.sqrt(2), -pitch, pitch], 1)
-    sway = _TORSO_SHARE * leaning + np.sqrt(1 - _TORSO_SHARE**2) * np.stack(own[:3], 1)
+    sway = _TORSO_HEAD_CORRELATION * leaning + np.sqrt(1 - _TORSO_HEAD_CORRELATION**2) * np.stack(own[:3], 1)
 
     pivot = reference[:3, :3] @ NECK_PIVOT + reference[:3, 3]
     depth = -pivot[2]
@@ -83,35 +85,39 @@ def make_motion(
     shift = config.translation / depth * np.array([0.8, 0.4]) * sway[:, :2]
     log_scale = 0.25 * config.translation / depth * sway[:, 2]
     angle = np.radians(0.25 * config.roll) * own[3]
-    # The torso turns and grows about the pivot, and the pivot is what it carries along.
+    # The torso rotates and scales about the neck pivot; the head moves with that pivot.
     cos, sin, scale = np.cos(angle), np.sin(angle), np.exp(log_scale)
     turn = np.stack([cos, -sin, sin, cos], 1).reshape(-1, 2, 2) * scale[:, None, None]
     torso = np.concatenate([image_point + shift - turn @ image_point, log_scale[:, None], angle[:, None]], 1)
-    carried = np.concatenate([image_point + shift, -np.ones((len(times), 1))], 1) * (depth / scale)[:, None]
+    moved_pivot = np.concatenate([image_point + shift, -np.ones((len(times), 1))], 1) * (depth / scale)[:, None]
 
     angles = np.stack([config.yaw * yaw, config.pitch * pitch, config.roll * roll], 1)
     head = np.tile(np.eye(4), (len(times), 1, 1))
     head[:, :3, :3] = Rotation.from_euler("YXZ", angles, degrees=True).as_matrix() @ reference[:3, :3]
-    head[:, :3, 3] = carried - head[:, :3, :3] @ NECK_PIVOT
+    head[:, :3, 3] = moved_pivot - head[:, :3, :3] @ NECK_PIVOT
     blinks = _blink_times(config.blink_rate, times[-1], seed)
     opening = eye_opening(blinks, times)
-    return Motion(head, torso, np.stack([opening, opening], 1), blinks)
+    return SubjectMotion(head, torso, np.stack([opening, opening], 1), blinks)
 
 
 def _blink_times(rate: float, duration: float, seed: int) -> Float[np.ndarray, "B 3"]:
+    """Samples start, apex and end (s) of blinks at `rate` blinks per second, each 0.15 to 0.30 s long."""
     rng = np.random.default_rng((seed, 3))
     blinks = []
     start = rng.uniform(0.4, 1.2) / max(rate, 1e-9) / 2.5
     while start < duration:
         length = rng.uniform(0.15, 0.30)
         blinks.append((start, start + 0.42 * length, start + length))
-        # Rarely much sooner or later than the mean, never at once.
+        # Gamma-distributed intervals of shape 4 keep near the mean; at least 0.4 s, so blinks never overlap.
         start += length + max(rng.gamma(4.0, (1 / max(rate, 1e-9) - 0.22) / 4.0), 0.4)
     return np.array(blinks).reshape(-1, 3)
 
 
 def eye_opening(blinks: Float[np.ndarray, "B 3"], times: Float[np.ndarray, " T"]) -> Float[np.ndarray, " T"]:
-    """1 open to 0 closed. The eye is shut for 40 ms around the apex, so that 25 frames/s see every blink shut."""
+    """Returns the eye opening at `times`, 1 open to 0 closed.
+
+    The eye stays closed for 40 ms around the apex, so that a video of 25 frames/s shows every blink closed.
+    """
     opening = np.ones(len(times))
     for start, apex, end in blinks:
         falling = (times - start) / (apex - 0.02 - start)

@@ -1,4 +1,4 @@
-"""What `make demo` reached, in one table."""
+"""Tabulates the metrics of a finished `make demo`."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from dfa_nerfstudio.demo.make_clip import truth_path
 from dfa_nerfstudio.errors import UserError
 
 
-def print_figures(folder: Path, console: Console) -> None:
-    """Reads a finished demo: `clip.mp4`, `data/`, `eval.json` (of ns-eval) and `talking.mp4`.
+def print_demo_summary(folder: Path, console: Console) -> None:
+    """Prints a table of the metrics of a finished demo.
+
+    Reads `clip.mp4`, `data/`, `eval.json` (written by ns-eval) and `talking.mp4` in `folder`.
 
     Raises:
-        UserError: if one of them is not there.
+        UserError: if one of them is missing.
     """
     for name in ("clip.mp4", "data", "eval.json", "talking.mp4"):
         if not (folder / name).exists():
             raise UserError(f"{folder / name}: missing; run make demo")
     data = DatasetFolder.open(folder / "data")
-    table = Table("figure", "reached", title="demo subject", title_justify="left")
+    table = Table("metric", "value", title="demo subject", title_justify="left")
     for name, value in compare_with_truth(data, truth_path(folder / "clip.mp4")).items():
         table.add_row(f"tracking: {name.replace('_', ' ')}", f"{value:.3f}")
     results = json.loads((folder / "eval.json").read_text())["results"]
@@ -33,9 +35,9 @@ def print_figures(folder: Path, console: Console) -> None:
     table.add_row(f"held-out PSNR, {held_out} frames, full frame, dB", f"{results['psnr']:.2f}")
     table.add_row("held-out SSIM", f"{results['ssim']:.3f}")
     table.add_row("rendering and scoring, frames/s", f"{results['fps']:.1f}")
-    with av.open(str(folder / "talking.mp4")) as film:
-        video, audio = film.streams.video[0], film.streams.audio[0]
-        table.add_row("talking.mp4: picture, s", f"{float((video.duration or 0) * (video.time_base or 0)):.2f}")
-        table.add_row("talking.mp4: sound, s", f"{float((audio.duration or 0) * (audio.time_base or 0)):.2f}")
+    with av.open(str(folder / "talking.mp4")) as container:
+        video, audio = container.streams.video[0], container.streams.audio[0]
+        table.add_row("talking.mp4: video, s", f"{float((video.duration or 0) * (video.time_base or 0)):.2f}")
+        table.add_row("talking.mp4: audio, s", f"{float((audio.duration or 0) * (audio.time_base or 0)):.2f}")
     console.print(table)
-    console.print(f"the talking video: {folder / 'talking.mp4'}", highlight=False, soft_wrap=True)
+    console.print(f"talking video: {folder / 'talking.mp4'}", highlight=False, soft_wrap=True)

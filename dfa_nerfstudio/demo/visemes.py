@@ -1,8 +1,8 @@
-"""From phonemes to the shape of the mouth: targets per phoneme, blended as neighbouring sounds colour each other.
+"""Maps phonemes to mouth shapes: a target per phoneme, blended to model coarticulation.
 
-Coarticulation by dominance functions after Cohen and Massaro (1993): every phoneme pulls at the mouth with a weight
-that is flat over the middle of the sound and falls off before and after it, and the mouth is where the weighted mean of
-the targets is. Closures (bilabials) pull harder than vowels, consonants of the tongue hardly at all.
+Coarticulation uses dominance functions after Cohen and Massaro (1993). Each phoneme has a weight that is constant over
+its middle and falls off before and after it. The mouth shape is the weighted mean of the targets. Bilabial closures
+have larger weights than vowels; consonants of the tongue have the smallest.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from dfa_nerfstudio.demo.speech import Phoneme
 
-# opening of the inner lips in head units, rounding (-1 spread to 1 rounded), weight
+# gap between the inner lips in head units, rounding (-1 spread to 1 rounded), weight
 _CLASSES = {
     "_ _:": (0.0, 0.0, 3.0),
     "p b m": (0.0, 0.0, 12.0),
@@ -36,16 +36,19 @@ _CLASSES = {
 }
 _DIPHTHONGS = {"aI": "a I", "aI3": "a 3", "aI@": "a @", "aU": "a U", "OI": "O: I", "oU": "O: U"}
 _TARGETS = {label: target for labels, target in _CLASSES.items() for label in labels.split()}
-_FLAT = 0.3
-"""Half of the part of a phoneme over which its weight is flat, as a share of its duration."""
-_REACH = 0.045
-"""Seconds in which the weight falls to 1/e."""
+_PLATEAU = 0.3
+"""Half length of the constant part of a phoneme's weight, as a fraction of the phoneme's duration."""
+_DECAY = 0.045
+"""Time in which the weight falls to 1/e, in seconds."""
 
 
 def mouth_shape(
     phonemes: Sequence[Phoneme], times: Float[np.ndarray, " T"]
 ) -> tuple[Float[np.ndarray, " T"], Float[np.ndarray, " T"]]:
-    """The mouth at `times` (s): opening of the inner lips in head units, 0 in silence, and rounding in [-1, 1]."""
+    """Returns mouth opening and rounding at `times` (s).
+
+    Opening is the gap between the inner lips in head units, 0 in silence. Rounding is in [-1, 1].
+    """
     spans: list[tuple[float, float, tuple[float, float, float]]] = []
     end = -np.inf
     for phoneme in phonemes:
@@ -60,10 +63,10 @@ def mouth_shape(
     total = np.full(len(times), 1e-9)
     opening, rounding = np.zeros(len(times)), np.zeros(len(times))
     for start, stop, (target, roundness, strength) in spans:
-        outside = np.abs(times - (start + stop) / 2) - _FLAT * (stop - start)
-        # Long phonemes and pauses are flat but for their ends, which belong to the neighbours as well.
+        outside = np.abs(times - (start + stop) / 2) - _PLATEAU * (stop - start)
+        # Long phonemes and pauses are constant except near their ends, where the neighbours count as well.
         outside = np.minimum(outside, np.abs(times - (start + stop) / 2) - (stop - start) / 2 + 0.03)
-        weight = strength * np.exp(-((np.maximum(outside, 0) / _REACH) ** 2))
+        weight = strength * np.exp(-((np.maximum(outside, 0) / _DECAY) ** 2))
         total += weight
         opening += weight * target
         rounding += weight * roundness

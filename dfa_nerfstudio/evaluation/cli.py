@@ -1,4 +1,4 @@
-"""`dfa-eval` scores a model or a video; `compare`, `ablate`, `study` and `opinions` are its other commands."""
+"""`dfa-eval` evaluates a model or a video; its other commands are `compare`, `ablate`, `study` and `mos`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from rich.console import Console
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 
-USAGE = """Other commands: `dfa-eval compare REPORTS...` sets several reports side by side; `dfa-eval ablate DIR` trains
-and scores the method without one of its parts after another; `dfa-eval study NAME=FOLDER...` makes a page that asks
-viewers for their opinions, `dfa-eval opinions KEY SCORES...` turns them into mean opinion scores."""
+USAGE = """Other commands: `dfa-eval compare REPORTS...` prints several reports as one table. `dfa-eval ablate DIR`
+trains and evaluates variants of the method. `dfa-eval study NAME=FOLDER...` writes the page of a user study, and
+`dfa-eval mos KEY SCORES...` computes its mean opinion scores."""
 
 
 def main() -> None:
-    """Entry point."""
+    """Runs the command line."""
     with exit_on_user_error():
         match sys.argv[1:]:
             case ["compare", *rest]:
@@ -28,13 +28,13 @@ def main() -> None:
 
                 tyro.cli(ablate, prog="dfa-eval ablate", args=rest)
             case ["study", *rest]:
-                from dfa_nerfstudio.evaluation.study.build_study import study
+                from dfa_nerfstudio.evaluation.study.build_study import build_study
 
-                tyro.cli(study, prog="dfa-eval study", args=rest)
-            case ["opinions", *rest]:
-                from dfa_nerfstudio.evaluation.study.mos import opinions
+                tyro.cli(build_study, prog="dfa-eval study", args=rest)
+            case ["mos", *rest]:
+                from dfa_nerfstudio.evaluation.study.mos import mean_opinion_scores
 
-                tyro.cli(opinions, prog="dfa-eval opinions", args=rest)
+                tyro.cli(mean_opinion_scores, prog="dfa-eval mos", args=rest)
             case arguments:
                 from dfa_nerfstudio.evaluation.evaluate_command import evaluate_command
 
@@ -47,31 +47,31 @@ def compare(
     names: Annotated[list[str], tyro.conf.arg(help_behavior_hint="(default: the reports' folders)")] = [],  # noqa: B006
     latex: Path | None = None,
 ) -> None:
-    """Several reports of dfa-eval as one table; the best figure of each row is bold.
+    """Prints several reports of dfa-eval as one table, with the best value of each row in bold.
 
     Args:
         reports: `report.json` files, or the folders that hold them.
-        names: what the columns are called.
-        latex: writes the table for LaTeX to this file too.
+        names: titles of the columns.
+        latex: also writes the table for LaTeX to this file.
 
     Raises:
-        UserError: if a report cannot be read, or there are not as many names.
+        UserError: if a report cannot be read, or the numbers of names and reports differ.
     """
     from dfa_nerfstudio.evaluation.report.comparison_table import console_table, latex_table
     from dfa_nerfstudio.evaluation.report.evaluation_io import load
 
     if names and len(names) != len(reports):
-        raise UserError(f"--names: {len(names)} names for {len(reports)} reports; give one for each")
+        raise UserError(f"`names`: {len(names)} names for {len(reports)} reports; give one for each")
     evaluations = [load(path) for path in reports]
     titles = names or [str(path.parent if path.is_file() else path) for path in reports]
     console = Console()
     console.print(console_table(evaluations, titles))
-    looked_at = {(e.frames, e.scored, e.size) for e in evaluations}
-    if len(looked_at) > 1:
+    if len({(one.frames, one.scored, one.size) for one in evaluations}) > 1:
         console.print(
-            "these reports are of different frames or sizes, so that their figures cannot be compared: "
+            "these reports are of different frames or sizes, so their values cannot be compared: "
             + "; ".join(
-                f"{t}: {e.scored} frames, {e.size[0]}x{e.size[1]}" for t, e in zip(titles, evaluations, strict=True)
+                f"{title}: {one.scored} frames, {one.size[0]}x{one.size[1]}"
+                for title, one in zip(titles, evaluations, strict=True)
             ),
             style="yellow",
             soft_wrap=True,

@@ -1,8 +1,8 @@
-"""What a model shows while it says something that it was never filmed saying.
+"""Video that a model renders for audio of another recording.
 
-There is no true picture of that, but lips and sound can be judged, for as long as there is speech; the held-out end of
-a film is often only seconds long. Heads move as `dfa-talk` lets them by default. Nobody blinks, for a landmark
-tracker's lips hang a little on the lids, and a model that cannot blink would be praised for it.
+There is no true video of it, but lips and audio can be scored for as long as the audio lasts, while the held-out end of
+a clip is often only seconds long. Head motion is generated as `dfa-talk` does by default, without blinks, because the
+tracker's lip landmarks depend a little on the lids: a model that cannot blink would score better.
 """
 
 from __future__ import annotations
@@ -13,35 +13,37 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from dfa_nerfstudio.attributes.motion_config import NONE, MovingConfig
+from dfa_nerfstudio.attributes.motion_config import NONE, MotionConfig
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
+from dfa_nerfstudio.data.renderer import Renderer
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.evaluation.frame_arrays import Pictures, on_disk
+from dfa_nerfstudio.evaluation.frame_arrays import Frames, frames_on_disk
 from dfa_nerfstudio.media.audio import read_audio
-from dfa_nerfstudio.nerf.model import DFANerfModel
-from dfa_nerfstudio.talk.audio_driver import Driver
+from dfa_nerfstudio.talk.audio_driver import AudioDriver
 from dfa_nerfstudio.talk.frame_renderer import render_track
 
 
 @dataclass
-class Speech:
-    """T frames at 25 frames/s and their sound."""
+class CrossDrivenClip:
+    """T rendered frames at 25 frames/s and the audio that drives them."""
 
     name: str
-    pictures: Pictures
-    sound: Float32[np.ndarray, " S"]
-    """16 kHz."""
+    """File name of the audio."""
+    frames: Frames
+    audio: Float32[np.ndarray, " S"]
+    """Samples at 16 kHz, beginning with the first frame."""
 
     @classmethod
-    def of(cls, model: DFANerfModel, audio: Path) -> Speech:
-        """Lets a model say what is in a file.
+    def render(cls, renderer: Renderer, path: Path) -> CrossDrivenClip:
+        """Renders a talking head for an audio file.
 
         Raises:
-            UserError: if that is unreadable, too short or silent, or the model listens to features of a file.
+            UserError: if the file is unreadable, too short or silent, or the renderer is conditioned on features from a
+                file.
         """
-        sound = read_audio(audio)
+        audio = read_audio(path)
         try:
-            track = AttributeTrack.join(Driver(model, MovingConfig(blink=NONE)).stream([sound]))
+            track = AttributeTrack.join(AudioDriver(renderer, MotionConfig(blink=NONE)).stream([audio]))
         except UserError as error:
-            raise UserError(f"{audio}: {error}") from None
-        return cls(audio.name, on_disk(render_track(model, track)), sound)
+            raise UserError(f"{path}: {error}") from None
+        return cls(path.name, frames_on_disk(render_track(renderer, track)), audio)

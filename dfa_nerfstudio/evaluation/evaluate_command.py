@@ -1,4 +1,4 @@
-"""One evaluation, as `dfa-eval` makes it."""
+"""`dfa-eval`: evaluates a model or a video."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tyro
 from rich.console import Console
 
 from dfa_nerfstudio.atomic_write import atomic_write
-from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.errors import UserError, as_flags
 from dfa_nerfstudio.evaluation.evaluate import EvaluationConfig, evaluate
 from dfa_nerfstudio.evaluation.report.comparison_table import console_table, latex_table
 from dfa_nerfstudio.evaluation.report.evaluation_io import REPORT, save
@@ -25,26 +25,26 @@ def evaluate_command(
     mismatch: Mismatch = "align",
     latex: bool = False,
 ) -> None:
-    """Scores a model on the held-out end of its clip (`--load-config`), or a video against the true one (`--video A
+    """Evaluates a model on the held-out end of its clip (`--load-config`), or a video against the true one (`--video A
     --reference B`), and writes `report.html` and `report.json`.
 
     Args:
-        config: what is measured.
-        load_config: the `config.yml` that ns-train names at its end.
-        video: a video of any origin that is scored.
+        config: protocols, pretrained scorers and additional audio.
+        load_config: the `config.yml` of the run, whose path ns-train prints at its end.
+        video: the video to evaluate, of any origin.
         reference: the true video, which begins at the same moment.
         output: folder of the report; by default `evaluation` beside the config or the video.
-        mismatch: what is done about videos of different length or size: the longer one is cut and the scored one is
-            resized, which is noted, or they are refused.
-        latex: writes the table as `table.tex` too.
+        mismatch: treatment of videos of different length or size: *align* cuts the longer one and resizes the evaluated
+            one, with a note; *refuse* ends with an error.
+        latex: also writes the table as `table.tex`.
 
     Raises:
         UserError: for bad input.
     """
     if (load_config is None) == (video is None) or (video is None) != (reference is None):
-        raise UserError("give either --load-config CONFIG, or --video A and --reference B")
+        raise UserError("give either `load_config`, or both `video` and `reference`")
     if config.speech and load_config is None:
-        raise UserError("--speech needs a model that says it; give --load-config CONFIG instead of --video")
+        raise UserError("`speech` needs a model that renders it; give `load_config` instead of `video`")
     if load_config is not None:
         pair, folder = held_out_pair(load_config, config.speech), load_config.parent / "evaluation"
     else:
@@ -55,9 +55,9 @@ def evaluate_command(
     save(evaluation, folder / REPORT)
     write_page(folder / PAGE, evaluation, pair)
     console = Console()
-    console.print(console_table([evaluation], ["pictures"]))
+    console.print(console_table([evaluation], ["prediction"]))
     for note in evaluation.notes:
-        console.print(note, style="yellow", highlight=False, soft_wrap=True)
+        console.print(as_flags(note), style="yellow", highlight=False, soft_wrap=True)
     if latex:
         with atomic_write(folder / "table.tex") as partial:
             partial.write_text(latex_table([evaluation], [evaluation.name]), encoding="utf-8")

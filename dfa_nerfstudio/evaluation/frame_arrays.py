@@ -1,4 +1,4 @@
-"""Films as arrays that do not fill the memory."""
+"""Video frames as arrays that are kept on disk."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from collections.abc import Iterable
 import numpy as np
 from jaxtyping import UInt8
 
-Pictures = UInt8[np.ndarray, "T H W 3"]
+Frames = UInt8[np.ndarray, "T H W 3"]
 
 
-def on_disk(frames: Iterable[UInt8[np.ndarray, "H W 3"]]) -> Pictures:
-    """Frames of one size as an array in a nameless file: minutes of large pictures do not fit into memory."""
+def frames_on_disk(frames: Iterable[UInt8[np.ndarray, "H W 3"]]) -> Frames:
+    """Frames of one size as a memory-mapped array in an unnamed temporary file.
+
+    They stay on disk because minutes of large frames do not fit into memory.
+    """
     shape, count = (0, 0, 3), 0
     with tempfile.TemporaryFile() as file:
         for frame in frames:

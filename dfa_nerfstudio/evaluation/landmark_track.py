@@ -1,7 +1,7 @@
-"""Where a landmark tracker sees a face in pictures.
+"""Face landmarks that the tracker finds in the frames of a video.
 
-Only comparisons of pictures seen by the same tracker mean anything: it knows what faces look like, and where a picture
-is vague, it sees what is usual.
+Only videos that the same tracker saw can be compared, because the tracker has a face prior: in blurred frames it finds
+an average face.
 """
 
 from __future__ import annotations
@@ -14,38 +14,40 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from dfa_nerfstudio.face.landmark_tracker import LandmarkTracker
-from dfa_nerfstudio.face.topology import NUM_LANDMARKS
+from dfa_nerfstudio.face.topology import NUM_MESH_LANDMARKS
 
-_SIDE = 256
-"""Pixels to which smaller pictures are enlarged."""
+_MIN_SIDE = 256
+"""Shorter side, in pixels, to which smaller frames are enlarged before tracking."""
 
 
 @dataclass
-class Sightings:
-    """Of T frames of one size."""
+class LandmarkTrack:
+    """Landmarks in T frames of one size."""
 
     landmarks: Float[np.ndarray, "T 478 3"]
-    """In pixels, x right, y down, z away; NaN where no face is seen."""
+    """Pixels, x right, y down, z away from the camera; NaN where no face is found."""
     size: tuple[int, int]
-    """Width and height of the frames."""
+    """Width and height of the frames in pixels."""
 
     @classmethod
-    def of(cls, pictures: Iterable[UInt8[np.ndarray, "H W 3"]]) -> Sightings:
-        """Frames that follow each other, of one size."""
-        tracker = LandmarkTracker.create(None, alone=True)
+    def from_frames(cls, frames: Iterable[UInt8[np.ndarray, "H W 3"]]) -> LandmarkTrack:
+        """Tracks one face in consecutive frames of one size."""
+        tracker = LandmarkTracker.create(None, single_face=True)
         landmarks, width, height = [], 0, 0
-        for picture in pictures:
-            height, width = picture.shape[:2]
-            scale = max(1.0, _SIDE / min(height, width))
-            large = (round(width * scale), round(height * scale))
-            face = tracker.find(cv2.resize(picture, large, interpolation=cv2.INTER_CUBIC))
-            points = np.full((NUM_LANDMARKS, 3), np.nan) if face is None else face.landmarks * [width, height, width]
-            landmarks.append(points)
-        return cls(np.array(landmarks).reshape(-1, NUM_LANDMARKS, 3), (width, height))
+        for frame in frames:
+            height, width = frame.shape[:2]
+            scale = max(1.0, _MIN_SIDE / min(height, width))
+            enlarged = (round(width * scale), round(height * scale))
+            face = tracker.track(cv2.resize(frame, enlarged, interpolation=cv2.INTER_CUBIC))
+            landmarks.append(
+                np.full((NUM_MESH_LANDMARKS, 3), np.nan) if face is None else face.landmarks * [width, height, width]
+            )
+        return cls(np.array(landmarks).reshape(-1, NUM_MESH_LANDMARKS, 3), (width, height))
 
     def __len__(self) -> int:
         return len(self.landmarks)
 
     @property
     def found(self) -> Bool[np.ndarray, " T"]:
+        """Whether each frame shows a face."""
         return np.isfinite(self.landmarks).all((1, 2))

@@ -1,77 +1,160 @@
-"""What each figure of an evaluation is called, its unit, and what is better."""
+"""Registry of the metrics that `evaluate` computes; `evaluation.video_metrics` shows how to add one.
+
+A metric is a function with one of two decorators. `image_metric` is for a function of two images, which is evaluated
+on each scored frame under each protocol and averaged. `video_metric` is for everything else: a function of the
+`EvaluationContext`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Generic, Literal, TypeVar
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from dfa_nerfstudio.evaluation import video_metrics as package
+from dfa_nerfstudio.evaluation.evaluation_context import EvaluationContext
 
 Better = Literal["higher", "lower", "as the truth"]
 
+LAST = 1000
+"""Position in reports of a metric that asks for none: after all others."""
+
 
 @dataclass(frozen=True)
-class Measure:
-    """One figure."""
+class MetricInfo:
+    """Name, unit and meaning of one metric."""
 
+    name: str
+    """Key in `report.json`."""
     label: str
+    """Name in tables, without the unit."""
     unit: str
+    """Unit of the value; empty for a plain number."""
     better: Better
-    says: str
+    """Which values are better. "as the truth": the truth's own value or, where the truth has none, 1."""
+    description: str
+    """What the value means, in a few words."""
     decimals: int = 2
+    """Decimal places in tables."""
+    chart: str = ""
+    """Title of the page's chart over time; metrics with one title share a chart. Empty for no chart."""
 
     def title(self, protocol: str = "") -> str:
-        """Label, protocol where there is one, and unit."""
+        """Label with the protocol, where there is one, and the unit."""
         return f"{self.label}{f' ({protocol})' if protocol else ''}{f', {self.unit}' if self.unit else ''}"
 
-    def text(self, value: float | None) -> str:
-        """A value with the figure's decimals."""
+    def format(self, value: float | None) -> str:
+        """A value with the metric's decimal places; empty for None."""
         return "" if value is None else f"{value:.{self.decimals}f}"
 
 
-PICTURES: dict[str, Measure] = {
-    "psnr": Measure("PSNR", "dB", "higher", "mean over frames of each frame's dB"),
-    "ssim": Measure("SSIM", "", "higher", "scikit-image's, Gaussian window of 1.5 pixels", 4),
-    "ms_ssim": Measure("MS-SSIM", "", "higher", "five scales; none below 161 pixels", 4),
-    "lpips": Measure("LPIPS", "", "lower", "version 0.1, AlexNet", 4),
-    "sharpness": Measure(
-        "Sharpness", "ratio", "as the truth", "variance of the Laplacian over the truth's; 1 is as sharp", 2
-    ),
-}
-"""Of pictures, by each protocol."""
+@dataclass
+class Scores:
+    """Return value of a video metric."""
 
-FACES: dict[str, Measure] = {
-    "lmd": Measure("LMD", "px", "lower", "20 lip landmarks, centroids laid over each other"),
-    "lmd_eyes": Measure("LMD", "% of eye distance", "lower", "the same in distances of the outer eye corners"),
-    "face_lmd": Measure("F-LMD", "px", "lower", "all 68 landmarks"),
-    "face_lmd_eyes": Measure("F-LMD", "% of eye distance", "lower", "the same in distances of the outer eye corners"),
-    "upper_face": Measure("Upper-face error", "% of eye distance", "lower", "brows and eyes in head space"),
-    "lower_face": Measure("Lower-face error", "% of eye distance", "lower", "jaw and lips in head space"),
-    "mouth_moves": Measure("Mouth moves", "ratio", "as the truth", "spread of its opening over the truth's"),
-    "mouth_follows": Measure("Mouth follows", "correlation", "higher", "of its opening with the true one"),
-    "eyes_move": Measure("Eyes move", "ratio", "as the truth", "as the mouth"),
-    "eyes_follow": Measure("Eyes follow", "correlation", "higher", "as the mouth"),
-    "blink_rate": Measure("Blinks", "1/s", "as the truth", "found as dfa-process finds them"),
-    "blink_duration": Measure("Length of a blink", "s", "as the truth", "from start to end"),
-    "d_rot": Measure("D-Rot", "% of range", "lower", "mean absolute difference of yaw, pitch and roll"),
-    "d_pos": Measure("D-Pos", "% of range", "lower", "mean absolute difference of x, y and z"),
-    "jitter_rotation": Measure("Jitter of the pose", "degrees", "as the truth", "spread of second differences", 3),
-    "jitter_place": Measure("Jitter of the place", "% of eye distance", "as the truth", "the same of x and y", 3),
-}  # fmt: skip
-"""What is measured on faces; frames in which either face is not seen are left out and counted."""
+    values: dict[str, float]
+    """Values of the prediction by metric name; NaN is left out of the report."""
+    truth: dict[str, float] = field(default_factory=dict)
+    """Values of the truth by metric name, for metrics of a single video."""
+    curves: dict[str, Float[np.ndarray, " T"]] = field(default_factory=dict)
+    """Values in each frame by metric name or any other name, NaN where nothing is measured."""
+    offset_curves: dict[str, Float[np.ndarray, " O"]] = field(default_factory=dict)
+    """Agreement of lips and audio by offset, from -15 to 15 frames."""
 
-SYNC: dict[str, Measure] = {
-    "sync": Measure("Sync, own encoders", "cosine", "higher", "mean at the film's own offset", 3),
-    "sync_error": Measure("Standard error of Sync", "cosine", "lower", "seconds are taken for independent", 3),
-    "sync_confidence": Measure("Sync confidence, own encoders", "cosine", "higher", "best less median offset", 3),
-    "sync_offset": Measure("Offset, own encoders", "frames", "as the truth", "positive: the sound is late", 0),
-    "sync_shifted": Measure("Sync with the sound 5 frames late", "cosine", "lower", "what agreement is worth here", 3),
-    "speech_sync": Measure("Sync in other speech", "cosine", "higher", "own encoders, mean at the best offset", 3),
-    "speech_sync_error": Measure("Standard error in other speech", "cosine", "lower", "as above", 3),
-    "speech_sync_offset": Measure("Offset in other speech", "frames", "as the truth", "as above", 0),
-    "lse_c": Measure("LSE-C (SyncNet)", "", "higher", "confidence"),
-    "lse_d": Measure("LSE-D (SyncNet)", "", "lower", "distance"),
-    "syncnet_offset": Measure("Offset (SyncNet)", "frames", "as the truth", "positive: the sound is late", 0),
-}
-"""Lips and sound."""
 
-MEASURES = PICTURES | FACES | SYNC
-"""All of them, by name."""
+ImageMetric = Callable[[Float[Tensor, "H W 3"], Float[Tensor, "H W 3"], EvaluationContext], float]
+VideoMetric = Callable[[EvaluationContext], Scores]
+_F = TypeVar("_F", ImageMetric, VideoMetric)
+
+
+@dataclass(frozen=True)
+class Metric(Generic[_F]):
+    """A registered function and the metrics that it computes."""
+
+    compute: _F
+    infos: tuple[MetricInfo, ...]
+    position: int
+    """Rank in reports, ascending; ties are in alphabetical order of the modules."""
+
+    def check(self, scores: Scores) -> None:
+        """Checks that the values belong to declared metrics.
+
+        Raises:
+            ValueError: if the decorator does not name one of them.
+        """
+        if unknown := {*scores.values, *scores.truth} - {info.name for info in self.infos}:
+            raise ValueError(f"{self.compute.__module__}: returns {unknown.pop()!r}, which its decorator does not name")
+
+
+_image_metrics: list[Metric[ImageMetric]] = []
+_video_metrics: list[Metric[VideoMetric]] = []
+
+
+def image_metric(info: MetricInfo, position: int = LAST) -> Callable[[ImageMetric], ImageMetric]:
+    """Registers a function of a predicted image, the true one (both [H, W, 3] in [0, 1]) and the context.
+
+    Args:
+        info: the metric.
+        position: rank in reports, ascending; by default after all others.
+    """
+
+    def register(function: ImageMetric) -> ImageMetric:
+        _add(_image_metrics, Metric(function, (info,), position))
+        return function
+
+    return register
+
+
+def video_metric(*infos: MetricInfo, position: int = LAST) -> Callable[[VideoMetric], VideoMetric]:
+    """Registers a function of the context that computes one or several metrics of the video.
+
+    Args:
+        *infos: the metrics.
+        position: rank in reports, ascending; by default after all others.
+    """
+
+    def register(function: VideoMetric) -> VideoMetric:
+        _add(_video_metrics, Metric(function, infos, position))
+        return function
+
+    return register
+
+
+def registered_image_metrics() -> list[Metric[ImageMetric]]:
+    """The registered image metrics in the order of reports."""
+    _import_modules()
+    return sorted(_image_metrics, key=lambda metric: metric.position)
+
+
+def registered_video_metrics() -> list[Metric[VideoMetric]]:
+    """The registered video metrics in the order of reports."""
+    _import_modules()
+    return sorted(_video_metrics, key=lambda metric: metric.position)
+
+
+def metric_infos() -> dict[str, MetricInfo]:
+    """All metrics by name, in the order of reports."""
+    return {
+        info.name: info
+        for metric in (*registered_image_metrics(), *registered_video_metrics())
+        for info in metric.infos
+    }
+
+
+def _add(registered: list[Metric[_F]], metric: Metric[_F]) -> None:
+    taken = {info.name for other in (*_image_metrics, *_video_metrics) for info in other.infos}
+    if taken & {info.name for info in metric.infos}:
+        raise ValueError(f"{metric.compute.__module__}: another metric has the same name; give it another")
+    registered.append(metric)
+
+
+def _import_modules() -> None:
+    """Imports the modules of `evaluation.video_metrics`, which register their metrics."""
+    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        import_module(module.name)

@@ -1,4 +1,4 @@
-"""Two videos of one person's face, seen in the head space of one of them."""
+"""Faces of one person in several videos, measured in the head space of a reference video."""
 
 from __future__ import annotations
 
@@ -8,99 +8,103 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.evaluation.landmark_track import Sightings
+from dfa_nerfstudio.evaluation.landmark_track import LandmarkTrack
 from dfa_nerfstudio.evaluation.motion.pose_axes import PoseAxes, pose_axes
-from dfa_nerfstudio.face.eye_aperture import EyeCalibration, Lids
+from dfa_nerfstudio.face.eye_aperture import EyeCalibration, LidObservations
 from dfa_nerfstudio.face.head_pose import Points, Poses, back_project
 from dfa_nerfstudio.face.head_shape import landmark_poses, procrustes_mean
-from dfa_nerfstudio.face.landmark_tracker import fill_lost
+from dfa_nerfstudio.face.landmark_tracker import interpolate_lost
 from dfa_nerfstudio.face.mouth_aperture import mouth_opening
 from dfa_nerfstudio.face.topology import LANDMARKS_68
 from dfa_nerfstudio.media.timeline import Timeline
 
-FOCAL = 2.0
-"""Focal length in picture widths where nothing is known: that of a portrait."""
-LEAST = 10
-"""Frames that must show the face."""
+DEFAULT_FOCAL_LENGTH = 2.0
+"""Focal length in frame widths of a video whose camera is unknown: that of a portrait."""
+MIN_FACE_FRAMES = 10
+"""Frames that must show a face for a video to be measured."""
 
 
 @dataclass
-class Faces:
-    """A face in T frames; rows of frames in which it is not seen are interpolated."""
+class FaceTrack:
+    """A face in T frames; values of frames without a face are interpolated."""
 
     found: Bool[np.ndarray, " T"]
-    pixels: Float[np.ndarray, "T 478 2"]
-    """Landmarks in the picture."""
-    front: Float[np.ndarray, "T 68 3"]
-    """The 68 landmarks in head space: the pose is taken out."""
+    """Whether each frame shows the face."""
+    image_landmarks: Float[np.ndarray, "T 478 2"]
+    """Landmarks in the frame, in pixels."""
+    front_landmarks: Float[np.ndarray, "T 68 3"]
+    """The 68 landmarks in head space, where the pose is removed; in units of the outer eye corner distance."""
     axes: PoseAxes
+    """Head pose."""
     eye_opening: Float[np.ndarray, "T 2"]
-    """0 closed to 1 open, as the reference's eyes close and open."""
+    """Eye opening, 0 closed to 1 open, calibrated on the reference video."""
     mouth_opening: Float[np.ndarray, " T"]
-    """Distance of the inner lips in head space units (distances of the outer eye corners)."""
+    """Mean distance between the inner lips, in units of the outer eye corner distance."""
 
 
 class ReferenceHead:
-    """Head shape, resting face and eyes of one video, by which it and others of the same person are seen.
+    """Head shape, resting face and eye calibration of one video, which define the head space of a person.
 
-    Poses are those of the landmarks alone, each frame for itself and not smoothed, so that what trembles is seen to
-    tremble.
+    Poses are estimated from the landmarks of each frame alone and are not smoothed, so that jitter remains measurable.
     """
 
-    def __init__(self, reference: Sightings, name: str, focal: float = FOCAL) -> None:
+    def __init__(self, reference: LandmarkTrack, name: str, focal_length: float = DEFAULT_FOCAL_LENGTH) -> None:
         """
         Args:
-            reference: a video with at least `LEAST` frames that show the face.
+            reference: landmarks of a video with at least `MIN_FACE_FRAMES` frames that show the face.
             name: of the video, for the error.
-            focal: of its camera in picture widths.
+            focal_length: of its camera in frame widths.
 
         Raises:
-            UserError: if hardly any frame shows a face.
+            UserError: if too few frames show a face.
         """
-        if reference.found.sum() < LEAST:
+        if reference.found.sum() < MIN_FACE_FRAMES:
             raise UserError(
-                f"{name}: a face is seen in only {reference.found.sum()} of {len(reference)} frames; "
-                f"{LEAST} are needed for what is measured on faces"
+                f"{name}: only {reference.found.sum()} of {len(reference)} frames show a face; face metrics need "
+                f"{MIN_FACE_FRAMES}"
             )
-        self.focal = focal
-        self.shape: Points = procrustes_mean(_upright(reference)[reference.found])
-        front, poses = self._front(_filled(reference))
+        self.focal_length = focal_length
+        self.shape: Points = procrustes_mean(_centred(reference)[reference.found])
+        front, poses = self._frontalise(_interpolated(reference))
         self.neutral: Float[np.ndarray, "68 3"] = front[reference.found][:, LANDMARKS_68].mean(0)
-        """The person without expression: S-bar + B_id F_id of Eq. 1."""
-        self.eyes = EyeCalibration.learn(Lids.of(front, poses), reference.found, _whole(reference))
+        """The person's resting face: S-bar + B_id F_id of Eq. 1."""
+        self.eyes = EyeCalibration.fit(
+            LidObservations.from_landmarks(front, poses), reference.found, _timeline(reference)
+        )
 
-    def faces(self, video: Sightings) -> Faces | None:
-        """The faces of a video of the same person; None where hardly any is seen."""
-        if video.found.sum() < LEAST:
+    def face_track(self, video: LandmarkTrack) -> FaceTrack | None:
+        """Measures the face in a video of the same person; None if too few frames show it."""
+        if video.found.sum() < MIN_FACE_FRAMES:
             return None
-        filled = _filled(video)
-        front, poses = self._front(filled)
-        return Faces(
+        interpolated = _interpolated(video)
+        front, poses = self._frontalise(interpolated)
+        return FaceTrack(
             video.found,
-            filled.landmarks[..., :2],
+            interpolated.landmarks[..., :2],
             front[:, LANDMARKS_68],
             pose_axes(poses.matrices()),
-            self.eyes.opening(Lids.of(front, poses), _whole(video)),
+            self.eyes.opening(LidObservations.from_landmarks(front, poses), _timeline(video)),
             mouth_opening(front, poses),
         )
 
-    def _front(self, video: Sightings) -> tuple[Float[np.ndarray, "T 478 3"], Poses]:
-        seen = _upright(video)
-        poses = landmark_poses(self.shape, seen, self.focal)
-        return back_project(seen[..., :2], self.shape, self.focal, poses), poses
+    def _frontalise(self, video: LandmarkTrack) -> tuple[Float[np.ndarray, "T 478 3"], Poses]:
+        """Landmarks in head space, and the poses."""
+        observed = _centred(video)
+        poses = landmark_poses(self.shape, observed, self.focal_length)
+        return back_project(observed[..., :2], self.shape, self.focal_length, poses), poses
 
 
-def _whole(video: Sightings) -> Timeline:
-    return Timeline.of(len(video), len(video))
+def _timeline(video: LandmarkTrack) -> Timeline:
+    return Timeline.from_cuts(len(video), len(video))
 
 
-def _upright(video: Sightings) -> Float[np.ndarray, "T 478 3"]:
-    """About the picture's centre in picture widths, y up and z towards the viewer."""
+def _centred(video: LandmarkTrack) -> Float[np.ndarray, "T 478 3"]:
+    """Landmarks relative to the frame's centre in frame widths, y up and z towards the viewer."""
     width, height = video.size
     return (video.landmarks - [width / 2, height / 2, 0]) * [1, -1, -1] / width
 
 
-def _filled(video: Sightings) -> Sightings:
+def _interpolated(video: LandmarkTrack) -> LandmarkTrack:
     landmarks = video.landmarks.copy()
-    fill_lost(landmarks, video.found)
-    return Sightings(landmarks, video.size)
+    interpolate_lost(landmarks, video.found)
+    return LandmarkTrack(landmarks, video.size)

@@ -13,42 +13,42 @@ from scipy.signal import find_peaks, peak_widths
 
 from dfa_nerfstudio.face.head_pose import Poses
 from dfa_nerfstudio.face.topology import EYE_CORNERS, EYELIDS
-from dfa_nerfstudio.face.viewpoint import viewpoint
+from dfa_nerfstudio.face.viewpoint import view_tangents
 from dfa_nerfstudio.media.rates import FRAME_RATE
 from dfa_nerfstudio.media.timeline import Timeline
 
-CLOSED_TO_OPEN = 0.35
-"""Where the landmarks put the lids of a closed eye, relative to the open one: for a person who never blinks."""
-AWAKE = 0.8
-"""Lids further apart than this part of what is usual do not take part in a blink."""
-VIEW_EFFECT = 0.5
-"""Standard deviation of how much the lid ratio of an open eye changes with a tangent of the view, before it is seen."""
+DEFAULT_CLOSED_RATIO = 0.35
+"""Lid ratio of a closed eye relative to the open one according to the landmarks, for a person who never blinks."""
+MIN_AWAKE_RATIO = 0.8
+"""Lid ratio relative to the open eye's above which the lids are not part of a blink."""
+VIEW_EFFECT_DEVIATION = 0.5
+"""Prior standard deviation of the relative change of an open eye's lid ratio per tangent of the view."""
 
-NOISE = 2.0
-"""Errors of the landmarks follow each other; as if each were so many times larger and alone."""
-REST = 0.1
-"""How much resting lids move from frame to frame, relative to the errors."""
-TOGETHER = 2.0
-"""How much less the two eyes' difference moves than what they have in common."""
+NOISE_FACTOR = 2.0
+"""Factor on the landmarks' errors that makes up for their correlation over time."""
+REST_STEP_FACTOR = 0.1
+"""Motion of resting lids from frame to frame, relative to the landmarks' errors."""
+DIFFERENCE_NOISE_FACTOR = 2.0
+"""Factor on the noise of the two eyes' difference, because it moves less than their mean."""
 
-LEVEL = round(1.0 * FRAME_RATE)
-"""The level at which lids rest is taken from so many frames to each side."""
-WINDOW = round(0.6 * FRAME_RATE)
-"""In a blink the lids come from that level and are back near it in less than so many frames from the apex."""
-LONGEST = 0.4 * FRAME_RATE
-"""They are more than half closed for at most so many frames."""
-DEPTH = 0.5
-"""They close by at least this part of the level, on average of both eyes,"""
-REOPENING = 0.35
-"""and open again by at least this part, so that one blink right after another counts, and one that the film's end
-catches half way up."""
-DEPTH_OF_EACH = 0.35
-"""And each eye by this."""
+LEVEL_REACH = round(1.0 * FRAME_RATE)
+"""Frames to each side from which the resting level of the lids is computed."""
+BLINK_REACH = round(0.6 * FRAME_RATE)
+"""Frames to each side of a blink's apex within which the lids leave the resting level and return near it."""
+MAX_HALF_CLOSED = 0.4 * FRAME_RATE
+"""Longest time that the lids are more than half closed in a blink, in frames."""
+MIN_DEPTH = 0.5
+"""Minimum closure of a blink as a fraction of the resting level, mean of both eyes."""
+MIN_REOPENING = 0.35
+"""Minimum reopening of a blink as a fraction of the resting level. Smaller than `MIN_DEPTH`, so that of two blinks in
+quick succession both count, and one that is half reopened at the end of the video."""
+MIN_DEPTH_PER_EYE = 0.35
+"""Minimum closure of each eye in a blink as a fraction of the resting level."""
 
 
 def lid_ratio(landmarks: Float[np.ndarray, "T 478 3"]) -> Float[np.ndarray, "T 2"]:
-    """Distance of the lids over the width of the eye, from landmarks in head space; the eye on the image's left
-    first."""
+    """Distance between the lids divided by the width of the eye, from landmarks in head space; the eye on the image's
+    left first."""
     lids = landmarks[:, EYELIDS]  # [T, 2, pairs, 2, 3]
     corners = landmarks[:, EYE_CORNERS]  # [T, 2, 2, 3]
     height = np.linalg.norm(lids[..., 0, :] - lids[..., 1, :], axis=-1).mean(-1)
@@ -56,117 +56,126 @@ def lid_ratio(landmarks: Float[np.ndarray, "T 478 3"]) -> Float[np.ndarray, "T 2
 
 
 @dataclass
-class Lids:
-    """How far the lids of each eye seem apart, and from where they are seen."""
+class LidObservations:
+    """Measured lid ratio of each eye, and the view it was measured from."""
 
     ratio: Float[np.ndarray, "T 2"]
-    """`lid_ratio`."""
+    """Lid ratios, see `lid_ratio`."""
     view: Float[np.ndarray, "T 2"]
-    """Tangents of the `viewpoint`."""
+    """Direction to the camera, see `view_tangents`."""
 
     @classmethod
-    def of(cls, front: Float[np.ndarray, "T 478 3"], poses: Poses) -> Lids:
-        """From landmarks in head space."""
-        return cls(lid_ratio(front), viewpoint(poses, front[:, EYE_CORNERS].mean((1, 2))))
+    def from_landmarks(cls, landmarks: Float[np.ndarray, "T 478 3"], poses: Poses) -> LidObservations:
+        """Measures the lids.
+
+        Args:
+            landmarks: in head space.
+            poses: with which the landmarks were brought to head space.
+        """
+        return cls(lid_ratio(landmarks), view_tangents(poses, landmarks[:, EYE_CORNERS].mean((1, 2))))
 
 
 @dataclass
 class EyeCalibration:
-    """What the lid ratio of this person's eyes means, learnt from training frames.
+    """Lid ratios of one person's open and closed eyes, fitted to training frames.
 
-    The ratio of an open eye, as the landmarks have it, depends on where the eye is seen from: a quadratic in the two
-    tangents of the view, fitted to frames without blinks, is divided out. What is left jitters; see `steadied`.
+    The ratio of an open eye, as the landmarks measure it, depends on the view: it is modelled by a quadratic in the two
+    tangents of the view, fitted to frames without blinks, and divided out. The result is smoothed, see `smooth_robust`.
     """
 
-    view: Float[np.ndarray, "3 2"]
-    """Lower bound, middle and upper bound of the tangents."""
-    usual: Float[np.ndarray, "6 2"]
-    """Coefficients of the open eye's lid ratio."""
+    view_bounds: Float[np.ndarray, "3 2"]
+    """Lower bound, centre and upper bound of the view tangents."""
+    open_coefficients: Float[np.ndarray, "6 2"]
+    """Coefficients of the quadratic model of each open eye's lid ratio."""
     noise: Float[np.ndarray, " 2"]
-    """Standard deviation of the errors of what the eyes have in common and of half their difference."""
+    """Standard deviation of the errors of the two eyes' mean and of half their difference, in relative lid ratios."""
     closed: Float[np.ndarray, " 2"]
-    """Lid ratio of the closed eye relative to the usual one."""
+    """Lid ratio of each closed eye relative to the quadratic model."""
     open: Float[np.ndarray, " 2"]
-    blinks_seen: bool
-    """False when the person never blinked in the training part and `closed` is an anatomical guess."""
+    """Lid ratio of each open eye relative to the quadratic model."""
+    blinks_observed: bool
+    """Whether the person blinks in the training frames; otherwise `closed` is an anatomical default."""
 
     @classmethod
-    def learn(cls, lids: Lids, found: Bool[np.ndarray, " T"], timeline: Timeline) -> EyeCalibration:
-        """Learns from the training frames in which the face was found.
+    def fit(cls, lids: LidObservations, found: Bool[np.ndarray, " T"], timeline: Timeline) -> EyeCalibration:
+        """Fits a calibration to the training frames in which the face was found.
 
-        Open is the 90th percentile of frames without blinks; closed the lower quartile of the lowest points of blinks.
+        Open is the 90th percentile of frames without blinks; closed the lower quartile of the blinks' apexes.
 
         Args:
             lids: of all T frames.
-            found: where the landmarks are seen, not interpolated.
-            timeline: says which frames train.
+            found: whether each frame's landmarks are measured, not interpolated.
+            timeline: defines the training frames.
         """
-        learn = found & timeline.learnable
-        low, middle, high = np.percentile(lids.view[learn], [1, 50, 99], axis=0)
-        view = np.stack([low, middle, high])
-        usual = _fit_usual(_quadratic(lids.view[learn], view), lids.ratio[learn])
-        calibration = cls(view, usual, np.ones(2), np.full(2, CLOSED_TO_OPEN), np.ones(2), False)
+        train = found & timeline.train_mask
+        low, centre, high = np.percentile(lids.view[train], [1, 50, 99], axis=0)
+        view_bounds = np.stack([low, centre, high])
+        open_coefficients = _fit_open_ratio(_quadratic(lids.view[train], view_bounds), lids.ratio[train])
+        default_closed = np.full(2, DEFAULT_CLOSED_RATIO)
+        calibration = cls(view_bounds, open_coefficients, np.ones(2), default_closed, np.ones(2), False)
         relative = calibration._relative(lids)
-        steps = np.diff(_common_and_difference(relative), axis=0)[
-            (learn[1:] & learn[:-1]) & (np.diff(timeline.shot) == 0)
-        ]
+        consecutive = (train[1:] & train[:-1]) & (np.diff(timeline.shot) == 0)
+        steps = np.diff(_mean_and_difference(relative), axis=0)[consecutive]
         if len(steps):
             calibration.noise = np.maximum(1.4826 / np.sqrt(2) * np.median(np.abs(steps), axis=0), 1e-4)
-        # No frame after the training ones has a say in what the smoothing makes of these.
-        training = [stretch for stretch in timeline.stretches() if stretch.stop <= timeline.num_train]
-        relative = calibration._steadied(relative, training)
-        blinks = _blinks_within((relative - CLOSED_TO_OPEN) / (1 - CLOSED_TO_OPEN), found, training)
-        calibration.open = np.percentile(relative[learn & (relative.mean(1) > AWAKE)], 90, axis=0)
-        calibration.blinks_seen = len(blinks) > 0
-        if calibration.blinks_seen:
+        # Training frames are smoothed without the held-out ones.
+        train_segments = [segment for segment in timeline.segments() if segment.stop <= timeline.num_train]
+        relative = calibration._smooth(relative, train_segments)
+        opening = (relative - DEFAULT_CLOSED_RATIO) / (1 - DEFAULT_CLOSED_RATIO)
+        blinks = _find_blinks_within(opening, found, train_segments)
+        calibration.open = np.percentile(relative[train & (relative.mean(1) > MIN_AWAKE_RATIO)], 90, axis=0)
+        calibration.blinks_observed = len(blinks) > 0
+        if calibration.blinks_observed:
             calibration.closed = np.percentile(relative[blinks[:, 1].astype(int)], 25, axis=0)
         else:
-            calibration.closed = CLOSED_TO_OPEN * calibration.open
+            calibration.closed = DEFAULT_CLOSED_RATIO * calibration.open
         return calibration
 
-    def opening(self, lids: Lids, timeline: Timeline) -> Float[np.ndarray, "T 2"]:
-        """0 closed to 1 open."""
-        relative = self._steadied(self._relative(lids), timeline.runs())
+    def opening(self, lids: LidObservations, timeline: Timeline) -> Float[np.ndarray, "T 2"]:
+        """Opening of each eye in each frame, 0 closed to 1 open."""
+        relative = self._smooth(self._relative(lids), timeline.runs())
         return np.clip((relative - self.closed) / (self.open - self.closed), 0, 1)
 
-    def _relative(self, lids: Lids) -> Float[np.ndarray, "T 2"]:
-        """The lid ratio over the open eye's as seen from there."""
-        usual = _quadratic(lids.view, self.view) @ self.usual
-        return lids.ratio / np.clip(usual, 0.6 * self.usual[0], 1.6 * self.usual[0])
+    def _relative(self, lids: LidObservations) -> Float[np.ndarray, "T 2"]:
+        """The lid ratio divided by the open eye's from the same view."""
+        open_ratio = _quadratic(lids.view, self.view_bounds) @ self.open_coefficients
+        centre_ratio = self.open_coefficients[0]
+        return lids.ratio / np.clip(open_ratio, 0.6 * centre_ratio, 1.6 * centre_ratio)
 
-    def _steadied(self, relative: Float[np.ndarray, "T 2"], runs: list[slice]) -> Float[np.ndarray, "T 2"]:
-        """Common part and difference of the eyes each `steadied` within runs. Lids move together, so that less change
-        is expected of the difference, but one eye may wink."""
-        result = _common_and_difference(relative)
+    def _smooth(self, relative: Float[np.ndarray, "T 2"], runs: list[slice]) -> Float[np.ndarray, "T 2"]:
+        """Smooths the mean and the difference of the eyes within each run with `smooth_robust`.
+
+        Less change is expected of the difference because the lids move together; but one eye may wink.
+        """
+        result = _mean_and_difference(relative)
         for run in runs:
-            for part, patience in enumerate((1.0, TOGETHER)):
-                result[run, part] = steadied(
-                    result[run, part], patience * NOISE * self.noise[part], REST * self.noise[part]
-                )
+            for part, factor in enumerate((1.0, DIFFERENCE_NOISE_FACTOR)):
+                noise = factor * NOISE_FACTOR * self.noise[part]
+                result[run, part] = smooth_robust(result[run, part], noise, REST_STEP_FACTOR * self.noise[part])
         return np.stack([result[:, 0] + result[:, 1], result[:, 0] - result[:, 1]], -1)
 
 
-def steadied(values: Float[np.ndarray, " T"], noise: float, rest: float) -> Float[np.ndarray, " T"]:
-    """Takes the jitter out of what mostly rests and sometimes moves fast.
+def smooth_robust(values: Float[np.ndarray, " T"], noise: float, step_scale: float) -> Float[np.ndarray, " T"]:
+    """Removes jitter from a signal that rests most of the time and sometimes moves fast.
 
-    The mode of x given y = x + Gaussian noise, where the steps of x are Cauchy distributed: small ones are smoothed
-    away, large ones cost next to nothing more than medium ones and keep their height. By iteratively reweighted least
-    squares.
+    The posterior mode of x given y = x + Gaussian noise, where the steps of x are Cauchy distributed: small steps are
+    smoothed away; large ones cost hardly more than medium ones, and keep their height. Computed by iteratively
+    reweighted least squares.
 
     Args:
         values: y.
         noise: standard deviation of the noise.
-        rest: half width at half maximum of the distribution of steps.
+        step_scale: half width at half maximum of the distribution of steps.
     """
     if len(values) < 3:
         return values
     result = values
     for _ in range(15):
-        tie = 2 * noise**2 / (rest**2 + np.diff(result) ** 2)
+        weight = 2 * noise**2 / (step_scale**2 + np.diff(result) ** 2)
         band = np.ones((2, len(values)))  # scipy's upper form
-        band[1, :-1] += tie
-        band[1, 1:] += tie
-        band[0, 1:] = -tie
+        band[1, :-1] += weight
+        band[1, 1:] += weight
+        band[0, 1:] = -weight
         result = solveh_banded(band, values)
     return result
 
@@ -176,78 +185,82 @@ def find_blinks(
 ) -> Float[np.ndarray, "B 3"]:
     """Start, apex and end of every blink, in seconds.
 
-    What blinks there are before the border between training and held-out frames does not depend on what comes after
-    it, but for one that the border divides.
+    The blinks before the border between training and held-out frames do not depend on the frames after it, except for
+    a blink that crosses the border.
 
     Args:
         opening: 0 closed to 1 open.
-        found: where the face was seen; what is interpolated is no blink.
-        timeline: says which frames follow each other.
+        found: whether the face was found in each frame; an interpolated apex is no blink.
+        timeline: defines which frames are consecutive.
     """
-    blinks, border = _blinks_within(opening, found, timeline.stretches()), timeline.num_train
-    whole = Timeline(timeline.shot, len(timeline)).stretches()
-    across = [
+    blinks, border = _find_blinks_within(opening, found, timeline.segments()), timeline.num_train
+    shots = Timeline(timeline.shot, len(timeline)).segments()
+    crossing = [
         blink
-        for blink in _blinks_within(opening, found, [shot for shot in whole if shot.start < border < shot.stop])
+        for blink in _find_blinks_within(opening, found, [shot for shot in shots if shot.start < border < shot.stop])
         if blink[0] < border <= blink[2] and not ((blinks[:, 0] < blink[2]) & (blinks[:, 2] > blink[0])).any()
     ]
-    blinks = np.concatenate([blinks, np.array(across).reshape(-1, 3)])
+    blinks = np.concatenate([blinks, np.array(crossing).reshape(-1, 3)])
     return blinks[blinks[:, 1].argsort()] / FRAME_RATE
 
 
-def _blinks_within(
-    opening: Float[np.ndarray, "T 2"], found: Bool[np.ndarray, " T"], stretches: list[slice]
+def _find_blinks_within(
+    opening: Float[np.ndarray, "T 2"], found: Bool[np.ndarray, " T"], segments: list[slice]
 ) -> Float[np.ndarray, "B 3"]:
-    """Start, apex and end of every blink, in frames.
+    """Start, apex and end of every blink within segments, in frames.
 
     A blink closes both eyes by half or more, from the level at which they rest around it, and opens them again; see the
-    constants above. So a squint, a look down, eyes that stay closed, a wink and a twitch of the lids are none, nor is
-    what begins or ends outside the stretch.
+    constants above. Squints, glances downwards, closed eyes, winks and twitches of the lids are no blinks, nor is a
+    closure that begins or ends outside the segment.
     """
     blinks = []
-    for stretch in stretches:
-        level = percentile_filter(opening[stretch], 80, size=(2 * LEVEL + 1, 1), mode="nearest")
-        closure = 1 - opening[stretch] / np.maximum(level, 0.2)  # [T', 2]
-        both = closure.mean(1)
-        # Within the window the lids must come from and go back to rest: a peak's foot is the higher one of both.
+    for segment in segments:
+        level = percentile_filter(opening[segment], 80, size=(2 * LEVEL_REACH + 1, 1), mode="nearest")
+        closure = 1 - opening[segment] / np.maximum(level, 0.2)  # [T', 2]
+        mean_closure = closure.mean(1)
+        window = 2 * BLINK_REACH + 1
+        # A peak's prominence is measured from the higher one of its two feet within the window, so that the lids must
+        # both come from rest and return to it.
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # eyes closed for longer than the window: no blink
-            apexes, _ = find_peaks(both, height=DEPTH, prominence=REOPENING, wlen=2 * WINDOW + 1)
-        half_closed = peak_widths(both, apexes, rel_height=0.5, wlen=2 * WINDOW + 1)[0]
-        starts, ends = peak_widths(both, apexes, rel_height=0.9, wlen=2 * WINDOW + 1)[2:]
+            warnings.simplefilter("ignore", RuntimeWarning)  # for eyes closed for longer than the window: no blink
+            apexes, _ = find_peaks(mean_closure, height=MIN_DEPTH, prominence=MIN_REOPENING, wlen=window)
+        half_closed = peak_widths(mean_closure, apexes, rel_height=0.5, wlen=window)[0]
+        starts, ends = peak_widths(mean_closure, apexes, rel_height=0.9, wlen=window)[2:]
         for apex, start, end, width in zip(apexes, starts, ends, half_closed, strict=True):
-            deepest = closure[max(apex - 1, 0) : apex + 2].max(0)
-            if width <= LONGEST and (deepest > DEPTH_OF_EACH).all() and found[stretch][apex]:
-                last = blinks[-1] if blinks else np.full(3, -np.inf)
-                blink = np.array([start, apex, end]) + stretch.start
-                if blink[0] < last[2]:  # one right after the other: they part where the eyes are widest open
-                    first = int(last[1])
-                    last[2] = blink[0] = first + opening[first : int(blink[1]) + 1].mean(1).argmax()
+            depth = closure[max(apex - 1, 0) : apex + 2].max(0)
+            if width <= MAX_HALF_CLOSED and (depth > MIN_DEPTH_PER_EYE).all() and found[segment][apex]:
+                previous = blinks[-1] if blinks else np.full(3, -np.inf)
+                blink = np.array([start, apex, end]) + segment.start
+                if blink[0] < previous[2]:  # in quick succession: separated where the eyes are widest open
+                    first = int(previous[1])
+                    previous[2] = blink[0] = first + opening[first : int(blink[1]) + 1].mean(1).argmax()
                 blinks.append(blink)
     return np.array(blinks).reshape(-1, 3)
 
 
-def _quadratic(tangents: Float[np.ndarray, "T 2"], view: Float[np.ndarray, "3 2"]) -> Float[np.ndarray, "T 6"]:
-    """1, u, v, u u, v v, u v of the tangents about their middle; views beyond the bounds count as those there."""
-    u, v = (np.clip(tangents, view[0], view[2]) - view[1]).T
+def _quadratic(view: Float[np.ndarray, "T 2"], view_bounds: Float[np.ndarray, "3 2"]) -> Float[np.ndarray, "T 6"]:
+    """1, u, v, u u, v v, u v of the view tangents about their centre, clamped to their bounds."""
+    u, v = (np.clip(view, view_bounds[0], view_bounds[2]) - view_bounds[1]).T
     return np.stack([np.ones_like(u), u, v, u * u, v * v, u * v], -1)
 
 
-def _fit_usual(features: Float[np.ndarray, "T 6"], ratio: Float[np.ndarray, "T 2"]) -> Float[np.ndarray, "6 2"]:
-    """The ratio of open eyes: least squares with a weak prior, over frames whose lids are far enough apart."""
-    usual = np.concatenate([np.median(ratio, axis=0)[None], np.zeros((5, 2))])
+def _fit_open_ratio(features: Float[np.ndarray, "T 6"], ratio: Float[np.ndarray, "T 2"]) -> Float[np.ndarray, "6 2"]:
+    """Coefficients of the open eyes' lid ratio: least squares with a weak prior, over the frames with open eyes."""
+    coefficients = np.concatenate([np.median(ratio, axis=0)[None], np.zeros((5, 2))])
     for _ in range(3):
-        expected = features @ usual
-        awake = (ratio > AWAKE * expected).all(1)
+        expected = features @ coefficients
+        awake = (ratio > MIN_AWAKE_RATIO * expected).all(1)
         if awake.sum() < 10:
             break
         for eye in range(2):
-            spread = np.var((ratio - expected)[awake, eye])
-            prior = np.diag([0, *[NOISE**2 * spread / (VIEW_EFFECT * usual[0, eye]) ** 2] * 5])
-            seen = features[awake]
-            usual[:, eye] = np.linalg.solve(seen.T @ seen + prior, seen.T @ ratio[awake, eye])
-    return usual
+            variance = np.var((ratio - expected)[awake, eye])
+            deviation = VIEW_EFFECT_DEVIATION * coefficients[0, eye]
+            prior = np.diag([0, *[NOISE_FACTOR**2 * variance / deviation**2] * 5])
+            used = features[awake]
+            coefficients[:, eye] = np.linalg.solve(used.T @ used + prior, used.T @ ratio[awake, eye])
+    return coefficients
 
 
-def _common_and_difference(eyes: Float[np.ndarray, "T 2"]) -> Float[np.ndarray, "T 2"]:
+def _mean_and_difference(eyes: Float[np.ndarray, "T 2"]) -> Float[np.ndarray, "T 2"]:
+    """Mean of the two eyes, and half of their difference."""
     return np.stack([eyes.mean(1), (eyes[:, 0] - eyes[:, 1]) / 2], -1)

@@ -1,4 +1,4 @@
-"""Shape and poses of a head from landmarks alone: where the alignment of pictures starts from."""
+"""Head shape and head poses from landmarks alone, from which the alignment of images starts."""
 
 from __future__ import annotations
 
@@ -8,66 +8,76 @@ import numpy as np
 from jaxtyping import Float
 
 from dfa_nerfstudio.face.head_pose import Information, Points, Poses, solve_poses
-from dfa_nerfstudio.face.topology import CHIN, FOREHEAD, OUTER_EYE_CORNERS, RIGID, SIDES
+from dfa_nerfstudio.face.topology import CHIN, FOREHEAD, MIRROR_PAIRS, OUTER_EYE_CORNERS, RIGID
 
 LANDMARK_DEVIATION = 0.01
-"""Of a landmark, in outer eye corner distances."""
+"""Standard deviation of a landmark's error, as a fraction of the distance between the outer eye corners."""
 
 Landmarks = Float[np.ndarray, "T 478 3"]
 
 
-def upright(landmarks: Landmarks) -> Landmarks:
-    """mediapipe's coordinates (origin top left, y down, z away) about the image's centre with y up and z towards the
-    viewer."""
+def to_opengl_axes(landmarks: Landmarks) -> Landmarks:
+    """Converts mediapipe's coordinates (origin top left, y down, z away from the viewer) to coordinates about the
+    image's centre with y up and z towards the viewer."""
     return (landmarks - [0.5, 0.5, 0]) * [1, -1, -1]
 
 
-def landmark_information(shape: Points, seen: Landmarks) -> Information:
-    """What the sightings of the rigid landmarks are worth, by the size at which each frame shows the head."""
-    scale, _, _ = align(shape[RIGID], seen[:, RIGID])
+def landmark_information(shape: Points, observed: Landmarks) -> Information:
+    """The inverse covariance of the rigid landmarks in each frame, which depends on the size of the head in the image.
+
+    Args:
+        shape: all landmarks in head space.
+        observed: landmarks as `to_opengl_axes` returns them.
+    """
+    scale, _, _ = fit_similarity(shape[RIGID], observed[:, RIGID])
     return np.multiply.outer((LANDMARK_DEVIATION * scale) ** -2.0, np.broadcast_to(np.eye(2), (len(RIGID), 2, 2)))
 
 
-def landmark_poses(shape: Points, seen: Landmarks, focal: float) -> Poses:
+def landmark_poses(shape: Points, observed: Landmarks, focal: float) -> Poses:
     """The head pose of each frame from its rigid landmarks.
 
     Args:
         shape: all landmarks in head space.
-        seen: as `upright` gives them.
-        focal: in image sides.
+        observed: landmarks as `to_opengl_axes` returns them.
+        focal: focal length in image sides.
     """
-    scale, rotation, shift = align(shape[RIGID], seen[:, RIGID])
+    scale, rotation, shift = fit_similarity(shape[RIGID], observed[:, RIGID])
     depth = focal / scale
     initial = Poses(rotation, np.stack([shift[:, 0] / scale, shift[:, 1] / scale, -depth], -1))
-    return solve_poses(shape[RIGID], seen[:, RIGID, :2], landmark_information(shape, seen), focal, initial)
+    information = landmark_information(shape, observed)
+    return solve_poses(shape[RIGID], observed[:, RIGID, :2], information, focal, initial)
 
 
-def procrustes_mean(faces: Landmarks, rounds: int = 3) -> Points:
-    """The mean of faces laid over each other by their rigid points, in head space."""
+def procrustes_mean(faces: Landmarks, iterations: int = 3) -> Points:
+    """The mean of faces that are aligned by their rigid points (generalised Procrustes analysis), in head space."""
     mean = faces[0]
-    for _ in range(rounds):
-        scale, rotation, shift = align(mean[RIGID], faces[:, RIGID])
+    for _ in range(iterations):
+        scale, rotation, shift = fit_similarity(mean[RIGID], faces[:, RIGID])
         mean = np.mean((faces - shift[:, None]) @ rotation / scale[:, None, None], axis=0)
-        mean = HeadSpace.of(mean).points(mean)
+        mean = HeadSpace.from_landmarks(mean).transform_points(mean)
     return mean
 
 
 @dataclass
 class HeadSpace:
-    """The move of everything into head space as it is defined: origin in the rigid landmarks' centroid, the outer eye
-    corners one unit apart, x from one side of the face to the other, y from the chin to the forehead. No image shows
-    the difference."""
+    """The similarity transform to head space from another space of a rigid head.
+
+    Head space has its origin at the centroid of the rigid landmarks, the outer eye corners one unit apart, x from one
+    side of the face to the other and y from the chin to the forehead. The transform does not change any projection.
+    """
 
     origin: Float[np.ndarray, " 3"]
+    """Origin of head space in the other space."""
     unit: float
+    """Unit of head space in units of the other space."""
     axes: Float[np.ndarray, "3 3"]
-    """Rows: where x, y and z of head space point."""
+    """Rows: directions of head space's x, y and z in the other space."""
 
     @classmethod
-    def of(cls, shape: Points) -> HeadSpace:
-        """From all landmarks, in any other space."""
+    def from_landmarks(cls, shape: Points) -> HeadSpace:
+        """The transform from the space in which all landmarks are given."""
         left, right = OUTER_EYE_CORNERS
-        across = (shape[SIDES[:, 1]] - shape[SIDES[:, 0]]).sum(0)
+        across = (shape[MIRROR_PAIRS[:, 1]] - shape[MIRROR_PAIRS[:, 0]]).sum(0)
         x = across / np.linalg.norm(across)
         up = shape[FOREHEAD] - shape[CHIN]
         up = up - (up @ x) * x
@@ -75,31 +85,31 @@ class HeadSpace:
         unit = float(np.linalg.norm(shape[right] - shape[left]))
         return cls(shape[RIGID].mean(0), unit, np.stack([x, y, np.cross(x, y)]))
 
-    def points(self, points: Points) -> Points:
-        """Points after the move."""
+    def transform_points(self, points: Points) -> Points:
+        """Points in head space."""
         return (points - self.origin) / self.unit @ self.axes.T
 
-    def poses(self, poses: Poses) -> Poses:
-        """Poses that show the moved points where the former ones showed the points."""
+    def transform_poses(self, poses: Poses) -> Poses:
+        """Poses under which transformed points have the same projection as the original points under `poses`."""
         translation = (poses.rotation @ self.origin + poses.translation) / self.unit
         return Poses(poses.rotation @ self.axes.T, translation)
 
 
-def align(
+def fit_similarity(
     source: Points, targets: Float[np.ndarray, "T N 3"]
 ) -> tuple[Float[np.ndarray, " T"], Float[np.ndarray, "T 3 3"], Float[np.ndarray, "T 3"]]:
-    """Scale, rotation and shift of the similarities that lay `source` over each target (Umeyama's solution)."""
-    centre, centres = source.mean(0), targets.mean(1)
-    centred, spread = source - centre, targets - centres[:, None]
-    u, s, vt = np.linalg.svd(spread.transpose(0, 2, 1) @ centred)
+    """Scale, rotation and translation of the least-squares similarity from `source` to each target (Umeyama 1991)."""
+    source_mean, target_means = source.mean(0), targets.mean(1)
+    source, targets = source - source_mean, targets - target_means[:, None]
+    u, s, vt = np.linalg.svd(targets.transpose(0, 2, 1) @ source)
     sign = np.ones((len(targets), 3))
     sign[:, 2] = np.linalg.det(u @ vt)
     rotation = u * sign[:, None] @ vt
-    scale = (s * sign).sum(1) / (centred**2).sum()
-    return scale, rotation, centres - scale[:, None] * (rotation @ centre)
+    scale = (s * sign).sum(1) / (source**2).sum()
+    return scale, rotation, target_means - scale[:, None] * (rotation @ source_mean)
 
 
-def laid_over(source: Points, target: Points, points: Points) -> Points:
-    """`points` moved by the similarity that lays `source` over `target`."""
-    scale, rotation, shift = (part[0] for part in align(source, target[None]))
+def align_points(source: Points, target: Points, points: Points) -> Points:
+    """`points` transformed by the least-squares similarity from `source` to `target`."""
+    scale, rotation, shift = (part[0] for part in fit_similarity(source, target[None]))
     return scale * points @ rotation.T + shift

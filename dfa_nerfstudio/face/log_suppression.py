@@ -1,4 +1,4 @@
-"""mediapipe without its log lines: its C++ side writes them to the terminal past Python's logging."""
+"""Suppressing mediapipe's log lines, which its C++ code writes to the terminal past Python's logging."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 @contextlib.contextmanager
-def native_stderr_silenced() -> Iterator[None]:
-    """Sends file descriptor 2 to nowhere for the time of the block, which is when a graph is started."""
+def suppress_native_stderr() -> Iterator[None]:
+    """Discards everything written to file descriptor 2 within the block, in which a mediapipe graph is started."""
     sys.stderr.flush()
     saved = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    null = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(null, 2)
         yield
     finally:
         os.dup2(saved, 2)
-        os.close(nowhere)
+        os.close(null)
         os.close(saved)

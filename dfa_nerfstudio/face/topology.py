@@ -1,23 +1,23 @@
-"""Which of mediapipe's 478 landmarks is what. *Left* and *right* are the image's: index 33 lies left of index 263."""
+"""Groups of mediapipe's 478 landmarks. *Left* and *right* are the image's: landmark 33 lies left of landmark 263."""
 
 from __future__ import annotations
 
 import numpy as np
 
-NUM_LANDMARKS = 478
-NUM_MESH = 468
-"""The first so many are on the skin, the others are the irises'."""
+NUM_MESH_LANDMARKS = 478
+NUM_SKIN_LANDMARKS = 468
+"""Number of landmarks on the skin, which come first; the others are the irises'."""
 
 OUTER_EYE_CORNERS = (33, 263)
-LIPS = (61, 291, 0, 17, 13, 14)
-"""Corners, upper and lower edge, and inner edges: points that span the mouth."""
+MOUTH_SPAN = (61, 291, 0, 17, 13, 14)
+"""Points that span the mouth: corners, upper and lower edge, and inner edges."""
 INNER_LIPS = np.array([[81, 178], [82, 87], [13, 14], [312, 317], [311, 402]])
-"""[pair, upper or lower], at the middle of the mouth."""
+"""Facing points of the inner lips at the middle of the mouth: [pair, upper or lower]."""
 CHIN, FOREHEAD = 152, 10
-SIDES = np.array([[33, 263], [133, 362], [127, 356], [234, 454]])
-"""[pair, left or right]: points that mirror each other."""
-JAW = np.array([58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288])
-"""Lower edge of the face from corner to corner, from the image's left."""
+MIRROR_PAIRS = np.array([[33, 263], [133, 362], [127, 356], [234, 454]])
+"""Points that mirror each other: [pair, left or right]."""
+JAW_CONTOUR = np.array([58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288])
+"""Lower edge of the face from one corner of the jaw to the other, from the image's left."""
 
 RIGID = np.array(
     [
@@ -28,7 +28,7 @@ RIGID = np.array(
         *(234, 454, 227, 447, 116, 345, 117, 346, 111, 340, 123, 352),  # cheekbones
     ]
 )
-"""Points that no expression moves: what the head pose is fitted to. Not eyelids, brows, mouth or jaw."""
+"""Points that no expression moves, to which the head pose is fitted. Not eyelids, brows, mouth or jaw."""
 
 LANDMARKS_68 = np.array(
     [
@@ -43,17 +43,17 @@ LANDMARKS_68 = np.array(
         *(78, 81, 13, 311, 308, 402, 14, 178),  # 60 to 67: inner lips
     ]
 )
-"""The paper's 68 landmarks (section 3.2), in the usual order of the iBUG annotation."""
+"""The paper's 68 landmarks (section 3.2), in the order of the iBUG annotation."""
 
 EYE_CORNERS = np.array([[33, 133], [362, 263]])
-"""[left or right, corner]."""
+"""Corners of each eye: [left or right, corner]."""
 EYELIDS = np.array(
     [
         [[161, 163], [160, 144], [159, 145], [158, 153], [157, 154]],
         [[384, 381], [385, 380], [386, 374], [387, 373], [388, 390]],
     ]
 )
-"""[left or right, pair, upper or lower]."""
+"""Facing points of the lids of each eye: [left or right, pair, upper or lower]."""
 
 FACE_OVAL = np.array(
     [
@@ -61,14 +61,20 @@ FACE_OVAL = np.array(
         *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
     ]
 )
-"""The outline of the face, in order."""
-EYES = (
+"""Outline of the face, in order."""
+EYE_CONTOURS = (
     np.array([33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7]),
     np.array([362, 398, 384, 385, 386, 387, 388, 466, 263, 249, 390, 373, 374, 380, 381, 382]),
 )
-BROWS = (
+"""Outlines of the eyes, the one on the image's left first."""
+BROW_CONTOURS = (
     np.array([70, 63, 105, 66, 107, 55, 65, 52, 53, 46]),
     np.array([336, 296, 334, 293, 300, 276, 283, 282, 295, 285]),
 )
-"""Outlines, the one on the image's left first."""
+"""Outlines of the brows, the one on the image's left first."""
+LIP_CONTOURS = (
+    np.array([61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146]),
+    np.array([78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95]),
+)
+"""Outer and inner outline of the lips."""
 NOSE_BASE = np.array([2, 98, 327])

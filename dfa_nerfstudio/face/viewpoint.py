@@ -1,4 +1,4 @@
-"""From where a part of the face is seen."""
+"""The direction from which the camera sees a part of the face."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from jaxtyping import Float
 from dfa_nerfstudio.face.head_pose import Poses
 
 
-def viewpoint(poses: Poses, places: Float[np.ndarray, "T 3"]) -> Float[np.ndarray, "T 2"]:
-    """The direction to the camera as seen from a place on the head: how far it lies to the head's right and above it,
-    as tangents; 0, 0 when the head faces the camera.
+def view_tangents(poses: Poses, points: Float[np.ndarray, "T 3"]) -> Float[np.ndarray, "T 2"]:
+    """Tangents of the direction from a point on the head to the camera: to the head's right, and upwards.
+
+    Both are 0 when the head faces the camera.
 
     Args:
-        poses: of T frames.
-        places: in head space.
+        poses: head poses of T frames.
+        points: one point per frame, in head space.
     """
     camera = -np.einsum("tij,ti->tj", poses.rotation, poses.translation)  # [T, 3], in head space
-    there = camera - places
-    return there[:, :2] / np.maximum(there[:, 2:], 0.2 * np.linalg.norm(there, axis=-1, keepdims=True))
+    to_camera = camera - points
+    return to_camera[:, :2] / np.maximum(to_camera[:, 2:], 0.2 * np.linalg.norm(to_camera, axis=-1, keepdims=True))

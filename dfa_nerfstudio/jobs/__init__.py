@@ -1,6 +1,6 @@
-"""Many pieces of work, each in a process of its own, here or on a Ray cluster."""
+"""Running independent jobs, each in a process of its own, on this machine or on a Ray cluster."""
 
-from dfa_nerfstudio.jobs.scheduler import JobsConfig, results
+from dfa_nerfstudio.jobs.scheduler import JobsConfig, run_jobs
 from dfa_nerfstudio.jobs.subprocess_runner import Job
 
-__all__ = ["Job", "JobsConfig", "results"]
+__all__ = ["Job", "JobsConfig", "run_jobs"]

@@ -1,4 +1,4 @@
-"""One piece of work in a process of its own: whatever becomes of that process, only this piece is concerned."""
+"""Running one job in a process of its own, so that a crash of that process affects no other job."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from typing import Any
 from dfa_nerfstudio.atomic_write import discard_partial
 from dfa_nerfstudio.errors import exit_on_user_error
 
-PATIENCE = 30.0
-"""Seconds that a process may take to put away what it has half-written before it is killed."""
+TIMEOUT_S = 30.0
+"""Seconds that a stopped process has to remove its unfinished output before it is killed."""
 
 
 @dataclass
 class Job:
-    """One piece of work."""
+    """One unit of work with one output."""
 
     name: str
-    """What it is called in progress and errors."""
+    """Unique name of the job in progress and error messages."""
     output: Path
-    """The file or folder that it makes."""
+    """The file or folder that the job writes."""
     work: Callable[..., None]
-    """A function of a module, which refuses bad input with `UserError`."""
+    """The function to call, at the top level of a module; it reports bad input with `UserError`."""
     arguments: tuple[Any, ...]
-    """What it is called with; they are pickled."""
+    """Positional arguments of `work`; they must be picklable."""
 
 
-def work_alone(job: Job, on_start: Callable[[Callable[[], None]], None] | None = None) -> str:
-    """Does one job in a process of its own and waits for it.
+def run_in_subprocess(job: Job, on_start: Callable[[Callable[[], None]], None] | None = None) -> str:
+    """Runs one job in a process of its own and waits for it.
 
     Args:
-        job: what to do.
-        on_start: is given a function that makes the process clean up and end.
+        job: the job to run.
+        on_start: called when the process has started, with a function that makes it clean up and end.
 
     Returns:
-        why it failed; empty if its output is there.
+        the reason of the job's failure; empty if it succeeded.
     """
     with tempfile.TemporaryFile() as errors:
         child = subprocess.Popen(
@@ -52,16 +52,16 @@ def work_alone(job: Job, on_start: Callable[[Callable[[], None]], None] | None =
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=errors,
-            start_new_session=True,  # Ctrl-C is the parent's alone to hand on
+            start_new_session=True,  # so that Ctrl-C reaches the child only through this process
         )
         assert child.stdin is not None
         try:
-            with contextlib.suppress(BrokenPipeError):  # it ended before it had read what to do
+            with contextlib.suppress(BrokenPipeError):  # if it ended before it had read its job
                 child.stdin.write(pickle.dumps(job))
                 child.stdin.flush()
             if on_start is not None:
                 on_start(child.stdin.close)
-            code = child.wait(threading.TIMEOUT_MAX)  # with a timeout it looks again and again: Ray can interrupt that
+            code = child.wait(threading.TIMEOUT_MAX)  # with a timeout, wait polls, and Ray can interrupt it
         finally:
             _end(child)
             discard_partial(job.output)
@@ -72,36 +72,37 @@ def work_alone(job: Job, on_start: Callable[[Callable[[], None]], None] | None =
     if code < 0:
         name = signal.Signals(-code).name
         return f"its process was ended by {name}" + (" (out of memory?)" if -code == signal.SIGKILL else "")
-    last = lines[-1].removeprefix("error: ") if lines else f"exit code {code}"
-    return (
-        last if code in (2, 130) else f"a fault of this program: {last}; the same command on this one alone tells more"
-    )
+    last_line = lines[-1].removeprefix("error: ") if lines else f"exit code {code}"
+    if code in (2, 130):
+        return last_line
+    return f"an error in this program: {last_line}; run the command on this file alone for the traceback"
 
 
 def _end(child: subprocess.Popen) -> None:
+    """Makes a process clean up and end, and kills it after `TIMEOUT_S`."""
     assert child.stdin is not None
     with contextlib.suppress(BrokenPipeError):
         child.stdin.close()
     try:
-        child.wait(PATIENCE)
+        child.wait(TIMEOUT_S)
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
 
 
-def _interrupted_with_the_parent() -> None:
-    """Standard input ends when the parent closes it or is no more."""
+def _interrupt_when_stdin_closes() -> None:
+    """Interrupts the main thread when the parent closes standard input or ends."""
     os.read(0, 1)
-    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # wakes it whatever it waits for
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # also interrupts blocking calls
 
 
 def main() -> None:
-    """What the process does: reads its job from standard input."""
-    # a background job inherits that SIGINT is ignored, a task of Ray that it is blocked
+    """Entry point of the process: runs the pickled job from standard input."""
+    # a background job inherits SIGINT as ignored, a Ray task as blocked
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     with exit_on_user_error():
         with open(0, "rb", closefd=False) as source:
             job: Job = pickle.load(source)
-        threading.Thread(target=_interrupted_with_the_parent, daemon=True).start()
+        threading.Thread(target=_interrupt_when_stdin_closes, daemon=True).start()
         job.work(*job.arguments)

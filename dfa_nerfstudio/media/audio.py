@@ -1,9 +1,9 @@
-"""Sound of any audio or video file as 16 kHz mono samples, aligned to the video's first frame."""
+"""Audio of any audio or video file as 16 kHz mono samples, aligned to the video's first frame."""
 
 from __future__ import annotations
 
 import wave
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -15,50 +15,51 @@ from jaxtyping import Float32
 
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.media.rates import SAMPLE_RATE
+from dfa_nerfstudio.media.chunks import chunk_slices, merge_chunks
+from dfa_nerfstudio.media.rates import SAMPLE_RATE, SAMPLES_PER_MINUTE
 
-PAUSE = 0.02
-"""Seconds that time stamps must jump to count as a pause; less is the rounding of coarse time stamps."""
-MINUTE = 60 * SAMPLE_RATE
-FULL_SCALE = 32767
+MIN_PAUSE_S = 0.02
+"""Shortest jump of the time stamps, in seconds, that counts as a pause; shorter ones are rounding of time stamps."""
+PCM16_MAX = 32767
+"""16 bit sample of an amplitude of 1."""
 
 
 def read_audio(path: Path) -> Float32[np.ndarray, " S"]:
-    """Decodes the first sound stream to mono float32 at 16 kHz, full scale 1; see `stream_audio`.
+    """Decodes the first audio stream to mono float32 at 16 kHz, full scale 1; see `stream_audio`.
 
     Raises:
-        UserError: if there is no such file, it is neither audio nor video, or it has no sound or no samples.
+        UserError: if there is no such file, it is neither audio nor video, or it has no audio stream or no samples.
     """
     audio = np.concatenate([np.zeros(0, np.float32), *stream_audio(path)])
     if not len(audio):
-        raise UserError(f"{path}: its sound stream is empty")
+        raise UserError(f"{path}: its audio stream is empty; give a file with speech")
     return audio
 
 
-def stream_audio(path: Path, rate: int = SAMPLE_RATE) -> Iterator[Float32[np.ndarray, " n"]]:
-    """The first sound stream as mono float32 at 16 kHz, or another rate, full scale 1, in pieces of a second or more.
+def stream_audio(path: Path, sample_rate: int = SAMPLE_RATE) -> Iterator[Float32[np.ndarray, " n"]]:
+    """Decodes the first audio stream to mono float32, full scale 1, in chunks of a second or more.
 
-    Of a video the first sample belongs to the moment at which the first frame is shown: sound that starts late is
-    preceded by silence, sound that starts early is cut. Pauses in the stream's time stamps become silence too.
+    In a video, sample 0 is at the time of the first frame: if the audio starts later, silence is put before it; if it
+    starts earlier, its start is cut off. Pauses in the stream's time stamps become silence too.
 
     Raises:
-        UserError: if there is no such file, it is neither audio nor video, or it has no sound.
+        UserError: if there is no such file, it is neither audio nor video, or it has no audio stream.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:
         with av.open(str(path)) as container:
             if not container.streams.audio:
-                raise UserError(f"{path}: has no sound; a talking head needs speech")
+                raise UserError(f"{path}: has no audio stream; a talking head needs speech")
             video_start = _first_frame_time(container)
         with av.open(str(path)) as container:
-            yield from _in_blocks(_decode(container, video_start, rate), rate)
+            yield from merge_chunks(_decode(container, video_start, sample_rate), sample_rate)
     except FFmpegError as error:
         raise UserError(f"{path}: not a readable audio or video file ({error.strerror})") from None
 
 
 def audio_duration(path: Path) -> float:
-    """How long the sound is in seconds, as the file says; decoded where it does not.
+    """The duration of the audio in seconds according to the file's header; decoded where the header has none.
 
     Raises:
         UserError: see `stream_audio`.
@@ -69,38 +70,12 @@ def audio_duration(path: Path) -> float:
                 if stream.duration and stream.time_base:
                     return float(stream.duration * stream.time_base)
     except (FFmpegError, OSError):
-        pass  # said by whoever reads it
+        pass  # stream_audio raises the matching UserError
     return sum(map(len, stream_audio(path))) / SAMPLE_RATE
 
 
-def cut(
-    pieces: Iterable[Float32[np.ndarray, " n"]], start: int, stop: int | None
-) -> Iterator[Float32[np.ndarray, " n"]]:
-    """The samples from `start` to before `stop` of sound that comes piece by piece."""
-    first = 0
-    for piece in pieces:
-        kept = piece[max(start - first, 0) : None if stop is None else max(stop - first, 0)]
-        first += len(piece)
-        if len(kept):
-            yield kept
-        if stop is not None and first >= stop:
-            return
-
-
-def _in_blocks(pieces: Iterable[Float32[np.ndarray, " n"]], least: int) -> Iterator[Float32[np.ndarray, " m"]]:
-    """The same samples in pieces that are long enough to be worked on at a time; the last one may be shorter."""
-    held: list[Float32[np.ndarray, " n"]] = []
-    for piece in pieces:
-        held.append(piece)
-        if sum(map(len, held)) >= least:
-            yield np.concatenate(held)
-            held.clear()
-    if held:
-        yield np.concatenate(held)
-
-
 def _first_frame_time(container: InputContainer) -> float | None:
-    """When the first frame is shown, in seconds of the container's clock; None when there is no moving picture."""
+    """The time of the first video frame in seconds of the container's clock; None where there is no video."""
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
             for frame in container.decode(stream):
@@ -109,8 +84,8 @@ def _first_frame_time(container: InputContainer) -> float | None:
     return None
 
 
-def _frames(container: InputContainer) -> Iterator[av.AudioFrame]:
-    """What of the first sound stream can be decoded."""
+def _audio_frames(container: InputContainer) -> Iterator[av.AudioFrame]:
+    """The decodable frames of the first audio stream."""
     for packet in container.demux(container.streams.audio[0]):
         try:
             frames = packet.decode()
@@ -119,69 +94,76 @@ def _frames(container: InputContainer) -> Iterator[av.AudioFrame]:
         yield from (frame for frame in frames if isinstance(frame, av.AudioFrame))
 
 
-def _decode(container: InputContainer, origin: float | None, rate: int) -> Iterator[Float32[np.ndarray, " n"]]:
-    """Resamples every unbroken run of sound and lays it where its time stamp says, counted from `origin` in seconds
-    (None: from the first sample). A stream that breaks off is read as far as it goes, damaged parts are silent."""
-    resampler: av.AudioResampler | None = None
-    due = 0.0  # when the next sample is to come, if the sound goes on without a pause
-    made = surplus = 0  # samples that are out; samples of the run that come too early for any place
+def _decode(container: InputContainer, origin: float | None, sample_rate: int) -> Iterator[Float32[np.ndarray, " n"]]:
+    """Resamples every unbroken run of audio and places it at its time stamp.
 
-    def place(frame: av.AudioFrame | None) -> Iterator[Float32[np.ndarray, " n"]]:
-        nonlocal made, surplus
+    Damaged parts are silent. A truncated stream is read up to its end.
+
+    Args:
+        container: an open file.
+        origin: time of the first sample in seconds; None for the first time stamp of the audio.
+        sample_rate: of the result in Hz.
+    """
+    resampler: av.AudioResampler | None = None
+    expected_time = 0.0  # of the next frame, if no pause comes before it
+    num_samples = 0  # yielded so far
+    num_skipped = 0  # samples of the run that are still to be dropped, because they lie before the yielded end
+
+    def resample(frame: av.AudioFrame | None) -> Iterator[Float32[np.ndarray, " n"]]:
+        nonlocal num_samples, num_skipped
         for part in resampler.resample(frame) if resampler else ():
             samples = part.to_ndarray().reshape(-1)
-            kept = samples[surplus:]
-            surplus -= len(samples) - len(kept)
-            made += len(kept)
+            kept = samples[num_skipped:]
+            num_skipped -= len(samples) - len(kept)
+            num_samples += len(kept)
             yield kept
 
     try:
-        for frame in _frames(container):
-            time = frame.time if frame.time is not None else due
-            if resampler is None or time - due > PAUSE:
-                yield from place(None)
+        for frame in _audio_frames(container):
+            time = frame.time if frame.time is not None else expected_time
+            if resampler is None or time - expected_time > MIN_PAUSE_S:
+                yield from resample(None)
                 origin = time if origin is None else origin
-                resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
-                missing = round((time - origin) * rate) - made
-                surplus, due = max(-missing, 0), time
-                while missing > 0:
-                    yield np.zeros(min(missing, MINUTE), np.float32)
-                    made, missing = made + min(missing, MINUTE), missing - MINUTE
-            due += frame.samples / frame.sample_rate
-            frame.pts = None  # what a time stamp says is settled here, not guessed again by the resampler
-            yield from place(frame)
+                resampler = av.AudioResampler(format="flt", layout="mono", rate=sample_rate)
+                gap = round((time - origin) * sample_rate) - num_samples
+                num_skipped, expected_time = max(-gap, 0), time
+                for part in chunk_slices(gap, SAMPLES_PER_MINUTE):
+                    num_samples += part.stop - part.start
+                    yield np.zeros(part.stop - part.start, np.float32)
+            expected_time += frame.samples / frame.sample_rate
+            frame.pts = None  # the time stamp has been applied above; the resampler must not apply it again
+            yield from resample(frame)
     except FFmpegError:
         if resampler is None:
             raise
-    yield from place(None)
+    yield from resample(None)
 
 
 def write_wav(path: Path, audio: Float32[np.ndarray, " S"]) -> None:
-    """Writes mono samples in [-1, 1] as 16 bit PCM at 16 kHz, whole or not at all."""
+    """Writes mono samples in [-1, 1] atomically as 16 bit PCM at 16 kHz."""
     with atomic_write(path) as partial, wave.open(str(partial), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)
-        for start in range(0, len(audio), MINUTE):
-            samples = np.round(np.clip(audio[start : start + MINUTE], -1, 1) * FULL_SCALE).astype("<i2")
-            file.writeframes(samples.tobytes())
+        for part in chunk_slices(len(audio), SAMPLES_PER_MINUTE):
+            file.writeframes(np.round(np.clip(audio[part], -1, 1) * PCM16_MAX).astype("<i2").tobytes())
 
 
-def read_wav(path: Path, first: int = 0, last: int | None = None) -> Float32[np.ndarray, " S"]:
-    """Samples `first` to `last`, as far as there are any, of a file that `write_wav` has written."""
+def read_wav(path: Path, start: int = 0, stop: int | None = None) -> Float32[np.ndarray, " S"]:
+    """Samples from `start` to before `stop`, or to the end of the file, of a file written by `write_wav`."""
     with wave.open(str(path), "rb") as file:
         length = file.getnframes()
-        first = min(first, length)
-        file.setpos(first)
-        samples = np.frombuffer(file.readframes(max((length if last is None else last) - first, 0)), "<i2")
-    return samples.astype(np.float32) / FULL_SCALE
+        start = min(start, length)
+        file.setpos(start)
+        samples = np.frombuffer(file.readframes(max((length if stop is None else stop) - start, 0)), "<i2")
+    return samples.astype(np.float32) / PCM16_MAX
 
 
-def wav_extremes(path: Path, width: int) -> Float32[np.ndarray, " N"]:
-    """The least and the greatest sample of every `width`, in turn: a waveform to draw, read minute by minute."""
-    minute, start, parts = MINUTE // width * width, 0, []
-    while len(samples := read_wav(path, start, start + minute)):
-        blocks = np.pad(samples, (0, -len(samples) % width), mode="edge").reshape(-1, width)
-        parts.append(np.stack([blocks.min(1), blocks.max(1)], 1).reshape(-1))
-        start += minute
+def waveform_envelope(path: Path, bin_size: int) -> Float32[np.ndarray, " N"]:
+    """Minimum and maximum of every `bin_size` samples, alternating, of a file written by `write_wav`."""
+    step, start, parts = SAMPLES_PER_MINUTE // bin_size * bin_size, 0, []
+    while len(samples := read_wav(path, start, start + step)):
+        bins = np.pad(samples, (0, -len(samples) % bin_size), mode="edge").reshape(-1, bin_size)
+        parts.append(np.stack([bins.min(1), bins.max(1)], 1).reshape(-1))
+        start += step
     return np.concatenate([*parts, np.zeros(0, np.float32)])

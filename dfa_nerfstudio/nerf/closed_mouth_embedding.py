@@ -1,4 +1,4 @@
-"""What the field is told where the mouth is to be shut."""
+"""A learned audio feature that stands for a closed mouth."""
 
 from __future__ import annotations
 
@@ -10,45 +10,48 @@ from torch import Tensor, nn
 
 
 @dataclass
-class ShutMouthConfig:
-    """How a shut mouth is learnt."""
+class ClosedMouthConfig:
+    """How the closed-mouth embedding is trained."""
 
-    share: float = 0.25
-    """How often, while training, a frame whose lips are together is told the feature of a shut mouth, not its sound."""
+    probability: float = 0.25
+    """Probability with which a training frame with closed lips is conditioned on the embedding instead of its audio."""
 
 
-class ShutMouth(nn.Module):
-    """An audio feature of its own for lips that are together.
+class ClosedMouthEmbedding(nn.Module):
+    """Replaces the audio feature of training frames with closed lips by one learned embedding, at random.
 
-    No sound stands for them: people pause with lips apart, and shut them while they speak. What a field makes of
-    silence is the mean of the lips it was seen with. So frames whose lips are together tell it in the place of their
-    sound, now and then, one feature that is learnt with the field, and that driving takes where nobody speaks.
+    Driving uses the embedding where nobody speaks. It is needed because no audio feature stands for closed lips:
+    people pause with their lips apart and close them while they speak. Without it the field renders average lips in
+    silence.
     """
 
-    shut: Tensor
+    closed_frames: Tensor
 
-    def __init__(self, config: ShutMouthConfig, audio: Float[Tensor, "N A"], shut: Bool[Tensor, " N"]) -> None:
+    def __init__(
+        self, config: ClosedMouthConfig, audio: Float[Tensor, "N A"], closed_frames: Bool[Tensor, " N"]
+    ) -> None:
         """
         Args:
             config: options.
-            audio: what the field hears in the training frames, standardised.
-            shut: those in which the lips are together, at least one.
+            audio: standardised audio features of the training frames.
+            closed_frames: training frames with closed lips, at least one.
         """
         super().__init__()
         self.config = config
-        # As far out as sounds are: about their mean lies what the field hears of a new voice, and of lips smoothed.
-        middle = audio[shut].mean(0)
-        self.code = nn.Parameter(middle * audio.norm(dim=-1).median() / middle.norm().clamp(min=1e-6))
-        self.register_buffer("shut", shut, persistent=False)
+        # Its norm is the median norm of audio features, because features near their mean are those of a new voice and
+        # of smoothed lips.
+        mean = audio[closed_frames].mean(0)
+        self.code = nn.Parameter(mean * audio.norm(dim=-1).median() / mean.norm().clamp(min=1e-6))
+        self.register_buffer("closed_frames", closed_frames, persistent=False)
 
     def forward(self, audio: Float[Tensor, "U A"], frame: Int[Tensor, " U"] | None) -> Float[Tensor, "U A"]:
-        """What the field hears in U moments.
+        """Returns the audio features that the field is conditioned on in U frames.
 
         Args:
-            audio: standardised.
-            frame: which training frame each is, while training.
+            audio: standardised audio features.
+            frame: index of the training frame of each row, while training.
         """
         if frame is None or not self.training:
             return audio
-        told = self.shut[frame] & (torch.rand(len(frame), device=audio.device) < self.config.share)
-        return torch.where(told[:, None], self.code, audio)
+        replaced = self.closed_frames[frame] & (torch.rand(len(frame), device=audio.device) < self.config.probability)
+        return torch.where(replaced[:, None], self.code, audio)

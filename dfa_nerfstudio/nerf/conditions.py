@@ -1,4 +1,4 @@
-"""What the field is told about a moment: the paper's f_c = [f_a : f_e], the head pose, and the torso's motion."""
+"""Conditions of the field per frame: the paper's f_c = [f_a : f_e], the head pose, and the torso motion."""
 
 from __future__ import annotations
 
@@ -16,29 +16,30 @@ class Conditions:
     """Standardised conditions of U frames."""
 
     audio: Float[Tensor, "U A"]
+    """Audio feature f_a, or the mouth embedding f_m in its place."""
     eye: Float[Tensor, "U E"]
+    """Eye embedding f_e."""
     pose: Float[Tensor, "U 12"]
-    """Rotation matrix and translation of the head; stands in the place of the view direction (section 3.5)."""
+    """Rotation matrix and translation of the head, in the place of NeRF's view direction (section 3.5)."""
     torso: Float[Tensor, "U 4"]
+    """Torso motion, as `ClipAttributes.torso_motion`."""
     appearance: Float[Tensor, "U C"]
-    """What else is peculiar to a frame: light, or a screen behind the person."""
+    """Appearance code, not standardised: light, or a screen behind the person."""
 
 
 @dataclass
 class ConditionsConfig:
-    """How attributes are handed to the network."""
+    """How attributes become conditions."""
 
-    limit: float = 2.0
-    """Standard deviations from the training mean beyond which head pose and torso motion are drawn back: rare postures
-    then ask for the nearest look that is well known. Sound and eyes keep the whole range of the training frames, for
-    most of the time eyes are open, and a blink is far from their mean."""
-    noise: float = 0.0
-    """Standard deviations of noise on them while training."""
+    pose_limit: float = 2.0
+    """Standard deviations from the training mean to which head pose and torso motion are clamped, to avoid
+    extrapolation. Audio and eyes keep the whole range of the training frames, because eyes are open most of the time
+    and a blink is far from their mean."""
     eyes: bool = True
-    """Whether the field is told f_e. Without it (Fig. 7, and AD-NeRF) lids do what the sound lets expect."""
+    """Whether the field is conditioned on f_e. Without it (Fig. 7, and AD-NeRF) the eyelids depend on the audio."""
 
 
-class ConditionNormaliser(nn.Module):
+class ConditionNormalizer(nn.Module):
     """Shifts and scales a track's attributes to zero mean and unit variance over the training frames."""
 
     mean: Tensor
@@ -51,14 +52,14 @@ class ConditionNormaliser(nn.Module):
         self.config = config
         values = self._stack(train)
         self.sizes = [train.audio.shape[-1], train.eye.shape[-1], 12, 4]
-        limits = [torch.inf, torch.inf, config.limit, config.limit]
-        deviation = []
+        limits = [torch.inf, torch.inf, config.pose_limit, config.pose_limit]
+        scales = []
         for part in values.split(self.sizes, dim=-1):
-            spread = part.std(0, correction=0)
-            # Directions that hardly vary are noise: they are not blown up to unit variance.
-            deviation.append(spread.clamp(min=0.3 * spread.square().mean().sqrt().item() + 1e-6))
+            deviation = part.std(0, correction=0)
+            # Dimensions that hardly vary are noise: they are not scaled up to unit variance.
+            scales.append(deviation.clamp(min=0.3 * deviation.square().mean().sqrt().item() + 1e-6))
         self.register_buffer("mean", values.mean(0))
-        self.register_buffer("scale", torch.cat(deviation))
+        self.register_buffer("scale", torch.cat(scales))
         values = (values - self.mean) / self.scale
         limit = torch.tensor(limits).repeat_interleave(torch.tensor(self.sizes))
         self.register_buffer("lower", torch.maximum(values.amin(0), -limit))
@@ -70,13 +71,12 @@ class ConditionNormaliser(nn.Module):
         return torch.cat([track.audio, track.eye, pose[:, :, :3].flatten(1), pose[:, :, 3], track.torso_motion], dim=-1)
 
     def forward(self, track: AttributeTrack, appearance: Float[Tensor, "U C"]) -> Conditions:
+        """Returns the conditions of a track's U frames, clamped to the range of the training frames."""
         values = (self._stack(track) - self.mean) / self.scale
-        if self.training and self.config.noise:
-            values = values + self.config.noise * torch.randn_like(values)
         audio, eye, pose, torso = values.clamp(self.lower, self.upper).split(self.sizes, dim=-1)
         return Conditions(audio, eye if self.config.eyes else torch.zeros_like(eye), pose, torso, appearance)
 
-    def audio_of(self, standardised: Float[Tensor, "*U A"]) -> Float[Tensor, "*U A"]:
-        """Audio features as a track has them."""
+    def unnormalize_audio(self, standardised: Float[Tensor, "*U A"]) -> Float[Tensor, "*U A"]:
+        """Returns audio features in the units of `AttributeTrack.audio`."""
         part = slice(self.sizes[0])
         return self.mean[part] + self.scale[part] * standardised.clamp(self.lower[part], self.upper[part])

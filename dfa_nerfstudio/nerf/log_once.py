@@ -1,4 +1,4 @@
-"""What is said once and not again, whichever thread comes to it first."""
+"""Logging a message once per process."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from threading import Lock
 
 from nerfstudio.utils.rich_utils import CONSOLE
 
-_said: set[str] = set()
+_logged: set[str] = set()
 _lock = Lock()
 
 
-def say_once(line: str) -> None:
-    """Prints a line, unless this process has said it already."""
+def log_once(message: str) -> None:
+    """Logs a message once per process, thread-safely."""
     with _lock:
-        if line in _said:
+        if message in _logged:
             return
-        _said.add(line)
-    CONSOLE.print(line, highlight=False)
+        _logged.add(message)
+    CONSOLE.print(message, highlight=False)

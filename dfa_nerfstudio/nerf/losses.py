@@ -1,9 +1,8 @@
-"""What training minimises."""
+"""Training losses."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,53 +14,51 @@ from torch import Tensor, nn
 class LossConfig:
     """Weights of the losses."""
 
-    photometric: Literal["l2", "l1", "huber"] = "l2"
-    """`l2` is Eq. 11."""
     mask: float = 0.01
-    """Holds the opacity to the person's mask: what is not the person is left to the background, however the field could
-    paint it, and can be skipped."""
-    entropy: float = 0.0
-    """Makes a ray all person or all background."""
-    influence: float = 1e-3
-    """At first, for each: keeps the audio's gate shut outside the lower face, the eyes' gate outside the eyes."""
-    influence_target: float = 0.1
-    """The gates' mean out there that these weights adapt to: they rise while it is above and fall while it is below."""
+    """Weight of the squared difference between opacity and person mask. It leaves what is not the person to the
+    background model, so that this space can be skipped."""
+    gate_penalty: float = 1e-3
+    """Initial weight of the gate penalties: audio gate outside the lower face, eye gate outside the eyes."""
+    gate_target: float = 0.1
+    """Mean gate outside its region that the penalties' weights adapt to: a weight rises while the mean is above it and
+    falls while the mean is below it."""
 
 
 def photometric(
-    kind: Literal["l2", "l1", "huber"], picture: Float[Tensor, "R 3"], truth: Float[Tensor, "R 3"], weight: Tensor
+    rendered: Float[Tensor, "R 3"], truth: Float[Tensor, "R 3"], weight: Float[Tensor, " R"]
 ) -> Float[Tensor, ""]:
-    """Eq. 11 as a mean over rays, or a sibling of it; `weight` [R] undoes the uneven drawing of pixels."""
-    error = {"l2": F.mse_loss, "l1": F.l1_loss, "huber": F.smooth_l1_loss}[kind](picture, truth, reduction="none")
-    return (weight[:, None] * error).mean()
+    """Eq. 11 as a weighted mean over rays.
+
+    Args:
+        rendered: colours of the rays, 0 to 1.
+        truth: true colours, 0 to 1.
+        weight: corrects for the uneven sampling of pixels.
+    """
+    return (weight[:, None] * F.mse_loss(rendered, truth, reduction="none")).mean()
 
 
-def opacity_entropy(opacity: Float[Tensor, "R 1"]) -> Float[Tensor, ""]:
-    """Mean entropy in nats of rays being person or background."""
-    sure = opacity.clamp(1e-4, 1 - 1e-4)
-    return -(sure * sure.log() + (1 - sure) * (1 - sure).log()).mean()
+class GatePenalty(nn.Module):
+    """Penalises audio and eye gates that are open outside their regions, with adaptive weights.
 
-
-class InfluencePenalty(nn.Module):
-    """How far the gates of audio and eyes are open where they have no business.
-
-    The weight of each adapts: too weak, and the whole head trembles with the voice; too strong, and the lips stay shut.
+    The weights adapt because no constant fits every person: with a small weight the whole head moves with the audio,
+    with a large one the lips stay closed.
     """
 
     weight: Tensor  # [2]
 
     def __init__(self, config: LossConfig) -> None:
         super().__init__()
-        self.target = config.influence_target
-        self.register_buffer("weight", torch.full((2,), config.influence))
+        self.target = config.gate_target
+        self.register_buffer("weight", torch.full((2,), config.gate_penalty))
 
-    def forward(self, gates: Float[Tensor, "R 2"], allowed: Bool[Tensor, "R 2"]) -> Float[Tensor, ""]:
-        """
+    def forward(self, gates: Float[Tensor, "R 2"], gate_mask: Bool[Tensor, "R 2"]) -> Float[Tensor, ""]:
+        """Returns the weighted mean of each gate outside its region, summed over the gates.
+
         Args:
-            gates: as seen along rays, 0 to 1.
-            allowed: whether a ray is of the lower face, of the eyes.
+            gates: audio and eye gate rendered along rays, 0 to 1.
+            gate_mask: whether a ray's pixel lies in the lower face, in the eyes.
         """
-        outside = (~allowed).float()
+        outside = (~gate_mask).float()
         mean = (gates * outside).sum(0) / outside.sum(0).clamp(min=1)
         if self.training:
             self.weight.mul_(torch.where(mean.detach() > self.target, 1.005, 1 / 1.005)).clamp_(1e-5, 1.0)

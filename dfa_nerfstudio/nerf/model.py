@@ -1,4 +1,4 @@
-"""The nerfstudio model: conditions by time, rays in two frames of reference, the field, the background."""
+"""The nerfstudio model: looks up conditions by time and renders rays in two coordinate frames."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import OrientedBox
@@ -19,90 +18,73 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor, nn
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
-from dfa_nerfstudio.data.datamanager import TalkingHeadDataManager
 from dfa_nerfstudio.data.dataparser import ClipMetadata
 from dfa_nerfstudio.data.pinhole_rays import image_rays
-from dfa_nerfstudio.errors import UserError, exit_on_user_error
+from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.metrics.image_metrics import psnr, ssim
-from dfa_nerfstudio.nerf.appearance_code import Appearance, AppearanceConfig
-from dfa_nerfstudio.nerf.background_model import Background, BackgroundConfig
-from dfa_nerfstudio.nerf.checkpoint_check import KINDS, check_state, feature_kinds
-from dfa_nerfstudio.nerf.closed_mouth_embedding import ShutMouth, ShutMouthConfig
+from dfa_nerfstudio.nerf.appearance_code import AppearanceCode, AppearanceConfig
+from dfa_nerfstudio.nerf.background_model import BackgroundConfig, BackgroundModel
+from dfa_nerfstudio.nerf.checkpoint_check import FEATURE_KINDS, feature_kinds
+from dfa_nerfstudio.nerf.closed_mouth_embedding import ClosedMouthConfig, ClosedMouthEmbedding
 from dfa_nerfstudio.nerf.conditioned_field import ConditionedField, ConditionedFieldConfig, FieldOutput
-from dfa_nerfstudio.nerf.conditions import ConditionNormaliser, ConditionsConfig
-from dfa_nerfstudio.nerf.coordinate_frames import Rays, Scene, make_rays
-from dfa_nerfstudio.nerf.gradient_guard import StepGuard, WeightAverage
-from dfa_nerfstudio.nerf.losses import InfluencePenalty, LossConfig, opacity_entropy, photometric
-from dfa_nerfstudio.nerf.marching import Marcher, OccupancyGrid, march
+from dfa_nerfstudio.nerf.conditions import ConditionNormalizer, ConditionsConfig
+from dfa_nerfstudio.nerf.coordinate_frames import SceneBounds, make_rays
+from dfa_nerfstudio.nerf.losses import GatePenalty, LossConfig, photometric
+from dfa_nerfstudio.nerf.marching import MarchingBackend, OccupancyGrid, march
 from dfa_nerfstudio.nerf.marching import fused_renderer as fused
 from dfa_nerfstudio.nerf.paper_field import PaperFieldConfig
 from dfa_nerfstudio.nerf.patch_loss import PatchLoss, PatchLossConfig
-from dfa_nerfstudio.nerf.training_schedule import Budget, BudgetConfig
-from dfa_nerfstudio.viewer.panel import Panel
 
-_AT_ONCE = 1 << 22
-"""Rays that one kernel renders at once: some hundred bytes each, so that 4096x1024 pixels take a gigabyte or less."""
+MAX_FUSED_RAYS = 1 << 22
+"""Largest number of rays that one kernel renders in one call: a ray takes some hundred bytes, so that 4096x1024 pixels
+take a gigabyte or less."""
 
 
 @dataclass
 class DFANerfModelConfig(ModelConfig):
-    """Options of the method."""
+    """Options of the model."""
 
     _target: type = field(default_factory=lambda: DFANerfModel)
     network: ConditionedFieldConfig | PaperFieldConfig = field(default_factory=ConditionedFieldConfig)
-    """The conditioned field, or the paper's network."""
+    """Network of the field: the conditioned field, or the paper's."""
     conditions: ConditionsConfig = field(default_factory=ConditionsConfig)
-    """How the attributes are handed to the network."""
-    shut_mouth: ShutMouthConfig = field(default_factory=ShutMouthConfig)
-    """How the field learns what a shut mouth looks like."""
+    """Preparation of the attributes for the network."""
+    closed_mouth: ClosedMouthConfig = field(default_factory=ClosedMouthConfig)
+    """Embedding of the closed mouth."""
     appearance: AppearanceConfig = field(default_factory=AppearanceConfig)
-    """What is peculiar to each training frame."""
+    """Appearance codes of the training frames."""
     background: BackgroundConfig = field(default_factory=BackgroundConfig)
-    """What is behind the person."""
-    camera_optimizer: CameraOptimizerConfig = field(
-        default_factory=lambda: CameraOptimizerConfig(mode="off", trans_l2_penalty=0.1, rot_l2_penalty=0.1)
-    )
-    """Refines the head poses of the training frames, `SO3xR3` or `SE3`; the penalties hold them to the tracked ones."""
+    """Background behind the person."""
     num_samples: int = 6
-    """Samples per ray before empty space is skipped."""
+    """Number of samples per ray before empty space is skipped."""
     occupancy_resolution: int = 32
-    """Cells of the occupancy grid along an axis; 0 asks the field everywhere."""
+    """Number of cells of the occupancy grid along an axis; 0 queries the field everywhere."""
     occupancy_interval: int = 16
-    """Steps between updates of the occupancy grid."""
+    """Number of steps between updates of the occupancy grid."""
     occupancy_threshold: float = 0.01
-    """Weight of a sample in the picture below which it counts as not seen."""
+    """Rendering weight, 0 to 1, below which a sample counts as not visible."""
     occupancy_decay: float = 0.9
-    """Factor on a cell's remembered maximum at each update."""
-    marcher: Marcher = "auto"
-    """What places and weighs samples: `nerfacc` (compiles itself at first use, with a CUDA toolkit) or `torch`; `auto`
-    is nerfacc where it is compiled already. Both give the same pictures."""
-    samples_per_step: int = 0
-    """Adapts the number of rays per step so that the field is asked about this often: few rays while everything is
-    fog, many once empty space is known. 0 keeps the datamanager's number."""
+    """Factor on a cell's remembered maximum weight at each update."""
+    marcher: MarchingBackend = "auto"
+    """Backend that places and weighs samples: `nerfacc` (compiles itself at first use, with a CUDA toolkit) or `torch`;
+    `auto` is nerfacc where it is compiled already. Both give the same images."""
     losses: LossConfig = field(default_factory=LossConfig)
-    """What training minimises."""
+    """Weights of the losses."""
     patches: PatchLossConfig = field(default_factory=PatchLossConfig)
-    """How patches around lips and eyes are compared, late in training."""
-    average: float = 0.0
-    """Moving average of the weights, shown instead of them: the share kept at each step. 0 for none."""
-    budget: BudgetConfig = field(default_factory=BudgetConfig)
-    """Length of the training and its learning rates."""
+    """Losses on image patches around lips and eyes, late in training."""
     eval_num_rays_per_chunk: int = 1 << 15
-    """Rays rendered at once."""
+    """Number of rays rendered at once."""
     fused_rendering: bool = True
-    """Renders pictures with one Triton kernel, where there is a GPU for it: several times as fast as marching."""
+    """Renders images with one Triton kernel where a GPU can run it: several times as fast as marching."""
     render_slabs: int = 3
-    """When rendering otherwise, rays are marched in that many pieces, and opaque ones stop early."""
+    """Number of pieces in which rays are marched when rendering otherwise; opaque rays stop early after each."""
 
 
 class DFANerfModel(Model):
-    """DFA-NeRF (section 3.5).
+    """DFA-NeRF (section 3.5): renders the attribute track at the time of each ray.
 
-    `track` tells the attributes at any time. It is the training clip's own after loading; set it to another to drive
-    the head (`set_track`). Rays carry the time, and nothing else is needed: nerfstudio's own tools all work.
-
-    Raises:
-        UserError: when a checkpoint is loaded that was trained on other features than those of the dataset folder.
+    `track` is the training clip's own track. `with_track` gives a model that renders another one, with which the head
+    is driven. Rays carry their time, and nothing else is needed, so that all of nerfstudio's tools work.
     """
 
     config: DFANerfModelConfig
@@ -117,12 +99,12 @@ class DFANerfModel(Model):
     def populate_modules(self) -> None:
         config, clip = self.config, self.clip
         train = clip.track[clip.train_frames]
-        self.normalise = ConditionNormaliser(config.conditions, train)
+        self.normalizer = ConditionNormalizer(config.conditions, train)
         with torch.no_grad():
-            heard = self.normalise(train, train.audio.new_zeros(len(train), 0)).audio
-        self.shut_mouth = ShutMouth(config.shut_mouth, heard, clip.shut)
-        self.appearance = Appearance(config.appearance, clip.train_frames)
-        self.background = Background(config.background, clip.background, config.appearance.dim)
+            audio = self.normalizer(train, train.audio.new_zeros(len(train), 0)).audio
+        self.closed_mouth = ClosedMouthEmbedding(config.closed_mouth, audio, clip.closed_mouth_frames)
+        self.appearance = AppearanceCode(config.appearance, clip.train_frames)
+        self.background = BackgroundModel(config.background, clip.background, config.appearance.dim)
         box = self.scene_box.aabb.float()
         half = (box[1] - box[0]) / 2
         regions = torch.stack([(clip.regions[:, 0] - box.mean(0)) / half, clip.regions[:, 1] / half], dim=1)
@@ -132,10 +114,8 @@ class DFANerfModel(Model):
             appearance_dim=config.appearance.dim,
             regions=regions,
         )
-        self.camera_optimizer = config.camera_optimizer.setup(num_cameras=len(train), device="cpu")
-        self.influence = InfluencePenalty(config.losses)
-        with exit_on_user_error():
-            self.patch_loss = PatchLoss(config.patches)
+        self.gate_penalty = GatePenalty(config.losses)
+        self.patch_loss = PatchLoss(config.patches)
         self.occupancy = (
             OccupancyGrid(config.occupancy_resolution, config.occupancy_threshold, config.occupancy_decay)
             if config.occupancy_resolution
@@ -143,17 +123,14 @@ class DFANerfModel(Model):
         )
         self.register_buffer("box", box, persistent=False)
         self.register_buffer("half_extent", clip.half_extent, persistent=False)
-        self.register_buffer(KINDS, feature_kinds(train))
-        self.budget = Budget(config.budget)
-        self.step_guard = StepGuard(self.parameters())
-        self.average = WeightAverage(self, config.average) if config.average else None
-        self.panel = Panel(self)
+        self.register_buffer(FEATURE_KINDS, feature_kinds(train))
+        self.samples_per_ray = float(config.num_samples)
+        """Mean number of field queries per ray in the latest training batch."""
         self._track = clip.track
-        self._samples_per_ray = float(config.num_samples)
 
     @property
     def track(self) -> AttributeTrack:
-        """What is rendered; lies on the model's device."""
+        """The attribute track that is rendered, on the model's device."""
         if self._track.audio.device != self.device:
             self._track = self._track.to(self.device)
         return self._track
@@ -179,164 +156,137 @@ class DFANerfModel(Model):
 
     @property
     def closed_mouth_feature(self) -> Float[Tensor, " A"]:
-        """What the field has to hear for the mouth to be shut, as a track's audio has it."""
-        return self.normalise.audio_of(self.shut_mouth.code.detach())
-
-    def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
-        """Loads weights; nerfstudio would quietly load a foreign checkpoint in part, which is refused here."""
-        with exit_on_user_error():
-            check_state(state_dict, self.feature_kinds, self.clip.folder)
-            if self.average is not None:
-                self.average.swap(False)
-            try:
-                done = super().load_state_dict(state_dict, strict=True, assign=assign)
-            except RuntimeError as error:
-                raise UserError(f"checkpoint: does not fit this configuration: {str(error).splitlines()[-1]}") from None
-            self.train(self.training)
-            return done
-
-    def train(self, mode: bool = True) -> DFANerfModel:
-        """Evaluation sees the averaged weights, training the weights themselves."""
-        if self.average is not None:
-            self.average.swap(not mode)
-        return super().train(mode)
+        """The audio feature for which the field shows a closed mouth, in the units of `AttributeTrack.audio`."""
+        return self.normalizer.unnormalize_audio(self.closed_mouth.code.detach())
 
     def get_param_groups(self) -> dict[str, list[nn.Parameter]]:
-        """`planes`: feature grids, which want a higher learning rate; `camera_opt`: refined poses; `networks`: the
-        rest."""
+        """Parameters by optimiser: `planes` are the feature grids, which need a higher learning rate, `networks` all
+        others."""
         groups: dict[str, list[nn.Parameter]] = {"planes": [], "networks": []}
         for name, parameter in self.named_parameters():
-            if not name.startswith("camera_optimizer."):
-                groups["planes" if name.startswith("network.grid.") else "networks"].append(parameter)
-        self.camera_optimizer.get_param_groups(groups)
+            groups["planes" if name.startswith("network.grid.") else "networks"].append(parameter)
         return {name: parameters for name, parameters in groups.items() if parameters}
 
     def get_training_callbacks(self, attributes: TrainingCallbackAttributes) -> list[TrainingCallback]:
-        assert attributes.pipeline is not None and attributes.optimizers is not None
-        datamanager = cast(TalkingHeadDataManager, attributes.pipeline.datamanager)
-        self.step_guard.watch(attributes.optimizers.optimizers.values())
-
-        def before(step: int) -> None:
-            del step
-            if self.config.samples_per_step:
-                rays = self.config.samples_per_step / max(self._samples_per_ray, 1.0)
-                datamanager.rays_per_step = round(min(max(rays, 128), 1 << 16))
-            count, size = self.patch_loss.patches(self.budget.progress)
-            datamanager.patches_per_step, datamanager.patch_size = count, min(size, *self.clip.size)
-
-        def after(step: int) -> None:
-            if self.average is not None:
-                self.average.update(step)
-            datamanager.learn(self._errors)
-
-        callbacks = [
-            self.budget.callback(attributes),
-            TrainingCallback([TrainingCallbackLocation.BEFORE_TRAIN_ITERATION], before),
-            TrainingCallback([TrainingCallbackLocation.AFTER_TRAIN_ITERATION], after),
-        ]
-        if self.occupancy is not None:
-            occupancy = self.occupancy
-            callbacks.append(
-                TrainingCallback(
-                    [TrainingCallbackLocation.AFTER_TRAIN_ITERATION],
-                    lambda step: occupancy.update(),
-                    update_every_num_iters=self.config.occupancy_interval,
-                )
+        """The callback that updates the occupancy grid."""
+        del attributes
+        if self.occupancy is None:
+            return []
+        occupancy = self.occupancy
+        return [
+            TrainingCallback(
+                [TrainingCallbackLocation.AFTER_TRAIN_ITERATION],
+                lambda step: occupancy.update(),
+                update_every_num_iters=self.config.occupancy_interval,
             )
-        return callbacks
+        ]
 
     def get_outputs(self, ray_bundle: RayBundle) -> dict[str, Tensor]:
-        """
+        """Renders rays, each at its own time.
+
         Args:
-            ray_bundle: R rays in head space; without times they see the first frame.
+            ray_bundle: R rays in head space; rays without times are rendered at the first frame.
+
+        Returns:
+            see `_render`.
         """
         times = ray_bundle.times
         times = ray_bundle.origins.new_zeros(len(ray_bundle)) if times is None else times.reshape(-1)
         moments, frame = torch.unique(times, return_inverse=True)
-        return self._outputs(ray_bundle, moments, frame)
+        return self._render(ray_bundle, moments, frame)
 
-    def _layers_precision(self) -> torch.autocast:
-        """Layers are computed in half precision where the trainer asks for it (and scales the loss), and always when a
-        GPU renders. All else, the grids too, stays whole."""
+    def _network_precision(self) -> torch.autocast:
+        """Half precision for the networks where the trainer asks for it (and scales the loss), and always when a GPU
+        renders; everything else, the grids too, is computed in single precision."""
         device = self.device.type
         half = torch.is_autocast_enabled(device) or (device == "cuda" and not self.training)
         return torch.autocast(device, torch.get_autocast_dtype(device), enabled=half)
 
-    def _outputs(
+    def _render(
         self, ray_bundle: RayBundle, moments: Float[Tensor, " U"], frame: Int[Tensor, " R"]
     ) -> dict[str, Tensor]:
-        """What R rays see, each at one of U moments."""
-        layers = self._layers_precision()
-        with torch.autocast(self.device.type, enabled=False):  # half a number would put a ray half a pixel aside
-            count = len(ray_bundle)
+        """Renders R rays, each at one of U moments.
+
+        Args:
+            ray_bundle: R rays in head space.
+            moments: times in [0, 1].
+            frame: index of each ray's moment.
+
+        Returns:
+            per ray `rgb` [R, 3]; `foreground` [R, 3], the person's colour weighted by opacity; `accumulation` [R, 1],
+            that opacity; `depth` [R, 1], the distance along the ray; `audio_gate` and `eye_gate` [R, 1], how much f_a
+            and f_e count there, 0 to 1; `samples_per_ray` [R, 1], the mean number of field queries.
+        """
+        precision = self._network_precision()
+        with torch.autocast(self.device.type, enabled=False):  # in half precision a ray would miss by half a pixel
             attributes = self.track.at(moments)
             training_frames = self._training_frames(ray_bundle, frame, len(moments))
             code = self.appearance(training_frames, len(moments))
-            conditions = self.normalise(attributes, code)
-            conditions.audio = self.shut_mouth(conditions.audio, training_frames)
-            scene = Scene(self.box, self.half_extent, self.clip.near, self.clip.far)
-            rays = self._rays(ray_bundle, frame, attributes, scene)
+            conditions = self.normalizer(attributes, code)
+            conditions.audio = self.closed_mouth(conditions.audio, training_frames)
+            scene = SceneBounds(self.box, self.half_extent, self.clip.near, self.clip.far)
+            rays = make_rays(ray_bundle.origins, ray_bundle.directions, frame, attributes, scene)
 
-            def ask(ray: Tensor, distance: Tensor) -> FieldOutput:
+            def query(ray: Tensor, distance: Tensor) -> FieldOutput:
                 head, torso = rays.in_head_space(ray, distance), rays.in_torso_space(ray, distance, scene)
-                with layers:
+                with precision:
                     return self.network(head, torso, rays.frame.index_select(0, ray), conditions)
 
-            if self._in_one_kernel(len(moments)):
+            if self._uses_fused_kernel(len(moments)):
                 field = cast(ConditionedField, self.network)
-                marched = fused.render(field, rays, scene, conditions, self.config.num_samples, self.occupancy)
+                rendered = fused.render(field, rays, scene, conditions, self.config.num_samples, self.occupancy)
             else:
-                marched = march(
+                rendered = march(
                     rays.head_origins,
                     rays.head_directions,
                     self.config.num_samples,
                     self.occupancy,
-                    ask,
+                    query,
                     training=self.training,
                     slabs=1 if self.training else self.config.render_slabs,
                     backend=self.config.marcher,
                 )
-            per_ray = marched.num_samples / max(count, 1)
+            samples_per_ray = rendered.num_samples / max(len(ray_bundle), 1)
             if self.training:
-                self._samples_per_ray = float(per_ray)
-            opacity = marched.accumulation[:, None]
+                self.samples_per_ray = float(samples_per_ray)
+            opacity = rendered.accumulation[:, None]
             return {
-                "rgb": marched.rgb + (1 - opacity) * self.background(rays, scene, code),
-                "foreground": marched.rgb,
+                "rgb": rendered.rgb + (1 - opacity) * self.background(rays, scene, code),
+                "foreground": rendered.rgb,
                 "accumulation": opacity,
-                "depth": marched.depth[:, None] + (1 - opacity) * self.clip.far,
-                "audio_gate": marched.gates[:, :1],
-                "eye_gate": marched.gates[:, 1:],
-                "samples_per_ray": torch.ones_like(opacity) * per_ray,
+                "depth": rendered.depth[:, None] + (1 - opacity) * self.clip.far,
+                "audio_gate": rendered.gates[:, :1],
+                "eye_gate": rendered.gates[:, 1:],
+                "samples_per_ray": torch.ones_like(opacity) * samples_per_ray,
             }
 
-    def _in_one_kernel(self, moments: int) -> bool:
-        """Whether a picture of so many moments is rendered by the fused kernel."""
-        if self.training or not self.config.fused_rendering or moments > 1:
+    def _uses_fused_kernel(self, num_moments: int) -> bool:
+        """Whether the fused kernel renders rays of `num_moments` moments."""
+        if self.training or not self.config.fused_rendering or num_moments > 1:
             return False
-        why_not = fused.why_not_fused(self.network, self.device)
+        reason = fused.fused_unavailable_reason(self.network, self.device)
         if self.device.type == "cuda":
-            fused.say(why_not)
-        return why_not is None
+            fused.log_renderer(reason)
+        return reason is None
 
     @torch.no_grad()
     def get_outputs_for_camera(self, camera: Cameras, obb_box: OrientedBox | None = None) -> dict[str, Tensor]:
-        """A whole picture; at once where one kernel renders it."""
+        """Renders an image, in one call where the fused kernel renders it; outputs as in `_render`, [H, W, C]."""
         if obb_box is not None:
             return super().get_outputs_for_camera(camera, obb_box)
         rays = image_rays(camera if camera.device == self.device else camera.to(self.device))
-        if not self._in_one_kernel(1) or rays.times is None or rays.size > _AT_ONCE:
+        if not self._uses_fused_kernel(1) or rays.times is None or rays.size > MAX_FUSED_RAYS:
             return self.get_outputs_for_camera_ray_bundle(rays)
         moment, frame = rays.times[0, 0], torch.zeros(rays.size, dtype=torch.long, device=self.device)
-        outputs = self._outputs(rays.flatten(), moment, frame)
+        outputs = self._render(rays.flatten(), moment, frame)
         return {name: values.view(*rays.shape, -1) for name, values in outputs.items()}
 
     @torch.no_grad()
     def get_outputs_for_camera_ray_bundle(self, camera_ray_bundle: RayBundle) -> dict[str, Tensor]:
-        """A whole picture, in smaller pieces where the GPU's memory is too small for the usual ones.
+        """Renders an image chunk by chunk; chunks get smaller where the GPU's memory does not suffice.
 
         Raises:
-            UserError: if it is too small for any.
+            UserError: if it does not suffice for 256 rays.
         """
         while True:
             try:
@@ -344,69 +294,75 @@ class DFANerfModel(Model):
             except torch.cuda.OutOfMemoryError:
                 self.config.eval_num_rays_per_chunk //= 2
                 if self.config.eval_num_rays_per_chunk < 256:
-                    raise UserError("the GPU has no memory left for a picture; end what else runs on it") from None
+                    raise UserError("the GPU has no memory left for an image; end other programs on it") from None
                 torch.cuda.empty_cache()
                 CONSOLE.print(f"little GPU memory: {self.config.eval_num_rays_per_chunk} rays at a time from now on")
 
     def _training_frames(self, ray_bundle: RayBundle, frame: Int[Tensor, " R"], count: int) -> Int[Tensor, " U"] | None:
-        """Which training frame each moment is, while training: cameras are numbered as the frames of the split."""
+        """Index of each moment's training frame, or None outside training; cameras are numbered as the split's frames.
+
+        Args:
+            ray_bundle: R rays.
+            frame: index of each ray's moment.
+            count: number of moments, U.
+        """
         if not self.training or ray_bundle.camera_indices is None:
             return None
         return frame.new_zeros(count).index_copy(0, frame, ray_bundle.camera_indices.reshape(-1))
 
-    def _rays(self, ray_bundle: RayBundle, frame: Int[Tensor, " R"], attributes: AttributeTrack, scene: Scene) -> Rays:
-        """The rays, and while training with the head's pose refined."""
-        refined = None
-        if self.training and self.config.camera_optimizer.mode != "off":
-            moved = copy.copy(ray_bundle)
-            self.camera_optimizer.apply_to_raybundle(moved)
-            refined = moved.origins, moved.directions
-        return make_rays(ray_bundle.origins, ray_bundle.directions, frame, attributes, scene, refined)
-
     def get_loss_dict(
         self, outputs: dict[str, Tensor], batch: dict[str, Tensor], metrics_dict: dict[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
-        """The photometric loss, Eq. 11, and what the options add to it."""
+        """The photometric loss, Eq. 11, and the losses that the options add.
+
+        Args:
+            outputs: of R rays, those of single pixels first, then those of patches.
+            batch: see `data.ray_buffer.RayBuffer`.
+            metrics_dict: unused.
+        """
         del metrics_dict
         config = self.config.losses
         weight, truth = batch["weight"].to(self.device), batch["image"].to(self.device)
-        single = len(weight)
-        picture, patches = outputs["rgb"].tensor_split([single])
-        self._errors = (picture.detach() - truth[:single]).square().mean(-1)
-        losses = {"photometric": photometric(config.photometric, picture, truth[:single], weight)}
+        num_single = len(weight)
+        pixels, patches = outputs["rgb"].tensor_split([num_single])
+        losses = {"photometric": photometric(pixels, truth[:num_single], weight)}
         if len(patches):
-            size = min(self.config.patches.size, *self.clip.size)
-            shape = (-1, size, size, 3)
-            losses["patches"] = self.patch_loss(patches.view(shape), truth[single:].view(shape))
+            shape = (-1, self.patch_size, self.patch_size, 3)
+            losses["patches"] = self.patch_loss(patches.view(shape), truth[num_single:].view(shape))
         if self.config.appearance.dim:
             losses["appearance"] = self.appearance.loss()
         if config.mask:
             opacity = outputs["accumulation"][:, 0]
             losses["mask"] = config.mask * F.mse_loss(opacity, batch["mask"].to(self.device))
-        if config.entropy:
-            losses["entropy"] = config.entropy * opacity_entropy(outputs["accumulation"])
-        if config.influence:
+        if config.gate_penalty:
             gates = torch.cat([outputs["audio_gate"], outputs["eye_gate"]], dim=-1)
-            losses["influence"] = self.influence(gates, batch["allowed"].to(self.device))
-        self.camera_optimizer.get_loss_dict(losses)
+            losses["gate_penalty"] = self.gate_penalty(gates, batch["gate_mask"].to(self.device))
         return losses
 
+    @property
+    def patch_size(self) -> int:
+        """Side of training patches in pixels: the configured one, or the image's where that is smaller."""
+        return min(self.config.patches.size, *self.clip.size)
+
+    def pixel_errors(self, outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> Float[Tensor, " S"]:
+        """Mean squared error of each of the S rays that were drawn singly, patches left out."""
+        num_single = len(batch["weight"])
+        truth = batch["image"][:num_single].to(self.device)
+        return (outputs["rgb"][:num_single].detach() - truth).square().mean(-1)
+
     def get_metrics_dict(self, outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Of a batch of training rays."""
+        """PSNR and field queries per ray of a training batch."""
         truth = batch["image"].to(self.device)
-        metrics = {
+        return {
             "psnr": psnr(outputs["rgb"].detach(), truth),
             "samples_per_ray": outputs["samples_per_ray"][0, 0],
-            "steps_left_out": torch.tensor(float(self.step_guard.skipped)),
         }
-        self.camera_optimizer.get_metrics_dict(metrics)
-        return metrics
 
     def get_image_metrics_and_images(
         self, outputs: dict[str, Tensor], batch: dict[str, Tensor]
     ) -> tuple[dict[str, float], dict[str, Tensor]]:
-        """PSNR and SSIM of the whole frame (protocol *full*); the truth beside the picture."""
-        truth, picture = batch["image"].to(self.device)[..., :3], outputs["rgb"].clamp(0, 1)
-        metrics = {"psnr": float(psnr(picture, truth)), "ssim": ssim(picture, truth)}
-        opacity = outputs["accumulation"].expand_as(picture)
-        return metrics, {"img": torch.cat([truth, picture], dim=1), "accumulation": opacity}
+        """PSNR and SSIM of the whole frame (protocol *full*), and the true image beside the rendered one."""
+        truth, rendered = batch["image"].to(self.device)[..., :3], outputs["rgb"].clamp(0, 1)
+        metrics = {"psnr": float(psnr(rendered, truth)), "ssim": ssim(rendered, truth)}
+        opacity = outputs["accumulation"].expand_as(rendered)
+        return metrics, {"img": torch.cat([truth, rendered], dim=1), "accumulation": opacity}

@@ -1,4 +1,4 @@
-"""The paper's own network, for comparison in the same pipeline."""
+"""The paper's own network, for comparisons in the same pipeline."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ class PaperFieldConfig(InstantiateConfig):
 
     _target: type = field(default_factory=lambda: PaperField)
     layers: int = 8
-    """Layers of the trunk."""
+    """Number of layers of the trunk."""
     width: int = 256
-    """Width of the trunk."""
+    """Width of the trunk's layers."""
     position_frequencies: int = 10
-    """Octaves of the position's frequency encoding."""
+    """Number of octaves of the position's frequency encoding."""
     pose_frequencies: int = 4
-    """Octaves of the frequency encoding of the pose, which replaces the view direction."""
+    """Number of octaves of the frequency encoding of the pose, which replaces the view direction."""
     torso_space: bool = False
-    """Whether the trunk also sees where a point is in torso space, which the paper's does not."""
+    """Whether the position in torso space is another input of the trunk; in the paper it is not."""
     bfloat16: bool = False
-    """Whether layers are computed in bfloat16: 2.2 times as fast on CPUs that have instructions for it."""
+    """Whether layers are computed in bfloat16, 2.2 times as fast on CPUs with instructions for it."""
 
 
 class PaperField(nn.Module):
-    """An MLP on frequency-encoded position in head space, f_a and f_e; the head pose joins where NeRF has the view.
+    """An MLP of f_a, f_e and the encoded position in head space; the head pose replaces NeRF's view direction.
 
-    One frame of reference: the torso is told apart by the pose alone, in colour only.
+    It has one coordinate frame: only the pose distinguishes the torso from the head, and only in the colour.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class PaperField(nn.Module):
         appearance_dim: int,
         regions: Float[Tensor, "3 2 3"],
     ) -> None:
-        """As `ConditionedField`; appearance and regions are not used."""
+        """Takes the arguments of `ConditionedField`; appearance and regions are not used."""
         super().__init__()
         del appearance_dim, regions
         self.config = config
@@ -58,8 +58,8 @@ class PaperField(nn.Module):
         self.encode_pose = NeRFEncoding(
             12, config.pose_frequencies, 0.0, config.pose_frequencies - 1.0, include_input=True
         )
-        places = 2 if config.torso_space else 1
-        inputs = places * self.encode_position.get_out_dim() + audio_dim + eye_dim
+        num_positions = 2 if config.torso_space else 1
+        inputs = num_positions * self.encode_position.get_out_dim() + audio_dim + eye_dim
         self.skip = config.layers // 2
         self.trunk = nn.ModuleList(
             nn.Linear(
@@ -80,11 +80,11 @@ class PaperField(nn.Module):
         frame: Int[Tensor, " S"],
         conditions: Conditions,
     ) -> FieldOutput:
-        """As `ConditionedField.forward`; appearance is not used."""
+        """Same as `ConditionedField.forward`; appearance is not used, gates are 1."""
         with torch.autocast(head_points.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             density, colour = self._layers(head_points, torso_points, frame, conditions)
-        whole = torch.ones(len(frame), 2, device=density.device)
-        return FieldOutput(F.relu(density.float()[:, 0] + 0.5), torch.sigmoid(colour.float()), whole)
+        gates = torch.ones(len(frame), 2, device=density.device)
+        return FieldOutput(F.relu(density.float()[:, 0] + 0.5), torch.sigmoid(colour.float()), gates)
 
     def _layers(
         self,
@@ -94,8 +94,8 @@ class PaperField(nn.Module):
         conditions: Conditions,
     ) -> tuple[Float[Tensor, "S 1"], Float[Tensor, "S 3"]]:
         condition = torch.cat([conditions.audio, conditions.eye], dim=-1)  # f_c
-        places = [head_points, torso_points] if self.config.torso_space else [head_points]
-        inputs = torch.cat([*map(self.encode_position, places), condition[frame]], dim=-1)
+        positions = [head_points, torso_points] if self.config.torso_space else [head_points]
+        inputs = torch.cat([*map(self.encode_position, positions), condition[frame]], dim=-1)
         hidden = inputs
         for index, layer in enumerate(self.trunk):
             if index == self.skip and index > 0:

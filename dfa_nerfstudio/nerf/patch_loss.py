@@ -1,4 +1,4 @@
-"""Patches around lips and eyes, late in training, compared by their structure instead of pixel by pixel."""
+"""Structural and perceptual losses on image patches around lips and eyes, late in training."""
 
 from __future__ import annotations
 
@@ -14,53 +14,53 @@ from dfa_nerfstudio.metrics.lpips import Lpips
 
 @dataclass
 class PatchLossConfig:
-    """What is compared, and from when on."""
+    """Weights, number and size of the patches."""
 
-    structure: float = 0.0
+    ssim: float = 0.0
     """Weight of 1 - SSIM."""
     lpips_weights: Path | None = None
-    """AlexNet's weights as torchvision publishes them (alexnet-owt-7be5be79.pth): patches are then compared by LPIPS
-    too."""
-    perceptual: float = 0.01
-    """Weight of LPIPS, where its weights are at hand."""
+    """File of AlexNet's weights as torchvision publishes them (alexnet-owt-7be5be79.pth); needed for LPIPS."""
+    lpips: float = 0.01
+    """Weight of LPIPS, where `lpips_weights` is given."""
     start: float = 0.5
     """Share of the training after which patches are drawn."""
     count: int = 1
     """Patches per step, half of them around the mouth and half around the eyes."""
     size: int = 24
-    """Pixels along a side."""
+    """Side of a patch in pixels."""
 
 
 class PatchLoss:
-    """SSIM and LPIPS of patches.
+    """Weighted sum of 1 - SSIM and LPIPS of image patches.
 
     Raises:
-        UserError: if there are no weights of LPIPS in the file.
+        UserError: if the file holds no LPIPS weights.
     """
 
     def __init__(self, config: PatchLossConfig) -> None:
         self.config = config
-        # Not a module: the weights of LPIPS have no business in checkpoints.
-        self._lpips = Lpips(config.lpips_weights) if config.lpips_weights and config.perceptual else None
+        # This is no module, so that checkpoints do not contain the weights of LPIPS.
+        self._lpips = Lpips(config.lpips_weights) if config.lpips_weights and config.lpips else None
 
-    def patches(self, progress: float) -> tuple[int, int]:
-        """How many are wanted, and their size.
+    def num_patches(self, progress: float) -> int:
+        """Number of patches to draw in a step; 0 where no patch loss is enabled or training is too early.
 
         Args:
-            progress: share of the training that is done.
+            progress: progress of the training, 0 to 1.
         """
-        wanted = (self.config.structure or self._lpips) and progress >= self.config.start
-        return (self.config.count if wanted else 0), self.config.size
+        enabled = (self.config.ssim or self._lpips) and progress >= self.config.start
+        return self.config.count if enabled else 0
 
     def __call__(
-        self, picture: Float[Tensor, "B size size 3"], truth: Float[Tensor, "B size size 3"]
+        self, rendered: Float[Tensor, "B size size 3"], truth: Float[Tensor, "B size size 3"]
     ) -> Float[Tensor, ""]:
-        mine, theirs = picture.float().permute(0, 3, 1, 2), truth.permute(0, 3, 1, 2)
-        loss = mine.new_zeros(())
-        if self.config.structure:
-            similarity = structural_similarity_index_measure(mine, theirs, data_range=1.0)
+        """Returns the loss of B patches."""
+        rendered, truth = rendered.float().permute(0, 3, 1, 2), truth.permute(0, 3, 1, 2)
+        loss = rendered.new_zeros(())
+        if self.config.ssim:
+            similarity = structural_similarity_index_measure(rendered, truth, data_range=1.0)
             assert isinstance(similarity, Tensor)
-            loss = loss + self.config.structure * (1 - similarity)
+            loss = loss + self.config.ssim * (1 - similarity)
         if self._lpips is not None:
-            loss = loss + self.config.perceptual * self._lpips.to(mine.device)(mine, theirs).mean()
+            loss = loss + self.config.lpips * self._lpips.to(rendered.device)(rendered, truth).mean()
         return loss

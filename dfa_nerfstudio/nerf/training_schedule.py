@@ -1,4 +1,4 @@
-"""How far training has come, by steps or by the clock, and the learning rate that goes with it."""
+"""Length of a training, by steps or by the clock, and the learning rates over it."""
 
 from __future__ import annotations
 
@@ -9,44 +9,47 @@ from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttrib
 
 
 @dataclass
-class BudgetConfig:
-    """When training ends, and how the learning rates fall until then."""
+class TrainingScheduleConfig:
+    """When training ends, and how the learning rates decay until then."""
 
     max_seconds: float | None = None
-    """Stops training after this many seconds, even if steps are left. The learning rates fall accordingly, so that a
+    """Stops training after this many seconds, even if steps are left. The learning rates decay accordingly, so that a
     short training ends as settled as a long one."""
     warmup_steps: int = 50
-    """Steps over which the learning rates rise."""
+    """Number of steps over which the learning rates rise linearly."""
     final_rate: float = 0.03
-    """Learning rates at the end, as a share of those at the start."""
+    """Learning rates at the end, as a fraction of those after the warm-up; the decay is exponential."""
 
 
-class Budget:
-    """Sets every optimiser's learning rate by progress, and stops the trainer when the time is up."""
+class TrainingSchedule:
+    """Sets every optimiser's learning rate by the training's progress, and stops the trainer at the time limit.
 
-    def __init__(self, config: BudgetConfig) -> None:
+    torch's schedulers count steps; a training that is limited by the clock does not know how many it will make.
+    """
+
+    def __init__(self, config: TrainingScheduleConfig) -> None:
         self.config = config
-        self.started: float | None = None
         self.progress = 0.0
-        """From 0 to 1: the larger of the share of steps and the share of seconds used."""
+        """Progress of the training, 0 to 1: the larger of the fractions of steps and of seconds used."""
+        self._start: float | None = None
 
     def rate(self, step: int) -> float:
-        """Factor on the learning rates."""
+        """Factor on the learning rates at a step."""
         warmup = min(1.0, (step + 1) / max(self.config.warmup_steps, 1))
         return warmup * self.config.final_rate**self.progress
 
     def callback(self, attributes: TrainingCallbackAttributes) -> TrainingCallback:
-        """To run before each iteration."""
+        """The callback that updates progress and learning rates before each iteration."""
         trainer, optimizers = attributes.trainer, attributes.optimizers
         assert trainer is not None and optimizers is not None
 
         def advance(step: int) -> None:
             now = time.monotonic()
-            self.started = now if self.started is None else self.started
+            self._start = now if self._start is None else self._start
             self.progress = step / max(trainer.config.max_num_iterations, 1)
             limit = self.config.max_seconds
             if limit is not None:
-                self.progress = max(self.progress, (now - self.started) / limit)
+                self.progress = max(self.progress, (now - self._start) / limit)
                 if self.progress >= 1.0:
                     trainer.stop_training = True
             self.progress = min(self.progress, 1.0)

@@ -1,4 +1,4 @@
-"""From sound to what the field hears, frame by frame, however long the sound is."""
+"""Streams the audio features that condition head motion and the field, in constant memory."""
 
 from __future__ import annotations
 
@@ -11,129 +11,139 @@ from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
 from dfa_nerfstudio.attributes.attribute_models import AttributeModels
-from dfa_nerfstudio.data.attribute_track import FeatureKind
-from dfa_nerfstudio.data.audio_features import COEFFICIENTS, MFCC_KIND, MFCC_ROWS
+from dfa_nerfstudio.data.audio_features import AudioFeature, AudioSource
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.chunks import sliding_windows, zip_chunks
 from dfa_nerfstudio.media.mfcc import stream_mfcc
 from dfa_nerfstudio.media.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.media.rates import MFCC_PER_FRAME
-from dfa_nerfstudio.media.vad import stream_voice
-from dfa_nerfstudio.talk.talk_config import HearingConfig
+from dfa_nerfstudio.media.vad import stream_voice_activity
+from dfa_nerfstudio.talk.talk_config import AudioConditioningConfig
 
-MINUTE = 6000
-"""Rows of MFCC."""
-AROUND = 28
-"""Rows of 10 ms around a frame that decide whether it is silent."""
-SILENT_FROM, SILENT_TO = 0.6, 1.0
-"""Share of them without voice at which the mouth begins to be shut, and is."""
+STATISTICS_ROWS = 6000
+"""Number of MFCC rows (10 ms each, so 60 s) from which a recording's statistics are measured; half of it when live."""
+PRIOR_ROWS = 1000
+"""Number of MFCC rows (10 s) over which live statistics move from the training video's to the recording's own."""
+SILENCE_WINDOW = 28
+"""Length, in rows of 10 ms, of the window around a frame that decides whether the frame is silent."""
+CLOSING_START, CLOSING_END = 0.6, 1.0
+"""Share of unvoiced rows in that window at which the mouth starts to close, and at which it is closed."""
 
 
-class Hearing:
-    """Hears for one person: f_a for the motion, and what the field hears for the lips.
+class AudioConditioner:
+    """Computes f_a for the motion models and the audio feature that conditions the field.
 
-    A recording is normalised by its own statistics. They are those of its first minute, which is heard before the first
-    frame is made; live, of what has been heard so far, beginning with those of the person's film.
+    Each recording is normalised by its own MFCC statistics. They are measured on its first minute, which is read
+    before the first frame. Live, they are measured on the audio so far, starting from those of the training video.
     """
 
     def __init__(
         self,
         models: AttributeModels,
-        shut: Float[Tensor, " F"],
-        kind: FeatureKind,
-        config: HearingConfig,
+        closed_mouth: Float[Tensor, " F"],
+        config: AudioConditioningConfig,
         live: bool = False,
     ) -> None:
         """
         Args:
-            models: the person's.
-            shut: what the field hears where the mouth is to be shut; `DFANerfModel.closed_mouth_feature`.
-            kind: of what the field hears.
-            config: see there.
-            live: nothing is waited for that is not needed.
+            models: the person's attribute models.
+            closed_mouth: audio feature for which the field renders a closed mouth; `Renderer.closed_mouth_feature`.
+            config: post-processing of that feature.
+            live: minimises latency: reads no audio ahead that a frame does not need.
         """
-        self.models, self.shut, self.kind, self.config, self.live = models, shut, kind, config, live
+        self.models, self.closed_mouth, self.config, self.live = models, closed_mouth, config, live
 
     def stream(
-        self, sound: Iterable[Float32[np.ndarray, " S"]], features: Float[Tensor, "T F"] | None = None
+        self,
+        audio: Iterable[Float32[np.ndarray, " S"]],
+        feature: AudioFeature | None = None,
+        num_frames: int | None = None,
     ) -> Iterator[tuple[Float[Tensor, "n A"], Float[Tensor, "n F"]]]:
-        """f_a, and what the field hears, of the next frames.
+        """Yields f_a and the field's audio feature for the next n frames.
 
         Args:
-            sound: 16 kHz, in pieces of any length.
-            features: what the field hears where it was trained on features of a file: a row for each frame.
+            audio: 16 kHz mono, in chunks of any length.
+            feature: the audio feature that the field was trained on; None for f_a.
+            num_frames: number of frames, where it is known.
 
         Raises:
-            UserError: for sound that is too short or silent throughout.
+            UserError: if the audio is too short or silent throughout, or the feature cannot be computed.
         """
-        to_features, to_voice = tee(sound)
-        rows, raw = tee(self._normalised(stream_mfcc(to_features)))
-        heard = self.models.audio.stream(rows)
-        f_a, lips = tee(heard if self.live else self._long_enough(heard))
-        if features is not None:
-            lips = features.split(1)
-        elif self.kind.name == MFCC_KIND.name:
-            statics = (piece[:, :COEFFICIENTS] for piece in raw)
-            around = sliding_windows(statics, MFCC_ROWS // 2, MFCC_ROWS, MFCC_PER_FRAME)
-            lips = (piece.transpose(1, 2).flatten(1) for piece in around)
+        for_mfcc, for_voice, for_feature = tee(audio, 3)
+        mfcc, mfcc_for_feature = tee(self._normalised(stream_mfcc(for_mfcc)))
+        encoded = self.models.audio.stream(mfcc)
+        f_a, conditions = tee(encoded if self.live else self._long_enough(encoded))
+        if feature is not None:
+            conditions = feature.stream(AudioSource(for_feature, mfcc_for_feature, num_frames))
+        del for_feature, mfcc_for_feature  # a copy that nobody reads would keep all of the audio
         if self.config.smooth_lips:
-            lips = _smoothed(lips, self.config.smooth_lips)
+            conditions = _smoothed(conditions, self.config.smooth_lips)
         if self.config.close_in_silence:
-            voice = stream_voice(to_voice, ahead=0 if self.live else MINUTE)
-            lips = (torch.lerp(piece, self.shut, share) for piece, share in zip_chunks(lips, _silence(voice)))
-        yield from zip_chunks(f_a, lips)
+            voice = stream_voice_activity(for_voice, lookahead_rows=0 if self.live else STATISTICS_ROWS)
+            conditions = (
+                torch.lerp(chunk, self.closed_mouth, closing)
+                for chunk, closing in zip_chunks(conditions, _closing_weight(voice))
+            )
+        yield from zip_chunks(f_a, conditions)
 
-    def _normalised(self, rows: Iterable[Float32[np.ndarray, "R D"]]) -> Iterator[Float[Tensor, "R D"]]:
-        film, heard = self.models.clip_statistics, np.zeros((0, self.models.sizes["num_coefficients"]), np.float32)
+    def _normalised(self, mfcc: Iterable[Float32[np.ndarray, "R D"]]) -> Iterator[Float[Tensor, "R D"]]:
+        """Yields MFCC rows, normalised by the recording's statistics."""
+        prior, read = self.models.clip_statistics, np.zeros((0, self.models.sizes["num_coefficients"]), np.float32)
         statistics: MfccStatistics | None = None
-        for piece in chain(rows, [None]):
-            if self.live and piece is not None:
-                heard = np.concatenate([heard, piece])[-MINUTE // 2 :]
-                statistics = _so_far(film, heard)
+        for chunk in chain(mfcc, [None]):
+            if self.live and chunk is not None:
+                read = np.concatenate([read, chunk])[-STATISTICS_ROWS // 2 :]
+                statistics = _running_statistics(prior, read)
             elif statistics is None:
-                heard = heard if piece is None else np.concatenate([heard, piece])
-                if piece is not None and (len(heard) < MINUTE or not np.ptp(heard[:, 0])):
-                    continue  # too little so far, or nothing but silence
-                piece, statistics = heard, MfccStatistics.of(heard)
-            if piece is not None:
-                yield torch.from_numpy(statistics.normalise(piece)).float()
+                read = read if chunk is None else np.concatenate([read, chunk])
+                if chunk is not None and (len(read) < STATISTICS_ROWS or not np.ptp(read[:, 0])):
+                    continue  # too few rows yet, or all of them silent
+                chunk, statistics = read, MfccStatistics.from_mfcc(read)
+            if chunk is not None:
+                yield torch.from_numpy(statistics.normalise(chunk)).float()
 
     def _long_enough(self, frames: Iterable[Float[Tensor, "n A"]]) -> Iterator[Float[Tensor, "n A"]]:
-        """The frames, if there are enough for a window."""
-        first, least = torch.zeros(0), -(-self.models.config.audio.window // MFCC_PER_FRAME)
-        for piece in frames:
-            if len(first) < least:
-                first = torch.cat([first, piece]) if len(first) else piece
-                if len(first) >= least:
+        """Yields the frames unchanged.
+
+        Raises:
+            UserError: if they are fewer than one window of the audio encoder.
+        """
+        window = self.models.config.audio.window
+        first, min_frames = torch.zeros(0), -(-window // MFCC_PER_FRAME)
+        for chunk in frames:
+            if len(first) < min_frames:
+                first = torch.cat([first, chunk]) if len(first) else chunk
+                if len(first) >= min_frames:
                     yield first
             else:
-                yield piece
-        if len(first) < least:
-            raise UserError(
-                f"the audio is shorter than one window of {self.models.config.audio.window * 10} ms; give more of it"
-            )
+                yield chunk
+        if len(first) < min_frames:
+            raise UserError(f"the audio is shorter than one window of {window * 10} ms; give longer audio")
 
 
-def _so_far(film: MfccStatistics, heard: Float32[np.ndarray, "R D"]) -> MfccStatistics:
-    """Statistics of what has been heard, those of the film in their place as long as it is less than some seconds."""
+def _running_statistics(prior: MfccStatistics, mfcc: Float32[np.ndarray, "R D"]) -> MfccStatistics:
+    """Blends the training video's statistics into those of the recording so far, by its length up to `PRIOR_ROWS`."""
     try:
-        own = MfccStatistics.of(heard)
+        own = MfccStatistics.from_mfcc(mfcc)
     except UserError:
-        return film
-    share = min(len(heard) / 1000, 1.0)
-    return MfccStatistics(film.mean + share * (own.mean - film.mean), film.std + share * (own.std - film.std))
+        return prior
+    share = min(len(mfcc) / PRIOR_ROWS, 1.0)
+    return MfccStatistics(prior.mean + share * (own.mean - prior.mean), prior.std + share * (own.std - prior.std))
 
 
-def _silence(voice: Iterable[Bool[np.ndarray, " R"]]) -> Iterator[Float[Tensor, "n 1"]]:
-    """How far the mouth is to be shut in each frame, 0 to 1: it is shut within some frames, without a pop."""
-    rows = (torch.from_numpy(~piece).float() for piece in voice)
-    for around in sliding_windows(rows, AROUND // 2, AROUND, MFCC_PER_FRAME):
-        yield ((around.mean(-1, keepdim=True) - SILENT_FROM) / (SILENT_TO - SILENT_FROM)).clamp(0, 1)
+def _closing_weight(voice: Iterable[Bool[np.ndarray, " R"]]) -> Iterator[Float[Tensor, "n 1"]]:
+    """Yields the blend weight of the closed mouth per frame, 0 to 1, ramped over several frames to avoid a jump."""
+    unvoiced = (torch.from_numpy(~chunk).float() for chunk in voice)
+    for window in sliding_windows(unvoiced, SILENCE_WINDOW // 2, SILENCE_WINDOW, MFCC_PER_FRAME):
+        yield ((window.mean(-1, keepdim=True) - CLOSING_START) / (CLOSING_END - CLOSING_START)).clamp(0, 1)
 
 
 def _smoothed(frames: Iterable[Float[Tensor, "n F"]], deviation: float) -> Iterator[Float[Tensor, "n F"]]:
-    """A Gaussian of two deviations to either side: what lies beyond changes nothing that is seen, and is waited for."""
-    reach = max(round(2 * deviation), 1)
-    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / deviation).square())
-    for around in sliding_windows(frames, reach, len(kernel)):
-        yield around @ (kernel / kernel.sum())
+    """Yields the frames, smoothed by a Gaussian.
+
+    It is cut off at two standard deviations, because the rest changes nothing visible and would add latency.
+    """
+    radius = max(round(2 * deviation), 1)
+    kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / deviation).square())
+    for window in sliding_windows(frames, radius, len(kernel)):
+        yield window @ (kernel / kernel.sum())

@@ -1,4 +1,4 @@
-"""From speech to attribute tracks, piece by piece."""
+"""Drives a person's attribute track by audio, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -11,75 +11,84 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from dfa_nerfstudio.attributes.attribute_models import FILE_NAME, AttributeModels
-from dfa_nerfstudio.attributes.motion_config import MovingConfig
-from dfa_nerfstudio.attributes.motion_source import Moving
+from dfa_nerfstudio.attributes.attribute_models import MODELS_FILE_NAME, AttributeModels
+from dfa_nerfstudio.attributes.motion_config import MotionConfig
+from dfa_nerfstudio.attributes.motion_source import MotionSource
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
-from dfa_nerfstudio.data.audio_features import FILE_FEATURE, MFCC_KIND, file_features
+from dfa_nerfstudio.data.audio_features import (
+    audio_feature_for_driving,
+    refuse_feature_file,
+    registered_audio_feature,
+)
+from dfa_nerfstudio.data.renderer import Renderer
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.chunks import zip_chunks
 from dfa_nerfstudio.media.rates import FRAME_RATE
-from dfa_nerfstudio.nerf.model import DFANerfModel
-from dfa_nerfstudio.talk.audio_conditioning import Hearing
-from dfa_nerfstudio.talk.talk_config import HearingConfig
+from dfa_nerfstudio.talk.audio_conditioning import AudioConditioner
+from dfa_nerfstudio.talk.talk_config import AudioConditioningConfig
 
 
-class Driver:
-    """Drives one person's head by sound. Head motion follows f_a, whatever the field hears.
+class AudioDriver:
+    """Generates the attribute track of one person for new audio.
 
-    The sequence models are those of the dataset folder that the renderer was trained on.
+    The attribute models are those of the dataset folder that the renderer was trained on. Head motion is generated
+    from f_a, whatever audio feature conditions the field.
 
     Raises:
-        UserError: if the models of the folder are not those that the renderer was trained with.
+        UserError: if the folder's attribute models are not those that the renderer was trained with.
     """
 
     def __init__(
-        self, model: DFANerfModel, moving: MovingConfig, hearing: HearingConfig | None = None, live: bool = False
+        self,
+        model: Renderer,
+        motion: MotionConfig,
+        conditioning: AudioConditioningConfig | None = None,
+        live: bool = False,
     ) -> None:
         """
         Args:
-            model: decides the person.
-            moving: where head motion and blinks come from.
-            hearing: what is done to the sound's features.
-            live: nothing is waited for that is not needed.
+            model: the trained renderer, which decides the person.
+            motion: source of head motion and blinks.
+            conditioning: post-processing of the audio feature; the default configuration if None.
+            live: minimises latency: reads no audio ahead that a frame does not need.
         """
         clip = model.clip
-        models = AttributeModels.load(clip.folder / FILE_NAME)
+        models = AttributeModels.load(clip.folder / MODELS_FILE_NAME)
         self.kind, self.live = clip.track.audio_kind, live
-        if self.kind != models.audio_kind and self.kind.name not in (MFCC_KIND.name, FILE_FEATURE):
+        self._uses_f_a = self.kind.name == models.audio_kind.name
+        if not self._uses_f_a:
+            registered_audio_feature(self.kind)
+        elif self.kind != models.audio_kind:
             raise UserError(
-                f"{clip.folder / FILE_NAME}: makes {models.audio_kind}, the checkpoint was trained on "
+                f"{clip.folder / MODELS_FILE_NAME}: computes {models.audio_kind}, but the checkpoint was trained on "
                 f"{self.kind}; restore the folder or train again"
             )
-        film = clip.track.to("cpu")
-        shut = model.closed_mouth_feature.cpu()
-        self._hearing = Hearing(models, shut, self.kind, hearing or HearingConfig(), live)
-        self._moving = Moving(models, film[clip.train_frames], moving)
+        source = clip.track.to("cpu")
+        closed_mouth = model.closed_mouth_feature.cpu()
+        self._conditioner = AudioConditioner(models, closed_mouth, conditioning or AudioConditioningConfig(), live)
+        self._motion = MotionSource(models, source[clip.train_frames], motion)
 
     @torch.no_grad()
     def stream(
-        self, sound: Iterable[Float32[np.ndarray, " S"]], features: Path | None = None, seconds: float | None = None
+        self, audio: Iterable[Float32[np.ndarray, " S"]], features: Path | None = None, duration: float | None = None
     ) -> Iterator[AttributeTrack]:
-        """What the person does while it says the sound: pieces of a track, one frame for each 1/25 s, the last one
-        begun included.
+        """Yields consecutive chunks of the track: one frame per 1/25 s of audio, a partial last one included.
 
         Args:
-            sound: 16 kHz mono, in pieces of any length.
-            features: file with the sound's features, where the renderer was trained on such.
-            seconds: length of the sound, needed to check them.
+            audio: 16 kHz mono, in chunks of any length.
+            features: file with the audio's features, if the renderer was trained on features from a file.
+            duration: duration of the audio in seconds, by which the file's length is checked.
 
         Raises:
-            UserError: if the sound is too short or silent, or its features are missing or of no use.
+            UserError: if the audio is too short or silent, or its features are missing or invalid.
         """
-        if (self.kind.name == FILE_FEATURE) != (features is not None):
-            need = "give those of this audio with" if features is None else "it takes no"
-            raise UserError(f"the checkpoint was trained on {self.kind}: {need} --audio-features")
-        rows = None
-        if features is not None:
-            rows, kind = file_features(features, int(np.ceil((seconds or 0) * FRAME_RATE - 1e-6)))
-            if kind != self.kind:
-                raise UserError(f"{features}: holds {kind}, the checkpoint was trained on {self.kind}")
-        heard, for_lips = tee(self._hearing.stream(sound, rows))
-        f_a, lips = (piece[0] for piece in heard), (piece[1] for piece in for_lips)
-        for track, audio in zip_chunks(self._moving.stream(f_a, self.live), lips):
-            yield replace(track, audio=audio, audio_kind=self.kind)
+        feature = None
+        if self._uses_f_a:
+            refuse_feature_file(self.kind, features)
+        else:
+            feature = audio_feature_for_driving(self.kind, features)
+        num_frames = None if duration is None else int(np.ceil(duration * FRAME_RATE - 1e-6))
+        for_motion, for_field = tee(self._conditioner.stream(audio, feature, num_frames))
+        f_a, conditions = (chunk[0] for chunk in for_motion), (chunk[1] for chunk in for_field)
+        for track, condition in zip_chunks(self._motion.stream(f_a, self.live), conditions):
+            yield replace(track, audio=condition, audio_kind=self.kind)

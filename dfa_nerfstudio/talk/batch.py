@@ -1,4 +1,4 @@
-"""Several audio files: each becomes a video in a process of its own, here or on a Ray cluster."""
+"""Renders a video for each of several audio files, in separate processes on this machine or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -9,83 +9,95 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from dfa_nerfstudio.attributes.motion_config import MovingConfig
+from dfa_nerfstudio.attributes.motion_config import MotionConfig
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.jobs import Job, JobsConfig, results
-from dfa_nerfstudio.talk.talk_config import FilmConfig, HearingConfig
+from dfa_nerfstudio.jobs import Job, JobsConfig, run_jobs
+from dfa_nerfstudio.talk.talk_config import AudioConditioningConfig, VideoConfig
 
-SOUNDS = {".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".wma", ".aiff", ".aif"}
+AUDIO_SUFFIXES = {".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".wma", ".aiff", ".aif"}
+"""File name suffixes by which audio files are found in a folder."""
 
 
-def find_audio(paths: tuple[Path, ...]) -> list[Path]:
-    """The files that are named, and the audio files of the folders that are.
+def find_audio_files(paths: tuple[Path, ...]) -> list[Path]:
+    """Returns the given files, and the audio files of the given folders.
 
     Raises:
-        UserError: if one of them is not there, or a folder has none.
+        UserError: if a path does not exist, or a folder contains no audio file.
     """
-    found = []
+    files = []
     for path in paths:
         if not path.exists():
             raise UserError(f"{path}: no such file or folder")
-        inside = sorted(one for one in path.iterdir() if one.suffix.lower() in SOUNDS) if path.is_dir() else [path]
-        if not inside:
-            raise UserError(f"{path}: no audio in it; suffixes looked for: {' '.join(sorted(SOUNDS))}")
-        found += inside
-    return found
+        found = [path]
+        if path.is_dir():
+            found = sorted(file for file in path.iterdir() if file.suffix.lower() in AUDIO_SUFFIXES)
+        if not found:
+            raise UserError(f"{path}: no audio files; expected suffixes: {' '.join(sorted(AUDIO_SUFFIXES))}")
+        files += found
+    return files
 
 
-def talk_many(
+def render_batch(
     config: Path,
     audio: list[Path],
     output: Path,
-    film: FilmConfig,
-    moving: MovingConfig,
-    hearing: HearingConfig,
+    video: VideoConfig,
+    motion: MotionConfig,
+    conditioning: AudioConditioningConfig,
     jobs: JobsConfig,
     console: Console,
 ) -> int:
-    """Makes a video of each; one that fails, fails alone.
+    """Renders a video for each audio file; a failure does not affect the other files.
 
     Args:
         config: the run's `config.yml`.
-        audio: files.
-        output: the folder that the videos are put into, called like the audio.
-        film: what they look like.
-        moving: where head motion and blinks come from; each video has another seed, counted on from the one given.
-        hearing: what is done to the sound's features.
-        jobs: how many at a time, and where.
-        console: where progress is shown.
+        audio: audio files.
+        output: folder of the videos, which are named like the audio files.
+        video: format and content of the videos.
+        motion: source of head motion and blinks; the seed is increased by one for each further file.
+        conditioning: post-processing of the audio feature.
+        jobs: number of parallel jobs, and where they run.
+        console: shows progress.
 
     Returns:
-        how many failed.
+        the number of failed videos.
+
+    Raises:
+        UserError: if two audio files have the same name.
     """
-    suffix = ".webm" if film.background == "transparent" else ".mp4"
-    names = [path.stem for path in audio]
-    targets = [path.stem if names.count(path.stem) == 1 else path.name for path in audio]
-    if len(set(targets)) < len(targets):
-        raise UserError("--audio: two files of one name; make their videos one after the other")
+    suffix = ".webm" if video.background == "transparent" else ".mp4"
+    stems = [path.stem for path in audio]
+    names = [path.stem if stems.count(path.stem) == 1 else path.name for path in audio]
+    if len(set(names)) < len(names):
+        raise UserError("`audio`: two files have the same name; rename one, or render them separately")
     output, config = output.resolve(), config.resolve()
     pending = []
-    for number, (path, name) in enumerate(zip(audio, targets, strict=True)):
-        made = output / f"{name}{suffix}"
-        arguments = (config, path.resolve(), made, film, replace(moving, seed=moving.seed + number), hearing)
-        pending.append(Job(path.name, made, _make, arguments))
+    for number, (path, name) in enumerate(zip(audio, names, strict=True)):
+        target = output / f"{name}{suffix}"
+        arguments = (config, path.resolve(), target, video, replace(motion, seed=motion.seed + number), conditioning)
+        pending.append(Job(path.name, target, _render, arguments))
     columns = (TextColumn("videos"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    failed = 0
-    with Progress(*columns, console=console) as progress, contextlib.closing(results(pending, jobs)) as ended:
+    num_failed = 0
+    with Progress(*columns, console=console) as progress, contextlib.closing(run_jobs(pending, jobs)) as finished:
         task = progress.add_task("", total=len(pending))
-        for job, reason, seconds in ended:
-            failed += bool(reason)
-            said = f"{job.output}: {seconds:.1f} s" if not reason else f"{job.name}: failed: {reason}"
-            console.print(said, highlight=False, markup=False, soft_wrap=True)
+        for job, reason, seconds in finished:
+            num_failed += bool(reason)
+            line = f"{job.output}: {seconds:.1f} s" if not reason else f"{job.name}: failed: {reason}"
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
             progress.advance(task)
-    return failed
+    return num_failed
 
 
-def _make(
-    config: Path, audio: Path, output: Path, film: FilmConfig, moving: MovingConfig, hearing: HearingConfig
+def _render(
+    config: Path,
+    audio: Path,
+    output: Path,
+    video: VideoConfig,
+    motion: MotionConfig,
+    conditioning: AudioConditioningConfig,
 ) -> None:
+    """Renders one video; runs in a separate process."""
     from dfa_nerfstudio.talk.load_model import load_model
-    from dfa_nerfstudio.talk.video_renderer import Studio
+    from dfa_nerfstudio.talk.video_renderer import TalkingVideoRenderer
 
-    Studio(config, load_model(config), film, moving, hearing).make(audio, output)
+    TalkingVideoRenderer(config, load_model(config), video, motion, conditioning).render(audio, output)

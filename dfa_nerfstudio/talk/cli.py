@@ -1,4 +1,4 @@
-"""`dfa-talk`: any audio becomes a talking video with sound."""
+"""`dfa-talk`: renders a talking video from any audio."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from dfa_nerfstudio.attributes.motion_config import MovingConfig
+from dfa_nerfstudio.attributes.motion_config import MotionConfig
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 from dfa_nerfstudio.jobs import JobsConfig
-from dfa_nerfstudio.talk.talk_config import FilmConfig, HearingConfig, LiveConfig
+from dfa_nerfstudio.talk.talk_config import AudioConditioningConfig, LiveConfig, VideoConfig
 
 
 def talk(
-    film: Annotated[FilmConfig, tyro.conf.arg(name="")],
-    moving: Annotated[MovingConfig, tyro.conf.arg(name="")],
-    hearing: Annotated[HearingConfig, tyro.conf.arg(name="")],
+    video: Annotated[VideoConfig, tyro.conf.arg(name="")],
+    motion: Annotated[MotionConfig, tyro.conf.arg(name="")],
+    conditioning: Annotated[AudioConditioningConfig, tyro.conf.arg(name="")],
     live: Annotated[LiveConfig, tyro.conf.arg(name="")],
     jobs: Annotated[JobsConfig, tyro.conf.arg(name="")],
     load_config: Path | None = None,
@@ -30,113 +30,130 @@ def talk(
     audio_features: Path | None = None,
     inspect: Path | None = None,
 ) -> None:
-    """Says any audio with a trained person's lips, head motion and blinks.
+    """Renders a video of a trained person speaking any audio, with lip motion, head motion and blinks.
 
-    Every video says of itself that it is synthetic, in its comment and its XMP; --inspect VIDEO reads that.
+    Every video is marked as synthetic in its metadata (comment and XMP); --inspect VIDEO reads these marks.
 
     Args:
-        film: what the video looks like.
-        moving: where head motion and blinks come from.
-        hearing: what is done to the sound's features.
-        live: talking while the sound is still arriving.
-        jobs: several files.
-        load_config: the run's config.yml, as ns-train names it at its end.
-        audio: speech: wav, flac, mp3, or any audio or video file; several of them, or a folder.
-        output: the video to write, talking.mp4 if none is named: H.264 with the audio as AAC, as long as the audio. Of
-            several files, the folder that the videos are put into.
-        audio_features: features of this audio, .npy with a row for each 1/25 s, where the model was trained on such.
-        inspect: a video: says what it says of its origin, and does nothing else.
+        video: format and content of the output video.
+        motion: source of head motion and blinks.
+        conditioning: post-processing of the audio feature.
+        live: rendering while the audio is still arriving.
+        jobs: parallel rendering of several files.
+        load_config: The run's config.yml; ns-train prints its path at its end.
+        audio: Speech as wav, flac, mp3, or any other audio or video file; several files, or a folder.
+        output: Video to write, as H.264 with AAC audio and as long as the audio; by default talking.mp4. For several
+            audio files the folder of the videos; by default talking.
+        audio_features: Features of this audio (.npy, one row per 1/25 s). Only for a model that was trained on
+            features from a file.
+        inspect: Prints the provenance metadata of this video, and renders nothing.
     """
     if inspect is not None:
         return _inspect(inspect)
     if load_config is None or not (audio or live.live):
-        raise UserError("give --load-config CONFIG and --audio FILE; dfa-talk --help tells the rest")
-    if film.sign is not None:
+        raise UserError("give --load-config CONFIG and --audio FILE; dfa-talk --help lists all options")
+    if video.sign is not None:
         from dfa_nerfstudio.talk.signing import check_signing
 
-        check_signing(*film.sign)
+        check_signing(*video.sign)
     if live.live:
-        return _live(load_config, film, moving, hearing, live)
-    from dfa_nerfstudio.talk.batch import find_audio, talk_many
+        return _render_live(load_config, video, motion, conditioning, live)
+    from dfa_nerfstudio.talk.batch import find_audio_files, render_batch
 
-    console, files = Console(), find_audio(audio)
+    console, files = Console(), find_audio_files(audio)
     if len(files) > 1:
         if audio_features is not None:
-            raise UserError("--audio-features: are of one audio; make its video by itself")
-        failed = talk_many(load_config, files, output or Path("talking"), film, moving, hearing, jobs, console)
-        if failed:
-            raise UserError(f"{failed} of {len(files)} videos failed")
+            raise UserError("--audio-features: belongs to one audio file; render that file alone")
+        num_failed = render_batch(
+            load_config, files, output or Path("talking"), video, motion, conditioning, jobs, console
+        )
+        if num_failed:
+            raise UserError(f"{num_failed} of {len(files)} videos failed")
         return
-    _one(load_config, files[0], output or Path("talking.mp4"), audio_features, film, moving, hearing, console)
+    target = output or Path("talking.mp4")
+    _render_file(load_config, files[0], target, audio_features, video, motion, conditioning, console)
 
 
-def _one(
+def _render_file(
     load_config: Path,
     audio: Path,
     output: Path,
     features: Path | None,
-    film: FilmConfig,
-    moving: MovingConfig,
-    hearing: HearingConfig,
+    video: VideoConfig,
+    motion: MotionConfig,
+    conditioning: AudioConditioningConfig,
     console: Console,
 ) -> None:
-    from dfa_nerfstudio.media.video_writer import file_format
+    """Renders the video of one audio file, with a progress bar."""
+    from dfa_nerfstudio.media.video_writer import format_for_file
 
-    form = file_format(output, film.background == "transparent")
-    if film.sign is not None and form.audio == "libopus":
-        raise UserError(f"{output}: what is signed must be named .mp4 or .mov")
+    file_format = format_for_file(output, video.background == "transparent")
+    if video.sign is not None and file_format.audio_codec == "libopus":
+        raise UserError(f"{output}: --sign needs an output named .mp4 or .mov")
     from dfa_nerfstudio.talk.load_model import load_model
-    from dfa_nerfstudio.talk.video_renderer import Studio
+    from dfa_nerfstudio.talk.video_renderer import TalkingVideoRenderer
 
-    studio = Studio(load_config, load_model(load_config), film, moving, hearing)
+    renderer = TalkingVideoRenderer(load_config, load_model(load_config), video, motion, conditioning)
     columns = (TextColumn("rendering"), BarColumn(), TextColumn("{task.completed} of {task.total} frames"))
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as progress:
-        task = progress.add_task("", total=studio.frames(audio))
-        made = studio.make(audio, output, features, lambda done: progress.update(task, completed=done))
-    seconds = made.frames / film.fps
+        task = progress.add_task("", total=renderer.num_frames(audio))
+        statistics = renderer.render(audio, output, features, lambda number: progress.update(task, completed=number))
+    duration, rate = statistics.num_frames / video.fps, statistics.num_frames / statistics.seconds
     console.print(
-        f"{output}: {seconds:.2f} s, {made.frames} frames, {made.frames / made.seconds:.1f} frames/s, the first after "
-        f"{made.first:.1f} s; it says that it is synthetic",
+        f"{output}: {duration:.2f} s, {statistics.num_frames} frames, {rate:.1f} frames/s, first frame after "
+        f"{statistics.first_frame_seconds:.1f} s; marked as synthetic",
         highlight=False,
         soft_wrap=True,
     )
 
 
-def _live(load_config: Path, film: FilmConfig, moving: MovingConfig, hearing: HearingConfig, live: LiveConfig) -> None:
-    if film.background == "transparent":
-        raise UserError("--background transparent: a stream has no alpha; give a colour")
+def _render_live(
+    load_config: Path,
+    video: VideoConfig,
+    motion: MotionConfig,
+    conditioning: AudioConditioningConfig,
+    live: LiveConfig,
+) -> None:
+    """Renders from standard input, or a WebSocket, to standard output."""
+    if video.background == "transparent":
+        raise UserError("--background transparent: a stream has no alpha channel; give a colour")
     if sys.stdout.isatty():
         raise UserError(
-            "--live: the video goes to standard output; pipe it into a player, as in: dfa-talk ... | ffplay -"
+            "--live: the video goes to standard output; pipe it into a player, for example: dfa-talk ... | ffplay -"
         )
-    # What others print there, nerfstudio first of all, must not come between the frames.
+    # Anything else that is printed to standard output, by nerfstudio above all, must not corrupt the video.
     target = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     with target, contextlib.redirect_stdout(sys.stderr):
-        from dfa_nerfstudio.talk.live_stream import talk_live
+        from dfa_nerfstudio.talk.live_stream import render_live
         from dfa_nerfstudio.talk.load_model import load_model
-        from dfa_nerfstudio.talk.video_renderer import Studio
+        from dfa_nerfstudio.talk.video_renderer import TalkingVideoRenderer
 
-        studio = Studio(load_config, load_model(load_config), film, moving, hearing)
-        studio.warm_up()
+        renderer = TalkingVideoRenderer(load_config, load_model(load_config), video, motion, conditioning)
+        renderer.warm_up()
         print("ready", file=sys.stderr, flush=True)
-        print(talk_live(studio, live, sys.stdin.buffer, target), file=sys.stderr, flush=True)
+        print(render_live(renderer, live, sys.stdin.buffer, target), file=sys.stderr, flush=True)
 
 
 def _inspect(path: Path) -> None:
-    from dfa_nerfstudio.talk.provenance import inspect
-    from dfa_nerfstudio.talk.signing import credentials
+    """Prints a video's provenance metadata.
 
-    found = inspect(path)
+    Raises:
+        SystemExit: with code 1 if the video is not marked as synthetic.
+    """
+    from dfa_nerfstudio.talk.provenance import inspect_video
+    from dfa_nerfstudio.talk.signing import read_credentials
+
+    result = inspect_video(path)
     for name, value in (
-        ("comment", found.comment),
-        ("digital source type", found.source_type),
-        ("made with", found.tool),
-        ("content credentials", credentials(path)),
+        ("comment", result.comment),
+        ("digital source type", result.source_type),
+        ("created by", result.tool),
+        ("content credentials", read_credentials(path)),
     ):
         print(f"{name}: {value or 'none'}")
-    print(f"{path}: " + ("says that it is synthetic" if found.synthetic else "does not say that it is synthetic"))
-    if not found.synthetic:
+    print(f"{path}: " + ("marked as synthetic" if result.is_synthetic else "not marked as synthetic"))
+    if not result.is_synthetic:
         raise SystemExit(1)
 
 

@@ -1,4 +1,4 @@
-"""From an attribute track to pictures."""
+"""Renders the frames of an attribute track from the source video's camera."""
 
 from __future__ import annotations
 
@@ -12,11 +12,20 @@ from torch import Tensor
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.renderer import Renderer
-from dfa_nerfstudio.talk.ordered_parallel_map import side_by_side
+from dfa_nerfstudio.talk.ordered_parallel_map import ordered_parallel_map
 
 
-def film_cameras(model: Renderer, track: AttributeTrack, scale: float = 1.0) -> Cameras:
-    """The film's own camera in head space for each of the track's frames; `scale` times the film's pixels."""
+def source_cameras(model: Renderer, track: AttributeTrack, scale: float = 1.0) -> Cameras:
+    """Returns the source video's camera in head space for each frame of a track.
+
+    Args:
+        model: decides the intrinsics.
+        track: T frames; their head poses decide the extrinsics.
+        scale: image size as a multiple of the source video's.
+
+    Returns:
+        T cameras.
+    """
     width, height = model.clip.size
     focal = width / 2 / float(model.clip.half_extent[0])
     cameras = Cameras(
@@ -35,61 +44,74 @@ def film_cameras(model: Renderer, track: AttributeTrack, scale: float = 1.0) -> 
     return cameras
 
 
-def picture_size(model: Renderer, scale: float = 1.0) -> tuple[int, int]:
-    """Width and height of the pictures."""
-    cameras = film_cameras(model, model.clip.track[:1], scale)
+def frame_size(model: Renderer, scale: float = 1.0) -> tuple[int, int]:
+    """Returns the width and height of rendered frames in pixels, for `scale` times the source video's size."""
+    cameras = source_cameras(model, model.clip.track[:1], scale)
     return int(cameras.width[0]), int(cameras.height[0])
 
 
 @torch.no_grad()
 def render_frame(model: Renderer, frame: AttributeTrack, scale: float = 1.0) -> dict[str, Tensor]:
-    """What a model shows in one frame, seen by the film's own camera. The model goes on showing its own track.
+    """Renders one frame of a track from the source video's camera; the model keeps its own track.
 
     Args:
-        model: a trained model, evaluated.
-        frame: what the head does, a track of one frame.
-        scale: size of the picture, as a multiple of the film's.
+        model: a trained renderer in evaluation mode.
+        frame: a track of one frame.
+        scale: image size as a multiple of the source video's.
+
+    Returns:
+        the outputs of `Renderer.get_outputs_for_camera`.
 
     Raises:
-        UserError: if the track's features are not those the model was trained on.
+        UserError: if the track's features are not of the kind that the model was trained on.
     """
-    return model.with_track(frame).get_outputs_for_camera(film_cameras(model, frame, scale).to(model.device))
+    return model.with_track(frame).get_outputs_for_camera(source_cameras(model, frame, scale).to(model.device))
 
 
 def render_track(model: Renderer, track: AttributeTrack, scale: float = 1.0) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-    """The talking head before the film's own background, frame by frame; see `render_frame`."""
+    """Renders the frames of a track in front of the source video's background; see `render_frame`."""
     model.eval()
 
-    def picture(number: int) -> UInt8[np.ndarray, "H W 3"]:
+    def render_image(number: int) -> UInt8[np.ndarray, "H W 3"]:
         outputs = render_frame(model, track[number : number + 1], scale)
         return (outputs["rgb"].clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
 
-    yield from side_by_side(picture, range(len(track)), model.device)
+    yield from ordered_parallel_map(render_image, range(len(track)), model.device)
 
 
-def paced(tracks: Iterable[AttributeTrack], fps: float) -> Iterator[AttributeTrack]:
-    """A track that comes piece by piece at another frame rate: interpolated in time, as long as it was to a frame."""
-    held: AttributeTrack | None = None
-    first = made = 0  # number of the first frame that is held; frames that are out
+def resample_frame_rate(tracks: Iterable[AttributeTrack], fps: float) -> Iterator[AttributeTrack]:
+    """Resamples a chunked track to another frame rate by interpolation in time.
+
+    Args:
+        tracks: consecutive chunks of one track, each of any length.
+        fps: frames per second of the result.
+
+    Yields:
+        consecutive chunks of the resampled track, as soon as they can be interpolated. Their total duration is the
+        input's, to the nearest frame; the last input frame is held until its end.
+    """
+    pending: AttributeTrack | None = None
+    first = num_yielded = 0  # input frame number of pending[0]; output frames so far
     for track in tracks:
         if track.fps == fps:
             yield track
             continue
-        held = track if held is None else AttributeTrack.join([held, track])
-        known = first + len(held)
-        count = int((known - 1) * fps / track.fps) + 1 - made  # the last frame known is the last to look back from
+        pending = track if pending is None else AttributeTrack.join([pending, track])
+        num_received = first + len(pending)
+        count = int((num_received - 1) * fps / track.fps) + 1 - num_yielded  # interpolation needs both neighbours
         if count > 0:
-            yield _at(held, (made + torch.arange(count)) * track.fps / fps - first, fps)
-            made += count
-        drop = max(min(int(made * track.fps / fps), known - 1) - first, 0)
-        held, first = held[drop:], first + drop
-    if held is not None:
-        rest = round((first + len(held)) * fps / held.fps) - made  # the last frame is shown for as long as any
+            yield _interpolate(pending, (num_yielded + torch.arange(count)) * track.fps / fps - first, fps)
+            num_yielded += count
+        drop = max(min(int(num_yielded * track.fps / fps), num_received - 1) - first, 0)
+        pending, first = pending[drop:], first + drop
+    if pending is not None:
+        rest = round((first + len(pending)) * fps / pending.fps) - num_yielded  # the last frame has a duration too
         if rest > 0:
-            yield _at(held, (made + torch.arange(rest)) * held.fps / fps - first, fps)
+            yield _interpolate(pending, (num_yielded + torch.arange(rest)) * pending.fps / fps - first, fps)
 
 
-def _at(track: AttributeTrack, frames: Tensor, fps: float) -> AttributeTrack:
-    shown = track.at(frames.double().clamp(max=len(track) - 1) / max(len(track) - 1, 1))
-    shown.fps = fps
-    return shown
+def _interpolate(track: AttributeTrack, frames: Tensor, fps: float) -> AttributeTrack:
+    """Interpolates a track at fractional frame numbers, and labels the result with `fps`."""
+    resampled = track.at(frames.double().clamp(max=len(track) - 1) / max(len(track) - 1, 1))
+    resampled.fps = fps
+    return resampled

@@ -1,4 +1,4 @@
-"""Work on several frames at a time, whose results come in order."""
+"""Maps a function over a stream in several threads and yields the results in order."""
 
 from __future__ import annotations
 
@@ -11,65 +11,69 @@ from typing import TypeVar
 
 import torch
 
+from dfa_nerfstudio.media.library_threads import SWITCH_INTERVAL_S
+
 T = TypeVar("T")
 R = TypeVar("R")
 
-MOST = 8
-"""Frames at a time: what is not torch's own has Python's interpreter to itself in turn."""
-SWITCH = 5e-4
-"""Seconds after which a thread that waits for the interpreter gets it; Python's own 5 ms are longer than most steps."""
+MAX_WORKERS = 8
+"""Maximum number of worker threads; with more, the parts that are not torch's wait for Python's interpreter lock."""
 
 
-def side_by_side(
-    work: Callable[[T], R], items: Iterable[T], device: torch.device, waiting: int | None = None
+def ordered_parallel_map(
+    function: Callable[[T], R], items: Iterable[T], device: torch.device, queue_size: int | None = None
 ) -> Iterator[R]:
-    """What `work` makes of each item, in their order.
+    """Yields `function(item)` for each item, in order.
 
-    On a CPU every core works on a frame of its own: layers are so narrow that two cores share one of them in hardly
-    less time than one takes alone. Items are taken by a thread as they come, so that results do not wait for the next
-    item. On a GPU one follows the other.
+    On a CPU, each worker thread has its own share of the cores, because layers are so narrow that two cores compute
+    one of them hardly faster than one core does. A separate thread takes the items as they arrive, so that a result
+    never waits for the next item. On a GPU, items are processed one after the other in the calling thread.
 
     Args:
-        work: is called in several threads; what it reads must not change meanwhile.
-        items: an item is taken only when it can be worked on soon.
-        device: where the work is done.
-        waiting: items that wait, or results that have not yet been taken, beside those that are worked on; by default
-            as many as these, so that no core is ever idle.
+        function: called in several threads; its inputs must not change meanwhile.
+        items: each is taken only when a worker will soon be free.
+        device: device of the computation.
+        queue_size: maximum number of queued items and unread results beside the items being processed; by default the
+            number of workers, which keeps every core busy.
 
     Raises:
-        Exception: what `work` or `items` raise.
-    """
-    threads, switch = torch.get_num_threads(), sys.getswitchinterval()
-    workers = min(threads, MOST)
-    if device.type != "cpu" or workers < 2:
-        yield from map(work, items)
-        return
-    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,))
-    pending: Queue[Future[R] | BaseException | None] = Queue()
-    free, stopped = Semaphore(workers + (workers if waiting is None else waiting)), Event()
+        Exception: what `function` or `items` raise.
 
-    def take() -> None:
+    Example:
+        >>> list(ordered_parallel_map(lambda number: number**2, [1, 2, 3], torch.device("cpu")))
+        [1, 4, 9]
+    """
+    num_threads, switch_interval = torch.get_num_threads(), sys.getswitchinterval()
+    num_workers = min(num_threads, MAX_WORKERS)
+    if device.type != "cpu" or num_workers < 2:
+        yield from map(function, items)
+        return
+    pool = ThreadPoolExecutor(num_workers, initializer=torch.set_num_threads, initargs=(num_threads // num_workers,))
+    pending: Queue[Future[R] | BaseException | None] = Queue()
+    free_slots, stopped = Semaphore(num_workers + (num_workers if queue_size is None else queue_size)), Event()
+
+    def submit_items() -> None:
         try:
             remaining = iter(items)
-            while free.acquire() and not stopped.is_set():
-                pending.put(pool.submit(work, next(remaining)))
+            while free_slots.acquire() and not stopped.is_set():
+                pending.put(pool.submit(function, next(remaining)))
         except StopIteration:
             pending.put(None)
-        except BaseException as error:  # is raised where the results are taken
+        except BaseException as error:  # raised again in the thread that reads the results
             pending.put(error)
 
-    Thread(target=take, daemon=True).start()
-    sys.setswitchinterval(SWITCH)
+    Thread(target=submit_items, daemon=True).start()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         while (entry := pending.get()) is not None:
             if isinstance(entry, BaseException):
                 raise entry
             result = entry.result()
-            free.release()
+            free_slots.release()
             yield result
     finally:
         stopped.set()
-        free.release()
+        free_slots.release()
         pool.shutdown(wait=False, cancel_futures=True)
-        sys.setswitchinterval(switch)
-        torch.set_num_threads(threads)
+        sys.setswitchinterval(switch_interval)
+        torch.set_num_threads(num_threads)

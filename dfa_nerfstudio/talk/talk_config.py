@@ -1,4 +1,4 @@
-"""Options of `dfa-talk`; light, so that the command line is read at once."""
+"""Options of `dfa-talk`. Imports only light modules, because the command line reads this one at every start."""
 
 from __future__ import annotations
 
@@ -7,74 +7,79 @@ from pathlib import Path
 from typing import Literal
 
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
 
 
 @dataclass
-class HearingConfig:
-    """What is done to the sound's features before the field sees them."""
+class AudioConditioningConfig:
+    """How the audio feature that conditions the field is post-processed."""
 
     close_in_silence: bool = True
-    """Shuts the mouth where nobody speaks."""
+    """Closes the mouth where voice activity detection finds no speech."""
     smooth_lips: float = 0.7
-    """Standard deviation in frames of a window that keeps lips from trembling, to both sides alike, so that they do not
-    lag; 0 for none."""
+    """Standard deviation, in frames, of the Gaussian window that smooths lip motion against jitter, 0 to 10; 0 disables
+    it. The window is symmetric, so that lips do not lag behind the audio."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.smooth_lips <= 10:
-            raise UserError(f"--smooth-lips {self.smooth_lips:g}: give 0 to 10 frames")
+            raise UserError(f"`smooth_lips={self.smooth_lips:g}`: give 0 to 10 frames")
 
 
 @dataclass
-class FilmConfig:
-    """What the video looks like."""
+class VideoConfig:
+    """Format and content of the output video."""
 
     size: int | None = None
-    """Longer side in pixels; by default that of the training images. Any will do: the field has no resolution."""
-    fps: float = 25.0
-    """Frames per second."""
+    """Longer side in pixels, 16 to 8192; by default that of the training images. It may exceed theirs, because the
+    field is continuous."""
+    fps: float = FRAME_RATE
+    """Frames per second, 1 to 120."""
     start: float = 0.0
-    """Where in the audio to begin, in seconds."""
+    """Start of the segment of the audio that is used, in seconds."""
     end: float | None = None
-    """Where to end."""
+    """End of that segment, in seconds; by default the end of the audio."""
     background: str | None = None
-    """What is behind the person instead of the film's own background: an image, which is cut to shape, a colour
-    (`white`, `#20a0ff`), or `transparent`, for which the output must be named .webm or .mov."""
+    """What replaces the source video's background: an image file (cropped to the output's aspect ratio), a colour
+    (`white`, `#20a0ff`), or `transparent`, which needs an output named .webm or .mov."""
     paste: Path | None = None
-    """The video that dfa-process was given: the portrait is put back into its frames, which run forth and back. With
-    `--pose source` the body goes on across the portrait's rim."""
+    """The video that was given to dfa-process. The rendered portrait is composited into its frames, which are played
+    forwards and backwards in turn. With the pose `source`, portrait and surrounding body fit each other."""
     watermark: bool = False
-    """Writes into the picture that it is synthetic."""
+    """Draws a visible "AI-generated" label into the frames."""
     sign: tuple[Path, Path] | None = None
-    """Certificate chain and private key (PEM): adds C2PA content credentials. Needs pip install
+    """Certificate chain and private key, both PEM: adds signed C2PA content credentials. Needs pip install
     "dfa-nerfstudio[sign]"."""
 
     def __post_init__(self) -> None:
         if self.size is not None and not 16 <= self.size <= 8192:
-            raise UserError(f"--size {self.size}: give 16 to 8192 pixels")
+            raise UserError(f"`size={self.size}`: give 16 to 8192 pixels")
         if not 1 <= self.fps <= 120:
-            raise UserError(f"--fps {self.fps:g}: give 1 to 120")
+            raise UserError(f"`fps={self.fps:g}`: give 1 to 120 frames per second")
         if self.start < 0 or (self.end is not None and self.end <= self.start):
-            raise UserError(f"--start {self.start:g} --end {self.end}: must be 0 or more, and the end after the start")
+            raise UserError(
+                f"`start={self.start:g}` `end={self.end}`: give a start of 0 s or more, and an end after it"
+            )
         if self.paste is not None and self.background is not None:
-            raise UserError("--paste puts the portrait before the film's own background; leave --background out")
+            raise UserError("`paste` keeps the background of its video: leave out `background`")
 
 
 @dataclass
 class LiveConfig:
-    """Talking while the sound is still arriving."""
+    """Rendering while the audio is still arriving."""
 
     live: bool = False
-    """Takes PCM (16 bit, little endian, mono) from standard input and writes the video to standard output, frame by
-    frame, as MPEG-TS or fragmented mp4."""
+    """Reads PCM audio (16 bit, little endian, mono) from standard input and writes the video to standard output, frame
+    by frame, as MPEG-TS or fragmented mp4."""
     listen: int | None = None
-    """Takes the PCM from a WebSocket on this port of 127.0.0.1 instead, as binary messages; a text message ends it."""
-    pcm_rate: int = 16_000
-    """Samples per second of the PCM."""
+    """Port of a WebSocket on 127.0.0.1 from which the PCM is read instead, as binary messages; a text message ends
+    it."""
+    pcm_rate: int = SAMPLE_RATE
+    """Sample rate of the PCM in Hz, 4000 to 192000."""
     container: Literal["mpegts", "mp4"] = "mpegts"
-    """How the video is packed."""
+    """Container format of the stream: MPEG-TS, or fragmented mp4."""
 
     def __post_init__(self) -> None:
         if self.listen is not None and not 0 < self.listen < 65536:
-            raise UserError(f"--listen {self.listen}: give a port from 1 to 65535")
+            raise UserError(f"`listen={self.listen}`: give a port from 1 to 65535")
         if not 4000 <= self.pcm_rate <= 192_000:
-            raise UserError(f"--pcm-rate {self.pcm_rate}: give 4000 to 192000")
+            raise UserError(f"`pcm_rate={self.pcm_rate}`: give 4000 to 192000 Hz")

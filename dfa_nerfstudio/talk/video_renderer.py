@@ -1,4 +1,4 @@
-"""One audio file becomes one talking video, in memory that does not grow with its length."""
+"""Renders talking videos from audio files, in memory that does not grow with their length."""
 
 from __future__ import annotations
 
@@ -8,188 +8,212 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 
-from dfa_nerfstudio.attributes.motion_config import MovingConfig
+from dfa_nerfstudio.attributes.motion_config import MotionConfig
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
+from dfa_nerfstudio.data.renderer import Renderer
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.media.audio import audio_duration, cut, stream_audio
+from dfa_nerfstudio.media.audio import audio_duration, stream_audio
+from dfa_nerfstudio.media.chunks import slice_chunks
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
-from dfa_nerfstudio.media.video_writer import VideoWriter, file_format
-from dfa_nerfstudio.nerf.model import DFANerfModel
-from dfa_nerfstudio.talk.audio_driver import Driver
-from dfa_nerfstudio.talk.background_compositor import TRANSPARENT, Backdrop
-from dfa_nerfstudio.talk.frame_renderer import paced, picture_size, render_frame
-from dfa_nerfstudio.talk.load_model import checkpoint_of
-from dfa_nerfstudio.talk.ordered_parallel_map import side_by_side
-from dfa_nerfstudio.talk.portrait_compositing import Paste
-from dfa_nerfstudio.talk.provenance import Mark, Watermark
-from dfa_nerfstudio.talk.talk_config import FilmConfig, HearingConfig
+from dfa_nerfstudio.media.video_writer import VideoWriter, format_for_file
+from dfa_nerfstudio.talk.audio_driver import AudioDriver
+from dfa_nerfstudio.talk.background_compositor import TRANSPARENT, BackgroundCompositor
+from dfa_nerfstudio.talk.frame_renderer import frame_size, render_frame, resample_frame_rate
+from dfa_nerfstudio.talk.load_model import latest_checkpoint
+from dfa_nerfstudio.talk.ordered_parallel_map import ordered_parallel_map
+from dfa_nerfstudio.talk.portrait_compositor import PortraitCompositor
+from dfa_nerfstudio.talk.provenance import Provenance, Watermark
+from dfa_nerfstudio.talk.talk_config import AudioConditioningConfig, VideoConfig
 
-SOUND_RATE = 48_000
-"""Of the video's sound."""
+OUTPUT_SAMPLE_RATE = 48_000
+"""Sample rate of the output video's audio in Hz."""
+MIN_PEAK = 1e-4
+"""Smallest peak amplitude (full scale 1) of audio that is not refused as silent."""
 
 
 @dataclass
-class Made:
-    """What became of it."""
+class RenderStatistics:
+    """Statistics of one rendered video."""
 
-    frames: int
+    num_frames: int
+    """Number of frames."""
     seconds: float
-    """What it took, without the loading of the model."""
-    first: float
-    """Until the first frame was encoded."""
+    """Duration of rendering and encoding, without loading the model."""
+    first_frame_seconds: float
+    """Duration until the first frame was encoded."""
 
 
-class Studio:
-    """Makes talking videos of one person.
+class TalkingVideoRenderer:
+    """Renders talking videos of one person.
 
     Args:
         config_path: the run's `config.yml`.
-        model: the trained model.
-        film: what videos look like.
-        moving: where head motion and blinks come from.
-        hearing: what is done to the sound's features.
+        model: the trained renderer.
+        video: format and content of the videos.
+        motion: source of head motion and blinks.
+        conditioning: post-processing of the audio feature.
 
     Raises:
-        UserError: for options that are of no use.
+        UserError: for invalid options.
     """
 
     def __init__(
-        self, config_path: Path, model: DFANerfModel, film: FilmConfig, moving: MovingConfig, hearing: HearingConfig
+        self,
+        config_path: Path,
+        model: Renderer,
+        video: VideoConfig,
+        motion: MotionConfig,
+        conditioning: AudioConditioningConfig,
     ) -> None:
-        self.model, self.film, self.moving, self.hearing = model, film, moving, hearing
-        self.scale = 1.0 if film.size is None else film.size / max(model.clip.size)
-        self.portrait = picture_size(model, self.scale)
-        self.backdrop = Backdrop(film.background, self.portrait)
-        self.paste = None
-        if film.paste is not None:
-            self.paste = Paste(film.paste, model.clip.folder, model.clip.train_frames.tolist())
-        self.size = self.portrait if self.paste is None else self.paste.size
-        self.mark = Mark.of(checkpoint_of(config_path), composite=self.paste is not None)
-        self.watermark = Watermark(self.size) if film.watermark else None
+        self.model, self.video, self.motion, self.conditioning = model, video, motion, conditioning
+        self.scale = 1.0 if video.size is None else video.size / max(model.clip.size)
+        portrait_size = frame_size(model, self.scale)
+        self.background = BackgroundCompositor(video.background, portrait_size)
+        self.portrait_compositor = None
+        if video.paste is not None:
+            self.portrait_compositor = PortraitCompositor(
+                video.paste, model.clip.folder, model.clip.train_frames.tolist()
+            )
+        self.size = portrait_size if self.portrait_compositor is None else self.portrait_compositor.size
+        """Width and height of the videos in pixels."""
+        self.provenance = Provenance.of_checkpoint(
+            latest_checkpoint(config_path), composite=self.portrait_compositor is not None
+        )
+        self.watermark = Watermark(self.size) if video.watermark else None
 
-    def make(
+    def render(
         self,
         audio: Path,
         output: Path,
         features: Path | None = None,
-        progress: Callable[[int], None] = lambda done: None,
-    ) -> Made:
-        """Writes the video; it takes its name when it is whole.
+        on_progress: Callable[[int], None] = lambda num_frames: None,
+    ) -> RenderStatistics:
+        """Writes the video of an audio file; atomic: the file appears under its name when it is complete.
 
         Args:
-            audio: any file with sound.
+            audio: any file with an audio stream.
             output: the video to write.
-            features: file with the audio's features, where the model was trained on such.
-            progress: is told the number of frames that are done.
+            features: file with the audio's features, if the model was trained on features from a file.
+            on_progress: called with the number of frames written so far.
 
         Raises:
-            UserError: if the audio is of no use, or the video cannot be written.
+            UserError: if the audio is invalid, or the video cannot be written.
         """
         start, first = time.monotonic(), 0.0
-        transparent = self.film.background == TRANSPARENT
-        form = file_format(output, transparent)
-        tags = self.mark.tags(output.suffix.lower())
-        sound = self._sound(audio, SOUND_RATE)
-        writer = VideoWriter(output, self.film.fps, self.size, SOUND_RATE, tags, transparent, self._finish)
-        heard = 0
+        transparent = self.video.background == TRANSPARENT
+        file_format = format_for_file(output, transparent)
+        metadata = self.provenance.metadata(output.suffix.lower())
+        soundtrack = self._audio(audio, OUTPUT_SAMPLE_RATE)
+        writer = VideoWriter(
+            output, self.video.fps, self.size, OUTPUT_SAMPLE_RATE, metadata, transparent, self._finalise
+        )
+        num_samples = 0
         with writer as video:
-            for number, picture in enumerate(self.pictures(audio, features)):
-                while heard < (number + 1) / self.film.fps * SOUND_RATE and (piece := next(sound, None)) is not None:
-                    video.hear(piece)
-                    heard += len(piece)
-                video.write(picture[..., : 3 + form.alpha])
+            for number, frame in enumerate(self.render_frames(audio, features)):
+                end = (number + 1) / self.video.fps * OUTPUT_SAMPLE_RATE
+                while num_samples < end and (chunk := next(soundtrack, None)) is not None:
+                    video.write_audio(chunk)
+                    num_samples += len(chunk)
+                video.write_frame(frame[..., : 3 + file_format.alpha])
                 first = first or time.monotonic() - start
-                progress(video.frames_written)
-            for piece in sound:
-                video.hear(piece)
-        return Made(video.frames_written, time.monotonic() - start, first)
+                on_progress(video.frames_written)
+            for chunk in soundtrack:
+                video.write_audio(chunk)
+        return RenderStatistics(video.frames_written, time.monotonic() - start, first)
 
-    def pictures(self, audio: Path, features: Path | None = None) -> Iterator[UInt8[np.ndarray, "H W C"]]:
-        """The video's pictures one after the other."""
-        driver = Driver(self.model, self.moving, self.hearing)
+    def render_frames(self, audio: Path, features: Path | None = None) -> Iterator[UInt8[np.ndarray, "H W C"]]:
+        """Yields the frames of an audio file's video; see `render`."""
+        driver = AudioDriver(self.model, self.motion, self.conditioning)
         try:
-            yield from self.shown(
-                driver.stream(_with_errors_of(audio, self._sound(audio)), features, self._length(audio))
+            yield from self.render_tracks(
+                driver.stream(_require_audible(audio, self._audio(audio)), features, self._duration(audio))
             )
         except UserError as error:
-            named = str(error) if str(audio) in str(error) else f"{audio}: {error}"
-            raise UserError(named) from None
+            message = str(error) if str(audio) in str(error) else f"{audio}: {error}"
+            raise UserError(message) from None
 
-    def shown(
-        self, tracks: Iterator[AttributeTrack], late: Callable[[int], bool] | None = None
+    def render_tracks(
+        self, tracks: Iterator[AttributeTrack], should_drop: Callable[[int], bool] | None = None
     ) -> Iterator[UInt8[np.ndarray, "H W C"]]:
-        """Pictures of what the person does.
+        """Yields the video's frames for an attribute track.
 
         Args:
-            tracks: piece by piece.
-            late: asked for each frame in turn, right before it would be rendered; where it says so, and it must not of
-                the first, the picture before is shown again.
+            tracks: consecutive chunks of the track.
+            should_drop: called with each frame number in order, right before the frame would be rendered. If it
+                returns True, the previous frame is repeated; it must return False for the first.
         """
         self.model.eval()
-        picture: np.ndarray | None = None
+        image: np.ndarray | None = None
 
         def frames() -> Iterator[AttributeTrack | None]:
             number = 0
-            for track in paced(tracks, self.film.fps):
+            for track in resample_frame_rate(tracks, self.video.fps):
                 for index in range(len(track)):
-                    is_late = late is not None and late(number)
-                    yield None if is_late else track[index : index + 1]
+                    dropped = should_drop is not None and should_drop(number)
+                    yield None if dropped else track[index : index + 1]
                     number += 1
 
-        portraits = side_by_side(self._portrait, frames(), self.model.device, None if late is None else 0)
+        queue_size = None if should_drop is None else 0
+        portraits = ordered_parallel_map(self._render_portrait, frames(), self.model.device, queue_size)
         for number, portrait in enumerate(portraits):
             if portrait is not None:
-                picture = portrait
-                if self.paste is not None:
-                    picture = self.paste.picture(picture, int(number * FRAME_RATE / self.film.fps))
+                image = portrait
+                if self.portrait_compositor is not None:
+                    source_number = int(number * FRAME_RATE / self.video.fps)
+                    image = self.portrait_compositor.composite(image, source_number)
                 if self.watermark is not None:
-                    picture = self.watermark.add(picture)
-            assert picture is not None
-            yield picture
+                    image = self.watermark.draw(image)
+            assert image is not None
+            yield image
 
-    def _portrait(self, frame: AttributeTrack | None) -> UInt8[np.ndarray, "H W C"] | None:
-        return None if frame is None else self.backdrop.picture(render_frame(self.model, frame, self.scale))
+    def _render_portrait(self, frame: AttributeTrack | None) -> UInt8[np.ndarray, "H W C"] | None:
+        return None if frame is None else self.background.composite(render_frame(self.model, frame, self.scale))
 
     def warm_up(self) -> None:
-        """Says a second of noise to nobody: what is loaded at first use is then there, and nothing waits for it."""
+        """Renders one second of noise, so that everything that is loaded or compiled at first use is ready."""
         noise = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
-        for _ in self.shown(Driver(self.model, self.moving, self.hearing, live=True).stream(iter([noise]))):
+        driver = AudioDriver(self.model, self.motion, self.conditioning, live=True)
+        for _ in self.render_tracks(driver.stream(iter([noise]))):
             pass
 
-    def frames(self, audio: Path) -> int:
-        """About how many frames a video will have."""
-        return int(np.ceil(self._length(audio) * self.film.fps - 1e-6))
+    def num_frames(self, audio: Path) -> int:
+        """Returns the approximate number of frames of an audio file's video."""
+        return int(np.ceil(self._duration(audio) * self.video.fps - 1e-6))
 
-    def _length(self, audio: Path) -> float:
-        whole = audio_duration(audio)
-        return max((whole if self.film.end is None else min(whole, self.film.end)) - self.film.start, 0.0)
+    def _duration(self, audio: Path) -> float:
+        """Returns the duration of the chosen segment of an audio file in seconds."""
+        duration = audio_duration(audio)
+        end = duration if self.video.end is None else min(duration, self.video.end)
+        return max(end - self.video.start, 0.0)
 
-    def _sound(self, audio: Path, rate: int = SAMPLE_RATE) -> Iterator[np.ndarray]:
-        end = None if self.film.end is None else round(self.film.end * rate)
-        return cut(stream_audio(audio, rate), round(self.film.start * rate), end)
+    def _audio(self, audio: Path, rate: int = SAMPLE_RATE) -> Iterator[Float32[np.ndarray, " n"]]:
+        """Streams the chosen segment of an audio file."""
+        end = None if self.video.end is None else round(self.video.end * rate)
+        return slice_chunks(stream_audio(audio, rate), round(self.video.start * rate), end)
 
-    def _finish(self, path: Path) -> None:
+    def _finalise(self, path: Path) -> None:
+        """Adds XMP and signature to a complete file."""
         if path.suffix.lower() != ".webm":
-            self.mark.add_xmp(path)
-        if self.film.sign is not None:
-            from dfa_nerfstudio.talk.signing import sign  # an extra
+            self.provenance.append_xmp(path)
+        if self.video.sign is not None:
+            from dfa_nerfstudio.talk.signing import sign  # needs an extra
 
-            sign(path, *self.film.sign, self.mark)
+            sign(path, *self.video.sign, self.provenance)
 
 
-def _with_errors_of(audio: Path, sound: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """Sound that must not be empty or silent.
+def _require_audible(audio: Path, chunks: Iterator[Float32[np.ndarray, " n"]]) -> Iterator[Float32[np.ndarray, " n"]]:
+    """Yields the chunks unchanged.
 
     Raises:
-        UserError: if it is.
+        UserError: if they are empty or silent.
     """
-    samples, peak = 0, 0.0
-    for piece in sound:
-        samples, peak = samples + len(piece), max(peak, float(np.abs(piece).max(initial=0)))
-        yield piece
-    if not samples:
-        raise UserError(f"{audio}: no sound in it, or none from --start to --end")
-    if peak < 1e-4:
+    num_samples, peak = 0, 0.0
+    for chunk in chunks:
+        num_samples, peak = num_samples + len(chunk), max(peak, float(np.abs(chunk).max(initial=0)))
+        yield chunk
+    if not num_samples:
+        raise UserError(f"{audio}: no audio, or none between `start` and `end`")
+    if peak < MIN_PEAK:
         raise UserError(f"{audio}: silent throughout; give speech")

@@ -1,1 +1,1 @@
-"""Controls for nerfstudio's viewer."""
+"""Controls of the talking head in nerfstudio's viewer."""

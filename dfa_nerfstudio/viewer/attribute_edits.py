@@ -1,4 +1,4 @@
-"""Changes to one attribute of a track that leave the others as they are."""
+"""Edits single attributes of a track and leaves the others unchanged."""
 
 from __future__ import annotations
 
@@ -12,51 +12,51 @@ from torch import Tensor
 from dfa_nerfstudio.attributes.motion_space import rotation_matrix
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 
-NECK = (0.0, -1.2, -0.9)
-"""What a head turns about, in head space."""
+NECK_PIVOT = (0.0, -1.2, -0.9)
+"""Pivot of head rotations, in head space."""
 
 
 @dataclass(frozen=True)
-class Edits:
-    """What the sliders say."""
+class AttributeEdits:
+    """Edits of a track, as set by the sliders."""
 
-    eyes: float | None = None
-    """Opening of both eyes, 0 closed to 1 open; None leaves them to the track."""
-    mouth: float = 1.0
-    """How far the lips move: 0 keeps them shut, 2 moves them twice as far."""
-    turn: float = 0.0
-    """Degrees by which the head turns to its left."""
-    tilt: float = 0.0
-    """Degrees by which it tilts upwards."""
+    eye_opening: float | None = None
+    """Opening of both eyes, 0 closed to 1 open; None keeps the track's."""
+    mouth_amplitude: float = 1.0
+    """Factor on the lips' deviation from the closed mouth: 0 keeps it closed, 2 doubles the motion."""
+    yaw: float = 0.0
+    """Rotation of the head to its left, in degrees."""
+    pitch: float = 0.0
+    """Rotation of the head upwards, in degrees."""
 
     def apply(
         self,
         track: AttributeTrack,
-        shut: Float[Tensor, " A"] | None = None,
-        eye_of: Callable[[Float[Tensor, "T 2"]], Float[Tensor, "T E"]] | None = None,
+        closed_mouth: Float[Tensor, " A"] | None = None,
+        eye_embedding: Callable[[Float[Tensor, "T 2"]], Float[Tensor, "T E"]] | None = None,
     ) -> AttributeTrack:
-        """The changed track.
+        """Returns the edited track.
 
         Args:
             track: T frames.
-            shut: the audio feature of shut lips; needed where `mouth` is not 1.
-            eye_of: f_e of eye openings; needed where `eyes` is given.
+            closed_mouth: audio feature of the closed mouth; required if `mouth_amplitude` is not 1.
+            eye_embedding: maps eye openings to f_e; required if `eye_opening` is given.
         """
-        if self.eyes is not None:
-            assert eye_of is not None
-            track = replace(track, eye=eye_of(torch.full((len(track), 2), self.eyes)).to(track.eye))
-        if self.mouth != 1.0:
-            assert shut is not None
-            track = replace(track, audio=torch.lerp(shut.to(track.audio), track.audio, self.mouth))
-        if self.turn or self.tilt:
-            track = replace(track, head_to_camera=track.head_to_camera @ self._turned().to(track.audio))
+        if self.eye_opening is not None:
+            assert eye_embedding is not None
+            track = replace(track, eye=eye_embedding(torch.full((len(track), 2), self.eye_opening)).to(track.eye))
+        if self.mouth_amplitude != 1.0:
+            assert closed_mouth is not None
+            track = replace(track, audio=torch.lerp(closed_mouth.to(track.audio), track.audio, self.mouth_amplitude))
+        if self.yaw or self.pitch:
+            track = replace(track, head_to_camera=track.head_to_camera @ self._rotation().to(track.audio))
         return track
 
-    def _turned(self) -> Float[Tensor, "4 4"]:
-        """From the head as it is to turned: a place on it is first turned about the neck."""
-        angles = torch.deg2rad(torch.tensor([[-self.tilt, 0.0, 0.0], [0.0, self.turn, 0.0]]))
-        tilt, turn = rotation_matrix(angles)
-        moved, neck = torch.eye(4), torch.tensor(NECK)
-        moved[:3, :3] = turn @ tilt
-        moved[:3, 3] = neck - moved[:3, :3] @ neck
-        return moved
+    def _rotation(self) -> Float[Tensor, "4 4"]:
+        """Returns the rotation about the neck in head space: pitch first, then yaw."""
+        angles = torch.deg2rad(torch.tensor([[-self.pitch, 0.0, 0.0], [0.0, self.yaw, 0.0]]))
+        pitch, yaw = rotation_matrix(angles)
+        transform, neck = torch.eye(4), torch.tensor(NECK_PIVOT)
+        transform[:3, :3] = yaw @ pitch
+        transform[:3, 3] = neck - transform[:3, :3] @ neck
+        return transform

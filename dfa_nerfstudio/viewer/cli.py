@@ -1,4 +1,4 @@
-"""`dfa-viewer`: nerfstudio's viewer of a trained model, on this machine alone."""
+"""`dfa-viewer`: nerfstudio's viewer for a trained model, reachable from this machine only by default."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ def view(load_config: Path, host: str = "127.0.0.1", port: int = 7007) -> None:
     """Shows a trained model in nerfstudio's viewer, as ns-viewer does.
 
     Args:
-        load_config: the run's config.yml, as ns-train names it at its end.
-        host: which of this machine's addresses is listened to; 0.0.0.0 for all of them. From another machine, better:
+        load_config: The run's config.yml; ns-train prints its path at its end.
+        host: Address to listen on; 0.0.0.0 for all of this machine's. Safer for access from another machine:
             ssh -L 7007:127.0.0.1:7007 HOST.
-        port: where.
+        port: Port to listen on.
     """
-    with socket.socket() as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            trial.bind((host, port))
+            probe.bind((host, port))
         except (OSError, OverflowError) as error:
             raise UserError(f"--host {host} --port {port}: cannot listen there ({error}); give another port") from None
     from nerfstudio.scripts.viewer.run_viewer import RunViewer, ViewerConfigWithoutNumRays
 
-    from dfa_nerfstudio.talk.load_model import checkpoint_of
+    from dfa_nerfstudio.talk.load_model import latest_checkpoint
 
-    checkpoint_of(load_config)
+    latest_checkpoint(load_config)  # raises UserError before nerfstudio would end in a traceback
     RunViewer(load_config, ViewerConfigWithoutNumRays(websocket_host=host, websocket_port=port)).main()
 
 

@@ -1,4 +1,4 @@
-"""What nerfstudio's viewer shows in the model's place: another track, changed, from the film's camera or any other."""
+"""Renders an edited track in place of the model's own, for nerfstudio's viewer."""
 
 from __future__ import annotations
 
@@ -13,117 +13,132 @@ from torch import Tensor
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.pinhole_rays import image_rays
-from dfa_nerfstudio.talk.frame_renderer import film_cameras
-from dfa_nerfstudio.viewer.attribute_edits import Edits
+from dfa_nerfstudio.data.renderer import Renderer
+from dfa_nerfstudio.talk.frame_renderer import source_cameras
+from dfa_nerfstudio.viewer.attribute_edits import AttributeEdits
 
 if TYPE_CHECKING:
     from dfa_nerfstudio.attributes.attribute_models import AttributeModels
-    from dfa_nerfstudio.nerf.model import DFANerfModel
 
-LEAST = 96
-"""Pixels that a picture is high at least, or as high as the film. While frames are played nerfstudio asks for as many
-as it thinks can be rendered in time, by the rays a second so far; few of them take hardly less time, and it ends at
-pictures without a mouth."""
-GREY = 0.5
-"""What is seen behind the person when the background is switched off."""
-SOUND, EYES = (1.0, 0.2, 0.1), (0.1, 0.5, 1.0)
-"""Colours of what the sound and the eyes change."""
-HEAD = torch.tensor([[0.0, 0.1, -0.7], [1.3, 1.5, 1.3]])
+MIN_HEIGHT = 96
+"""Minimum image height in pixels, or the source video's if that is smaller. While frames are played, nerfstudio chooses
+the image size by the measured rays per second. Small images take hardly less time, so it would end at images too small
+to show a mouth."""
+BACKGROUND_GREY = 0.5
+"""Intensity behind the person when the background is hidden."""
+GATE_COLOURS = {"audio_gate": (1.0, 0.2, 0.1), "eye_gate": (0.1, 0.5, 1.0)}
+"""RGB colours in [0, 1] of the overlays that show where the audio and the eye feature condition the field."""
+HEAD_ELLIPSOID = torch.tensor([[0.0, 0.1, -0.7], [1.3, 1.5, 1.3]])
 """Centre and radii of an ellipsoid around the head, in head space."""
 
 
-class Stage:
-    """Stands between nerfstudio's viewer and the model.
+class ModelProxy:
+    """Stands between nerfstudio's viewer and the model, and renders the chosen frame of the chosen track.
 
-    Training and evaluation go on with the film's own track; only what the viewer asks for sees another one.
+    Training and evaluation use the model itself and its own track; only the viewer's requests go through the proxy.
+    Every attribute that the proxy does not have is the model's.
     """
 
-    def __init__(self, model: DFANerfModel) -> None:
-        self._model = model
+    def __init__(self, model: Renderer) -> None:
+        """
+        Args:
+            model: the renderer; nerfstudio's viewer needs it to be a nerfstudio `Model` too.
+        """
+        self.model = model
         self.track = model.clip.track[model.clip.train_frames].to("cpu")
-        """What is played."""
-        self.edits = Edits()
+        """Track that is played, on the CPU."""
+        self.edits = AttributeEdits()
+        """Edits of the track."""
         self.frame = 0
-        """Which of its frames is shown."""
-        self.background = True
-        """Whether what is behind the person is shown, or grey."""
-        self.torso = True
-        """Whether what is not the head is shown."""
-        self.follow = True
-        """The camera moves with the film's, so that the head is seen to move; otherwise it stands still on the head."""
-        self.film_camera = torch.linalg.inv(self.track.head_to_camera[0])
-        """Where the viewer's camera stands at first, in head space."""
-        self.shown = threading.Event()
-        """Set whenever a picture has been made."""
+        """Number of the track's frame that is rendered."""
+        self.show_background = True
+        """Whether the background is rendered; otherwise it is grey."""
+        self.show_torso = True
+        """Whether the torso is rendered, or the head alone before grey."""
+        self.follow_source_camera = True
+        """Whether the viewing camera moves with the source video's, so that the head moves in the image; otherwise the
+        head stays fixed."""
+        self.initial_camera = torch.linalg.inv(self.track.head_to_camera[0])
+        """Initial pose of the viewing camera: camera to head space, [4, 4]."""
+        self.frame_rendered = threading.Event()
+        """Set whenever an image has been rendered."""
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
+        return getattr(self.model, name)
 
     @cached_property
-    def models(self) -> AttributeModels:
-        """The person's sequence models.
+    def attribute_models(self) -> AttributeModels:
+        """Attribute models of the dataset folder.
 
         Raises:
-            UserError: if the dataset folder has lost them.
+            UserError: if they are missing or damaged.
         """
-        from dfa_nerfstudio.attributes.attribute_models import FILE_NAME, AttributeModels
+        from dfa_nerfstudio.attributes.attribute_models import MODELS_FILE_NAME, AttributeModels
 
-        return AttributeModels.load(self._model.clip.folder / FILE_NAME)
+        return AttributeModels.load(self.model.clip.folder / MODELS_FILE_NAME)
 
     @cached_property
-    def reading(self) -> Float[Tensor, " A+1"]:
-        """By which mouth opening is read from the audio feature."""
-        from dfa_nerfstudio.attributes.mouth_probe import mouth_reading
+    def mouth_probe(self) -> Float[Tensor, " A+1"]:
+        """Weights of the linear probe that predicts mouth opening from the audio feature."""
+        from dfa_nerfstudio.attributes.mouth_probe import fit_mouth_probe
         from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 
-        clip = self._model.clip
+        clip = self.model.clip
         opening = torch.from_numpy(DatasetFolder.open(clip.folder).attributes.mouth_opening)
-        return mouth_reading(clip.track.to("cpu").audio[clip.train_frames], opening[clip.train_frames])
+        return fit_mouth_probe(clip.track.to("cpu").audio[clip.train_frames], opening[clip.train_frames])
 
     @property
-    def camera(self) -> Cameras:
-        """The film's own camera, for `get_outputs_for_camera`, which moves it with the film's."""
-        camera = film_cameras(self._model, self.track[:1])
-        camera.camera_to_worlds = self.film_camera[None, :3]
-        return camera.to(self._model.device)
+    def source_camera(self) -> Cameras:
+        """Camera for which `get_outputs_for_camera` renders the source video's view, if `follow_source_camera`."""
+        camera = source_cameras(self.model, self.track[:1])
+        camera.camera_to_worlds = self.initial_camera[None, :3]
+        return camera.to(self.model.device)
 
-    def edited(self, frames: slice) -> AttributeTrack:
-        """Frames of the track as they are shown."""
+    def edited_track(self, frames: slice) -> AttributeTrack:
+        """Returns frames of the track with the edits applied."""
         track, edits = self.track[frames], self.edits
-        if edits.eyes is None and edits.mouth == 1.0:
+        if edits.eye_opening is None and edits.mouth_amplitude == 1.0:
             return edits.apply(track)
-        return edits.apply(track, self._model.closed_mouth_feature.cpu(), self.models.eye.from_opening)
+        closed_mouth = self.model.closed_mouth_feature.cpu()
+        return edits.apply(track, closed_mouth, self.attribute_models.eye.from_opening)
 
     def get_outputs_for_camera(self, camera: Cameras, obb_box: Any = None) -> dict[str, Tensor]:
-        """As the model's, of the frame that is shown; the camera becomes the one by which it is seen."""
-        now = self.edited(slice(self.frame, self.frame + 1))
-        height, least = int(camera.height.max()), min(LEAST, self._model.clip.size[1])
-        if height < least:
-            camera.rescale_output_resolution(least / height)
-        if self.follow:
-            moved = torch.linalg.inv(now.head_to_camera[0]) @ torch.linalg.inv(self.film_camera)
+        """Renders the current frame; see `Renderer.get_outputs_for_camera`.
+
+        Args:
+            camera: one camera; changed in place to the one that is rendered.
+            obb_box: passed to the model.
+
+        Returns:
+            the model's outputs, and for each gate among them an overlay in which it tints the image.
+        """
+        frame = self.edited_track(slice(self.frame, self.frame + 1))
+        height, min_height = int(camera.height.max()), min(MIN_HEIGHT, self.model.clip.size[1])
+        if height < min_height:
+            camera.rescale_output_resolution(min_height / height)
+        if self.follow_source_camera:
+            motion = torch.linalg.inv(frame.head_to_camera[0]) @ torch.linalg.inv(self.initial_camera)
             pose = torch.eye(4).to(camera.camera_to_worlds)
             pose[:3] = camera.camera_to_worlds.reshape(-1, 3, 4)[0]
-            camera.camera_to_worlds = (moved.to(pose) @ pose)[:3].expand(camera.camera_to_worlds.shape)
-        outputs = self._model.with_track(now).get_outputs_for_camera(camera, obb_box)
-        if not self.torso:
-            head = _head(camera, outputs)
-            outputs["foreground"], outputs["accumulation"] = (
-                outputs["foreground"] * head,
-                outputs["accumulation"] * head,
-            )
-        if not (self.background and self.torso):
-            outputs["rgb"] = outputs["foreground"] + (1 - outputs["accumulation"]) * GREY
-        for name, colour in (("audio_gate", SOUND), ("eye_gate", EYES)):
-            tint = outputs["rgb"].new_tensor(colour).expand_as(outputs["rgb"])
-            outputs[f"{name}_overlay"] = torch.lerp(outputs["rgb"], tint, 0.8 * outputs[name])
-        self.shown.set()
+            camera.camera_to_worlds = (motion.to(pose) @ pose)[:3].expand(camera.camera_to_worlds.shape)
+        outputs = self.model.with_track(frame).get_outputs_for_camera(camera, obb_box)
+        if not self.show_torso:
+            head = _head_mask(camera, outputs["depth"])
+            outputs["foreground"] = outputs["foreground"] * head
+            outputs["accumulation"] = outputs["accumulation"] * head
+        if not (self.show_background and self.show_torso):
+            outputs["rgb"] = outputs["foreground"] + (1 - outputs["accumulation"]) * BACKGROUND_GREY
+        for name, colour in GATE_COLOURS.items():
+            if name in outputs:
+                tint = outputs["rgb"].new_tensor(colour).expand_as(outputs["rgb"])
+                outputs[f"{name}_overlay"] = torch.lerp(outputs["rgb"], tint, 0.8 * outputs[name])
+        self.frame_rendered.set()
         return outputs
 
 
-def _head(camera: Cameras, outputs: dict[str, Tensor]) -> Float[Tensor, "H W 1"]:
-    """Whether the surface that a pixel shows lies on the head, with a soft rim."""
+def _head_mask(camera: Cameras, depth: Float[Tensor, "H W 1"]) -> Float[Tensor, "H W 1"]:
+    """Returns a mask in [0, 1] of the pixels whose visible surface lies on the head, with a soft border."""
     rays = image_rays(camera)
-    surface = rays.origins + rays.directions * outputs["depth"]
-    centre, radii = HEAD.to(surface)
+    surface = rays.origins + rays.directions * depth
+    centre, radii = HEAD_ELLIPSOID.to(surface)
     return (6 * (1 - ((surface - centre) / radii).norm(dim=-1, keepdim=True)) + 0.5).clamp(0, 1)

@@ -1,7 +1,7 @@
-"""Which of a data folder's pictures become which frames of the dataset folder.
+"""Maps a data folder's images to the frames of the dataset folder.
 
-A dataset folder has a frame every 1/25 s from the first to the last one. Where the data folder leaves frames out, as it
-does where the face was lost, the frame's own picture is taken if it is there, else the one before stands in for it.
+A dataset folder has a frame every 1/25 s from the first to the last one. For frames that the data folder's transforms
+leave out, where the face was lost, the frame's own image is used if it exists, otherwise the image before it.
 """
 
 from __future__ import annotations
@@ -12,55 +12,58 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.media.rates import FRAME_RATE
 from dfa_nerfstudio.preprocessing.adnerf.source_folder import ADNeRFFolder
 
-LEAST_LISTED = 0.5
-"""Part of the frames from the first to the last one that must be listed in the transforms."""
+MIN_LISTED_SHARE = 0.5
+"""Minimum share of the frames between the first and the last one that the transforms must list."""
 
 
 @dataclass
-class Layout:
-    """T frames in their order."""
+class FrameMapping:
+    """The images and masks of T consecutive frames."""
 
     start: int
-    """The frame of the sound with which they begin."""
+    """Frame of the audio at which the first frame lies."""
     num_train: int
+    """Number of training frames, which come first."""
     listed: Bool[np.ndarray, " T"]
-    """Whether the transforms have the frame."""
-    pictured: Bool[np.ndarray, " T"]
-    """Whether its own picture is there."""
-    numbers: Int[np.ndarray, " T"]
-    """Of its picture, or of the one that stands in for it."""
-    masked: Int[np.ndarray, " T"]
-    """Of the picture whose masks it has: its own where it is listed, else those of the listed one before."""
+    """Whether the transforms list the frame."""
+    has_image: Bool[np.ndarray, " T"]
+    """Whether the frame's own image exists."""
+    image_numbers: Int[np.ndarray, " T"]
+    """Number of the frame's image, or of the image that replaces it."""
+    mask_numbers: Int[np.ndarray, " T"]
+    """Number of the image whose masks the frame uses: its own if the frame is listed, otherwise that of the last listed
+    frame before it."""
 
     @classmethod
-    def of(cls, folder: ADNeRFFolder) -> Layout:
-        """Lays a folder's frames out.
+    def from_folder(cls, folder: ADNeRFFolder) -> FrameMapping:
+        """Computes the mapping of a data folder.
 
         Raises:
-            UserError: if more frames are left out than are there.
+            UserError: if the transforms list fewer than half of the frames.
         """
         rows = folder.time_ids - folder.time_ids[0]
         count = int(rows[-1]) + 1
-        if len(rows) < max(2, LEAST_LISTED * count):
+        if len(rows) < max(2, MIN_LISTED_SHARE * count):
             raise UserError(
-                f"{folder.transforms[0]}: lists {len(rows)} of the {count} frames from the first to the last one; the "
-                "numbers must be those of frames at 25 frames/s"
+                f"{folder.transforms[0]}: lists only {len(rows)} of the {count} frames from the first to the last one; "
+                f"aud_id must be the number of the frame at {FRAME_RATE:.0f} frames/s"
             )
         listed = np.zeros(count, bool)
         listed[rows] = True
         before = folder.image_ids[np.cumsum(listed) - 1]
-        between = np.interp(np.arange(count), rows, folder.image_ids)  # whole where numbers are left out in step
-        own = np.where(between == np.round(between), between, -1).astype(int)
-        pictured = np.array([number in folder.pictures for number in own])
+        interpolated = np.interp(np.arange(count), rows, folder.image_ids)  # an integer if both numberings skip alike
+        own = np.where(interpolated == np.round(interpolated), interpolated, -1).astype(int)
+        has_image = np.array([number in folder.images for number in own])
         return cls(
             start=int(folder.time_ids[0]),
             num_train=int(rows[folder.num_train]) if folder.num_train < len(rows) else count,
             listed=listed,
-            pictured=pictured,
-            numbers=np.where(pictured, own, before),
-            masked=before,
+            has_image=has_image,
+            image_numbers=np.where(has_image, own, before),
+            mask_numbers=before,
         )
 
     def __len__(self) -> int:
@@ -68,5 +71,5 @@ class Layout:
 
     @property
     def rows(self) -> Int[np.ndarray, " N"]:
-        """The frames that are listed."""
+        """Indices of the listed frames."""
         return np.flatnonzero(self.listed)

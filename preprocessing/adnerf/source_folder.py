@@ -1,11 +1,11 @@
-"""What lies in a data folder of the AD-NeRF family, found and checked.
+"""Reads and checks a data folder of the AD-NeRF family.
 
     transforms_train.json, transforms_val.json   focal_len, cx, cy and per frame img_id, aud_id, transform_matrix;
                                                  with `_ba` before the dot: after bundle adjustment, preferred
-    gt_imgs/ com_imgs/ ori_imgs/                 pictures, the first of these folders that is complete
+    gt_imgs/ com_imgs/ ori_imgs/                 images, the first of these folders that is complete
     ori_imgs/N.lms                               68 landmarks, x and y in pixels
-    parsing/ torso_imgs/ head_imgs/              what is person and torso (`masks`)
-    bc.jpg  aud.wav  bs.npy  au.csv              background, sound, eyes
+    parsing/ torso_imgs/ head_imgs/              masks of person and torso (`mask_import`)
+    bc.jpg  aud.wav  bs.npy  au.csv              background, audio, eyes
 
 A file's number is its name, with or without leading zeros.
 """
@@ -24,16 +24,16 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.face.landmarks_68 import NUM_LANDMARKS_68
 
-PICTURES = ("gt_imgs", "com_imgs", "ori_imgs")
-SUBFOLDERS = (*PICTURES, "parsing", "torso_imgs", "head_imgs")
+IMAGE_FOLDERS = ("gt_imgs", "com_imgs", "ori_imgs")
+SUBFOLDERS = (*IMAGE_FOLDERS, "parsing", "torso_imgs", "head_imgs")
 FILES = ("bc.jpg", "aud.wav", "bs.npy", "au.csv")
-LANDMARKS = 68
 
 
 @dataclass
 class ADNeRFFolder:
-    """A data folder with N frames, 25 a second, in the order of time.
+    """A data folder with N frames at 25 frames/s, in temporal order.
 
     Example:
         >>> folder = ADNeRFFolder.open(Path("data/obama"))  # doctest: +SKIP
@@ -42,46 +42,51 @@ class ADNeRFFolder:
 
     path: Path
     transforms: list[Path]
-    """Its `transforms_*.json` that are read."""
+    """The `transforms_*.json` files that are read."""
     focal: float
-    """Focal length in pixels of a picture of `size`."""
+    """Focal length in pixels of an image of size `size`."""
     size: tuple[float, float]
-    """Twice the principal point, width and height: the size of the pictures that the poses were found in."""
+    """Width and height of the images that the poses were estimated in: twice the principal point."""
     image_ids: Int[np.ndarray, " N"]
+    """Number of each frame's image."""
     time_ids: Int[np.ndarray, " N"]
-    """Frame time_ids[i] of the sound, at 25 frames a second, belongs to picture image_ids[i]; ascending."""
+    """Frame of the audio, at 25 frames/s, that belongs to each image; ascending."""
     cameras: Float[np.ndarray, "N 4 4"]
-    """Camera to the folder's own head space, OpenGL axes."""
+    """Transforms from camera space to the folder's own head space, OpenGL axes."""
     num_train: int
-    """Frames of `transforms_train`; those of `transforms_val` follow."""
+    """Number of frames of `transforms_train`, which come first; those of `transforms_val` follow."""
 
     @classmethod
     def open(cls, path: Path) -> ADNeRFFolder:
         """Reads the transforms.
 
         Raises:
-            UserError: if they are missing, broken, or of frames whose held-out part does not come last.
+            UserError: if they are missing or damaged, or if the held-out frames do not come last.
         """
         if not path.is_dir():
-            raise UserError(f"{path}: no such folder; give one with transforms_train.json")
+            raise UserError(f"{path}: no such folder; a folder with transforms_train.json is needed")
         train_file, val_file = _transforms(path)
         meta, train = _read_transforms(train_file)
         val = []
         if val_file:
             val_meta, val = _read_transforms(val_file)
             if not np.allclose(list(meta.values()), list(val_meta.values()), rtol=1e-3):
-                raise UserError(f"{val_file}: another focal length or principal point than {train_file.name}")
+                raise UserError(
+                    f"{val_file}: its focal length or principal point is not that of {train_file.name}; make them equal"
+                )
         times = [time for _, time, _ in train]
-        val = [frame for frame in val if frame[1] not in set(times)]  # what trains is not held out
+        val = [frame for frame in val if frame[1] not in set(times)]  # training frames are not held out
         if val and min(time for _, time, _ in val) < max(times):
             raise UserError(
-                f"{val_file}: its frames do not all come after those of {train_file.name}; only a held-out end can be "
-                "imported: move frames from one file to the other"
+                f"{val_file}: its frames do not all come after those of {train_file.name}, but held-out frames must be "
+                "the last ones; move frames from one file to the other"
             )
         frames = sorted(train, key=_time) + sorted(val, key=_time)
         image_ids, time_ids, cameras = (np.array(column) for column in zip(*frames, strict=True))
         if (np.diff(time_ids) == 0).any():
-            raise UserError(f"{train_file}: frame {time_ids[:-1][np.diff(time_ids) == 0][0]} comes twice")
+            raise UserError(
+                f"{train_file}: frame {time_ids[:-1][np.diff(time_ids) == 0][0]} is listed twice; delete one entry"
+            )
         return cls(
             path=path,
             transforms=[file for file in (train_file, val_file) if file],
@@ -94,24 +99,24 @@ class ADNeRFFolder:
         )
 
     @cached_property
-    def pictures(self) -> dict[int, Path]:
-        """The pictures by number: of the first folder that has one for every frame.
+    def images(self) -> dict[int, Path]:
+        """The images by number, from the first folder that has one for every frame.
 
         Raises:
-            UserError: if none has.
+            UserError: if no folder has all images.
         """
-        lacking = ""
-        for name in PICTURES:
+        problem = ""
+        for name in IMAGE_FOLDERS:
             found = self.numbered(name, ".jpg", ".jpeg", ".png")
             missing = [number for number in self.image_ids if number not in found]
             if found and not missing:
                 return found
-            if found and not lacking:
-                lacking = f"{self.path / name}: no picture of frame {missing[0]} ({len(missing)} are missing)"
-        raise UserError(lacking or f"{self.path}: no pictures; there is neither {', '.join(PICTURES[:2])} nor ori_imgs")
+            if found and not problem:
+                problem = f"{self.path / name}: no image of frame {missing[0]} ({len(missing)} are missing)"
+        raise UserError(problem or f"{self.path}: no images; {', '.join(IMAGE_FOLDERS[:2])} or ori_imgs is needed")
 
     def numbered(self, name: str, *suffixes: str) -> dict[int, Path]:
-        """The files of a subfolder by number; empty where there is no such folder."""
+        """The files of a subfolder by number; empty if there is no such folder."""
         if not (self.path / name).is_dir():
             return {}
         return {
@@ -121,11 +126,11 @@ class ADNeRFFolder:
         }
 
     def file(self, name: str) -> Path | None:
-        """A file beside the transforms, where it is there."""
+        """Path of a file beside the transforms, or None if it does not exist."""
         return self.path / name if (self.path / name).is_file() else None
 
-    def newest(self) -> float:
-        """When the youngest file that an import may read was changed, or one was added or taken away."""
+    def latest_mtime(self) -> float:
+        """Latest modification time of the files and folders that an import may read, in seconds since the epoch."""
         return max(path.stat().st_mtime for path in self._all_files())
 
     def _all_files(self) -> Iterator[Path]:
@@ -139,40 +144,40 @@ class ADNeRFFolder:
                 yield from (self.path / name).iterdir()
 
 
-def read_picture(path: Path, flags: int = cv2.IMREAD_COLOR) -> UInt8[np.ndarray, "H W C"]:
-    """A picture as OpenCV has it, channels in the order blue, green, red.
+def read_bgr(path: Path, flags: int = cv2.IMREAD_COLOR) -> UInt8[np.ndarray, "H W C"]:
+    """Reads an image with channels in OpenCV's order: blue, green, red.
 
     Raises:
         UserError: if it cannot be read.
     """
-    picture = cv2.imread(str(path), flags)
-    if picture is None:
-        raise UserError(f"{path}: no readable picture; extract it again")
-    return picture
+    image = cv2.imread(str(path), flags)
+    if image is None:
+        raise UserError(f"{path}: no readable image; extract it again")
+    return image
 
 
 def read_landmarks(path: Path) -> Float[np.ndarray, "68 2"]:
-    """An `.lms` file.
+    """Reads an `.lms` file.
 
     Raises:
-        UserError: if it is not 68 finite points.
+        UserError: if it does not hold 68 finite points.
     """
     try:
         points = np.loadtxt(path, dtype=np.float64, ndmin=2)
     except (ValueError, OSError) as error:
-        raise UserError(f"{path}: unreadable ({error}); delete it, and it is interpolated") from None
-    if points.shape != (LANDMARKS, 2) or not np.isfinite(points).all():
-        raise UserError(f"{path}: not {LANDMARKS} landmarks of x and y; delete it, and it is interpolated")
+        raise UserError(f"{path}: unreadable ({error}); delete it to interpolate the landmarks") from None
+    if points.shape != (NUM_LANDMARKS_68, 2) or not np.isfinite(points).all():
+        raise UserError(f"{path}: not {NUM_LANDMARKS_68} rows of x and y; delete it to interpolate the landmarks")
     return points
 
 
 def _transforms(path: Path) -> tuple[Path, Path | None]:
-    """The files of training and of held-out frames: both after bundle adjustment, or both before it."""
+    """The transforms of training and of held-out frames: both after bundle adjustment, or both before it."""
     pairs = [(path / f"transforms_train{kind}.json", path / f"transforms_val{kind}.json") for kind in ("_ba", "")]
-    there = [(train, val if val.is_file() else None) for train, val in pairs if train.is_file()]
-    if not there:
-        raise UserError(f"{path}: no transforms_train.json; this is no data folder of the AD-NeRF family")
-    return next((pair for pair in there if pair[1]), there[0])
+    existing = [(train, val if val.is_file() else None) for train, val in pairs if train.is_file()]
+    if not existing:
+        raise UserError(f"{path}: no transforms_train.json, so this is no data folder of the AD-NeRF family")
+    return next((pair for pair in existing if pair[1]), existing[0])
 
 
 def _time(frame: tuple[int, int, np.ndarray]) -> int:
@@ -180,7 +185,7 @@ def _time(frame: tuple[int, int, np.ndarray]) -> int:
 
 
 def _read_transforms(path: Path) -> tuple[dict[str, float], list[tuple[int, int, np.ndarray]]]:
-    """Focal length and principal point; img_id, aud_id and transform_matrix of each frame."""
+    """Reads focal length and principal point, and img_id, aud_id and transform_matrix of each frame."""
     try:
         content: dict[str, Any] = json.loads(path.read_text())
         meta = {key: float(content[key]) for key in ("focal_len", "cx", "cy")}
@@ -193,12 +198,12 @@ def _read_transforms(path: Path) -> tuple[dict[str, float], list[tuple[int, int,
             for frame in content["frames"]
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: broken or of another form ({type(error).__name__}: {error})") from None
+        raise UserError(f"{path}: damaged or of another format ({type(error).__name__}: {error})") from None
     if not (frames and all(np.isfinite(value) and value > 0 for value in meta.values())):
         raise UserError(f"{path}: no frames, or no focal length and principal point")
     for number, _, camera in frames:
         if camera.shape != (4, 4) or not np.isfinite(camera).all() or not _is_rotation(camera[:3, :3]):
-            raise UserError(f"{path}: transform_matrix of frame {number} is no rotation and translation")
+            raise UserError(f"{path}: transform_matrix of frame {number} is not a rotation and a translation")
     return meta, frames
 
 

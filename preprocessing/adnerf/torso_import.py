@@ -1,4 +1,4 @@
-"""The torso's motion in the imported pictures, which no data folder has."""
+"""Tracks the torso motion in imported images, because data folders do not contain it."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from dfa_nerfstudio.data.dataset_folder import image_path, torso_mask_path
 from dfa_nerfstudio.media.images import read_mask
 from dfa_nerfstudio.media.timeline import Timeline
 from dfa_nerfstudio.preprocessing.torso.torso_alignment import (
-    LEAST_AREA,
-    TRACKING_SIZE,
+    ALIGNMENT_SIZE,
+    MIN_TORSO_AREA,
     TorsoAligner,
     TorsoTracker,
-    tracking_image,
+    alignment_image,
 )
 
 
-def follow_torso(
+def track_torso(
     output: Path, reference: int, timeline: Timeline, advance: Callable[[int], None]
 ) -> TorsoTracker | None:
-    """Aligns the torso of every frame to that of the reference frame; None where hardly any is in the pictures.
+    """Aligns the torso of every frame to the reference frame; returns None if hardly any torso is visible.
 
     Args:
         output: the dataset folder, with its images and torso masks.
-        reference: the frame in which the motion is none.
-        timeline: which frames follow each other.
-        advance: called with the number of frames that are done.
+        reference: number of the reference frame, whose motion is zero.
+        timeline: shots of the clip.
+        advance: called with the number of frames processed.
     """
-    learn = np.flatnonzero(timeline.learnable)
-    region = np.mean([_small_mask(output, row) for row in learn], axis=0) > 0.5
-    if region.mean() < LEAST_AREA:
+    train_frames = np.flatnonzero(timeline.train_mask)
+    region = np.mean([_small_mask(output, row) for row in train_frames], axis=0) > 0.5
+    if region.mean() < MIN_TORSO_AREA:
         return None
-    tracker = TorsoTracker(TorsoAligner(_tracking_image(output, reference), region))
-    beginnings = {stretch.start for stretch in timeline.stretches()} - {0}
+    tracker = TorsoTracker(TorsoAligner(_alignment_image(output, reference), region))
+    segment_starts = {segment.start for segment in timeline.segments()} - {0}
     for row in range(len(timeline)):
-        tracker.add(_tracking_image(output, row), after_cut=row in beginnings)
+        tracker.add(_alignment_image(output, row), after_cut=row in segment_starts)
         advance(1)
     return tracker
 
 
 def _small_mask(output: Path, row: int) -> Float32[np.ndarray, "s s"]:
     mask = read_mask(torso_mask_path(output, row))
-    return cv2.resize(mask, (TRACKING_SIZE,) * 2, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    return cv2.resize(mask, (ALIGNMENT_SIZE,) * 2, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
 
-def _tracking_image(output: Path, row: int) -> Float32[np.ndarray, "s s"]:
-    return tracking_image(cv2.imread(str(image_path(output, row)), cv2.IMREAD_GRAYSCALE))
+def _alignment_image(output: Path, row: int) -> Float32[np.ndarray, "s s"]:
+    return alignment_image(cv2.imread(str(image_path(output, row)), cv2.IMREAD_GRAYSCALE))

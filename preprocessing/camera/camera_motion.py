@@ -1,12 +1,12 @@
-"""A moving camera, or a crop that follows the head or is reframed at a cut: recognised by the background, taken back.
+"""Detects and removes the motion of the camera, or of a crop that follows the head or is reframed at a cut.
 
-Every frame is aligned with one training frame, the *reference*, and never with its neighbour, so that no error adds up.
-Warped by what is found, all frames show the reference's background at the same place, and the square is cut from what
-(nearly) all of them show.
+Every frame is aligned with one training frame, the *reference*, and never with its neighbour, so that errors do not
+accumulate. After warping, all frames show the reference's background at the same position, and the crop is placed where
+(nearly) all of them have content.
 
-Most clips are still, and many that are not only jump at cuts. So each shot is first held against its own first look,
-at one frame a second: a shot that stands still in itself has one motion for all its frames. Only a shot that does not
-is followed frame by frame.
+Most clips are static, and many others change only at cuts. Therefore each shot is first compared to its own first
+sample, at one frame per second. A static shot has one motion for all its frames. Only a moving shot is tracked frame by
+frame.
 """
 
 from __future__ import annotations
@@ -20,58 +20,59 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.media.timeline import LONGEST_GAP, Timeline
+from dfa_nerfstudio.media.timeline import MAX_GAP, Timeline
 from dfa_nerfstudio.media.video_reader import Video, to_rgb
 from dfa_nerfstudio.preprocessing.camera.background_alignment import (
+    ALIGNED_SIDE,
     IDENTITY,
-    SIDE,
     BackgroundAligner,
-    Motion,
-    texture_picture,
+    BackgroundAlignment,
+    texture_image,
     to_matrices,
     to_parameters,
 )
-from dfa_nerfstudio.preprocessing.camera.total_variation import smoothed_at_rest
-from dfa_nerfstudio.preprocessing.progress_reporter import Stages
-from dfa_nerfstudio.preprocessing.segmentation.background_estimation import SURELY_FREE
+from dfa_nerfstudio.preprocessing.camera.total_variation import smooth_total_variation
+from dfa_nerfstudio.preprocessing.progress_reporter import ProgressReporter
+from dfa_nerfstudio.preprocessing.segmentation.background_estimation import MAX_BACKGROUND_ALPHA
 from dfa_nerfstudio.preprocessing.segmentation.person_segmenter import NETWORK_SIZE, PersonSegmenter
-from dfa_nerfstudio.preprocessing.video.crop import Square
+from dfa_nerfstudio.preprocessing.video.crop import SquareCrop
 
 PERSON_MARGIN = 1 / 20
-"""The background begins such a part of the picture's longer side away from the person."""
-STILL = 0.65
-"""A frame of whose background so much is where it was stands still; screens and passers-by take up the rest."""
-RESTLESS = 0.03
-"""Part of a shot's looks that may not stand still while the shot does."""
-FOLLOWED = 0.4
-"""A frame of whose background less agrees with the reference is lost."""
-BETTER = 0.1
-"""A motion is real if so much more of the background agrees with it than with none,"""
-NOTABLE = 0.75
-"""and if it is as large as this in pixels of the aligned picture, and"""
-OFTEN = 0.05
-"""if so large a part of the frames is moved."""
-MOST_LOST = 0.2
-"""Part of the training frames that may be lost,"""
-LITTLE = 1 / 100
-"""unless the camera hardly moves: no farther than this part of the picture's longer side, and is taken as still."""
-CORRELATED, PRICE = 400.0, 6.0
-"""How many pixels are thought to share an error, and what moving by a pixel costs against these errors: a camera at
-rest shall rest exactly, whatever the compression does to a faint background."""
-COVERED = 0.98
-"""Part of the training frames that must show a pixel for it to be used."""
-LEAST_SIDE = 1.4
-"""Side of the square in heights of the face's box, brows to chin, that a head needs."""
+"""Distance from the person at which the background begins, relative to the image's longer side."""
+STATIC_INLIERS = 0.65
+"""Minimum inlier ratio without motion of a static frame; screens and passers-by are the rest."""
+MAX_MOVING_SAMPLES = 0.03
+"""Maximum fraction of a static shot's samples that may appear moving."""
+MIN_INLIERS = 0.4
+"""Inlier ratio below which a frame's background is lost."""
+MIN_INLIER_GAIN = 0.1
+"""Minimum gain in inlier ratio of a significant motion, compared to no motion."""
+MIN_SHIFT = 0.75
+"""Minimum shift of a significant motion, in pixels of the aligned image."""
+MIN_MOVED_FRAMES = 0.05
+"""Minimum fraction of frames with significant motion in a moving shot."""
+MAX_LOST = 0.2
+"""Maximum fraction of training frames whose background may be lost."""
+NEGLIGIBLE_SHIFT = 1 / 100
+"""Shift, relative to the image's longer side, below which a camera that cannot be tracked is taken as static."""
+CORRELATED_PIXELS, MOTION_PENALTY = 400.0, 6.0
+"""Number of pixels that share one error, and the cost of a motion by one pixel relative to these errors. A static
+camera shall remain exactly static, whatever compression does to a faint background."""
+MIN_COVERAGE = 0.98
+"""Minimum fraction of training frames that must show each pixel of the crop."""
+MIN_CROP_RATIO = 1.4
+"""Minimum side of the crop, in heights of the face's box (brows to chin)."""
 
 
 @dataclass
 class Thumbnails:
-    """Small pictures of some of a video's frames, compressed: an hour at one a second takes some 60 MB."""
+    """Small JPEG-compressed copies of sampled frames: one hour at one frame per second takes about 60 MB."""
 
     _encoded: dict[int, bytes] = field(default_factory=dict)
 
     def add(self, number: int, image: UInt8[np.ndarray, "H W 3"]) -> None:
-        scale = min(1.0, SIDE / max(image.shape))
+        """Stores a copy of frame `number`."""
+        scale = min(1.0, ALIGNED_SIDE / max(image.shape))
         small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         self._encoded[number] = cv2.imencode(".jpg", small, (cv2.IMWRITE_JPEG_QUALITY, 92))[1].tobytes()
 
@@ -82,231 +83,240 @@ class Thumbnails:
         return cv2.imdecode(np.frombuffer(self._encoded[number], np.uint8), cv2.IMREAD_COLOR)
 
 
-class Camera(NamedTuple):
-    """How the background of every frame lies to that of the reference frame."""
+class CameraMotion(NamedTuple):
+    """Motion of the background of T frames relative to the reference frame."""
 
     matrices: Float[np.ndarray, "T 2 3"]
-    """Take places in the reference to places in the frame, in pixels of the source, x right, y down, the middle of the
-    first pixel being the origin."""
-    followed: Bool[np.ndarray, " T"]
+    """Maps points of the reference to the frame, in pixels of the source, x right, y down; the origin is the centre of
+    the first pixel."""
+    tracked: Bool[np.ndarray, " T"]
     """False where the background was lost."""
 
-    def warp(self, number: int, image: UInt8[np.ndarray, "H W 3"], square: Square) -> UInt8[np.ndarray, "S S 3"]:
-        """The part of frame `number` that the reference shows in `square`."""
+    def warp(self, number: int, image: UInt8[np.ndarray, "H W 3"], crop: SquareCrop) -> UInt8[np.ndarray, "S S 3"]:
+        """Returns the part of frame `number` that the reference shows in `crop`."""
         matrix = self.matrices[number]
         if np.array_equal(matrix, IDENTITY):
-            return square.cut(image)
-        matrix = np.column_stack([matrix[:, :2], matrix[:, 2] + matrix[:, :2] @ [square.left, square.top]])
+            return crop.apply(image)
+        matrix = np.column_stack([matrix[:, :2], matrix[:, 2] + matrix[:, :2] @ [crop.left, crop.top]])
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-        return cv2.warpAffine(image, matrix, (square.side,) * 2, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return cv2.warpAffine(image, matrix, (crop.side,) * 2, flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
-    def in_reference(self, number: int, boxes: Float[np.ndarray, "F 4"]) -> Float[np.ndarray, "F 4"]:
-        """Boxes (centre x, centre y, width, height) of frame `number` as they lie in the reference."""
-        back = cv2.invertAffineTransform(self.matrices[number])
-        scale = np.sqrt(np.linalg.det(back[:, :2]))
-        return np.concatenate([boxes[:, :2] @ back[:, :2].T + back[:, 2], boxes[:, 2:] * scale], axis=1)
+    def boxes_in_reference(self, number: int, boxes: Float[np.ndarray, "F 4"]) -> Float[np.ndarray, "F 4"]:
+        """Maps boxes (centre x, centre y, width, height) of frame `number` to the reference."""
+        inverse = cv2.invertAffineTransform(self.matrices[number])
+        scale = np.sqrt(np.linalg.det(inverse[:, :2]))
+        return np.concatenate([boxes[:, :2] @ inverse[:, :2].T + inverse[:, 2], boxes[:, 2:] * scale], axis=1)
 
-    def greatest_shift(self, width: int, height: int) -> float:
-        """The farthest that the middle of the picture or one of its corners moves, in pixels."""
-        places = np.array([(x, y) for x in (0, width / 2, width) for y in (0, height / 2, height)])
-        moved = (
-            places @ self.matrices[self.followed, :, :2].transpose(0, 2, 1) + self.matrices[self.followed, None, :, 2]
-        )
-        return float(np.linalg.norm(moved - places, axis=-1).max(initial=0))
+    def max_shift(self, width: int, height: int) -> float:
+        """Returns the largest displacement of the image's centre, corners and edge centres, in pixels."""
+        points = np.array([(x, y) for x in (0, width / 2, width) for y in (0, height / 2, height)])
+        matrices = self.matrices[self.tracked]
+        moved = points @ matrices[:, :, :2].transpose(0, 2, 1) + matrices[:, None, :, 2]
+        return float(np.linalg.norm(moved - points, axis=-1).max(initial=0))
 
-    def shows(self, square: Square, width: int, height: int) -> Bool[np.ndarray, " T"]:
-        """Which frames show all of the square."""
-        left, top, side = square
+    def frames_showing(self, crop: SquareCrop, width: int, height: int) -> Bool[np.ndarray, " T"]:
+        """Returns which frames show the whole crop."""
+        left, top, side = crop
         corners = np.array([(x, y) for x in (left, left + side - 1) for y in (top, top + side - 1)], float)
-        places = corners @ self.matrices[:, :, :2].transpose(0, 2, 1) + self.matrices[:, None, :, 2]  # [T 4 2]
-        inside = (places >= -1) & (places <= (width, height))  # a pixel beyond the rim looks like the rim
-        return self.followed & inside.all((1, 2))
+        points = corners @ self.matrices[:, :, :2].transpose(0, 2, 1) + self.matrices[:, None, :, 2]  # [T 4 2]
+        inside = (points >= -1) & (points <= (width, height))  # one pixel of border replication is not visible
+        return self.tracked & inside.all((1, 2))
 
-    def common_square(self, wanted: Square, width: int, height: int, num_train: int) -> Square:
-        """The square nearest to `wanted`, and no larger, that (nearly) all training frames show."""
+    def common_crop(self, wanted: SquareCrop, width: int, height: int, num_train: int) -> SquareCrop:
+        """Returns the crop nearest to `wanted`, and not larger, that (nearly) all training frames show."""
         scale = 256 / max(width, height)
         size = round(width * scale), round(height * scale)
-        shown = np.zeros(size[::-1], np.int32)
-        frames = np.flatnonzero(self.followed[:num_train])
+        coverage = np.zeros(size[::-1], np.int32)
+        frames = np.flatnonzero(self.tracked[:num_train])
         full = np.full((size[1], size[0]), 1, np.uint8)
         for number in frames:
             matrix = self.matrices[number].copy()
             matrix[:, 2] *= scale
-            shown += cv2.warpAffine(full, matrix, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
-        room = cv2.distanceTransform(np.pad(shown >= COVERED * len(frames), 1).astype(np.uint8), cv2.DIST_C, 3)[
-            1:-1, 1:-1
-        ]
-        most = (2 * room - 3) / scale  # side of the square around each place; a place may be out by one
-        side = int(min(wanted.side, most.max()))
-        rows, columns = np.nonzero(most >= side)
+            coverage += cv2.warpAffine(full, matrix, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
+        covered = np.pad(coverage >= MIN_COVERAGE * len(frames), 1).astype(np.uint8)
+        distance = cv2.distanceTransform(covered, cv2.DIST_C, 3)[1:-1, 1:-1]
+        max_side = (2 * distance - 3) / scale  # of a crop centred at each pixel; the pixel may be wrong by one
+        side = int(min(wanted.side, max_side.max()))
+        rows, columns = np.nonzero(max_side >= side)
         x, y = (columns + 0.5) / scale, (rows + 0.5) / scale
-        middle = np.array([wanted.left, wanted.top]) + wanted.side / 2
-        best = np.hypot(x - middle[0], y - middle[1]).argmin()
-        left, top = round(float(x[best]) - side / 2), round(float(y[best]) - side / 2)
-        return Square(max(0, left), max(0, top), side)
+        centre = np.array([wanted.left, wanted.top]) + wanted.side / 2
+        nearest = np.hypot(x - centre[0], y - centre[1]).argmin()
+        left, top = round(float(x[nearest]) - side / 2), round(float(y[nearest]) - side / 2)
+        return SquareCrop(max(0, left), max(0, top), side)
 
 
 class _Shot(NamedTuple):
     frames: Int[np.ndarray, " F"]
-    looks: list[int]
-    """Those training frames of it of which there is a thumbnail."""
+    samples: list[int]
+    """Training frames of the shot that have a thumbnail."""
     aligner: BackgroundAligner | None
-    """Of the first look; none where there is no look."""
-    still: bool
-    """Whether all looks stand still against the first."""
+    """Aligner whose reference is the first sample; None without samples."""
+    static: bool
+    """Whether the samples show no motion relative to the first one."""
 
 
-def find_camera(
-    video: Video, scene: range, size: tuple[int, int], thumbnails: Thumbnails, timeline: Timeline, stages: Stages
-) -> Camera | None:
-    """Looks whether the camera moves, and how; None if it is still, or if nothing in the background could tell.
+def estimate_camera_motion(
+    video: Video,
+    scene: range,
+    frame_size: tuple[int, int],
+    thumbnails: Thumbnails,
+    timeline: Timeline,
+    progress: ProgressReporter,
+) -> CameraMotion | None:
+    """Estimates the camera's motion; returns None for a static camera, or a background without texture.
 
     Args:
         video: the video.
-        scene: the frames of the video that make the clip.
-        size: width and height of the frames.
-        thumbnails: of some of the video's frames.
-        timeline: the clip's. Only training frames decide; held-out ones are aligned with what was decided.
-        stages: progress.
+        scene: frame numbers of the clip in the video.
+        frame_size: width and height of the frames.
+        thumbnails: sampled frames of the video.
+        timeline: timeline of the clip. Training frames alone determine the reference and whether the camera moves.
+        progress: progress.
 
     Raises:
-        UserError: if the camera moves and cannot be followed.
+        UserError: if the camera moves and its motion cannot be estimated.
     """
     segmenter = PersonSegmenter()
 
-    def picture(number: int) -> Float32[np.ndarray, "h w"]:
-        return texture_picture(thumbnails[scene[number]])
+    def sample(number: int) -> Float32[np.ndarray, "h w"]:
+        return texture_image(thumbnails[scene[number]])
 
-    def shot_of(frames: Int[np.ndarray, " F"]) -> _Shot:
-        training = frames[frames < timeline.num_train].tolist()
-        numbers = [number for number in training if scene[number] in thumbnails]
-        if not numbers:
-            return _Shot(frames, numbers, None, True)
-        first = numbers[0]
-        segmenter.forget()
-        aligner = BackgroundAligner(picture(first), _background(thumbnails[scene[first]], segmenter))
-        still = np.array([aligner.still(picture(number)) for number in numbers])
-        return _Shot(frames, numbers, aligner, not aligner.textured or (still < STILL).mean() <= RESTLESS)
+    def create_shot(frames: Int[np.ndarray, " F"]) -> _Shot:
+        train_frames = frames[frames < timeline.num_train].tolist()
+        samples = [number for number in train_frames if scene[number] in thumbnails]
+        if not samples:
+            return _Shot(frames, samples, None, True)
+        first = samples[0]
+        segmenter.reset()
+        aligner = BackgroundAligner(sample(first), _background_mask(thumbnails[scene[first]], segmenter))
+        inliers = np.array([aligner.static_inlier_ratio(sample(number)) for number in samples])
+        static = not aligner.textured or (inliers < STATIC_INLIERS).mean() <= MAX_MOVING_SAMPLES
+        return _Shot(frames, samples, aligner, static)
 
-    shots = [shot_of(np.flatnonzero(timeline.shot == number)) for number in np.unique(timeline.shot)]
-    known = [shot for shot in shots if shot.aligner and shot.aligner.textured]
-    if not known:
+    shots = [create_shot(np.flatnonzero(timeline.shot == number)) for number in np.unique(timeline.shot)]
+    textured = [shot for shot in shots if shot.aligner and shot.aligner.textured]
+    if not textured:
         return None
-    longest = max(known, key=lambda shot: (shot.still, len(shot.looks)))
-    aligner = longest.aligner
+    reference = max(textured, key=lambda shot: (shot.static, len(shot.samples)))
+    aligner = reference.aligner
     assert aligner is not None
-    matrices, followed = np.repeat(IDENTITY[None], len(timeline), 0), np.ones(len(timeline), bool)
+    matrices, tracked = np.repeat(IDENTITY[None], len(timeline), 0), np.ones(len(timeline), bool)
     shifts: list[float] = []
 
-    def follow(doubtful: list[_Shot]) -> None:
-        motions = _follow(video, scene, np.concatenate([shot.frames for shot in doubtful]), aligner, stages)
-        for shot in doubtful:
-            learnt = [motions[number] for number in shot.frames if number < timeline.num_train]
-            if _moves(learnt or [motions[number] for number in shot.frames]):
-                shifts.extend(motion.shift for motion in learnt if _real(motion))
+    def track_shots(moving: list[_Shot]) -> None:
+        alignments = _track(video, scene, np.concatenate([shot.frames for shot in moving]), aligner, progress)
+        for shot in moving:
+            train = [alignments[number] for number in shot.frames if number < timeline.num_train]
+            if _is_moving(train or [alignments[number] for number in shot.frames]):
+                shifts.extend(alignment.shift for alignment in train if _is_significant(alignment))
                 for run in timeline.runs():
                     frames = shot.frames[(shot.frames >= run.start) & (shot.frames < run.stop)]
                     if len(frames):
-                        matrices[frames], followed[frames] = _smoothed([motions[number] for number in frames], aligner)
+                        matrices[frames], tracked[frames] = _smooth([alignments[number] for number in frames], aligner)
 
-    restless = [shot for shot in shots if not shot.still]
-    if restless:
-        follow(restless)
+    moving = [shot for shot in shots if not shot.static]
+    if moving:
+        track_shots(moving)
     for shot in shots:
-        if shot is not longest and shot.still and shot.looks:
+        if shot is not reference and shot.static and shot.samples:
             first, last = shot.frames[[0, -1]]
             starts = [IDENTITY, matrices[max(first - 1, 0)], matrices[min(last + 1, len(matrices) - 1)]]
-            motions = [_best(aligner, picture(number), starts) for number in shot.looks]
-            matrices[shot.frames] = _common_motion(motions)
+            alignments = [_best_alignment(aligner, sample(number), starts) for number in shot.samples]
+            matrices[shot.frames] = _common_motion(alignments)
     if not (matrices != IDENTITY).any():
         return None
-    unseen = [shot for shot in shots if not shot.looks]
-    if unseen:
-        follow(unseen)
-    lost = 1 - followed[: timeline.num_train].mean()
-    if lost > MOST_LOST and np.percentile(shifts, 90) < LITTLE * SIDE:
+    not_sampled = [shot for shot in shots if not shot.samples]
+    if not_sampled:
+        track_shots(not_sampled)
+    lost = 1 - tracked[: timeline.num_train].mean()
+    if lost > MAX_LOST and np.percentile(shifts, 90) < NEGLIGIBLE_SHIFT * ALIGNED_SIDE:
         return None
-    if lost > MOST_LOST:
+    if lost > MAX_LOST:
         raise UserError(
-            f"{video.path}: the camera moves, and the background cannot be followed in {100 * lost:.0f} % of the "
-            "frames; film with the camera still, or take it as still all the same with --camera still"
+            f"{video.path}: the camera moves, and the background cannot be tracked in {100 * lost:.0f} % of the "
+            "frames; record with a static camera, or disable stabilization with `camera=static`"
         )
-    return Camera(_of_source(matrices, max(size)), followed)
+    return CameraMotion(_to_source_pixels(matrices, max(frame_size)), tracked)
 
 
-def _background(look: UInt8[np.ndarray, "h w 3"], segmenter: PersonSegmenter) -> Bool[np.ndarray, "H W"]:
-    """Where a thumbnail surely does not show the person, at the size of `texture_picture`."""
-    scale = SIDE / max(look.shape)
-    size = round(look.shape[1] * scale), round(look.shape[0] * scale)
-    square = cv2.resize(look, (NETWORK_SIZE,) * 2, interpolation=cv2.INTER_AREA)
-    alpha = cv2.resize(segmenter.alpha(square, NETWORK_SIZE), size, interpolation=cv2.INTER_LINEAR)
-    margin = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * round(PERSON_MARGIN * SIDE) + 1,) * 2)
-    return cv2.dilate(alpha, margin) < SURELY_FREE
+def _background_mask(thumbnail: UInt8[np.ndarray, "h w 3"], segmenter: PersonSegmenter) -> Bool[np.ndarray, "H W"]:
+    """Returns the pixels of a thumbnail that surely do not show the person, at the size of `texture_image`."""
+    scale = ALIGNED_SIDE / max(thumbnail.shape)
+    size = round(thumbnail.shape[1] * scale), round(thumbnail.shape[0] * scale)
+    square = cv2.resize(thumbnail, (NETWORK_SIZE,) * 2, interpolation=cv2.INTER_AREA)
+    alpha = cv2.resize(segmenter.segment(square, NETWORK_SIZE), size, interpolation=cv2.INTER_LINEAR)
+    margin = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * round(PERSON_MARGIN * ALIGNED_SIDE) + 1,) * 2)
+    return cv2.dilate(alpha, margin) < MAX_BACKGROUND_ALPHA
 
 
-def _real(motion: Motion) -> bool:
-    """Whether the camera has moved, and not just something behind the person."""
-    better = motion.agreement - motion.still > BETTER
-    return motion.agreement >= FOLLOWED and better and motion.shift > NOTABLE
+def _is_significant(alignment: BackgroundAlignment) -> bool:
+    """Returns whether the camera moved, as opposed to something behind the person."""
+    gain = alignment.inlier_ratio - alignment.static_inlier_ratio
+    return alignment.inlier_ratio >= MIN_INLIERS and gain > MIN_INLIER_GAIN and alignment.shift > MIN_SHIFT
 
 
-def _moves(motions: list[Motion]) -> bool:
-    return bool(motions) and float(np.mean([_real(motion) for motion in motions])) >= OFTEN
+def _is_moving(alignments: list[BackgroundAlignment]) -> bool:
+    significant = [_is_significant(alignment) for alignment in alignments]
+    return bool(significant) and float(np.mean(significant)) >= MIN_MOVED_FRAMES
 
 
-def _best(
-    aligner: BackgroundAligner, picture: Float32[np.ndarray, "h w"], starts: list[Float[np.ndarray, "2 3"]]
-) -> Motion:
-    """The motion on which most agrees, of those found from several starts."""
+def _best_alignment(
+    aligner: BackgroundAligner, image: Float32[np.ndarray, "h w"], starts: list[Float[np.ndarray, "2 3"]]
+) -> BackgroundAlignment:
+    """Aligns from several initial motions, and returns the alignment with the highest inlier ratio."""
     distinct = {start.tobytes(): start for start in starts}.values()
-    return max((aligner.align(picture, start) for start in distinct), key=lambda motion: motion.agreement)
+    return max((aligner.fit_motion(image, start) for start in distinct), key=lambda alignment: alignment.inlier_ratio)
 
 
-def _common_motion(motions: list[Motion]) -> Float[np.ndarray, "2 3"]:
-    """That of a shot which is still in itself; none if it is where the reference is, or cannot be found."""
-    real = [motion.matrix for motion in motions if _real(motion)]
-    return np.median(real, axis=0) if len(real) > len(motions) / 2 else IDENTITY
+def _common_motion(alignments: list[BackgroundAlignment]) -> Float[np.ndarray, "2 3"]:
+    """Returns the median motion of a static shot; the identity if most of its samples show no significant motion."""
+    matrices = [alignment.matrix for alignment in alignments if _is_significant(alignment)]
+    return np.median(matrices, axis=0) if len(matrices) > len(alignments) / 2 else IDENTITY
 
 
-def _follow(
-    video: Video, scene: range, numbers: Int[np.ndarray, " N"], aligner: BackgroundAligner, stages: Stages
-) -> dict[int, Motion]:
-    """The motions of some frames, each found from where the one before was."""
-    wanted, motions, last = set(numbers.tolist()), {}, None
-    with stages.stage("camera", len(scene)) as advance:
+def _track(
+    video: Video, scene: range, numbers: Int[np.ndarray, " N"], aligner: BackgroundAligner, progress: ProgressReporter
+) -> dict[int, BackgroundAlignment]:
+    """Aligns the given frames, each starting from the motion of the previous one."""
+    wanted, alignments, last = set(numbers.tolist()), {}, None
+    with progress.stage("camera", len(scene)) as advance:
         for number, frame in enumerate(islice(video.frames(), scene.start, scene.stop)):
             if number in wanted:
-                picture = texture_picture(to_rgb(frame))
-                motion = aligner.align(picture, last.matrix, levels=1) if last else None
-                if last is None or motion is None or motion.agreement < max(FOLLOWED, last.agreement - BETTER):
-                    motion = _best(aligner, picture, [IDENTITY, last.matrix] if last else [IDENTITY])
-                if motion.agreement >= FOLLOWED:
-                    last = motion
-                motions[number] = motion
+                image = texture_image(to_rgb(frame))
+                current = aligner.fit_motion(image, last.matrix, num_levels=1) if last else None
+                if (
+                    last is None
+                    or current is None
+                    or current.inlier_ratio < max(MIN_INLIERS, last.inlier_ratio - MIN_INLIER_GAIN)
+                ):
+                    current = _best_alignment(aligner, image, [IDENTITY, last.matrix] if last else [IDENTITY])
+                if current.inlier_ratio >= MIN_INLIERS:
+                    last = current
+                alignments[number] = current
             advance(1)
-    return motions
+    return alignments
 
 
-def _smoothed(
-    motions: list[Motion], aligner: BackgroundAligner
+def _smooth(
+    alignments: list[BackgroundAlignment], aligner: BackgroundAligner
 ) -> tuple[Float[np.ndarray, "F 2 3"], Bool[np.ndarray, " F"]]:
-    """The matrices of frames that follow each other, and which of them are of use.
+    """Returns the smoothed matrices of consecutive frames, and which of them are valid.
 
-    Where the background was lost for a moment they are interpolated.
+    Short losses of the background are interpolated; longer ones are invalid.
     """
-    found = np.array([motion.agreement >= FOLLOWED for motion in motions])
-    values = to_parameters(np.stack([motion.matrix for motion in motions]), aligner.shape)
-    information = np.stack([motion.information for motion in motions]) / CORRELATED
-    information[~found] = 0
-    matrices = to_matrices(smoothed_at_rest(values, information, PRICE), aligner.shape)
-    known = np.flatnonzero(found)
-    for before, after in pairwise([-1, *known.tolist(), len(found)]):
-        found[before + 1 : after] = after - before - 1 <= LONGEST_GAP and before >= 0 and after < len(found)
-    return matrices, found
+    valid = np.array([alignment.inlier_ratio >= MIN_INLIERS for alignment in alignments])
+    values = to_parameters(np.stack([alignment.matrix for alignment in alignments]), aligner.shape)
+    information = np.stack([alignment.information for alignment in alignments]) / CORRELATED_PIXELS
+    information[~valid] = 0
+    matrices = to_matrices(smooth_total_variation(values, information, MOTION_PENALTY), aligner.shape)
+    measured = np.flatnonzero(valid)
+    for before, after in pairwise([-1, *measured.tolist(), len(valid)]):
+        valid[before + 1 : after] = after - before - 1 <= MAX_GAP and before >= 0 and after < len(valid)
+    return matrices, valid
 
 
-def _of_source(matrices: Float[np.ndarray, "T 2 3"], longer_side: int) -> Float[np.ndarray, "T 2 3"]:
-    """From the aligned pictures' units to the source's, whose origin is the middle of its first pixel."""
+def _to_source_pixels(matrices: Float[np.ndarray, "T 2 3"], longer_side: int) -> Float[np.ndarray, "T 2 3"]:
+    """Converts matrices from pixels of the aligned images to pixels of the source, whose origin is a pixel centre."""
     linear = matrices[:, :, :2]
-    shift = matrices[:, :, 2] * longer_side / SIDE + linear.sum(-1) / 2 - 0.5
+    shift = matrices[:, :, 2] * longer_side / ALIGNED_SIDE + linear.sum(-1) / 2 - 0.5
     return np.concatenate([linear, shift[..., None]], axis=2)

@@ -1,4 +1,4 @@
-"""Poses, points and focal length that explain all sightings together (bundle adjustment)."""
+"""Bundle adjustment: head poses, points and focal length that jointly minimize the reprojection error."""
 
 from __future__ import annotations
 
@@ -13,89 +13,94 @@ from dfa_nerfstudio.face.head_pose import (
     Observed,
     Points,
     Poses,
-    distances,
+    apply_pose_step,
+    huber_cost,
     huber_weights,
-    moved,
+    mahalanobis_distances,
     pose_jacobian,
-    project,
-    robust_cost,
+    project_points,
 )
 
-ITERATIONS, TOLERANCE = 15, 1e-5
-"""Steps at most, and the relative gain at which to stop."""
+MAX_ITERATIONS, TOLERANCE = 15, 1e-5
+"""Maximum number of steps, and the relative reduction of the cost below which they end."""
 
 
 @dataclass
-class Prior:
-    """What is thought before a sighting is counted."""
+class BundlePrior:
+    """Prior of the points' depths and of the focal length."""
 
     depth: Float[np.ndarray, " N"]
-    """z of each point in head space."""
+    """Expected z of each point in head space."""
     depth_deviation: float
-    """Its standard deviation."""
+    """Standard deviation of the depths."""
     log_focal: float
     log_focal_deviation: float
     independent: float = 1.0
-    """Part of the sightings that err independently: the others only repeat them."""
+    """Fraction of the observations that err independently; the others repeat their errors."""
 
     @property
     def depth_precision(self) -> float:
+        """Weight of a squared depth difference, relative to the observations."""
         return 1 / (self.independent * self.depth_deviation**2)
 
     @property
     def log_focal_precision(self) -> float:
+        """Weight of a squared difference in log focal length, relative to the observations."""
         return 1 / (self.independent * self.log_focal_deviation**2)
 
     def cost(self, points: Points, log_focal: float) -> float:
-        """Squares of what differs from the prior, to be added to those of the sightings."""
+        """Returns the weighted squared differences from the prior, to be added to those of the observations."""
         depth = self.depth_precision * np.sum((points[:, 2] - self.depth) ** 2)
         return float(depth + self.log_focal_precision * (log_focal - self.log_focal) ** 2)
 
 
 def bundle_adjust(
-    points: Points, observed: Observed, information: Information, focal: float, poses: Poses, prior: Prior
+    points: Points, observed: Observed, information: Information, focal: float, poses: Poses, prior: BundlePrior
 ) -> tuple[Points, Poses, float]:
-    """Levenberg-Marquardt on the robust reprojection error and the prior together.
+    """Minimizes the sum of the robust reprojection error and the prior's cost, by Levenberg-Marquardt.
 
     Each pose enters the normal equations only through its own 6x6 block and is eliminated (Schur complement), which
-    leaves a dense system in 3 N + 1 unknowns. Unlike solving for poses and for points in turn, this follows the narrow
-    valley along which a flatter head that turns more looks nearly the same.
+    leaves a dense system in 3 N + 1 unknowns. In contrast to solving for poses and points alternately, this follows the
+    narrow valley along which a flatter head with larger rotations looks nearly the same.
 
     Args:
-        points: where to start from, in head space.
-        observed: where they are seen, in image sides.
-        information: inverse covariance of each sighting; zero where a point was not seen.
-        focal: where to start from, in image sides.
-        poses: where to start from.
-        prior: of depths and focal length.
+        points: initial points in head space.
+        observed: their positions in each frame, in image sides.
+        information: inverse covariance of each observation; zero for a missing one.
+        focal: initial focal length in image sides.
+        poses: initial poses.
+        prior: prior of depths and focal length.
+
+    Returns:
+        points, poses and focal length.
     """
     log_focal, damping = float(np.log(focal)), 1e-4
 
     def cost(points: Points, poses: Poses, log_focal: float) -> float:
-        residual = observed - project(poses.to_camera(points), np.exp(log_focal))
-        return float(robust_cost(residual, information).sum()) + prior.cost(points, log_focal)
+        residual = observed - project_points(poses.to_camera(points), np.exp(log_focal))
+        return float(huber_cost(residual, information).sum()) + prior.cost(points, log_focal)
 
-    present = cost(points, poses, log_focal)
-    for _ in range(ITERATIONS):
+    current_cost = cost(points, poses, log_focal)
+    for _ in range(MAX_ITERATIONS):
         system = _normal_equations(points, observed, information, log_focal, poses, prior)
         while True:
-            turn_shift, shift, log_step = system.solve(damping)
-            trial = points + shift, moved(poses, turn_shift), log_focal + log_step
-            after = cost(*trial)
-            if after <= present or damping > 1e6:
+            pose_step, point_step, log_step = system.solve(damping)
+            trial = points + point_step, apply_pose_step(poses, pose_step), log_focal + log_step
+            trial_cost = cost(*trial)
+            if trial_cost <= current_cost or damping > 1e6:
                 break
             damping *= 8
-        gain = present - after
+        gain = current_cost - trial_cost
         if gain > 0:
-            (points, poses, log_focal), present, damping = trial, after, max(damping / 6, 1e-8)
-        if gain < TOLERANCE * present:
+            (points, poses, log_focal), current_cost, damping = trial, trial_cost, max(damping / 6, 1e-8)
+        if gain < TOLERANCE * current_cost:
             break
     return points, poses, float(np.exp(log_focal))
 
 
 @dataclass
 class _NormalEquations:
-    """Blocks of J' W J and of J' W r. The K = 3 N + 1 unknowns that all frames share are points and then log focal
+    """Blocks of J' W J and of J' W r. The K = 3 N + 1 unknowns shared by all frames are the points, then the log focal
     length."""
 
     poses: Float[np.ndarray, "T 6 6"]
@@ -105,22 +110,22 @@ class _NormalEquations:
     shared_moment: Float[np.ndarray, " K"]
 
     def solve(self, damping: float) -> tuple[Float[np.ndarray, "T 6"], Points, float]:
-        """The step of poses, points and log focal length."""
-        inverse = np.linalg.inv(_damped(self.poses, damping))
+        """Returns the steps of poses, points and log focal length."""
+        inverse = np.linalg.inv(_damp(self.poses, damping))
         size = len(self.shared)
-        through = (inverse @ self.mixed).reshape(-1, size)  # [6 T, K]
-        reduced = _damped(self.shared, damping) - self.mixed.reshape(-1, size).T @ through
-        step = solve(reduced, self.shared_moment - self.pose_moment.reshape(-1) @ through, assume_a="sym")
-        turn_shift = inverse @ (self.pose_moment - self.mixed @ step)[..., None]
-        return turn_shift[..., 0], step[:-1].reshape(-1, 3), float(step[-1])
+        eliminated = (inverse @ self.mixed).reshape(-1, size)  # [6 T, K]
+        reduced = _damp(self.shared, damping) - self.mixed.reshape(-1, size).T @ eliminated
+        step = solve(reduced, self.shared_moment - self.pose_moment.reshape(-1) @ eliminated, assume_a="sym")
+        pose_step = inverse @ (self.pose_moment - self.mixed @ step)[..., None]
+        return pose_step[..., 0], step[:-1].reshape(-1, 3), float(step[-1])
 
 
-def _damped(matrix: Float[np.ndarray, "*T K K"], damping: float) -> Float[np.ndarray, "*T K K"]:
-    """With more on its diagonal: position, orientation and scale of head space itself are free, and a point that was
-    never seen stays where it is."""
+def _damp(matrix: Float[np.ndarray, "*T K K"], damping: float) -> Float[np.ndarray, "*T K K"]:
+    """Increases the diagonal, because position, orientation and scale of head space are free, and so is a point that is
+    never observed."""
     diagonal = np.diagonal(matrix, axis1=-2, axis2=-1)
-    held = damping * diagonal + 1e-9 * diagonal.mean()
-    return matrix + held[..., None] * np.eye(matrix.shape[-1])
+    increase = damping * diagonal + 1e-9 * diagonal.mean()
+    return matrix + increase[..., None] * np.eye(matrix.shape[-1])
 
 
 def _normal_equations(
@@ -129,42 +134,44 @@ def _normal_equations(
     information: Information,
     log_focal: float,
     poses: Poses,
-    prior: Prior,
+    prior: BundlePrior,
 ) -> _NormalEquations:
-    focal, frames, count = float(np.exp(log_focal)), len(poses), len(points)
-    camera = poses.to_camera(points)
-    seen = project(camera, focal)
-    residual = (observed - seen)[..., None]
-    weight = huber_weights(distances(residual[..., 0], information))[..., None, None] * information  # [T, N, 2, 2]
-    of_pose, of_camera = pose_jacobian(camera, focal, poses)
-    of_point = of_camera @ poses.rotation[:, None]  # [T, N, 2, 3]
-    of_focal = seen[..., None]  # [T, N, 2, 1]
+    focal, num_frames, num_points = float(np.exp(log_focal)), len(poses), len(points)
+    camera_points = poses.to_camera(points)
+    projected = project_points(camera_points, focal)
+    residual = (observed - projected)[..., None]
+    robust_weights = huber_weights(mahalanobis_distances(residual[..., 0], information))
+    weight = robust_weights[..., None, None] * information  # [T, N, 2, 2]
+    by_pose, by_camera_point = pose_jacobian(camera_points, focal, poses)
+    by_point = by_camera_point @ poses.rotation[:, None]  # [T, N, 2, 3]
+    by_focal = projected[..., None]  # [T, N, 2, 1]
 
     def transposed(jacobian: np.ndarray) -> np.ndarray:
         return np.swapaxes(jacobian, -1, -2)
 
-    def over_points(jacobian: np.ndarray) -> np.ndarray:
-        """All sightings of a frame below each other."""
-        return jacobian.reshape(frames, 2 * count, -1)
+    def stack_points(jacobian: np.ndarray) -> np.ndarray:
+        """Stacks all observations of a frame along the rows."""
+        return jacobian.reshape(num_frames, 2 * num_points, -1)
 
-    weighted_pose, weighted_point = weight @ of_pose, weight @ of_point
-    weighted_focal, weighted_residual = weight @ of_focal, weight @ residual
-    of_poses = transposed(over_points(of_pose))  # [T, 6, 2 N]
-    shared, mixed = np.zeros((3 * count + 1, 3 * count + 1)), np.zeros((frames, 6, 3 * count + 1))
-    blocks = np.sum(transposed(of_point) @ weighted_point, axis=0)  # [N, 3, 3]
-    blocks[:, 2, 2] += prior.depth_precision
-    points_moment = np.sum(transposed(of_point) @ weighted_residual, axis=0)[..., 0]  # [N, 3]
+    weighted_pose, weighted_point = weight @ by_pose, weight @ by_point
+    weighted_focal, weighted_residual = weight @ by_focal, weight @ residual
+    by_pose_transposed = transposed(stack_points(by_pose))  # [T, 6, 2 N]
+    size = 3 * num_points + 1
+    shared, mixed = np.zeros((size, size)), np.zeros((num_frames, 6, size))
+    point_blocks = np.sum(transposed(by_point) @ weighted_point, axis=0)  # [N, 3, 3]
+    point_blocks[:, 2, 2] += prior.depth_precision
+    points_moment = np.sum(transposed(by_point) @ weighted_residual, axis=0)[..., 0]  # [N, 3]
     points_moment[:, 2] -= prior.depth_precision * (points[:, 2] - prior.depth)
-    shared[:-1, :-1] = block_diag(*blocks)
-    shared[:-1, -1] = shared[-1, :-1] = np.sum(transposed(of_point) @ weighted_focal, axis=0).reshape(-1)
-    shared[-1, -1] = np.sum(weighted_focal * of_focal) + prior.log_focal_precision
+    shared[:-1, :-1] = block_diag(*point_blocks)
+    shared[:-1, -1] = shared[-1, :-1] = np.sum(transposed(by_point) @ weighted_focal, axis=0).reshape(-1)
+    shared[-1, -1] = np.sum(weighted_focal * by_focal) + prior.log_focal_precision
     focal_moment = np.sum(weighted_focal * residual) - prior.log_focal_precision * (log_focal - prior.log_focal)
-    mixed[..., :-1] = (transposed(of_pose) @ weighted_point).transpose(0, 2, 1, 3).reshape(frames, 6, -1)
-    mixed[..., -1:] = of_poses @ over_points(weighted_focal)
+    mixed[..., :-1] = (transposed(by_pose) @ weighted_point).transpose(0, 2, 1, 3).reshape(num_frames, 6, -1)
+    mixed[..., -1:] = by_pose_transposed @ stack_points(weighted_focal)
     return _NormalEquations(
-        of_poses @ over_points(weighted_pose),
+        by_pose_transposed @ stack_points(weighted_pose),
         shared,
         mixed,
-        (of_poses @ over_points(weighted_residual))[..., 0],
+        (by_pose_transposed @ stack_points(weighted_residual))[..., 0],
         np.append(points_moment, focal_moment),
     )

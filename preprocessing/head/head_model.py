@@ -1,8 +1,8 @@
-"""The head of one person as it is followed through a clip.
+"""Model of one person's head, and its tracking through a clip.
 
-Landmarks of a face tracker are what a network takes for likely: they tremble, and lag behind a head that turns. So they
-only say where to start. Patches of skin that no expression moves (forehead, nose, cheekbones) are found again to a
-fraction of a pixel, and the pose is what explains them best.
+Landmarks of a face tracker are a network's estimates: they jitter, and lag behind a turning head. They therefore only
+initialize the pose. Skin patches that no expression moves (forehead, nose, cheekbones) are then located to a fraction
+of a pixel, and the pose minimizes their reprojection error.
 """
 
 from __future__ import annotations
@@ -18,137 +18,144 @@ from dfa_nerfstudio.face.head_pose import (
     Observed,
     Points,
     Poses,
-    join,
-    linearised,
+    concatenate_poses,
+    linearize_reprojection,
     pose_jacobian,
-    project,
+    project_points,
     solve_poses,
 )
-from dfa_nerfstudio.face.head_shape import Landmarks, landmark_information, landmark_poses, upright
+from dfa_nerfstudio.face.head_shape import Landmarks, landmark_information, landmark_poses, to_opengl_axes
 from dfa_nerfstudio.face.topology import RIGID
-from dfa_nerfstudio.preprocessing.head.face_surface import FaceSurface, flattened
-from dfa_nerfstudio.preprocessing.head.skin_patches import Patches
+from dfa_nerfstudio.preprocessing.head.face_surface import FaceSurface, unwrap_to_surface
+from dfa_nerfstudio.preprocessing.head.skin_patches import SkinPatches
 
-Images = Sequence[UInt8[np.ndarray, "S S"]]
-"""Grey."""
+GreyImages = Sequence[UInt8[np.ndarray, "S S"]]
 
-LANDMARK_SHARE = 0.02
-"""What landmarks count beside patches: enough to say where a head is whose patches cannot be found."""
-STEPS = (0, 1, 1, 1)
-"""Levels of `HeadModel.levels` one after the other."""
-SHARPEST = 0.05
-"""Standard deviation in pixels that no patch goes below."""
-LEAST_FACING = 0.35
-"""Cosine between a patch's normal and the line of sight below which it is not looked for."""
-STRANGE = 2.5
-"""A patch that differs from the reference so many times more than usual is hidden."""
+LANDMARK_WEIGHT = 0.02
+"""Weight of landmarks relative to patches; it determines the pose where the patches cannot be found."""
+LEVEL_SCHEDULE = (0, 1, 1, 1)
+"""Index into `HeadModel.levels` of each refinement step."""
+MIN_DEVIATION = 0.05
+"""Minimum standard deviation of a patch's position, pixels."""
+MIN_FACING = 0.35
+"""Minimum cosine between a patch's normal and the line of sight; other patches are not used."""
+OUTLIER_THRESHOLD = 2.5
+"""Ratio of a patch's residual to its reference residual, above which the patch counts as hidden."""
 
 
 @dataclass
 class HeadModel:
-    """What is learnt from keyframes of the training part and then used on every frame."""
+    """Model of a head: learnt from training keyframes, applied to every frame."""
 
     shape: Points
-    """All landmarks' mean places in head space."""
+    """Mean positions of all landmarks in head space."""
     focal: float
-    """In image sides."""
+    """Focal length in image sides."""
     scale: float
-    """Image sides per head space unit, on average."""
+    """Mean number of image sides per head space unit."""
     surface: FaceSurface
-    levels: tuple[Patches, Patches]
-    """Patches that are found from afar, and those that are found precisely."""
+    levels: tuple[SkinPatches, SkinPatches]
+    """Coarse patches, with a wide range of convergence, and fine patches, which are precise."""
     residual: Float[np.ndarray, " P"]
-    """The patches' usual difference to the reference of the second level."""
+    """Reference residual of each fine patch: its median over the keyframes."""
     scatter: Float[np.ndarray, "P 2 2"]
-    """How far skin moves on the skull: covariance of each patch's place in the image about where a rigid head has it,
-    in image sides^2. A forehead wrinkles, a nose does not."""
+    """Covariance of each patch's position about its position on a rigid head, in image sides^2, because skin moves on
+    the skull: large on the forehead, small on the nose."""
 
-    def follow(self, images: Images, landmarks: Landmarks) -> Tracks:
-        """Finds the head in frames, each for itself.
+    def track(self, images: GreyImages, landmarks: Landmarks) -> HeadTracks:
+        """Estimates the head pose of each frame independently.
 
         Args:
             images: the frames.
-            landmarks: theirs, in units of the image's side.
+            landmarks: their landmarks in image sides.
         """
-        seen = upright(landmarks)
-        poses = start = landmark_poses(self.shape, seen, self.focal)
+        observed_landmarks = to_opengl_axes(landmarks)
+        poses = initial = landmark_poses(self.shape, observed_landmarks, self.focal)
         points = np.concatenate([self.shape[RIGID], self.surface.lift(self.levels[1].centres)])
-        weak = LANDMARK_SHARE * landmark_information(self.shape, seen)
-        for step in STEPS:
-            flat = flattened(images, self.surface, poses, self.focal)
-            patches, certainty, _ = sightings(
-                flat, self.levels[step], self.surface, poses, self.focal, len(images[0]), self.scatter, self.residual
+        landmark_weights = LANDMARK_WEIGHT * landmark_information(self.shape, observed_landmarks)
+        for level in LEVEL_SCHEDULE:
+            textures = unwrap_to_surface(images, self.surface, poses, self.focal)
+            patches, patch_weights, _ = observe_patches(
+                textures,
+                self.levels[level],
+                self.surface,
+                poses,
+                self.focal,
+                len(images[0]),
+                self.scatter,
+                self.residual,
             )
-            observed = np.concatenate([seen[:, RIGID, :2], patches], 1)
-            information = np.concatenate([weak, certainty], 1)
+            observed = np.concatenate([observed_landmarks[:, RIGID, :2], patches], 1)
+            information = np.concatenate([landmark_weights, patch_weights], 1)
             poses = solve_poses(points, observed, information, self.focal, poses, iterations=3)
-        residual, normal, _ = linearised(points, observed, information, self.focal, poses)
+        residual, normal, _ = linearize_reprojection(points, observed, information, self.focal, poses)
         error = np.linalg.norm(residual[:, len(RIGID) :], axis=-1)
-        shown = np.ma.masked_array(error, information[:, len(RIGID) :, 0, 0] == 0)
-        return Tracks(start, poses, normal, np.ma.median(shown, axis=1).filled(np.nan))
+        visible_error = np.ma.masked_array(error, information[:, len(RIGID) :, 0, 0] == 0)
+        return HeadTracks(initial, poses, normal, np.ma.median(visible_error, axis=1).filled(np.nan))
 
 
 @dataclass
-class Tracks:
-    """Where a head was found in T frames."""
+class HeadTracks:
+    """Tracked head poses of T frames."""
 
-    start: Poses
-    """What landmarks alone say."""
+    initial: Poses
+    """Poses fitted to the landmarks alone."""
     poses: Poses
+    """Poses fitted to patches and landmarks."""
     information: Float[np.ndarray, "T 6 6"]
-    """Inverse covariance of each pose (see `moved`), as if every patch erred for itself."""
+    """Inverse covariance of each pose (see `apply_pose_step`), under the assumption that patches err independently."""
     error: Float[np.ndarray, " T"]
-    """How far patches are from where the pose puts them, in image sides; the median of those that are not hidden, not a
-    number where all are."""
+    """Median distance between the visible patches and their reprojection, in image sides; NaN if none is visible."""
 
     @classmethod
-    def join(cls, parts: list[Tracks]) -> Tracks:
-        """Frames one after the other."""
+    def concatenate(cls, parts: list[HeadTracks]) -> HeadTracks:
+        """Concatenates tracks in time."""
         return cls(
-            join([part.start for part in parts]),
-            join([part.poses for part in parts]),
+            concatenate_poses([part.initial for part in parts]),
+            concatenate_poses([part.poses for part in parts]),
             np.concatenate([part.information for part in parts]),
             np.concatenate([part.error for part in parts]),
         )
 
 
-def sightings(
-    flat: Sequence[np.ndarray],
-    patches: Patches,
+def observe_patches(
+    textures: Sequence[np.ndarray],
+    patches: SkinPatches,
     surface: FaceSurface,
     poses: Poses,
     focal: float,
     side: int,
     scatter: Float[np.ndarray, "P 2 2"],
-    usual: Float[np.ndarray, " P"] | None = None,
+    reference_residual: Float[np.ndarray, " P"] | None = None,
 ) -> tuple[Observed, Information, Float[np.ndarray, " P"]]:
-    """Where patches are seen in frames of about these poses.
+    """Locates patches in frames whose poses are approximately known.
 
     Args:
-        flat: the frames, laid flat under these poses.
-        patches: what is looked for.
-        surface: on which they lie.
-        poses: of the frames.
-        focal: in image sides.
-        side: of the frames in pixels.
+        textures: the frames, unwrapped with these poses.
+        patches: the patches to locate.
+        surface: surface on which the patches lie.
+        poses: approximate poses of the frames.
+        focal: focal length in image sides.
+        side: side of the frames, pixels.
         scatter: see `HeadModel.scatter`.
-        usual: the patches' usual differences to the reference; none to take their medians over these frames.
+        reference_residual: see `HeadModel.residual`; None computes it from these frames.
 
     Returns:
-        places in image sides, their inverse covariances (zero for patches that are hidden or seen from the side), and
-        `usual`.
+        positions in image sides, their inverse covariances (zero for patches that are hidden or seen from the side),
+        and the reference residuals.
     """
-    steps, residuals = (np.stack(part) for part in zip(*map(patches.displacement, flat), strict=True))
-    if usual is None:
-        usual = np.asarray(np.median(residuals, axis=0))
-    camera = poses.to_camera(surface.lift(patches.centres + steps))  # [T, P, 3]
-    _, of_camera = pose_jacobian(camera, focal, poses)
-    tangents = poses.rotation[:, None] @ surface.tangents(patches.centres)  # [T, P, 3, 2] of camera space
-    of_texel = of_camera @ tangents
-    covariance = of_texel @ patches.covariance(usual) @ np.swapaxes(of_texel, -1, -2)
-    information = np.linalg.inv(covariance + scatter + (SHARPEST / side) ** 2 * np.eye(2))
+    steps, residuals = (np.stack(part) for part in zip(*map(patches.displacement, textures), strict=True))
+    if reference_residual is None:
+        reference_residual = np.asarray(np.median(residuals, axis=0))
+    camera_points = poses.to_camera(surface.lift(patches.centres + steps))  # [T, P, 3]
+    _, by_camera_point = pose_jacobian(camera_points, focal, poses)
+    tangents = poses.rotation[:, None] @ surface.tangents(patches.centres)  # [T, P, 3, 2] in camera space
+    by_texel = by_camera_point @ tangents
+    covariance = by_texel @ patches.covariance(reference_residual) @ np.swapaxes(by_texel, -1, -2)
+    information = np.linalg.inv(covariance + scatter + (MIN_DEVIATION / side) ** 2 * np.eye(2))
 
     normal = np.cross(tangents[..., 1], tangents[..., 0])
-    facing = -np.sum(normal * camera, -1) / np.linalg.norm(normal, axis=-1) / np.linalg.norm(camera, axis=-1)
-    seen = (residuals < STRANGE * usual) & (facing > LEAST_FACING)
-    return project(camera, focal), information * seen[..., None, None], usual
+    cosine = -np.sum(normal * camera_points, -1)
+    cosine = cosine / np.linalg.norm(normal, axis=-1) / np.linalg.norm(camera_points, axis=-1)
+    visible = (residuals < OUTLIER_THRESHOLD * reference_residual) & (cosine > MIN_FACING)
+    return project_points(camera_points, focal), information * visible[..., None, None], reference_residual

@@ -1,4 +1,4 @@
-"""Learning the head of one person from keyframes: shape, focal length, and what the skin looks like."""
+"""Learns a `HeadModel` from keyframes: shape, focal length, and the appearance of the skin."""
 
 from __future__ import annotations
 
@@ -11,98 +11,102 @@ from dfa_nerfstudio.face.head_pose import (
     Observed,
     Points,
     back_project,
-    distances,
     huber_weights,
-    project,
+    mahalanobis_distances,
+    project_points,
 )
 from dfa_nerfstudio.face.head_shape import (
     HeadSpace,
     Landmarks,
-    align,
-    laid_over,
+    align_points,
+    fit_similarity,
     landmark_poses,
     procrustes_mean,
-    upright,
+    to_opengl_axes,
 )
 from dfa_nerfstudio.face.topology import RIGID
-from dfa_nerfstudio.preprocessing.head.bundle_adjustment import Prior, bundle_adjust
-from dfa_nerfstudio.preprocessing.head.face_surface import FaceSurface, flattened
-from dfa_nerfstudio.preprocessing.head.head_model import HeadModel, Images, sightings
-from dfa_nerfstudio.preprocessing.head.skin_patches import Patches, lattice
+from dfa_nerfstudio.preprocessing.head.bundle_adjustment import BundlePrior, bundle_adjust
+from dfa_nerfstudio.preprocessing.head.face_surface import FaceSurface, unwrap_to_surface
+from dfa_nerfstudio.preprocessing.head.head_model import GreyImages, HeadModel, observe_patches
+from dfa_nerfstudio.preprocessing.head.skin_patches import SkinPatches, patch_grid
 
-FOCAL_PRIOR, FOCAL_PRIOR_DEVIATION = 2.0, 0.5
-"""Of the focal length, in image sides, and of its logarithm."""
+FOCAL_PRIOR, LOG_FOCAL_DEVIATION = 2.0, 0.5
+"""Prior of the focal length, in image sides, and the standard deviation of its logarithm."""
 DEPTH_DEVIATION = 0.15
-"""How far the tracker's depths are thought to be off, in head space units."""
-INDEPENDENT = 0.01
-"""What a sighting is worth against these: skin moves alike in neighbouring patches and for many frames."""
-TEXELS_PER_PIXEL, RESOLUTION = 1.5, (60.0, 90.0)
-"""How finely pictures are laid flat, and the least and most texels per head space unit."""
-LEAST_SCATTER = 0.3
-"""Of the usual scatter of a patch, so much is every one's at least."""
-SMOOTHING = 1e-2
-"""Of depth between patches."""
+"""Standard deviation of the landmark tracker's depths, in head space units."""
+INDEPENDENT_SHARE = 0.01
+"""Fraction of the observations that err independently, because skin moves alike in neighbouring patches and for many
+frames."""
+TEXELS_PER_PIXEL, RESOLUTION_RANGE = 1.5, (60.0, 90.0)
+"""Texels per pixel of the unwrapped frames, and the range of texels per head space unit."""
+MIN_SCATTER_SHARE = 0.3
+"""Minimum standard deviation of a patch's scatter, relative to the median over patches."""
+DEPTH_SMOOTHING = 1e-2
+"""Smoothing of the depth that is interpolated between patches."""
 BLURS = (0.033, 0.017, 0.012, 0.012)
-"""Of one round of learning after the other, in head space units."""
+"""Blur of the patches in each round of learning, in head space units."""
 
 
-def learn_head(images: Images, landmarks: Landmarks) -> HeadModel:
-    """Learns from keyframes.
+def learn_head_model(images: GreyImages, landmarks: Landmarks) -> HeadModel:
+    """Learns a head model from keyframes.
 
-    In every round they are laid flat under what is known so far, patches are found again, and a bundle adjustment
-    explains where they are by better poses, depths and focal length.
+    Each round unwraps the keyframes with the current estimate, locates the patches again, and estimates poses, depths
+    and focal length from their positions by bundle adjustment.
 
     Args:
-        images: training frames only.
-        landmarks: of these frames, in units of the image's side.
+        images: keyframes of the training part.
+        landmarks: their landmarks in image sides.
     """
-    seen = upright(landmarks)
-    expected = shape = procrustes_mean(seen)
+    observed_landmarks = to_opengl_axes(landmarks)
+    expected = shape = procrustes_mean(observed_landmarks)
     focal, side = FOCAL_PRIOR, len(images[0])
-    pixels = float(np.mean(align(shape[RIGID], seen[:, RIGID])[0])) * side  # per unit
-    resolution = float(np.clip(TEXELS_PER_PIXEL * pixels, *RESOLUTION))
-    poses = landmark_poses(shape, seen, focal)
-    centres = lattice(FaceSurface.of(shape, resolution).rigid, resolution)
+    pixels_per_unit = float(np.mean(fit_similarity(shape[RIGID], observed_landmarks[:, RIGID])[0])) * side
+    resolution = float(np.clip(TEXELS_PER_PIXEL * pixels_per_unit, *RESOLUTION_RANGE))
+    poses = landmark_poses(shape, observed_landmarks, focal)
+    centres = patch_grid(FaceSurface.from_landmarks(shape, resolution).rigid, resolution)
     scatter = np.zeros((len(centres), 2, 2))
     for blur in BLURS:
-        surface = FaceSurface.of(shape, resolution)
-        flat = flattened(images, surface, poses, focal)
-        patches = Patches.learn(flat, centres, resolution, blur)
-        observed, information, _ = sightings(flat, patches, surface, poses, focal, side, scatter)
+        surface = FaceSurface.from_landmarks(shape, resolution)
+        textures = unwrap_to_surface(images, surface, poses, focal)
+        patches = SkinPatches.learn(textures, centres, resolution, blur)
+        observed, information, _ = observe_patches(textures, patches, surface, poses, focal, side, scatter)
         points = surface.lift(centres)
-        depth = FaceSurface.of(expected, resolution).lift(centres)[:, 2]
-        prior = Prior(depth, DEPTH_DEVIATION, float(np.log(FOCAL_PRIOR)), FOCAL_PRIOR_DEVIATION, INDEPENDENT)
+        depth = FaceSurface.from_landmarks(expected, resolution).lift(centres)[:, 2]
+        log_focal = float(np.log(FOCAL_PRIOR))
+        prior = BundlePrior(depth, DEPTH_DEVIATION, log_focal, LOG_FOCAL_DEVIATION, INDEPENDENT_SHARE)
         adjusted, poses, focal = bundle_adjust(points, observed, information, focal, poses, prior)
-        scatter = _scatter(observed - project(poses.to_camera(adjusted), focal), information)
-        shape, expected = _adjusted(shape, points, adjusted), laid_over(points, adjusted, expected)
-        # landmarks are where they are seen, at the depth of the skin
-        shape[:, :2] = back_project(seen[..., :2], shape, focal, poses)[..., :2].mean(0)
-        space = HeadSpace.of(shape)
-        shape, expected, poses = space.points(shape), space.points(expected), space.poses(poses)
+        scatter = _patch_scatter(observed - project_points(poses.to_camera(adjusted), focal), information)
+        shape, expected = _move_landmarks(shape, points, adjusted), align_points(points, adjusted, expected)
+        # x and y of landmarks come from their observations, z from the skin
+        shape[:, :2] = back_project(observed_landmarks[..., :2], shape, focal, poses)[..., :2].mean(0)
+        space = HeadSpace.from_landmarks(shape)
+        shape, expected = space.transform_points(shape), space.transform_points(expected)
+        poses = space.transform_poses(poses)
 
-    surface = FaceSurface.of(shape, resolution)
-    flat = flattened(images, surface, poses, focal)
-    coarse, fine = (Patches.learn(flat, centres, resolution, blur) for blur in (BLURS[0], BLURS[-1]))
-    _, _, residual = sightings(flat, fine, surface, poses, focal, side, scatter)
+    surface = FaceSurface.from_landmarks(shape, resolution)
+    textures = unwrap_to_surface(images, surface, poses, focal)
+    coarse, fine = (SkinPatches.learn(textures, centres, resolution, blur) for blur in (BLURS[0], BLURS[-1]))
+    _, _, residual = observe_patches(textures, fine, surface, poses, focal, side, scatter)
     scale = float(np.mean(focal / -poses.translation[:, 2]))
     return HeadModel(shape, focal, scale, surface, (coarse, fine), residual, scatter)
 
 
-def _scatter(residual: Observed, information: Information) -> Float[np.ndarray, "P 2 2"]:
-    """Robust covariance of what a rigid head leaves of each patch's place.
+def _patch_scatter(residual: Observed, information: Information) -> Float[np.ndarray, "P 2 2"]:
+    """Returns the robust covariance of each patch's residual.
 
-    Patches that are counted more fit better for that alone: some of the mean over all patches is added to each.
+    A share of the median over all patches is added, because a patch with a larger weight fits better for that reason
+    alone.
     """
-    weight = huber_weights(distances(residual, information)) * information.any((2, 3))
+    weight = huber_weights(mahalanobis_distances(residual, information)) * information.any((2, 3))
     total = np.einsum("tp,tpi,tpj->pij", weight, residual, residual)
     covariance = total / np.maximum(weight.sum(0), 1)[:, None, None]
     deviation = np.sqrt(np.median(np.trace(covariance, axis1=1, axis2=2)) / 2)
-    return covariance + (LEAST_SCATTER * deviation) ** 2 * np.eye(2)
+    return covariance + (MIN_SCATTER_SHARE * deviation) ** 2 * np.eye(2)
 
 
-def _adjusted(shape: Points, points: Points, adjusted: Points) -> Points:
-    """Moves landmarks with the patches: as a whole, and then each to the depth of the patches around it."""
-    points, shape = laid_over(points, adjusted, points), laid_over(points, adjusted, shape)
-    deeper = RBFInterpolator(points[:, :2], (adjusted - points)[:, 2], kernel="linear", smoothing=SMOOTHING)
-    shape[:, 2] += deeper(shape[:, :2])
+def _move_landmarks(shape: Points, points: Points, adjusted: Points) -> Points:
+    """Moves landmarks with the patches: first by their common similarity, then by the depth of the patches nearby."""
+    points, shape = align_points(points, adjusted, points), align_points(points, adjusted, shape)
+    depth_change = RBFInterpolator(points[:, :2], (adjusted - points)[:, 2], kernel="linear", smoothing=DEPTH_SMOOTHING)
+    shape[:, 2] += depth_change(shape[:, :2])
     return shape

@@ -1,4 +1,4 @@
-"""`dfa-morphable-model DATASETS... --output basis.npz`: a morphable model learnt from the people of many datasets."""
+"""`dfa-morphable-model DATASETS... --output basis.npz`: learns a morphable model from the datasets of many people."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from jaxtyping import Float
 
 from dfa_nerfstudio.data.dataset_folder import TRANSFORMS, DatasetFolder
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
-from dfa_nerfstudio.face.head_shape import align
+from dfa_nerfstudio.face.head_shape import fit_similarity
 from dfa_nerfstudio.face.topology import LANDMARKS_68, RIGID
 from dfa_nerfstudio.preprocessing.morphable.morphable_basis import MorphableBasis
 from dfa_nerfstudio.preprocessing.morphable.morphable_model import principal_directions
 
 RIGID_68 = np.isin(LANDMARKS_68, RIGID)
+"""Mask of the rigid landmarks among the 68."""
 MIRRORED_68 = np.array(
     [
         *range(16, -1, -1),  # jaw
@@ -28,45 +29,48 @@ MIRRORED_68 = np.array(
         *(64, 63, 62, 61, 60, 67, 66, 65),  # inner lips
     ]
 )
-"""Which of the 68 landmarks lies where each one lies in the mirror."""
+"""Index of the mirror counterpart of each of the 68 landmarks."""
 
 
-def learn_basis(people: list[Float[np.ndarray, "_ 68 3"]], identities: int, expressions: int) -> MorphableBasis:
+def learn_basis(people: list[Float[np.ndarray, "_ 68 3"]], num_identities: int, num_expressions: int) -> MorphableBasis:
     """Learns identity and expression bases from several people's landmarks in head space.
 
-    Every person counts the same, however long the clip, and once more as the mirror shows them: that doubles the
-    faces, and no direction is learnt that favours a side by chance. Identity is the PCA of the mean faces, laid over
-    each other by a similarity at the points that no expression moves; expression that of what departs from them.
+    Every person has the same weight, regardless of the length of the clip. Mirror images double the number of faces, so
+    that no direction favours one side by chance. The identity basis is the PCA of the mean faces, aligned by a
+    similarity at the rigid landmarks; the expression basis is the PCA of the deviations from the mean faces.
 
     Args:
         people: per person the 68 landmarks of the training frames.
-        identities: at most so many identity directions; two less than twice the people are there.
-        expressions: number of expression directions.
+        num_identities: maximum number of identity directions; there are at most twice the number of people minus two.
+        num_expressions: number of expression directions.
     """
     people = people + [frames[:, MIRRORED_68] * [-1, 1, 1] for frames in people]
     faces = np.stack([frames.mean(0) for frames in people])  # [P, 68, 3]
     mean = faces[0]
     for _ in range(5):
-        scale, rotation, shift = align(mean[RIGID_68], faces[:, RIGID_68])
-        laid = (faces - shift[:, None]) @ rotation / scale[:, None, None]
-        mean = laid.mean(0)
-        mean = (mean - mean[RIGID_68].mean(0)) / np.linalg.norm(mean[45] - mean[36])  # else it would shrink
-    departures = (laid - laid.mean(0)).reshape(len(people), -1)
-    spread = departures.T @ departures / (len(people) - 2)  # half of them are mirror images
-    identity, identity_std = principal_directions(spread, min(identities, len(people) - 2))
-    covariance = np.zeros_like(spread)
-    for frames, face, size, turn in zip(people, faces, scale, rotation, strict=True):
-        motion = ((frames - face) @ turn / size).reshape(len(frames), -1)
-        covariance += motion.T @ motion / (len(frames) * len(people))
-    expression, expression_std = principal_directions(covariance, expressions)
-    return MorphableBasis(LANDMARKS_68, laid.mean(0), identity, expression, identity_std, expression_std)
+        scale, rotation, shift = fit_similarity(mean[RIGID_68], faces[:, RIGID_68])
+        aligned = (faces - shift[:, None]) @ rotation / scale[:, None, None]
+        mean = aligned.mean(0)
+        mean = (mean - mean[RIGID_68].mean(0)) / np.linalg.norm(mean[45] - mean[36])  # otherwise it would shrink
+    deviations = (aligned - aligned.mean(0)).reshape(len(people), -1)
+    identity_covariance = deviations.T @ deviations / (len(people) - 2)  # half of the faces are mirror images
+    identity, identity_std = principal_directions(identity_covariance, min(num_identities, len(people) - 2))
+    expression_covariance = np.zeros_like(identity_covariance)
+    for frames, face, face_scale, face_rotation in zip(people, faces, scale, rotation, strict=True):
+        motion = ((frames - face) @ face_rotation / face_scale).reshape(len(frames), -1)
+        expression_covariance += motion.T @ motion / (len(frames) * len(people))
+    expression, expression_std = principal_directions(expression_covariance, num_expressions)
+    return MorphableBasis(LANDMARKS_68, aligned.mean(0), identity, expression, identity_std, expression_std)
 
 
-def read_people(paths: list[Path]) -> list[Float[np.ndarray, "_ 68 3"]]:
-    """The 68 landmarks in the training frames of each dataset folder, of those below a folder that is none itself.
+def read_train_landmarks(paths: list[Path]) -> list[Float[np.ndarray, "_ 68 3"]]:
+    """Reads the 68 landmarks of the training frames of each dataset.
+
+    Args:
+        paths: dataset folders, or folders that contain dataset folders.
 
     Raises:
-        UserError: if there are fewer than two, or one is damaged.
+        UserError: if there are fewer than two datasets, or one is damaged.
     """
     folders = [
         transforms.parent
@@ -75,45 +79,52 @@ def read_people(paths: list[Path]) -> list[Float[np.ndarray, "_ 68 3"]]:
     ]
     if len(folders) < 2:
         found = f"only {folders[0]}" if folders else "no dataset folder"
-        raise UserError(f"{' '.join(map(str, paths))}: {found}; give those of two people at least")
+        raise UserError(f"{' '.join(map(str, paths))}: {found}; give datasets of at least two people")
     people = []
     for path in folders:
         folder = DatasetFolder.open(path)
         attributes = folder.attributes
-        usable = attributes.face_found & (attributes.shot >= 0)
-        people.append(attributes.front_landmarks[: folder.num_train][usable[: folder.num_train]].astype(np.float64))
+        valid = attributes.face_found & (attributes.shot >= 0)
+        people.append(attributes.front_landmarks[: folder.num_train][valid[: folder.num_train]].astype(np.float64))
     return people
 
 
 def learn(
-    datasets: Annotated[list[Path], tyro.conf.Positional], output: Path, identities: int = 32, expressions: int = 32
+    datasets: Annotated[list[Path], tyro.conf.Positional],
+    output: Path,
+    num_identities: int = 32,
+    num_expressions: int = 32,
 ) -> None:
     """Learns a morphable model from many people, for `dfa-process --morphable-model`.
 
     Args:
-        datasets: dataset folders, one a person, or folders with such folders in them. Held-out frames are left out.
-        output: the `.npz` to write.
-        identities: most identity directions to keep.
-        expressions: expression directions to keep.
+        datasets: dataset folders, one per person, or folders that contain such folders. Held-out frames are not used.
+        output: `.npz` file to write.
+        num_identities: maximum number of identity directions.
+        num_expressions: number of expression directions.
     """
     if output.suffix != ".npz":
-        raise UserError(f"{output}: the output must be named .npz")
-    if not (identities >= 1 and 1 <= expressions <= 3 * len(LANDMARKS_68)):
-        raise UserError("--identities and --expressions: give 1 or more, and no more than 204 expressions")
-    people = read_people(datasets)
-    basis = learn_basis(people, identities, expressions)
+        raise UserError(f"{output}: the output file must have the suffix .npz")
+    max_expressions = 3 * len(LANDMARKS_68)
+    if not (num_identities >= 1 and 1 <= num_expressions <= max_expressions):
+        raise UserError(
+            f"`num_identities={num_identities}`, `num_expressions={num_expressions}`: give at least 1 each, and at "
+            f"most {max_expressions} expressions"
+        )
+    people = read_train_landmarks(datasets)
+    basis = learn_basis(people, num_identities, num_expressions)
     try:
         basis.save(output)
     except OSError as error:
         raise UserError(f"{output}: cannot be written ({error.strerror})") from None
     print(
         f"{output}: {len(people)} people, {len(basis.identity_std)} identity and {len(basis.expression_std)} "
-        "expression directions at 68 landmarks"
+        f"expression directions at {len(LANDMARKS_68)} landmarks"
     )
 
 
 def main() -> None:
-    """Entry point."""
+    """Runs `dfa-morphable-model`."""
     with exit_on_user_error():
         tyro.cli(learn, prog="dfa-morphable-model")
 

@@ -1,4 +1,4 @@
-"""`report.html`: the report as a page that opens from disk, made from the dataset folder alone."""
+"""`report.html`: the report as one self-contained page, built from the files of a dataset folder."""
 
 from __future__ import annotations
 
@@ -14,70 +14,77 @@ from scipy.spatial.transform import Rotation
 
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.data import dataset_folder
-from dfa_nerfstudio.data.dataset_folder import ClipAttributes
-from dfa_nerfstudio.media.audio import wav_extremes
-from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
-from dfa_nerfstudio.preprocessing.report.process_report import Report
-from dfa_nerfstudio.preprocessing.report.report_images import COLOURS, cut_out, landmarked, picture_of
+from dfa_nerfstudio.data.dataset_folder import ClipAttributes, DatasetFolder
+from dfa_nerfstudio.media.audio import waveform_envelope
+from dfa_nerfstudio.media.rates import FRAME_RATE, MFCC_PER_FRAME, SAMPLE_RATE
+from dfa_nerfstudio.preprocessing.report.process_report import REPORT_FILE, REPORT_PAGE, ProcessReport
+from dfa_nerfstudio.preprocessing.report.report_images import COLOURS, draw_landmarks, draw_matte, image_data_uri
+from dfa_nerfstudio.reporting.charts import TimeChart, TimeSeries, TimeSpan
 from dfa_nerfstudio.reporting.page_template import page_template
-from dfa_nerfstudio.reporting.svg_chart import Chart, Series, Span
 
-REPORT, PAGE = "report.json", "report.html"
-FRAMES = 12
-"""Pictures of the contact sheet."""
-WAVE = SAMPLE_RATE // 1000
-"""Samples of the sound whose extremes the waveform shows: a millisecond, less than a pixel on any page."""
-DEVIATIONS = 2.0
-"""Half width of the bands of uncertainty in standard deviations."""
+NUM_SHEET_FRAMES = 12
+"""Number of frames on the contact sheet."""
+WAVEFORM_BLOCK = SAMPLE_RATE // 1000
+"""Audio samples per point of the waveform: 1 ms, less than a pixel on any page."""
+BAND_DEVIATIONS = 2.0
+"""Half width of the uncertainty bands, in standard deviations."""
 
 
 def write_report_page(folder: Path, clip: ClipAttributes | None = None) -> None:
     """Writes `report.html` into a dataset folder, or into the folder of a video that was split into scenes.
 
     Args:
-        folder: with its `report.json`, and what it tells of.
-        clip: the folder's attributes, where they are at hand.
+        folder: contains `report.json`; for a dataset also its attributes, images and masks.
+        clip: the folder's attributes, if they are loaded already.
 
     Raises:
         UserError: if the folder is incomplete.
     """
-    report = Report.read(folder / REPORT)
-    parts: dict[str, Any] = {"report": report, "verdict": report.verdict(), "page": PAGE}
+    report = ProcessReport.read(folder / REPORT_FILE)
+    content: dict[str, Any] = {"report": report, "verdict": report.verdict(), "page": REPORT_PAGE}
+    content["frame_rate"] = FRAME_RATE
     if not report.scenes:
-        clip = clip or ClipAttributes.load(folder / dataset_folder.ATTRIBUTES)
-        charts, sheet = _charts(folder, clip, report), _contact_sheet(folder, clip, report.num_train)
-        parts |= {"charts": charts, "sheet": sheet, "pictures": _pictures(folder, clip)}
-        parts |= {"tiles": _tiles(report), "figures": _figures(report), "jitter": _jitter(report), "colours": COLOURS}
-        parts["longest_stage"] = max(report.seconds.values(), default=1.0) or 1.0
-    with atomic_write(folder / PAGE) as partial:
-        partial.write_text(page_template(Path(__file__).parent).render(parts), encoding="utf-8")
+        clip = clip or DatasetFolder.open(folder).attributes
+        content |= {
+            "charts": _charts(folder, clip, report),
+            "sheet": _contact_sheet(folder, clip, report.num_train),
+            "mattes": _mattes(folder, clip),
+            "tiles": _tiles(report),
+            "metrics": _metrics(report),
+            "jitter": _jitter(report),
+            "colours": COLOURS,
+            "longest_stage": max(report.stage_seconds.values(), default=1.0) or 1.0,
+        }
+    with atomic_write(folder / REPORT_PAGE) as partial:
+        partial.write_text(page_template(Path(__file__).parent).render(content), encoding="utf-8")
 
 
-def _tiles(report: Report) -> list[tuple[str, str, str]]:
-    """The few figures that matter most: name, value, explanation."""
-    rate = f"{60 * report.blinks_per_second:.0f} a minute"
+def _tiles(report: ProcessReport) -> list[tuple[str, str, str]]:
+    """Returns the most important metrics: name, value, explanation."""
+    duration, train_duration = report.num_frames / FRAME_RATE, report.num_train / FRAME_RATE
+    blink_rate = f"{60 * report.blinks_per_second:.0f} per minute"
     return [
-        ("Length", f"{report.frames / FRAME_RATE:.1f} s", f"{report.num_train / FRAME_RATE:.1f} s of it for training"),
-        ("Face followed", f"{100 * report.followed():.1f} %", f"in {report.frames} frames"),
-        ("Focal length", f"{report.focal_length:.2f}", "image widths"),
+        ("Length", f"{duration:.1f} s", f"{train_duration:.1f} s of it for training"),
+        ("Face tracked", f"{100 * report.tracked_fraction():.1f} %", f"of {report.num_frames} frames"),
+        ("Focal length", f"{report.focal_length:.2f}", "image sides"),
         (
             "Landmark error",
-            f"{100 * report.error_of_eye_distance():.2f} %",
+            f"{100 * report.relative_reprojection_error():.2f} %",
             f"of the eye distance, {report.eye_distance:.0f} px",
         ),
-        ("Blinks", str(report.blinks), rate if report.blinks_seen else "none to learn from"),
-        ("Speech", f"{100 * report.voice:.0f} %", f"of the time, at {report.loudness:.0f} dB"),
+        ("Blinks", str(report.num_blinks), blink_rate if report.blinks_observed else "none in the training frames"),
+        ("Speech", f"{100 * report.speech_fraction:.0f} %", f"of the time, at {report.loudness:.0f} dB"),
     ]
 
 
-def _jitter(report: Report) -> list[tuple[str, float]]:
-    """All figures of jitter, in pixels, the largest first."""
+def _jitter(report: ProcessReport) -> list[tuple[str, float]]:
+    """Returns all jitter metrics, in pixels, in descending order."""
     named = {name: value for name, value in vars(report).items() if "jitter" in name and value}
     return [(name.replace("_", " "), value) for name, value in sorted(named.items(), key=lambda item: -item[1])]
 
 
-def _figures(report: Report) -> list[tuple[str, str, str]]:
-    """Every plain field of the report, those that are added later too: name, value, and what its docstring says."""
+def _metrics(report: ProcessReport) -> list[tuple[str, str, str]]:
+    """Returns name, value and docstring of every plain field of the report."""
     notes, rows = _docstrings(), []
     for name, value in vars(report).items():
         if isinstance(value, bool):
@@ -87,21 +94,21 @@ def _figures(report: Report) -> list[tuple[str, str, str]]:
         elif isinstance(value, int | str):
             text = str(value)
         elif isinstance(value, list | tuple) and value and not isinstance(value[0], str):
-            text = ", ".join(_span_or_number(part) for part in value)
+            text = ", ".join(_number_or_span(part) for part in value)
         else:
             continue
         rows.append((name.replace("_", " "), text, notes.get(name, "")))
     return rows
 
 
-def _span_or_number(value: float | list[float]) -> str:
+def _number_or_span(value: float | list[float]) -> str:
     return f"{value:.5g}" if isinstance(value, int | float) else " to ".join(f"{part:.2f}" for part in value)
 
 
 @cache
 def _docstrings() -> dict[str, str]:
-    """The docstrings under the fields of `Report`."""
-    (definition,) = ast.parse(inspect.getsource(Report)).body
+    """Returns the docstring of each field of `ProcessReport`."""
+    (definition,) = ast.parse(inspect.getsource(ProcessReport)).body
     notes, last = {}, None
     for statement in getattr(definition, "body", []):
         match statement:
@@ -115,97 +122,105 @@ def _docstrings() -> dict[str, str]:
 
 
 def _contact_sheet(folder: Path, clip: ClipAttributes, num_train: int) -> list[dict[str, Any]]:
-    """Evenly spaced frames."""
+    """Returns evenly spaced frames with their landmarks and labels."""
     sheet = []
-    for number in np.unique(np.linspace(0, len(clip) - 1, FRAMES).round().astype(int)):
-        marks = [
+    for number in np.unique(np.linspace(0, len(clip) - 1, NUM_SHEET_FRAMES).round().astype(int)):
+        labels = [
             *(["no face"] if clip.shot[number] < 0 else []),
             *(["interpolated"] if clip.shot[number] >= 0 and not clip.face_found[number] else []),
             *(["held out"] if number >= num_train else []),
         ]
-        picture = landmarked(folder, number, clip.landmarks[number])
-        sheet.append({"time": number / FRAME_RATE, "number": int(number), "marks": marks, "picture": picture})
+        image = draw_landmarks(folder, number, clip.landmarks[number])
+        sheet.append({"time": number / FRAME_RATE, "number": int(number), "labels": labels, "image": image})
     return sheet
 
 
-def _pictures(folder: Path, clip: ClipAttributes) -> list[tuple[str, str]]:
-    """What the renderer will see as the person, the torso and the scene."""
+def _mattes(folder: Path, clip: ClipAttributes) -> list[tuple[str, str]]:
+    """Returns person, torso and background, each with a title, as the renderer receives them."""
     found = clip.face_found & (clip.shot >= 0)
     number = int(np.flatnonzero(found)[found.sum() // 3])
     return [
-        (f"Person in frame {number}", cut_out(folder, number, torso=False)),
-        ("Its torso", cut_out(folder, number, torso=True)),
-        ("Background without the person", picture_of(folder / dataset_folder.BACKGROUND)),
+        (f"Person in frame {number}", draw_matte(folder, number, torso=False)),
+        ("Torso in the same frame", draw_matte(folder, number, torso=True)),
+        ("Background without the person", image_data_uri(folder / dataset_folder.BACKGROUND)),
     ]
 
 
-def _charts(folder: Path, clip: ClipAttributes, report: Report) -> list[Chart]:
+def _charts(folder: Path, clip: ClipAttributes, report: ProcessReport) -> list[TimeChart]:
     duration = len(clip) / FRAME_RATE
-    usable = clip.shot >= 0
+    valid = clip.shot >= 0
     spans = _spans(clip, report.num_train)
 
-    def seen(values: Float[np.ndarray, " T"]) -> Float[np.ndarray, " T"]:
-        return np.where(usable, values, np.nan)
+    def masked(values: Float[np.ndarray, " T"]) -> Float[np.ndarray, " T"]:
+        return np.where(valid, values, np.nan)
 
     angles = Rotation.from_matrix(clip.head_to_camera[:, :3, :3].astype(float)).as_euler("YXZ", degrees=True)
-    place = clip.head_to_camera[:, :3, 3] * [1, 1, -1]
-    place = place - np.median(place[usable], axis=0)
-    in_widths = 100 * report.focal_length
-    shift, shift_deviation = clip.torso_motion[:, :2] * in_widths, clip.torso_deviation[:, :2] * in_widths
-    turn = np.stack([100 * np.expm1(clip.torso_motion[:, 2]), np.degrees(clip.torso_motion[:, 3])], 1)
-    turn_deviation = clip.torso_deviation[:, 2:] * [100, np.degrees(1)]
-    no_torso = [Span("lost", start, end, "torso lost") for start, end in _stretches(usable & ~clip.torso_found)]
-    blinks = [Span("blink", a, c, f"blink, {a:.2f} to {c:.2f} s") for a, _, c in clip.blinks]
-    voice = _stretches(clip.voice, 100.0)
-    speech = [Span("voice", start, end) for start, end in voice]
-    audio = wav_extremes(folder / dataset_folder.AUDIO, WAVE)
+    position = clip.head_to_camera[:, :3, 3] * [1, 1, -1]
+    position = position - np.median(position[valid], axis=0)
+    percent_of_side = 100 * report.focal_length
+    shift, shift_deviation = clip.torso_motion[:, :2] * percent_of_side, clip.torso_deviation[:, :2] * percent_of_side
+    scale_tilt = np.stack([100 * np.expm1(clip.torso_motion[:, 2]), np.degrees(clip.torso_motion[:, 3])], 1)
+    scale_tilt_deviation = clip.torso_deviation[:, 2:] * [100, np.degrees(1)]
+    torso_lost = [TimeSpan("lost", start, end, "torso lost") for start, end in _marked_spans(valid & ~clip.torso_found)]
+    blinks = [TimeSpan("blink", a, c, f"blink, {a:.2f} to {c:.2f} s") for a, _, c in clip.blinks]
+    speech = [TimeSpan("voice", *span) for span in _marked_spans(clip.voice, MFCC_PER_FRAME * FRAME_RATE)]
+    audio = waveform_envelope(folder / dataset_folder.AUDIO, WAVEFORM_BLOCK)
     audio /= max(float(np.abs(audio).max()), 1e-6)
-    mouth = seen(clip.mouth_opening)
+    mouth = masked(clip.mouth_opening)
 
-    def chart(title: str, unit: str, series: list[Series], more: list[Span] | None = None, **options: Any) -> Chart:
-        return Chart(title, unit, duration, series, [*(more or []), *spans], **options)
+    def chart(
+        title: str, unit: str, series: list[TimeSeries], more: list[TimeSpan] | None = None, **options: Any
+    ) -> TimeChart:
+        return TimeChart(title, unit, duration, series, [*(more or []), *spans], **options)
 
-    def lines(names: str, values: np.ndarray, deviation: np.ndarray | None = None) -> list[Series]:
-        bands = [None] * values.shape[1] if deviation is None else [DEVIATIONS * column for column in deviation.T]
+    def lines(names: str, values: np.ndarray, deviation: np.ndarray | None = None) -> list[TimeSeries]:
+        bands = [None] * values.shape[1] if deviation is None else [BAND_DEVIATIONS * column for column in deviation.T]
         columns = zip(names.split(","), values.T, bands, strict=True)
-        return [Series(name, seen(column), i, band) for i, (name, column, band) in enumerate(columns)]
+        return [TimeSeries(name, masked(column), i, band) for i, (name, column, band) in enumerate(columns)]
 
     torso = [
-        chart("Torso shift", "% of the image's width", lines("right,up", shift, shift_deviation), no_torso),
-        chart("Torso scale and tilt", "% and degrees", lines("scale,tilt", turn, turn_deviation), no_torso),
+        chart("Torso shift", "% of the image side", lines("right,up", shift, shift_deviation), torso_lost),
+        chart(
+            "Torso scale and tilt",
+            "% and degrees",
+            lines("scale,tilt", scale_tilt, scale_tilt_deviation),
+            torso_lost,
+        ),
     ]
     return [
         chart("Head rotation", "degrees", lines("yaw,pitch,roll", angles)),
-        chart("Head position", "eye distances from the usual place", lines("right,up,depth", place)),
+        chart("Head position", "eye distances from the median position", lines("right,up,depth", position)),
         *(torso if clip.torso_found.any() else []),
-        chart("Eye opening", "0 closed to 1 open", lines("left,right", clip.eye_opening), blinks, limits=(-0.04, 1.08)),
         chart(
-            "Sound and mouth",
+            "Eye opening", "0 closed to 1 open", lines("left,right", clip.eye_opening), blinks, y_limits=(-0.04, 1.08)
+        ),
+        chart(
+            "Audio and mouth",
             "waveform, full scale 1",
             [
-                Series("sound", audio, 3, filled=True),
-                Series("mouth opening", mouth, 1, scale=1.1 * max(float(np.nanmax(mouth)), 1e-6)),
+                TimeSeries("audio", audio, 3, filled=True),
+                TimeSeries("mouth opening", mouth, 1, scale=1.1 * max(float(np.nanmax(mouth)), 1e-6)),
             ],
             speech,
-            limits=(-1.05, 1.05),
+            y_limits=(-1.05, 1.05),
             tall=True,
         ),
-        chart("Loudness", "dB of full scale", [Series("loudness", clip.loudness, 0)], speech),
+        chart("Loudness", "dB of full scale", [TimeSeries("loudness", clip.loudness, 0)], speech),
     ]
 
 
-def _spans(clip: ClipAttributes, num_train: int) -> list[Span]:
-    """What concerns all curves: held-out end, lost faces, cuts."""
-    duration, usable = len(clip) / FRAME_RATE, clip.shot >= 0
-    border = [Span("held-out", num_train / FRAME_RATE, duration, "held out")] if num_train < len(clip) else []
-    left_out = [Span("left-out", *span, "left out: no face") for span in _stretches(~usable)]
-    lost = [Span("lost", *span, "face interpolated") for span in _stretches(usable & ~clip.face_found)]
-    starts = np.flatnonzero((np.diff(clip.shot) != 0) & usable[1:] & usable[:-1]) + 1
-    cuts = [Span("cut", number / FRAME_RATE, number / FRAME_RATE, "cut") for number in starts]
-    return [*border, *left_out, *lost, *cuts]
+def _spans(clip: ClipAttributes, num_train: int) -> list[TimeSpan]:
+    """Returns the marks common to all charts: held-out end, lost faces, cuts."""
+    duration, valid = len(clip) / FRAME_RATE, clip.shot >= 0
+    held_out = [TimeSpan("held-out", num_train / FRAME_RATE, duration, "held out")] if num_train < len(clip) else []
+    excluded = [TimeSpan("left-out", *span, "excluded: no face") for span in _marked_spans(~valid)]
+    lost = [TimeSpan("lost", *span, "face interpolated") for span in _marked_spans(valid & ~clip.face_found)]
+    starts = np.flatnonzero((np.diff(clip.shot) != 0) & valid[1:] & valid[:-1]) + 1
+    cuts = [TimeSpan("cut", number / FRAME_RATE, number / FRAME_RATE, "cut") for number in starts]
+    return [*held_out, *excluded, *lost, *cuts]
 
 
-def _stretches(marked: Bool[np.ndarray, " N"], rate: float = FRAME_RATE) -> list[tuple[float, float]]:
-    """From when to when, in seconds, something is marked."""
+def _marked_spans(marked: Bool[np.ndarray, " N"], rate: float = FRAME_RATE) -> list[tuple[float, float]]:
+    """Returns start and end, in seconds, of each run of true values."""
     edges = np.flatnonzero(np.diff(marked.astype(np.int8), prepend=0, append=0)) / rate
     return [(float(start), float(end)) for start, end in edges.reshape(-1, 2)]

@@ -1,4 +1,4 @@
-"""What of the person is not the head: the mask of the evaluation protocol *head*, which pastes the true torso."""
+"""Torso masks: the person without the head. The evaluation protocol *head* pastes the true torso with them."""
 
 from __future__ import annotations
 
@@ -10,40 +10,39 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from dfa_nerfstudio.data.dataset_folder import mask_path, torso_mask_path
-from dfa_nerfstudio.face.topology import CHIN, JAW
+from dfa_nerfstudio.face.topology import CHIN, FOREHEAD, JAW_CONTOUR
 from dfa_nerfstudio.media.images import read_mask, write_image
 
-FOREHEAD = 10
-SOFTNESS = 0.02
-"""Standard deviation of the border's blur, in heights of the face."""
-DRAWN = 128
-"""Side at most at which a border so soft is drawn, in pixels."""
+EDGE_BLUR = 0.02
+"""Standard deviation of the blur of the border between head and torso, in face heights."""
+MAX_DRAWN_SIDE = 128
+"""Maximum side at which the border is drawn, pixels; because it is blurred, this is sharp enough."""
 
 
 def head_region(landmarks: Float[np.ndarray, "478 3"], size: int) -> UInt8[np.ndarray, "size size"]:
-    """What lies above the border between head and torso, 0 to 255, soft at the border.
+    """Returns the region above the border between head and torso, 0 to 255, with a soft edge.
 
-    The border follows the jaw from one corner to the other and goes on level from there. So face, ears and hair down to
-    about the mouth are the head's; the neck, the shoulders, and hair that hangs beside the neck are the torso's, on
-    which long hair rests.
+    The border follows the jaw from one corner to the other and continues horizontally from there. Face, ears, and hair
+    down to about the mouth belong to the head. The neck, the shoulders, and hair beside the neck belong to the torso,
+    because long hair rests on it.
 
     Args:
         landmarks: in image sides, x right, y down.
-        size: of the picture in pixels.
+        size: side of the mask, pixels.
     """
-    side = min(size, DRAWN)
-    jaw = landmarks[JAW, :2] * side
-    left, right = min(0.0, jaw[:, 0].min()) - side, max(side, jaw[:, 0].max()) + side  # well outside the picture
+    side = min(size, MAX_DRAWN_SIDE)
+    jaw = landmarks[JAW_CONTOUR, :2] * side
+    left, right = min(0.0, jaw[:, 0].min()) - side, max(side, jaw[:, 0].max()) + side  # well outside the image
     border = np.array([(left, jaw[0, 1]), *jaw, (right, jaw[-1, 1]), (right, -side), (left, -side)])
     region = np.zeros((side, side), np.uint8)
     cv2.fillPoly(region, [np.round((border - 0.5) * 16).astype(np.int32)], (255,), cv2.LINE_AA, shift=4)
-    height = np.linalg.norm(landmarks[CHIN, :2] - landmarks[FOREHEAD, :2]) * side
-    region = cv2.GaussianBlur(region, (0, 0), max(SOFTNESS * float(height), 0.3))
+    face_height = np.linalg.norm(landmarks[CHIN, :2] - landmarks[FOREHEAD, :2]) * side
+    region = cv2.GaussianBlur(region, (0, 0), max(EDGE_BLUR * float(face_height), 0.3))
     return cv2.resize(region, (size, size), interpolation=cv2.INTER_LINEAR)
 
 
 def write_torso_masks(folder: Path, landmarks: Float[np.ndarray, "T 478 3"]) -> None:
-    """Writes the torso mask of every frame from its person mask and landmarks, which are in image sides."""
+    """Writes the torso mask of every frame, computed from its person mask and its landmarks in image sides."""
 
     def write(number: int) -> None:
         alpha = read_mask(mask_path(folder, number))

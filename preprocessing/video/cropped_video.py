@@ -1,4 +1,4 @@
-"""The part of a video that becomes a dataset: which of its frames, and which square of them."""
+"""The part of a video that becomes a dataset: a range of frames and a crop."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dfa_nerfstudio.media.video_reader import Video, to_rgb
-from dfa_nerfstudio.preprocessing.camera.camera_motion import Camera
-from dfa_nerfstudio.preprocessing.video.crop import Square
+from dfa_nerfstudio.preprocessing.camera.camera_motion import CameraMotion
+from dfa_nerfstudio.preprocessing.video.crop import SquareCrop
 
 
 @dataclass
-class Footage:
-    """What every pass over the frames reads."""
+class CroppedVideo:
+    """Cropped, and if necessary stabilized, frames of a video."""
 
     video: Video
-    square: Square
-    count: int
-    """Number of frames."""
-    first: int = 0
-    """The frame of the video, at 25 frames/s, that is frame 0 of the dataset."""
-    camera: Camera | None = None
-    """How the camera moves, if it does: it is then taken back."""
+    crop: SquareCrop
+    num_frames: int
+    first_frame: int = 0
+    """Frame of the video, at 25 frames/s, that is frame 0 of the dataset."""
+    camera: CameraMotion | None = None
+    """Motion of the camera, which is removed; None for a static camera."""
 
     def __len__(self) -> int:
-        return self.count
+        return self.num_frames
 
     def images(self) -> Iterator[UInt8[np.ndarray, "S S 3"]]:
-        """The squares of all frames, one after the other, at the source's resolution (views: copy what is kept)."""
-        for number, frame in enumerate(islice(self.video.frames(), self.first, self.first + self.count)):
+        """Yields the crops of all frames in order, at the source's resolution (views: copy what is kept)."""
+        frames = islice(self.video.frames(), self.first_frame, self.first_frame + self.num_frames)
+        for number, frame in enumerate(frames):
             image = to_rgb(frame)
-            yield self.camera.warp(number, image, self.square) if self.camera else self.square.cut(image)
+            yield self.camera.warp(number, image, self.crop) if self.camera else self.crop.apply(image)

@@ -1,4 +1,4 @@
-"""A person in numbers: mouth, eyes and head follow known signals, and the sound follows the mouth."""
+"""A synthetic clip whose mouth, eyes and head follow known signals, and whose audio follows the mouth."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def smooth_noise(rng: np.random.Generator, length: int, width: float, channels: 
     reach = math.ceil(3 * width)
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)
     white = rng.standard_normal((length + 2 * reach, channels))
-    made = np.stack([np.convolve(white[:, c], kernel, "valid") for c in range(channels)], 1)
-    return (made - made.mean(0)) / made.std(0)
+    smooth = np.stack([np.convolve(white[:, c], kernel, "valid") for c in range(channels)], 1)
+    return (smooth - smooth.mean(0)) / smooth.std(0)
 
 
 def neutral_face() -> np.ndarray:
-    """68 landmarks [68, 3] in their usual order, in units of the distance of the outer eye corners."""
+    """68 landmarks [68, 3] in iBUG order, in units of the distance of the outer eye corners."""
     face = np.zeros((68, 3))
     angle = np.linspace(np.pi, 2 * np.pi, 17)
     face[:17, :2] = np.stack([0.75 * np.cos(angle), 1.3 * np.sin(angle)], 1)
@@ -39,7 +39,7 @@ def neutral_face() -> np.ndarray:
 
 
 def rotation(vectors: np.ndarray) -> np.ndarray:
-    """Rodrigues' formula [T, 3] to [T, 3, 3]."""
+    """Rotation matrices [T, 3, 3] of rotation vectors [T, 3] by Rodrigues' formula."""
     angle = np.linalg.norm(vectors, axis=-1)[:, None, None] + 1e-12
     x, y, z = vectors.T
     zero = np.zeros_like(x)
@@ -48,10 +48,10 @@ def rotation(vectors: np.ndarray) -> np.ndarray:
 
 
 def synthetic_clip(frames: int = 500, seed: int = 0, *, speech: bool = True) -> ClipAttributes:
-    """A clip of `frames` frames. Without `speech` the sound has nothing to do with the mouth."""
+    """A clip of `frames` frames. Without `speech` the audio is independent of the mouth."""
     rng = np.random.default_rng(seed)
-    opening = 1.5 + smooth_noise(rng, 4 * frames, 9, 2)  # two things lips do, at the rate of the MFCC
-    heard = opening if speech else 1.5 + smooth_noise(rng, 4 * frames, 9, 2)
+    opening = 1.5 + smooth_noise(rng, 4 * frames, 9, 2)  # two degrees of freedom of the lips, at the rate of the MFCC
+    audible = opening if speech else 1.5 + smooth_noise(rng, 4 * frames, 9, 2)
     mouth = 0.05 * opening[::4].clip(0)  # [T, 2]
     eyes = np.full((frames, 2), 0.85) + 0.03 * smooth_noise(rng, frames, 20, 2)
     for blink in np.arange(20, frames - 20, 70) + rng.integers(-12, 13, len(range(20, frames - 20, 70))):
@@ -70,7 +70,7 @@ def synthetic_clip(frames: int = 500, seed: int = 0, *, speech: bool = True) -> 
     pose[:, :3, :3] = rotation(0.08 * drift[:, :3])
     pose[:, :3, 3] = [0, 0, -7] + 0.1 * drift[:, 3:]
     mixing = np.random.default_rng(99).standard_normal((2, COEFFICIENTS))
-    mfcc = np.tanh(heard @ mixing) * 20 + 3 * rng.standard_normal((4 * frames, COEFFICIENTS))
+    mfcc = np.tanh(audible @ mixing) * 20 + 3 * rng.standard_normal((4 * frames, COEFFICIENTS))
     return ClipAttributes(
         shot=np.zeros(frames, np.int32),
         face_found=np.ones(frames, bool),

@@ -1,4 +1,4 @@
-"""`dfa-attributes` from a dataset folder to models and track, and what it refuses."""
+"""Tests of the command `dfa-attributes`: output files, and errors for bad input."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import pytest
 from dfa_nerfstudio.attributes import cli
 from dfa_nerfstudio.attributes.attribute_models import AttributeModels
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
-from dfa_nerfstudio.data.dataset_folder import DatasetFolder
+from dfa_nerfstudio.data.dataset_folder import ClipAttributes, DatasetFolder
 from tests.attributes.synthetic import synthetic_clip
 
 
-def write_folder(path: Path, frames: int, num_train: int) -> Path:
-    clip = synthetic_clip(frames)
+def write_folder(path: Path, frames: int, num_train: int, clip: ClipAttributes | None = None) -> Path:
+    clip = clip or synthetic_clip(frames)
     for name in ("images", "masks", "torso_masks"):
         (path / name).mkdir(parents=True)
     for index in range(frames):
@@ -33,7 +33,7 @@ def write_folder(path: Path, frames: int, num_train: int) -> Path:
     return path
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+def run_command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
     monkeypatch.setattr(sys, "argv", ["dfa-attributes", *arguments])
     cli.main()
 
@@ -41,42 +41,42 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
 def test_writes_models_and_track_of_all_frames(tmp_path, monkeypatch, capsys):
     folder = write_folder(tmp_path / "me", 240, 180)
     monkeypatch.chdir(tmp_path)
-    run(monkeypatch, str(folder), "--effort", "0.02", "--no-progress")
+    run_command(monkeypatch, str(folder), "--step-multiplier", "0.02", "--no-progress")
     assert "sync, 1 s windows" in capsys.readouterr().out
     models, track = AttributeModels.load(folder / "attribute_models.pt"), AttributeTrack.load(folder / "track.npz")
     assert len(track) == 240
     report = json.loads((folder / "attribute_report.json").read_text())
-    channels = [(one["length scale, frames"], one["nats a frame"]) for one in report["latent channels"]]
+    channels = [(one["length scale, frames"], one["nats per frame"]) for one in report["latent channels"]]
     assert len(channels) == models.config.latent.latent_dim and all(nats >= 0 for _, nats in channels)
     assert (track.eye_kind, track.audio_kind) == (models.eye_kind, models.audio_kind)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["me"]  # no logs or checkpoints left about
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["me"]  # no logs or checkpoints are left
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("damage", "message"),
     [
         (lambda folder: (folder / "attributes.npz").unlink(), "attributes.npz: missing"),
         (lambda folder: (folder / "attributes.npz").write_bytes(b"PK"), "truncated"),
         (lambda folder: (folder / "transforms.json").write_text("{"), "transforms.json: not a dataset"),
     ],
 )
-def test_a_spoilt_folder_is_one_line_and_code_2(tmp_path, monkeypatch, capsys, spoil, message):
+def test_a_damaged_folder_gives_one_error_line_and_code_2(tmp_path, monkeypatch, capsys, damage, message):
     folder = write_folder(tmp_path / "me", 100, 90)
-    spoil(folder)
+    damage(folder)
     with pytest.raises(SystemExit) as stop:
-        run(monkeypatch, str(folder), "--no-progress")
+        run_command(monkeypatch, str(folder), "--no-progress")
     error = capsys.readouterr().err
     assert stop.value.code == 2 and message in error and error.count("\n") == 1
     assert not (folder / "track.npz").exists() and not (folder / "attribute_models.pt").exists()
 
 
-def test_a_short_clip_is_refused(tmp_path, monkeypatch, capsys):
+def test_a_clip_shorter_than_one_window_is_an_error(tmp_path, monkeypatch, capsys):
     folder = write_folder(tmp_path / "me", 60, 50)
     with pytest.raises(SystemExit) as stop:
-        run(monkeypatch, str(folder), "--no-progress")
+        run_command(monkeypatch, str(folder), "--no-progress")
     assert stop.value.code == 2 and "use a longer video" in capsys.readouterr().err
 
 
-def test_the_command_imports_nothing_heavy():
+def test_the_command_line_does_not_import_torch_or_lightning():
     code = "import sys, dfa_nerfstudio.attributes.cli; print([m for m in ('torch', 'lightning') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

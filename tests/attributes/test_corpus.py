@@ -1,4 +1,4 @@
-"""Training on many people: identity is factored out, sound that comes late is noticed, and what is refused."""
+"""Tests of training on many people: identity, audio offsets, resuming, and errors for bad corpora."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ import torch
 
 from dfa_nerfstudio.attributes import cli
 from dfa_nerfstudio.attributes.attribute_models import AttributeModels
-from dfa_nerfstudio.attributes.attribute_report import confusion, recording_curves, sync_of
+from dfa_nerfstudio.attributes.attribute_report import cross_similarity, recording_curves, sync_shares
 from dfa_nerfstudio.attributes.av_offset import measure_offset
-from dfa_nerfstudio.attributes.disentanglement_metrics import readings, swap_figures
+from dfa_nerfstudio.attributes.disentanglement_metrics import probe_metrics, swap_metrics
 from dfa_nerfstudio.attributes.pretrain import PretrainConfig, train_on_corpus
-from dfa_nerfstudio.attributes.pretrained_models import GeneralModels
-from dfa_nerfstudio.attributes.recordings import Recording, SoundAndLips, read_recordings
+from dfa_nerfstudio.attributes.pretrained_models import PretrainedModels
+from dfa_nerfstudio.attributes.recordings import AudioVisualSequence, Recording, read_recordings
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
-from dfa_nerfstudio.attributes.sync_metrics import frame_curves, in_sync, offsets_by_the_rest
-from dfa_nerfstudio.data.dataset_folder import ATTRIBUTES, ClipAttributes
+from dfa_nerfstudio.attributes.sync_metrics import frame_curves, is_in_sync, leave_window_out_offsets
+from dfa_nerfstudio.data.dataset_folder import ATTRIBUTES, ClipAttributes, DatasetFolder
 from dfa_nerfstudio.errors import UserError
 from tests.attributes.synthetic import synthetic_clip
 from tests.attributes.test_cli import write_folder
 
-LATE = {"ann": 0, "bea": 9, "carl": -6, "dora": 3, "emil": 0, "finn": -3}
-"""Rows of 10 ms."""
+OFFSETS = {"ann": 0, "bea": 9, "carl": -6, "dora": 3, "emil": 0, "finn": -3}
+"""Audio delay of each person's recording in MFCC rows (10 ms)."""
 
 
-def person(seed: int, late: int, frames: int = 260) -> ClipAttributes:
-    """Somebody whose face is another one, and whose sound comes `late` rows late."""
+def person(seed: int, offset: int, frames: int = 260) -> ClipAttributes:
+    """A clip of a person with another identity, whose audio is delayed by `offset` rows."""
     clip = synthetic_clip(frames, seed)
     identity = 0.05 * np.random.default_rng(seed).standard_normal((68, 3)).astype(np.float32)
-    rows = (np.arange(len(clip.mfcc)) - late).clip(0, len(clip.mfcc) - 1)
+    rows = (np.arange(len(clip.mfcc)) - offset).clip(0, len(clip.mfcc) - 1)
     return replace(
         clip,
         front_landmarks=clip.front_landmarks + identity,
@@ -45,147 +45,148 @@ def person(seed: int, late: int, frames: int = 260) -> ClipAttributes:
 
 @pytest.fixture(scope="module")
 def people() -> list[Recording]:
-    clips = {name: person(seed, late) for seed, (name, late) in enumerate(LATE.items(), 10)}
-    return [Recording.of(clip, slice(None), name) for name, clip in clips.items()]
+    clips = {name: person(seed, offset) for seed, (name, offset) in enumerate(OFFSETS.items(), 10)}
+    return [Recording.from_clip(clip, slice(None), name) for name, clip in clips.items()]
 
 
 @pytest.fixture(scope="module")
 def stranger() -> Recording:
-    return Recording.of(person(50, 5, 400), slice(None), "stranger")
+    return Recording.from_clip(person(50, 5, 400), slice(None), "stranger")
 
 
 @pytest.fixture(scope="module")
 def trained(people: list[Recording]) -> tuple[SpeechModels, dict[str, int]]:
-    config = PretrainConfig(progress=False, effort=1.0)
+    config = PretrainConfig(progress=False, step_multiplier=1.0)
     config.models.disentangling.fit.steps, config.models.audio.fit.steps = 350, 120
     return train_on_corpus(people, config)
 
 
-def test_each_recordings_offset_is_measured(trained: tuple[SpeechModels, dict[str, int]]) -> None:
-    errors = np.array([trained[1][name] - late for name, late in LATE.items()])
+def test_offset_of_each_recording_is_measured(trained: tuple[SpeechModels, dict[str, int]]) -> None:
+    errors = np.array([trained[1][name] - offset for name, offset in OFFSETS.items()])
     assert np.abs(errors - np.median(errors)).max() <= 2 and abs(np.median(errors)) <= 2
 
 
-def test_somebody_unseen_is_in_step(trained: tuple[SpeechModels, dict[str, int]], stranger: Recording) -> None:
+def test_sync_and_offset_of_an_unseen_person(trained: tuple[SpeechModels, dict[str, int]], stranger: Recording) -> None:
     models, _ = trained
     assert measure_offset(models, stranger) == pytest.approx(5, abs=2)
-    assert sync_of(recording_curves(models, stranger, late=5))["sync, 1 s"] > 0.9
-    assert sync_of(recording_curves(models, stranger, late=-35))["sync, 1 s"] < 0.1
-    # as late as the rest of the recording, however late that is
-    assert sync_of(recording_curves(models, stranger, late=-35))["as the rest, 1 s"] > 0.9
-    backwards = replace(stranger, mfcc=stranger.mfcc.flip(0))
-    assert sync_of(recording_curves(models, backwards))["as the rest, 1 s"] < 0.5
+    assert sync_shares(recording_curves(models, stranger, offset=5))["sync, 1 s"] > 0.9
+    assert sync_shares(recording_curves(models, stranger, offset=-35))["sync, 1 s"] < 0.1
+    # In sync at the offset of the rest of the recording, whatever that offset is.
+    assert sync_shares(recording_curves(models, stranger, offset=-35))["sync at own offset, 1 s"] > 0.9
+    reversed_audio = replace(stranger, mfcc=stranger.mfcc.flip(0))
+    assert sync_shares(recording_curves(models, reversed_audio))["sync at own offset, 1 s"] < 0.5
 
 
-def test_the_right_sound_is_found(trained: tuple[SpeechModels, dict[str, int]], stranger: Recording) -> None:
+def test_lips_are_most_similar_to_their_own_audio(
+    trained: tuple[SpeechModels, dict[str, int]], stranger: Recording
+) -> None:
     parts = [stranger.part(slice(start, start + 100)) for start in range(0, 400, 100)]
-    assert confusion(trained[0], parts).argmax(1).tolist() == [0, 1, 2, 3]
+    assert cross_similarity(trained[0], parts).argmax(1).tolist() == [0, 1, 2, 3]
 
 
 def test_identity_is_factored_out(trained: tuple[SpeechModels, dict[str, int]], stranger: Recording) -> None:
     models, _ = trained
     faces = models.faces(stranger)
-    figures = swap_figures(models.autoencoder, faces)
-    assert figures["landmark error, %"] < 1.5 and figures["eyes moved by mouth swap"] < 0.1
-    figures = readings(models.autoencoder, faces[:200], faces[200:])
-    assert figures["mouth opening from f_m, R2"] > 0.95 and figures["mouth opening from f_e, R2"] < 0.1
-    assert figures["eye opening from f_e, R2"] > 0.9 and figures["eye opening from f_m, R2"] < 0.1
+    metrics = swap_metrics(models.autoencoder, faces)
+    assert metrics["landmark error, %"] < 1.5 and metrics["eyes moved by mouth swap"] < 0.1
+    metrics = probe_metrics(models.autoencoder, faces[:200], faces[200:])
+    assert metrics["mouth opening from f_m, R2"] > 0.95 and metrics["mouth opening from f_e, R2"] < 0.1
+    assert metrics["eye opening from f_e, R2"] > 0.9 and metrics["eye opening from f_m, R2"] < 0.1
 
 
-def test_recordings_are_laid_end_to_end(people: list[Recording]) -> None:
-    """A frame's row is its own recording's, shifted by its offset, and no window reaches into another recording."""
+def test_concatenated_recordings_keep_their_rows_and_offsets(people: list[Recording]) -> None:
+    """The row of a frame is shifted by its recording's offset, and no window reaches into another recording."""
     lips = [torch.zeros(len(recording), 1) for recording in people]
-    laid = SoundAndLips.of(people, lips, {"bea": 9})
-    assert laid.shot.unique().tolist() == list(range(len(people)))
-    frame = 260 + 100  # the second one's hundredth
-    assert torch.equal(laid.mfcc[laid.row[frame]], people[1].mfcc[4 * 100 + 9])
-    assert torch.equal(laid.mfcc[laid.row[260] - 9 - 30], people[1].mfcc[0])
-    last = laid.row[2 * 260 - 1]
-    assert torch.equal(laid.mfcc[last + 30], people[1].mfcc[-1])
+    sequence = AudioVisualSequence.from_recordings(people, lips, {"bea": 9})
+    assert sequence.shot.unique().tolist() == list(range(len(people)))
+    frame = 260 + 100  # frame 100 of the second recording
+    assert torch.equal(sequence.mfcc[sequence.row[frame]], people[1].mfcc[4 * 100 + 9])
+    assert torch.equal(sequence.mfcc[sequence.row[260] - 9 - 30], people[1].mfcc[0])
+    last = sequence.row[2 * 260 - 1]
+    assert torch.equal(sequence.mfcc[last + 30], people[1].mfcc[-1])
 
 
-def test_offsets_by_the_rest_do_not_look_at_the_window() -> None:
+def test_leave_window_out_offsets_ignore_the_window() -> None:
     curves = torch.zeros(100, 31)
     curves[:, 15] = 1.0
-    curves[:40, 18], curves[:40, 15] = 1.0, 0.0  # the first part says 3, the others 0
-    told = offsets_by_the_rest(curves, 40)
-    assert told[0] == 0 and told[60] == 3 and len(told) == 61
+    curves[:40, 18], curves[:40, 15] = 1.0, 0.0  # best offset 3 in the first part, 0 in the others
+    offsets = leave_window_out_offsets(curves, 40)
+    assert offsets[0] == 0 and offsets[60] == 3 and len(offsets) == 61
     windows = curves.unfold(0, 40, 1).mean(-1)
-    assert in_sync(windows)[0] == 0 and in_sync(windows, told)[0] == 0
-    assert offsets_by_the_rest(curves[:40], 40).tolist() == [0]
+    assert is_in_sync(windows)[0] == 0 and is_in_sync(windows, offsets)[0] == 0
+    assert leave_window_out_offsets(curves[:40], 40).tolist() == [0]
     assert frame_curves(torch.zeros(20, 2), torch.zeros(20, 2)).shape == (0, 31)
 
 
 def corpus(path: Path) -> Path:
-    for seed, (name, late) in enumerate(list(LATE.items())[:4], 10):
-        folder = write_folder(path / name, 130, 120)
-        person(seed, late, 130).save(folder / ATTRIBUTES)
+    for seed, (name, offset) in enumerate(list(OFFSETS.items())[:4], 10):
+        write_folder(path / name, 130, 120, person(seed, offset, 130))
     return path
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:
+def run_command(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:
     monkeypatch.setattr("sys.argv", ["dfa-attributes", *map(str, arguments)])
     cli.main()
 
 
-def test_pretrain_then_go_on_with_a_person(
+def test_pretrain_then_train_one_person_from_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    folders, model = corpus(tmp_path / "corpus"), tmp_path / "general.pt"
+    folders, model = corpus(tmp_path / "corpus"), tmp_path / "pretrained.pt"
     shutil.rmtree(folders / "dora" / "masks")
     short = write_folder(folders / "group" / "short", 40, 36)
-    options = ("--output", model, "--effort", "0.05", "--validation", "0.3", "--no-progress")
-    run(monkeypatch, "pretrain", folders, *options)
-    words = " ".join(capsys.readouterr().out.split())
-    assert "2 recordings to learn from, 1 to check with" in words
-    assert f"{short}: only 1.4 s" in words and "dora" in words
+    options = ("--output", model, "--step-multiplier", "0.05", "--validation", "0.3", "--no-progress")
+    run_command(monkeypatch, "pretrain", folders, *options)
+    output = " ".join(capsys.readouterr().out.split())
+    assert "2 recordings for training, 1 for validation" in output
+    assert f"{short}: only 1.4 s" in output and "dora" in output
     report = json.loads(model.with_suffix(".json").read_text())
-    assert len(report["offsets_ms"]) == 3 and len(report["left_out"]) == 2
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "general.json", "general.pt"]
+    assert len(report["offsets_ms"]) == 3 and len(report["skipped"]) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "pretrained.json", "pretrained.pt"]
 
     me = folders / "ann"
-    run(monkeypatch, me, "--pretrained", model, "--finetune", "0", "--effort", "0.02", "--no-progress")
-    pretrained, own = GeneralModels.load(model), AttributeModels.load(me / "attribute_models.pt")
+    run_command(monkeypatch, me, "--pretrained", model, "--finetune", "0", "--step-multiplier", "0.02", "--no-progress")
+    pretrained, own = PretrainedModels.load(model), AttributeModels.load(me / "attribute_models.pt")
     assert own.audio_kind == pretrained.audio_kind and torch.equal(own.motion.scale, pretrained.motion.scale)
     for part in ("vae", "cross_modal"):
-        taken, given = (getattr(models, part).state_dict() for models in (own, pretrained))
-        assert all(torch.equal(taken[name], given[name]) for name in given)
+        own_weights, stored = (getattr(models, part).state_dict() for models in (own, pretrained))
+        assert all(torch.equal(own_weights[name], stored[name]) for name in stored)
     assert not torch.equal(own.autoencoder.mean_face, pretrained.autoencoder.mean_face)
-    with pytest.raises(UserError, match="not a file of dfa-nerfstudio general models"):
-        GeneralModels.load(me / "attribute_models.pt")
+    with pytest.raises(UserError, match="not a file of dfa-nerfstudio pretrained models"):
+        PretrainedModels.load(me / "attribute_models.pt")
     with pytest.raises(SystemExit) as stop:
-        run(monkeypatch, me, "--pretrained", tmp_path / "none.pt", "--no-progress")
+        run_command(monkeypatch, me, "--pretrained", tmp_path / "none.pt", "--no-progress")
     assert stop.value.code == 2 and "pretrain FOLDERS" in capsys.readouterr().err
 
 
-def test_an_interrupted_training_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dfa_nerfstudio.attributes.contrastive_loss import SynchronisationObjective
+def test_interrupted_training_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dfa_nerfstudio.attributes.contrastive_loss import ContrastiveObjective
     from dfa_nerfstudio.attributes.disentangling_autoencoder import DisentanglingObjective
 
-    folders, model = corpus(tmp_path / "corpus"), tmp_path / "general.pt"
-    options = ("--output", model, "--effort", "0.05", "--no-progress")
-    steps, loss = [], SynchronisationObjective.training_loss
+    folders, model = corpus(tmp_path / "corpus"), tmp_path / "pretrained.pt"
+    options = ("--output", model, "--step-multiplier", "0.05", "--no-progress")
+    steps, loss = [], ContrastiveObjective.training_loss
 
-    def interrupted(self: SynchronisationObjective, progress: float) -> dict[str, torch.Tensor]:
+    def interrupted(self: ContrastiveObjective, progress: float) -> dict[str, torch.Tensor]:
         steps.append(progress)
         if len(steps) == 12:
             raise KeyboardInterrupt
         return loss(self, progress)
 
-    monkeypatch.setattr(SynchronisationObjective, "training_loss", interrupted)
+    monkeypatch.setattr(ContrastiveObjective, "training_loss", interrupted)
     with pytest.raises(SystemExit) as stop:
-        run(monkeypatch, "pretrain", folders, *options)
+        run_command(monkeypatch, "pretrain", folders, *options)
     assert stop.value.code == 130 and not model.exists()
     with pytest.raises(SystemExit) as stop:
-        run(monkeypatch, "pretrain", folders, *options, "--resume", "--seed", "1")
+        run_command(monkeypatch, "pretrain", folders, *options, "--resume", "--seed", "1")
     assert stop.value.code == 2
 
     def never(self: DisentanglingObjective, progress: float) -> dict[str, torch.Tensor]:
-        raise AssertionError("mouth and eyes were trained already")
+        raise AssertionError("the autoencoder is already trained")
 
     monkeypatch.setattr(DisentanglingObjective, "training_loss", never)
-    run(monkeypatch, "pretrain", folders, *options, "--resume")
-    assert model.exists() and not (tmp_path / ".general.resume").exists()
+    run_command(monkeypatch, "pretrain", folders, *options, "--resume")
+    assert model.exists() and not (tmp_path / ".pretrained.resume").exists()
 
 
 def test_two_devices_train_one_model(people: list[Recording]) -> None:
@@ -194,13 +195,15 @@ def test_two_devices_train_one_model(people: list[Recording]) -> None:
     from dfa_nerfstudio.attributes.objective import FitConfig, Hardware
 
     models = SpeechModels(PretrainConfig().models, people[0].mfcc.shape[1])
-    models.autoencoder.measure(people[0].neutral, people[0].expression)
+    models.autoencoder.set_statistics(people[0].neutral, people[0].expression)
     before = models.state_dict()["autoencoder.encoder.0.weight"].clone()
-    objective = DisentanglingObjective(models.autoencoder, models.faces(people[0]), check=models.faces(people[1]))
+    objective = DisentanglingObjective(
+        models.autoencoder, models.faces(people[0]), val_landmarks=models.faces(people[1])
+    )
     result = fit(
         objective,
-        FitConfig(steps=6, checks=2),
-        name="mouth and eyes",
+        FitConfig(steps=6, num_validations=2),
+        name="autoencoder",
         progress=False,
         hardware=Hardware(accelerator="cpu", devices=2),
     )
@@ -208,16 +211,16 @@ def test_two_devices_train_one_model(people: list[Recording]) -> None:
     assert result["validation"] == pytest.approx(float(objective.validation_loss()))
 
 
-def test_a_corpus_of_no_use_is_refused(tmp_path: Path) -> None:
+def test_unusable_corpora_are_errors(tmp_path: Path) -> None:
     one = corpus(tmp_path / "corpus") / "ann"
     recordings, skipped = read_recordings([one])
     assert not skipped and [recording.group for recording in recordings] == [str(one)]
-    with pytest.raises(UserError, match="1 recording to learn from; a corpus needs two"):
+    with pytest.raises(UserError, match="1 recording for training; a corpus needs two"):
         train_on_corpus(recordings, PretrainConfig(progress=False))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="empty: holds no dataset folder"):
+    with pytest.raises(UserError, match="empty: contains no dataset folder"):
         read_recordings([tmp_path / "empty"])
-    silent = ClipAttributes.load(one / ATTRIBUTES)
+    silent = DatasetFolder.open(one).attributes
     silent.mfcc[:] = -300.0
     silent.save(one / ATTRIBUTES)
     assert "ann: silent" in read_recordings([tmp_path / "corpus"])[1][0]

@@ -1,4 +1,4 @@
-"""The attribute track: looked up by time, written and read."""
+"""Attribute tracks are looked up by time, written and read."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def track() -> AttributeTrack:
     return AttributeTrack(poses, *values, FeatureKind("eye-blink", 1, "a"), FeatureKind("synchronised-audio", 2, "b"))
 
 
-def test_whole_frames_come_back_exactly_although_times_are_float32(track: AttributeTrack):
+def test_whole_frames_are_returned_exactly_for_float32_times(track: AttributeTrack):
     times = (torch.arange(2000, dtype=torch.float64) / 1999).float()
     found = track.at(times)
     assert torch.equal(found.head_to_camera, track.head_to_camera)
     assert torch.equal(found.audio, track.audio)
 
 
-def test_between_frames_rotations_stay_rotations_and_lie_on_the_arc(track: AttributeTrack):
+def test_rotations_between_frames_lie_on_the_geodesic(track: AttributeTrack):
     found = track.at(torch.tensor([10.25 / 1999, 1998.5 / 1999], dtype=torch.float64))
     for index, (start, share) in enumerate([(10, 0.25), (1998, 0.5)]):
         ends = Rotation.from_matrix(track.head_to_camera[start : start + 2, :3, :3].numpy())
@@ -42,16 +42,18 @@ def test_between_frames_rotations_stay_rotations_and_lie_on_the_arc(track: Attri
         torch.testing.assert_close(found.torso_motion[index], mixed)
 
 
-def test_times_beyond_the_ends_show_the_ends(track: AttributeTrack):
+def test_times_outside_the_track_are_clamped_to_its_ends(track: AttributeTrack):
     found = track.at(torch.tensor([-1.0, 2.0]))
     assert torch.equal(found.eye, track.eye[[0, -1]])
 
 
-def test_a_saved_track_is_the_same_and_a_damaged_one_is_refused(track: AttributeTrack, tmp_path: Path):
+def test_saved_tracks_are_read_back_and_damaged_ones_refused(track: AttributeTrack, tmp_path: Path):
     path = tmp_path / "track.npz"
     track.save(path)
-    again = AttributeTrack.load(path)
-    assert torch.equal(again.audio, track.audio) and again.audio_kind == track.audio_kind and again.fps == track.fps
+    loaded = AttributeTrack.load(path)
+    for name in ("head_to_camera", "torso_motion", "eye", "audio"):
+        assert torch.equal(getattr(loaded, name), getattr(track, name))
+    assert (loaded.eye_kind, loaded.audio_kind, loaded.fps) == (track.eye_kind, track.audio_kind, track.fps)
     path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(UserError, match="truncated"):
         AttributeTrack.load(path)

@@ -1,4 +1,4 @@
-"""Other audio features in f_a's place: what is read of a file, and what is refused."""
+"""Audio features in the place of f_a: MFCC, files, features that are registered elsewhere, and bad input."""
 
 from __future__ import annotations
 
@@ -10,17 +10,28 @@ import numpy as np
 import pytest
 import torch
 
-from dfa_nerfstudio.data.audio_features import MFCC_KIND, file_features, mfcc_features
+from dfa_nerfstudio.data.attribute_track import FeatureKind
+from dfa_nerfstudio.data.audio_features import (
+    AUDIO_FEATURES,
+    AudioFeature,
+    AudioSource,
+    FileFeature,
+    MfccFeature,
+    audio_feature_for_driving,
+    audio_feature_from_option,
+    register_audio_feature,
+)
 from dfa_nerfstudio.data.dataparser import DFADataParserConfig
-from dfa_nerfstudio.data.dataset_folder import ATTRIBUTES, ClipAttributes
+from dfa_nerfstudio.data.dataset_folder import ATTRIBUTES, AUDIO, DatasetFolder
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.media.mfcc_statistics import MfccStatistics
+from dfa_nerfstudio.media.audio import write_wav
+from dfa_nerfstudio.media.chunks import sliding_windows
 
 
 @pytest.fixture
 def person(ball_person: Path, tmp_path: Path) -> Path:
     folder = Path(shutil.copytree(ball_person, tmp_path / "person"))
-    clip = ClipAttributes.load(folder / ATTRIBUTES)
+    clip = DatasetFolder.open(folder).attributes
     mfcc = np.random.default_rng(0).normal(3, 2, clip.mfcc.shape).astype(np.float32)
     replace(clip, mfcc=mfcc, mfcc_mean=mfcc.mean(0), mfcc_std=mfcc.std(0)).save(folder / ATTRIBUTES)
     return folder
@@ -31,30 +42,59 @@ def read(folder: Path, features: str):
     return config.setup()._read("train").metadata["clip"].track
 
 
-def test_a_file_takes_the_place_of_f_a(person: Path, tmp_path: Path) -> None:
+def rows_of(feature: AudioFeature, num_frames: int) -> torch.Tensor:
+    return torch.cat(list(feature.stream(AudioSource([], [], num_frames))))
+
+
+def test_file_replaces_f_a(person: Path, tmp_path: Path) -> None:
     values = np.random.default_rng(1).normal(size=(48, 2, 5))
     np.save(tmp_path / "aud_hu.npy", values)
     track = read(person, str(tmp_path / "aud_hu.npy"))
     np.testing.assert_allclose(track.audio, values.reshape(48, 10), rtol=1e-6)
     assert str(track.audio_kind) == "file v1 2x5" and len(read(person, "f_a").audio[0]) == 8
     np.save(tmp_path / "few.npy", values[:45])
-    filled, _ = file_features(tmp_path / "few.npy", 48)
-    assert torch.equal(filled[45:], filled[44:45].expand(3, -1))
+    padded = rows_of(FileFeature(tmp_path / "few.npy"), 48)
+    assert torch.equal(padded[45:], padded[44:45].expand(3, -1))
     np.save(tmp_path / "one.npy", values[:, 0, 0])
-    assert file_features(tmp_path / "one.npy", 48)[0].shape == (48, 1)
+    assert rows_of(FileFeature(tmp_path / "one.npy"), 48).shape == (48, 1)
 
 
-def test_mfcc_of_a_frame_are_those_around_its_start(person: Path) -> None:
-    track, clip = read(person, "mfcc"), ClipAttributes.load(person / ATTRIBUTES)
-    assert track.audio_kind == MFCC_KIND and track.audio.shape == (48, 16 * 13)
+def test_mfcc_feature_is_the_window_around_the_start_of_each_frame(person: Path) -> None:
+    track, clip = read(person, "mfcc"), DatasetFolder.open(person).attributes
+    assert track.audio_kind == MfccFeature.kind and track.audio.shape == (48, 16 * 13)
     normalised = ((clip.mfcc - clip.mfcc_mean) / clip.mfcc_std).clip(-4, 4)[:, :13]
     np.testing.assert_allclose(track.audio[20], normalised[72:88].reshape(-1), atol=1e-5)
     np.testing.assert_allclose(track.audio[0].reshape(16, 13)[:9], np.repeat(normalised[:1], 9, 0), atol=1e-5)
-    own = mfcc_features(clip.mfcc, MfccStatistics.of(clip.mfcc))
-    assert own.shape == track.audio.shape
 
 
-def test_what_is_of_no_use_is_named(tmp_path: Path) -> None:
+def test_registered_feature_trains_and_drives_by_its_name(person: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worked example of the module's docstring: nothing but the class is added."""
+    monkeypatch.setattr("dfa_nerfstudio.data.audio_features.AUDIO_FEATURES", dict(AUDIO_FEATURES))
+
+    @register_audio_feature
+    class Loudness:
+        NAME, NEEDS_FILE = "loudness", False
+        kind = FeatureKind(NAME, 1, "1")
+
+        def stream(self, source: AudioSource):
+            chunks = (torch.from_numpy(chunk) for chunk in source.audio)
+            for windows in sliding_windows(chunks, 0, 640, 640):
+                yield 10 * windows.square().mean(-1, keepdim=True).clamp(min=1e-10).log10()
+
+    amplitude = np.repeat(np.linspace(0.1, 0.9, 48), 640).astype(np.float32)
+    write_wav(person / AUDIO, amplitude)
+    track = read(person, "loudness")
+    np.testing.assert_allclose(track.audio[:, 0], 20 * np.log10(np.linspace(0.1, 0.9, 48)), atol=0.01)
+    driving = audio_feature_for_driving(track.audio_kind, None)
+    chunks = np.split(amplitude, [1000, 1700, 20_000])
+    torch.testing.assert_close(torch.cat(list(driving.stream(AudioSource(chunks, [])))), track.audio, atol=1e-3, rtol=0)
+    with pytest.raises(UserError, match="leave out `audio_features`"):
+        audio_feature_for_driving(track.audio_kind, Path("features.npy"))
+    with pytest.raises(UserError, match="pitch v1, which no installed package computes"):
+        audio_feature_for_driving(FeatureKind("pitch", 1, ""), None)
+
+
+def test_unusable_files_are_refused(tmp_path: Path) -> None:
     good = np.ones((100, 4))
     bad = good.copy()
     bad[7, 2] = np.nan
@@ -66,9 +106,9 @@ def test_what_is_of_no_use_is_named(tmp_path: Path) -> None:
     ):
         np.save(tmp_path / f"{name}.npy", values)
         with pytest.raises(UserError, match=f"{name}.npy: {words}"):
-            file_features(tmp_path / f"{name}.npy", 100)
+            rows_of(FileFeature(tmp_path / f"{name}.npy"), 100)
     (tmp_path / "text.npy").write_text("no array")
     with pytest.raises(UserError, match=r"text.npy: not a readable .npy file"):
-        file_features(tmp_path / "text.npy", 100)
-    with pytest.raises(UserError, match="no such file"):
-        file_features(tmp_path / "nothing.npy", 100)
+        FileFeature(tmp_path / "text.npy")
+    with pytest.raises(UserError, match=r"no such file; give a \.npy file or one of f_a, mfcc"):
+        audio_feature_from_option(str(tmp_path / "nothing.npy"))

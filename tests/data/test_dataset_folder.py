@@ -1,4 +1,4 @@
-"""What a dataset folder refuses, and that files appear whole or not at all."""
+"""Dataset folders are checked when they are opened, and files are written atomically."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.data.dataparser import DFADataParserConfig
@@ -21,11 +22,21 @@ def person(ball_person: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(ball_person, tmp_path / "person"))
 
 
-def test_a_whole_folder_opens(person: Path):
+def test_a_complete_folder_opens(person: Path):
     folder = DatasetFolder.open(person)
     assert (folder.num_frames, folder.num_train, folder.size) == (48, 40, (40, 40))
     cameras = np.array([frame["transform_matrix"] for frame in folder.meta["frames"]])
     np.testing.assert_allclose(cameras @ folder.attributes.head_to_camera, np.eye(4)[None].repeat(48, 0), atol=1e-5)
+    assert "head_to_camera" not in load_npz(person / ATTRIBUTES)
+
+
+def test_written_head_poses_are_read_back_exactly(person: Path):
+    folder = DatasetFolder.open(person)
+    poses = Rotation.random(48, random_state=0).as_matrix()
+    poses = np.concatenate([poses, np.random.default_rng(0).normal(0, 5, (48, 3, 1))], -1)
+    poses = np.concatenate([poses, np.tile([[[0.0, 0.0, 0.0, 1.0]]], (48, 1, 1))], 1).astype(np.float32)
+    DatasetFolder.write_transforms(person, focal_length=80, size=folder.size, num_train=40, head_to_camera=poses)
+    np.testing.assert_array_equal(DatasetFolder.open(person).attributes.head_to_camera, poses)
 
 
 @pytest.mark.parametrize("name", [TRANSFORMS, ATTRIBUTES, "audio.wav", "background.png", "masks/00007.png"])
@@ -35,13 +46,22 @@ def test_a_missing_file_is_named(person: Path, name: str):
         DatasetFolder.open(person)
 
 
-def test_truncated_and_foreign_files_are_named(person: Path):
+def test_damaged_files_are_named(person: Path):
     transforms, attributes = person / TRANSFORMS, person / ATTRIBUTES
     text, arrays = transforms.read_text(), load_npz(attributes)
     for broken in (text[:500], "{}", json.dumps({**json.loads(text), "dfa_format_version": 99}), "[]"):
         transforms.write_text(broken)
         with pytest.raises(UserError, match=r"transforms\.json"):
             DatasetFolder.open(person)
+    content = json.loads(text)
+    for matrix in ([[0.0] * 4] * 4, [1.0, 2.0], None):
+        content["frames"][7]["transform_matrix"] = matrix
+        transforms.write_text(json.dumps(content))
+        with pytest.raises(UserError, match="transform_matrix is missing in a frame or no invertible"):
+            DatasetFolder.open(person)
+    transforms.write_text(json.dumps(json.loads(text) | {"frames": json.loads(text)["frames"][:-1]}))
+    with pytest.raises(UserError, match="shot has 48 rows, but the 47 frames"):
+        DatasetFolder.open(person)
     transforms.write_text(text)
     attributes.write_bytes(attributes.read_bytes()[:5000])
     with pytest.raises(UserError, match=r"attributes\.npz: unreadable or truncated"):
@@ -54,19 +74,19 @@ def test_truncated_and_foreign_files_are_named(person: Path):
         DatasetFolder.open(person / "nothing")
 
 
-def test_a_file_takes_its_name_only_when_whole(tmp_path: Path):
+def test_atomic_write_renames_complete_files_only(tmp_path: Path):
     final = tmp_path / "new" / "file.txt"
     with pytest.raises(RuntimeError), atomic_write(final) as partial:
         partial.write_text("half")
         raise RuntimeError
     assert list(final.parent.iterdir()) == []
     with atomic_write(final) as partial:
-        partial.write_text("whole")
+        partial.write_text("complete")
         assert not final.exists()
-    assert final.read_text() == "whole" and list(final.parent.iterdir()) == [final]
+    assert final.read_text() == "complete" and list(final.parent.iterdir()) == [final]
 
 
-def test_frames_of_no_use_neither_train_nor_are_scored(person: Path):
+def test_invalid_frames_are_neither_used_for_training_nor_scored(person: Path):
     clip = DatasetFolder.open(person).attributes
     clip.shot[5:10], clip.shot[10:], clip.shot[44] = -1, 1, -1
     clip.save(person / "attributes.npz")

@@ -1,10 +1,11 @@
-"""How the demo's landmarks and matte of the portrait were made: run once, here where mediapipe may be imported.
+"""Writes the landmarks and the matte of the demo's portrait. It was run once and lies here because it needs mediapipe.
 
     python tests/demo/make_portrait.py
 
-writes `dfa_nerfstudio/demo/portrait.npz`: `landmarks`, mediapipe's 478 refined FaceMesh landmarks in pixels of
-`skimage.data.astronaut()` (z in the same unit, smaller is nearer), found in a threefold enlargement of the head, and
-`matte`, the person's alpha in 8 bits: mediapipe's selfie segmentation, sharpened to the picture by a guided filter.
+It writes `dfa_nerfstudio/face/reference_face.npz` with `landmarks`: mediapipe's 478 refined FaceMesh landmarks in
+pixels of `skimage.data.astronaut()` (z in the same unit, smaller is nearer), detected in a threefold enlargement.
+It writes `dfa_nerfstudio/demo/portrait.npz` with `matte`: the person's alpha in 8 bits, from mediapipe's selfie
+segmentation, sharpened to the image's edges by a guided filter.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.face.reference_face import REFERENCE_FACE
 
 HEAD = (slice(0, 320), slice(64, 384))
-ENLARGE = 3
+"""Rows and columns of the head in the portrait."""
+ENLARGEMENT = 3
 OUTPUT = Path(__file__).parents[2] / "dfa_nerfstudio/demo/portrait.npz"
 
 
 def guided_filter(guide: np.ndarray, mask: np.ndarray, radius: int, epsilon: float) -> np.ndarray:
-    """He et al.'s guided filter of `mask` [H W] by a colour `guide` [H W 3], both in [0, 1]."""
+    """Filters `mask` [H W] by a colour `guide` [H W 3], both in [0, 1] (guided filter of He et al.)."""
     size = (2 * radius + 1, 2 * radius + 1)
 
     def mean(values: np.ndarray) -> np.ndarray:
@@ -43,13 +45,13 @@ def guided_filter(guide: np.ndarray, mask: np.ndarray, radius: int, epsilon: flo
 
 
 def main() -> None:
-    """Makes `portrait.npz`."""
+    """Writes `reference_face.npz` and `portrait.npz`."""
     solutions = mediapipe.solutions
     image = skimage.data.astronaut()
-    head = cv2.resize(image[HEAD], None, fx=ENLARGE, fy=ENLARGE, interpolation=cv2.INTER_CUBIC)
+    head = cv2.resize(image[HEAD], None, fx=ENLARGEMENT, fy=ENLARGEMENT, interpolation=cv2.INTER_CUBIC)
     with solutions.face_mesh.FaceMesh(static_image_mode=True, refine_landmarks=True) as mesh:
         found = mesh.process(head).multi_face_landmarks[0].landmark
-    scale = np.array([head.shape[1], head.shape[0], head.shape[1]]) / ENLARGE
+    scale = np.array([head.shape[1], head.shape[0], head.shape[1]]) / ENLARGEMENT
     landmarks = np.array([(point.x, point.y, point.z) for point in found]) * scale + (HEAD[1].start, HEAD[0].start, 0)
     with solutions.selfie_segmentation.SelfieSegmentation(model_selection=0) as segmentation:
         mask = segmentation.process(image).segmentation_mask.astype(np.float64)

@@ -1,4 +1,4 @@
-"""The bundled speech: its phoneme times against its own sound, and the mouth against the phonemes."""
+"""The bundled speech: phoneme times against its samples, mouth shapes against its phonemes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dfa_nerfstudio.demo.visemes import mouth_shape
 VOWELS = {"a", "aa", "A:", "A@", "V", "0", "E", "aI", "aU", "oU", "eI"}
 
 
-def test_phoneme_times_fit_the_sound() -> None:
+def test_phoneme_times_match_loudness_and_zero_crossings() -> None:
     speech = make_speech(45, seed=0)
 
     def loudness(labels: set[str]) -> np.ndarray:
@@ -29,7 +29,7 @@ def test_phoneme_times_fit_the_sound() -> None:
     assert crossings(hisses) > 3 * crossings(VOWELS), "hisses cross zero far more often than vowels"
 
 
-def test_sentences_come_again_only_when_all_were_said() -> None:
+def test_sentences_repeat_only_after_all_were_used() -> None:
     for seconds in (0.5, 24, 100):
         speech = make_speech(seconds, seed=1)
         assert len(speech.samples) == seconds * 16_000
@@ -37,7 +37,7 @@ def test_sentences_come_again_only_when_all_were_said() -> None:
         assert all(a.end <= b.start + 1e-9 for a, b in zip(speech.phonemes, speech.phonemes[1:], strict=False))
 
     def openings(speech_seconds: float, seed: int) -> list[tuple[str, ...]]:
-        """The first six phonemes of every sentence."""
+        """Returns the first six phonemes of every sentence."""
         phonemes = make_speech(speech_seconds, seed).phonemes
         starts = [i for i, p in enumerate(phonemes) if i == 0 or p.start - phonemes[i - 1].end > 0.25]
         return [tuple(p.label for p in phonemes[i : i + 6]) for i in starts]
@@ -51,7 +51,7 @@ def test_sentences_come_again_only_when_all_were_said() -> None:
 
 
 @pytest.mark.parametrize("fps", [25, 60])
-def test_mouth_follows_the_phonemes(fps: int) -> None:
+def test_mouth_shape_matches_the_phonemes(fps: int) -> None:
     speech = make_speech(40, seed=0)
     times = np.arange(40 * fps) / fps
     opening, rounding = mouth_shape(speech.phonemes, times)

@@ -1,45 +1,45 @@
-"""Ablations through the command: rows that are kept, tables, and what is refused."""
+"""`dfa-eval ablate`: finished rows are kept, tables are written, and bad input is refused."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from dfa_nerfstudio.evaluation.ablation.variants import FIELD, METHOD, USUAL
-from tests.pipeline_fixture import Walked, run
+from dfa_nerfstudio.evaluation.ablation.variants import CONDITIONING_VARIANTS, DEFAULT_FIELD_VARIANTS, FIELD_VARIANTS
+from tests.pipeline_fixture import PipelineRun, run
 
 
-def test_rows_are_trained_scored_and_kept(demo: Walked, tmp_path: Path):
+def test_rows_are_trained_and_evaluated_once(demo: PipelineRun, tmp_path: Path):
     out = tmp_path / "ablations"
     command = ("dfa-eval", "ablate", demo.data, "--output", out, "--minutes", "0.05", "--protocols", "full")
-    rows = ("as it is", "MFCC instead of f_a")
-    done = run(*command, "--only", *rows)
-    assert done.returncode == 0, done.stderr[-3000:]
+    rows = ("full model", "MFCC instead of f_a")
+    first = run(*command, "--only", *rows)
+    assert first.returncode == 0, first.stderr[-3000:]
     table = json.loads((out / "ablations.json").read_text())["rows"]
     assert list(table) == [*rows, "ground truth"]
-    assert table["as it is"]["PSNR (full), dB"] != table["MFCC instead of f_a"]["PSNR (full), dB"]
+    assert table["full model"]["PSNR (full), dB"] != table["MFCC instead of f_a"]["PSNR (full), dB"]
     page = (out / "ablations.html").read_text()
-    assert "as it is" in page and r"\toprule" in (out / "ablations.tex").read_text()
+    assert "full model" in page and r"\toprule" in (out / "ablations.tex").read_text()
     assert page.count('<figure class="strip">') == 1 + len(rows)
-    truths = [(out / name / "truth.png").read_bytes() for name in ("as_it_is", "MFCC_instead_of_f_a")]
-    assert truths[0] == truths[1], "rows are compared at other moments"
+    truths = [(out / name / "truth.png").read_bytes() for name in ("full_model", "MFCC_instead_of_f_a")]
+    assert truths[0] == truths[1], "the strips of two rows show different frames"
     reports = {path: path.stat().st_mtime_ns for path in out.glob("*/report.json")}
     assert len(reports) == 2
     again = run(*command, "--only", *rows)
     assert again.returncode == 0
-    assert reports == {path: path.stat().st_mtime_ns for path in out.glob("*/report.json")}, "scored anew"
+    assert reports == {path: path.stat().st_mtime_ns for path in out.glob("*/report.json")}, "evaluated again"
     trained = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/*/run/nerfstudio_models/*.ckpt")}
     other = run(*command[:-1], "face", "--only", *rows)
     assert other.returncode == 0 and "PSNR (face)" in (out / "ablations.tex").read_text()
     checkpoints = out.glob("runs/*/*/run/nerfstudio_models/*.ckpt")
-    assert trained == {path: path.stat().st_mtime_ns for path in checkpoints} and len(trained) == 2, "trained anew"
+    assert trained == {path: path.stat().st_mtime_ns for path in checkpoints} and len(trained) == 2, "trained again"
     seeded = run(*command, "--only", rows[0], "--seed", "7")
-    assert seeded.returncode == 0 and "seed: 7" in next(out.glob("runs/as_it_is/*/run/config.yml")).read_text()
+    assert seeded.returncode == 0 and "seed: 7" in next(out.glob("runs/full_model/*/run/config.yml")).read_text()
 
 
-def test_what_is_refused(demo: Walked, tmp_path: Path):
+def test_bad_input_is_refused_in_one_line(demo: PipelineRun, tmp_path: Path):
     for arguments, message in (
-        ((demo.data, "--only", "nothing"), "--only 'nothing': no such row; there are as it is"),
+        ((demo.data, "--only", "nothing"), "--only nothing: no such row; there are full model"),
         ((demo.data, "--minutes", "0"), "--minutes 0: must be more than 0"),
         ((tmp_path,), "transforms.json"),
         ((demo.data, "--speech", tmp_path / "none.wav"), "none.wav: no such file"),
@@ -49,5 +49,5 @@ def test_what_is_refused(demo: Walked, tmp_path: Path):
         assert refused.returncode == 2 and message in refused.stderr and "Traceback" not in refused.stderr
 
 
-def test_the_usual_rows_are_rows():
-    assert set(USUAL) <= set(FIELD) and not set(METHOD) & set(FIELD)
+def test_default_rows_exist_and_names_are_unique():
+    assert set(DEFAULT_FIELD_VARIANTS) <= set(FIELD_VARIANTS) and not set(CONDITIONING_VARIANTS) & set(FIELD_VARIANTS)

@@ -1,15 +1,15 @@
-"""Landmark distances, by hand."""
+"""Landmark distances against values computed by hand."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from dfa_nerfstudio.evaluation.landmark_distance import eye_distance, face_lmd, lmd, part_errors
+from dfa_nerfstudio.evaluation.landmark_distance import eye_distance, face_lmd, face_part_errors, lmd
 from dfa_nerfstudio.face.topology import LANDMARKS_68
 
 
-def test_lmd_ignores_where_the_mouth_is_and_sees_its_shape():
+def test_lmd_is_invariant_to_position_and_measures_shape():
     truth = np.random.default_rng(0).uniform(0, 100, (3, 478, 2))
     np.testing.assert_allclose(lmd(truth + np.array([5, -3]), truth), 0, atol=1e-9)
     lips = LANDMARKS_68[48:68]
@@ -21,10 +21,10 @@ def test_lmd_ignores_where_the_mouth_is_and_sees_its_shape():
     np.testing.assert_allclose(eye_distance(truth), 5)
 
 
-def test_parts_of_the_face_are_told_apart():
+def test_upper_and_lower_face_errors_count_their_own_landmarks():
     truth = np.zeros((1, 68, 3))
     brow, jaw, nose = truth.copy(), truth.copy(), truth.copy()
     brow[:, 20, 1], jaw[:, 8, 1], nose[:, 30, 1] = 0.22, 0.37, 1.0
-    assert [float(part[0]) for part in part_errors(brow, truth)] == pytest.approx([1.0, 0.0])  # 22 points
-    assert [float(part[0]) for part in part_errors(jaw, truth)] == pytest.approx([0.0, 1.0])  # 37 points
-    assert [float(part[0]) for part in part_errors(nose, truth)] == [0.0, 0.0]
+    assert [float(part[0]) for part in face_part_errors(brow, truth)] == pytest.approx([1.0, 0.0])  # 22 points
+    assert [float(part[0]) for part in face_part_errors(jaw, truth)] == pytest.approx([0.0, 1.0])  # 37 points
+    assert [float(part[0]) for part in face_part_errors(nose, truth)] == [0.0, 0.0]

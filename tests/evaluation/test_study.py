@@ -1,4 +1,4 @@
-"""A study of viewers, from videos to opinions."""
+"""A user study, from videos to mean opinion scores."""
 
 from __future__ import annotations
 
@@ -9,66 +9,68 @@ import numpy as np
 import pytest
 
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.evaluation.study.build_study import QUESTIONS, study
-from dfa_nerfstudio.evaluation.study.mos import Opinion, opinions
+from dfa_nerfstudio.evaluation.study.build_study import QUESTIONS, build_study
+from dfa_nerfstudio.evaluation.study.mos import MeanOpinionScore, mean_opinion_scores
 from dfa_nerfstudio.media.video_writer import VideoWriter
 from tests.pipeline_fixture import BROWSER
 
 
 @pytest.fixture
 def methods(tmp_path: Path) -> list[str]:
-    """Two methods, two sentences each."""
+    """`NAME=FOLDER` of two methods with two sentences each."""
     for method in ("ours", "theirs"):
         for sentence in ("one.mp4", "two.mp4"):
             (tmp_path / method).mkdir(exist_ok=True)
             with VideoWriter(tmp_path / method / sentence, 25, (32, 32), 16_000) as writer:
-                writer.hear(np.zeros(6400, np.float32))
+                writer.write_audio(np.zeros(6400, np.float32))
                 for _ in range(10):
-                    writer.write(np.zeros((32, 32, 3), np.uint8))
+                    writer.write_frame(np.zeros((32, 32, 3), np.uint8))
     return [f"{method}={tmp_path / method}" for method in ("ours", "theirs")]
 
 
-def test_nothing_on_the_page_tells_the_method(tmp_path: Path, methods: list[str]):
-    study(methods, tmp_path / "study")
+def test_the_page_does_not_reveal_the_method(tmp_path: Path, methods: list[str]):
+    build_study(methods, tmp_path / "study")
     key = json.loads((tmp_path / "study/key.json").read_text())
-    shown = tmp_path / "study/participants"
-    page = (shown / "study.html").read_text()
-    assert {path.name for path in (shown / "videos").iterdir()} == set(key["videos"])
+    participants = tmp_path / "study/participants"
+    page = (participants / "study.html").read_text()
+    assert {path.name for path in (participants / "videos").iterdir()} == set(key["videos"])
     assert "ours" not in page and "theirs" not in page and "one.mp4" not in page
     assert all(question in page for question in QUESTIONS.values()) and all(name in page for name in key["videos"])
     pairs = sorted((video["method"], video["sentence"]) for video in key["videos"].values())
     assert pairs == [(m, s) for m in ("ours", "theirs") for s in ("one.mp4", "two.mp4")]
 
 
-def test_opinions_by_hand(tmp_path: Path, methods: list[str], capsys: pytest.CaptureFixture[str]):
-    study(methods, tmp_path / "study")
+def test_mean_opinion_scores_equal_those_computed_by_hand(
+    tmp_path: Path, methods: list[str], capsys: pytest.CaptureFixture[str]
+):
+    build_study(methods, tmp_path / "study")
     key = json.loads((tmp_path / "study/key.json").read_text())
-    sheets = tmp_path / "scores"
-    sheets.mkdir()
-    for person, mine in enumerate((3, 4, 5)):
+    answers = tmp_path / "scores"
+    answers.mkdir()
+    for person, rating in enumerate((3, 4, 5)):
         scores = {
-            code: dict.fromkeys(QUESTIONS, mine if video["method"] == "ours" else 2)
+            code: dict.fromkeys(QUESTIONS, rating if video["method"] == "ours" else 2)
             for code, video in key["videos"].items()
         }
-        (sheets / f"{person}.json").write_text(json.dumps({"study": key["study"], "scores": scores}))
-    opinions(tmp_path / "study/key.json", [sheets], tmp_path / "mos.json")
+        (answers / f"{person}.json").write_text(json.dumps({"study": key["study"], "scores": scores}))
+    mean_opinion_scores(tmp_path / "study/key.json", [answers], tmp_path / "mos.json")
     stored = json.loads((tmp_path / "mos.json").read_text())
     # 3, 4 and 5: standard deviation 1, Student's t of two degrees of freedom 4.303, over the root of 3
     assert stored["participants"] == 3
-    assert stored["opinions"]["ours"]["sync"] == {"mean": 4.0, "reach": 2.48}
-    assert stored["opinions"]["theirs"]["realness"] == {"mean": 2.0, "reach": 0.0}
+    assert stored["mos"]["ours"]["sync"] == {"mean": 4.0, "half_width": 2.48}
+    assert stored["mos"]["theirs"]["realness"] == {"mean": 2.0, "half_width": 0.0}
     assert "4.00" in capsys.readouterr().out
-    assert str(Opinion.of(np.array([3.0]))) == "3.00"
+    assert str(MeanOpinionScore.from_participants(np.array([3.0]))) == "3.00"
 
 
-def test_what_is_refused(tmp_path: Path, methods: list[str]):
+def test_bad_folders_and_scores_are_refused(tmp_path: Path, methods: list[str]):
     (tmp_path / "theirs/two.mp4").unlink()
     with pytest.raises(UserError, match=r"theirs: has no two\.mp4"):
-        study(methods, tmp_path / "study")
+        build_study(methods, tmp_path / "study")
     assert not (tmp_path / "study").exists()
     with pytest.raises(UserError, match="NAME=FOLDER"):
-        study(["ours"], tmp_path / "study")
-    study(methods[:1], tmp_path / "study")
+        build_study(["ours"], tmp_path / "study")
+    build_study(methods[:1], tmp_path / "study")
     key = tmp_path / "study/key.json"
     stranger = tmp_path / "stranger.json"
     for scores, message in (
@@ -77,16 +79,16 @@ def test_what_is_refused(tmp_path: Path, methods: list[str]):
     ):
         stranger.write_text(json.dumps(scores))
         with pytest.raises(UserError, match=message):
-            opinions(key, [stranger])
+            mean_opinion_scores(key, [stranger])
     with pytest.raises(UserError, match=r"key\.json: not a file of a study"):
-        opinions(key, [key])
+        mean_opinion_scores(key, [key])
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
-def test_a_participant_watches_answers_and_saves(tmp_path: Path, methods: list[str]):
+def test_the_page_collects_and_saves_scores(tmp_path: Path, methods: list[str]):
     from playwright.sync_api import expect, sync_playwright
 
-    study(methods, tmp_path / "study")
+    build_study(methods, tmp_path / "study")
     errors: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--mute-audio"])
@@ -94,24 +96,24 @@ def test_a_participant_watches_answers_and_saves(tmp_path: Path, methods: list[s
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto((tmp_path / "study/participants/study.html").as_uri())
         page.get_by_text("Begin").click()
-        following = page.locator("#next")
+        next_button = page.locator("#next")
         for number in range(4):
             expect(page.locator("h1")).to_have_text(f"Video {number + 1} of 4")
             if number == 1:
-                page.reload()  # what was answered is kept
+                page.reload()  # earlier answers are kept
                 page.get_by_text("Begin").click()
             for question in QUESTIONS:
                 page.locator(f"fieldset[data-question={question}] label", has_text=str(number + 1)).click()
-            expect(following).to_be_disabled()  # not watched to its end
+            expect(next_button).to_be_disabled()  # not watched to its end
             page.evaluate("document.getElementById('video').play()")
-            expect(following).to_be_enabled(timeout=20_000)
+            expect(next_button).to_be_enabled(timeout=20_000)
             if number < 3:
-                following.click()
+                next_button.click()
         with page.expect_download() as saved:
-            following.click()
+            next_button.click()
         saved.value.save_as(tmp_path / "scores.json")
         browser.close()
     assert not errors
-    opinions(tmp_path / "study/key.json", [tmp_path / "scores.json"], tmp_path / "mos.json")
-    stored = json.loads((tmp_path / "mos.json").read_text())["opinions"]
+    mean_opinion_scores(tmp_path / "study/key.json", [tmp_path / "scores.json"], tmp_path / "mos.json")
+    stored = json.loads((tmp_path / "mos.json").read_text())["mos"]
     assert stored["ours"]["sync"]["mean"] + stored["theirs"]["sync"]["mean"] == 5.0  # 1 to 4, two each

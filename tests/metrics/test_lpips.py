@@ -1,4 +1,4 @@
-"""LPIPS against torchmetrics, on weights that are nobody's."""
+"""LPIPS against torchmetrics, with random weights."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.metrics.lpips import Lpips
 
 
-def test_as_torchmetrics_of_the_same_alexnet(tmp_path: Path):
+def test_equals_that_of_torchmetrics_with_the_same_alexnet(tmp_path: Path):
     torch.manual_seed(0)
     network = alexnet()
     torch.save(network.state_dict(), tmp_path / "alexnet.pth")
-    mine = Lpips(tmp_path / "alexnet.pth")
-    theirs = _LPIPS(net="alex", pnet_rand=True)
-    # their AlexNet keeps torchvision's numbers of layers, in five pieces
+    own = Lpips(tmp_path / "alexnet.pth")
+    reference = _LPIPS(net="alex", pnet_rand=True)
+    # its AlexNet has torchvision's layer numbers, in five parts
     layers = {name[9:]: values for name, values in network.state_dict().items() if name.startswith("features.")}
-    pieces = theirs.net.state_dict()
-    theirs.net.load_state_dict({name: layers[name.split(".", 1)[1]] for name in pieces})
+    parts = reference.net.state_dict()
+    reference.net.load_state_dict({name: layers[name.split(".", 1)[1]] for name in parts})
     one, other = torch.rand(2, 2, 3, 70, 64)
-    torch.testing.assert_close(mine(one, other), theirs(2 * one - 1, 2 * other - 1).flatten(), rtol=1e-4, atol=1e-6)
-    assert mine(one, one).abs().max() == 0
+    torch.testing.assert_close(own(one, other), reference(2 * one - 1, 2 * other - 1).flatten(), rtol=1e-4, atol=1e-6)
+    assert own(one, one).abs().max() == 0
 
     small = torch.rand(1, 3, 24, 24, requires_grad=True)
-    mine(small, torch.rand(1, 3, 24, 24)).sum().backward()
+    own(small, torch.rand(1, 3, 24, 24)).sum().backward()
     assert small.grad is not None and small.grad.isfinite().all() and small.grad.any()
 
 
-def test_other_weights_are_one_line(tmp_path: Path):
+def test_other_weights_are_refused_in_one_line(tmp_path: Path):
     path = tmp_path / "weights.pth"
     for content in (b"not weights", None):
         if content is None:

@@ -1,4 +1,4 @@
-"""Rays in torso space and the background plane, against an independent projection of points."""
+"""Rays in torso space and the background plane against an independent projection of points."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack, FeatureKind
-from dfa_nerfstudio.nerf.background_model import Background, BackgroundConfig
-from dfa_nerfstudio.nerf.coordinate_frames import Scene, make_rays
+from dfa_nerfstudio.nerf.background_model import BackgroundConfig, BackgroundModel
+from dfa_nerfstudio.nerf.coordinate_frames import SceneBounds, make_rays
 
 
 def _track(motion: list[float]) -> AttributeTrack:
@@ -22,25 +22,27 @@ def _track(motion: list[float]) -> AttributeTrack:
 def test_torso_space_undoes_the_torsos_motion():
     motion = [0.05, -0.03, 0.1, 0.2]
     track = _track(motion)
-    still = np.array([[0.1, -0.2], [-0.3, -0.25]])  # points of the clothes on the reference frame's image plane
+    reference = np.array([[0.1, -0.2], [-0.3, -0.25]])  # points of the clothes on the reference frame's image plane
     cos, sin, scale = np.cos(motion[3]), np.sin(motion[3]), np.exp(motion[2])
-    moved = scale * still @ np.array([[cos, sin], [-sin, cos]]) + motion[:2]
+    moved = scale * reference @ np.array([[cos, sin], [-sin, cos]]) + motion[:2]
     depth = np.array([5.0, 7.0])
     camera = np.concatenate([moved * depth[:, None], -depth[:, None], np.ones((2, 1))], -1)  # OpenGL
     head = torch.from_numpy(camera @ np.linalg.inv(track.head_to_camera[0].numpy()).T)[:, :3].float()
 
-    scene = Scene(torch.tensor([[-4.0, -2.0, -1.0], [4.0, 2.0, 3.0]]), torch.tensor([0.5, 0.4]), near=4.0, far=8.0)
+    scene = SceneBounds(
+        torch.tensor([[-4.0, -2.0, -1.0], [4.0, 2.0, 3.0]]), torch.tensor([0.5, 0.4]), near=4.0, far=8.0
+    )
 
     rays = make_rays(head, torch.zeros_like(head), torch.zeros(2, dtype=torch.long), track, scene)
     in_torso = rays.in_torso_space(torch.arange(2), torch.zeros(2), scene)
     in_head = rays.in_head_space(torch.arange(2), torch.zeros(2))
 
-    torch.testing.assert_close(in_torso[:, :2], torch.from_numpy(still / [0.5, 0.4]).float())
+    torch.testing.assert_close(in_torso[:, :2], torch.from_numpy(reference / [0.5, 0.4]).float())
     torch.testing.assert_close(in_torso[:, 2], torch.tensor([-0.5, 0.5]))
     torch.testing.assert_close(in_head, (head - torch.tensor([0.0, 0.0, 1.0])) / torch.tensor([4.0, 2.0, 2.0]))
 
 
-def test_background_is_the_films_own_pixel_whatever_its_distance():
+def test_background_is_the_videos_own_pixel_at_any_distance():
     track, size, focal = _track([0.0] * 4), (6, 4), 5.0
     image = torch.rand(3, size[1], size[0])
     row, column = torch.meshgrid(torch.arange(size[1]), torch.arange(size[0]), indexing="ij")
@@ -51,18 +53,18 @@ def test_background_is_the_films_own_pixel_whatever_its_distance():
     origin = to_head[:3, 3].expand_as(direction)
     half, box = torch.tensor([size[0] / 2 / focal, size[1] / 2 / focal]), torch.tensor([[-1.0] * 3, [1.0] * 3])
     frame, codes = torch.zeros(len(origin), dtype=torch.long), torch.tensor([[1.0, 2.0]])
-    background = Background(BackgroundConfig(appearance_size=2), image, appearance_dim=2)
-    torch.nn.init.zeros_(background.moving)
+    background = BackgroundModel(BackgroundConfig(appearance_size=2), image, appearance_dim=2)
+    torch.nn.init.zeros_(background.appearance_images)
     for distance in (6.0, 30.0):
-        scene = Scene(box, half, near=1.0, far=distance)
-        seen = background(make_rays(origin, direction, frame, track, scene), scene, codes)
-        torch.testing.assert_close(seen, image.flatten(1).t(), atol=1e-4, rtol=0)
+        scene = SceneBounds(box, half, near=1.0, far=distance)
+        colour = background(make_rays(origin, direction, frame, track, scene), scene, codes)
+        torch.testing.assert_close(colour, image.flatten(1).t(), atol=1e-4, rtol=0)
     away = make_rays(origin, -direction, frame, track, scene)
     torch.testing.assert_close(background(away, scene, codes), image.mean((1, 2)).expand(len(origin), 3))
 
-    torch.nn.init.ones_(background.moving)  # the code adds to every pixel, and training mends single ones
+    torch.nn.init.ones_(background.appearance_images)  # the code adds to every pixel, the correction to single ones
     background.correction.data[0, 1, 2] = 0.5
-    seen = background(make_rays(origin, direction, frame, track, scene), scene, codes).reshape(size[1], size[0], 3)
+    colour = background(make_rays(origin, direction, frame, track, scene), scene, codes).reshape(size[1], size[0], 3)
     expected = image.permute(1, 2, 0) + 3
     expected[1, 2, 0] += 0.5
-    torch.testing.assert_close(seen, expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(colour, expected, atol=1e-4, rtol=0)

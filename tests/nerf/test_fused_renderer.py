@@ -1,4 +1,4 @@
-"""The kernel that renders whole pictures, against marching by the reference."""
+"""The fused rendering kernel against marching by the reference."""
 
 from __future__ import annotations
 
@@ -10,26 +10,33 @@ import torch
 from dfa_nerfstudio.metrics.image_metrics import psnr
 from dfa_nerfstudio.nerf.conditioned_field import ConditionedField, ConditionedFieldConfig
 from dfa_nerfstudio.nerf.conditions import Conditions
-from dfa_nerfstudio.nerf.coordinate_frames import Rays, Scene
+from dfa_nerfstudio.nerf.coordinate_frames import Rays, SceneBounds
 from dfa_nerfstudio.nerf.encodings import GridConfig
 from dfa_nerfstudio.nerf.marching import OccupancyGrid, march
-from dfa_nerfstudio.talk.frame_renderer import film_cameras
+from dfa_nerfstudio.talk.frame_renderer import source_cameras
 from tests.nerf.test_model import _trainer
-from tests.pipeline_fixture import interpreted
+from tests.pipeline_fixture import run_in_triton_interpreter
 
 VARIANTS = {
-    "as it is": {},
-    "head space alone": {"spaces": "head"},
-    "torso space alone": {"spaces": "torso", "gates": "learned"},
+    "full field": {},
+    "head space only": {"spaces": "head"},
+    "torso space only": {"spaces": "torso", "gates": "learned"},
     "no gates": {"gates": "none"},
 }
-SCENE = Scene(torch.tensor([[-1.0] * 3, [1.0] * 3]), torch.tensor([0.3, 0.25]), 2.0, 4.5)
+SCENE = SceneBounds(torch.tensor([[-1.0] * 3, [1.0] * 3]), torch.tensor([0.3, 0.25]), 2.0, 4.5)
 
 
 def scattered_field(features: int = 4, width: int = 16, **options: str) -> ConditionedField:
-    """A field of random weights, dense enough that rays end in it."""
+    """A field with random weights that is dense enough to stop rays."""
     torch.manual_seed(0)
-    grid = GridConfig(levels=3, min_resolution=8, max_resolution=30, features=features, log2_table=9, backend="torch")
+    grid = GridConfig(
+        num_levels=3,
+        min_resolution=8,
+        max_resolution=30,
+        features_per_level=features,
+        log2_hashmap_size=9,
+        backend="torch",
+    )
     regions = torch.tensor([[[0.0, -0.3, 0.5], [0.5, 0.4, 0.6]], [[-0.3, 0.3, 0.5], [0.2] * 3], [[0.3] * 3, [0.2] * 3]])
     field = ConditionedField(ConditionedFieldConfig(grid=grid, width=width, **options), 5, 3, 2, regions)
     with torch.no_grad():
@@ -40,7 +47,7 @@ def scattered_field(features: int = 4, width: int = 16, **options: str) -> Condi
 
 
 def scattered_rays(count: int) -> Rays:
-    """Rays from in front of the cube; some miss it."""
+    """Rays that start in front of the cube; some miss it."""
     generator = torch.Generator().manual_seed(1)
     origins = torch.randn(count, 3, generator=generator) * 0.2 + torch.tensor([0.0, 0.0, 3.0])
     directions = torch.randn(count, 3, generator=generator) * 0.3 - torch.tensor([0.0, 0.0, 1.0])
@@ -49,7 +56,7 @@ def scattered_rays(count: int) -> Rays:
     return Rays(origins, directions, *camera, *camera, torch.zeros(count, dtype=torch.long))
 
 
-def moment() -> Conditions:
+def random_conditions() -> Conditions:
     generator = torch.Generator().manual_seed(2)
     return Conditions(*(torch.randn(1, size, generator=generator) for size in (5, 3, 12, 4, 2)))
 
@@ -62,80 +69,82 @@ def half_empty(resolution: int = 15) -> OccupancyGrid:
 
 @torch.no_grad()
 def compare(device: str, *, rays: int, samples: int, occupied: bool, **options: str | int) -> None:
-    """The kernel's pictures beside those of `march`, to within half precision."""
+    """Compares the kernel's outputs with those of `march`, to within half precision."""
     from dfa_nerfstudio.nerf.marching import fused_renderer as fused
 
     field, occupancy = scattered_field(**options).to(device), half_empty().to(device) if occupied else None
-    cast, conditions = scattered_rays(rays), moment()
+    cast, conditions = scattered_rays(rays), random_conditions()
     for part in (cast, conditions):
         for name, values in vars(part).items():
             setattr(part, name, values.to(device))
-    scene = Scene(SCENE.box.to(device), SCENE.half_extent.to(device), SCENE.near, SCENE.far)
+    scene = SceneBounds(SCENE.box.to(device), SCENE.half_extent.to(device), SCENE.near, SCENE.far)
 
-    def ask(ray: torch.Tensor, distance: torch.Tensor):
-        places = cast.in_head_space(ray, distance), cast.in_torso_space(ray, distance, scene)
-        return field(*places, cast.frame[ray], conditions)
+    def query(ray: torch.Tensor, distance: torch.Tensor):
+        points = cast.in_head_space(ray, distance), cast.in_torso_space(ray, distance, scene)
+        return field(*points, cast.frame[ray], conditions)
 
     fused.render(field, cast, scene, conditions, samples, occupancy)
-    field.second.weight.data.mul_(1.5)  # as a fused optimiser does, which counts no version
-    directions = cast.head_origins, cast.head_directions
-    whole = march(*directions, samples, occupancy, ask, training=False, slabs=samples, backend="torch")
-    seen = fused.render(field, cast, scene, conditions, samples, occupancy)
-    assert whole.accumulation.std() > 0.05 and whole.gates.std() > 0.01
+    field.second.weight.data.mul_(
+        1.5
+    )  # in place, as a fused optimiser does, which does not increase the version counter
+    head_rays = cast.head_origins, cast.head_directions
+    marched = march(*head_rays, samples, occupancy, query, training=False, slabs=samples, backend="torch")
+    rendered = fused.render(field, cast, scene, conditions, samples, occupancy)
+    assert marched.accumulation.std() > 0.05 and marched.gates.std() > 0.01
     for name in ("rgb", "accumulation", "depth", "gates"):
-        torch.testing.assert_close(getattr(seen, name), getattr(whole, name), atol=0.01, rtol=0.01)
-    assert float(seen.num_samples) == pytest.approx(whole.num_samples, rel=0.02)
+        torch.testing.assert_close(getattr(rendered, name), getattr(marched, name), atol=0.01, rtol=0.01)
+    assert float(rendered.num_samples) == pytest.approx(marched.num_samples, rel=0.02)
 
 
 @torch.no_grad()
-def compare_pictures(config: str) -> None:
-    """A trained model's picture, by the kernel and by marching."""
+def compare_images(config: str) -> None:
+    """Compares a trained model's images by the kernel and by marching."""
     from dfa_nerfstudio.nerf.marching import fused_renderer as fused
     from dfa_nerfstudio.talk.load_model import load_model
 
     model = load_model(Path(config)).eval()
-    camera = film_cameras(model, model.clip.track[:1])
+    camera = source_cameras(model, model.clip.track[:1])
     marched = model.get_outputs_for_camera(camera)
-    fused.why_not_fused = lambda field, device: None
-    seen = model.get_outputs_for_camera(camera)
-    assert {name: values.shape for name, values in seen.items()} == {name: v.shape for name, v in marched.items()}
-    assert psnr(seen["rgb"], marched["rgb"]) > 45
-    torch.testing.assert_close(seen["depth"], marched["depth"], atol=0.05, rtol=0.02)
+    fused.fused_unavailable_reason = lambda field, device: None
+    rendered = model.get_outputs_for_camera(camera)
+    assert {name: values.shape for name, values in rendered.items()} == {name: v.shape for name, v in marched.items()}
+    assert psnr(rendered["rgb"], marched["rgb"]) > 45
+    torch.testing.assert_close(rendered["depth"], marched["depth"], atol=0.05, rtol=0.02)
 
 
-def test_a_models_pictures_are_those_of_marching(ball_person: Path, tmp_path: Path):
+def test_a_trained_models_images_equal_those_of_marching(ball_person: Path, tmp_path: Path):
     pytest.importorskip("triton")
     trainer = _trainer("dfa-nerf-lite", ball_person, tmp_path, steps=100, rays=256)
     trainer.train()
     config = str(next(tmp_path.rglob("config.yml")))
-    interpreted(f"from tests.nerf.test_fused_renderer import compare_pictures; compare_pictures({config!r})")
+    run_in_triton_interpreter(f"from tests.nerf.test_fused_renderer import compare_images; compare_images({config!r})")
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_pictures_are_those_of_marching(variant: str):
+def test_kernel_outputs_equal_those_of_marching(variant: str):
     pytest.importorskip("triton")
     options = {"rays": 70, "samples": 6, "occupied": variant != "no gates", **VARIANTS[variant]}
-    interpreted(f"from tests.nerf.test_fused_renderer import compare; compare('cpu', **{options!r})")
+    run_in_triton_interpreter(f"from tests.nerf.test_fused_renderer import compare; compare('cpu', **{options!r})")
 
 
-def test_the_kernel_compiles_for_gpus_that_are_not_here():
-    """From Python to machine code at the sizes of both methods, for a GPU of 2018 and one of 2022."""
+def test_the_kernel_compiles_for_other_gpus():
+    """Compiles to machine code at the sizes of both methods, for compute capabilities 7.5 (2018) and 9.0 (2022)."""
     compiler = pytest.importorskip("triton.compiler")
     from triton.backends.compiler import GPUTarget
 
     from dfa_nerfstudio.nerf.marching.fused_kernel import render_rays
 
-    halves, whole = {"first", "second", "colour"}, {"count", "levels", "entries_of_grid"}
+    halves, integers = {"first", "second", "colour"}, {"count", "levels", "entries_of_grid"}
     for capability, width, cells in ((75, 64, 32), (90, 128, 64)):
         constants = {"SAMPLES": 8, "CELLS": cells, "PLANES": 6, "GRIDS": 8, "FEATURES": 4, "WIDTH": width, "BLOCK": 64}
-        constants |= {"GATED": True, "LEANING": True, "IN_TORSO": False}
+        constants |= {"GATED": True, "GATE_PRIOR": True, "TORSO_ONLY": False}
         types = {
             name: "*fp16"
             if name in halves
             else "i32"
-            if name in whole
+            if name in integers
             else "fp32"
-            if name in ("rim", "stop_below")
+            if name in ("margin", "stop_below")
             else {"numbers": "*i32", "occupied": "*u8"}.get(name, "*fp32")
             for name in render_rays.arg_names
         }

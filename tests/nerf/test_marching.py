@@ -1,4 +1,4 @@
-"""Compositing against the closed form of a homogeneous medium, against itself in slabs, and nerfacc's against ours."""
+"""Compositing against the closed form of a homogeneous medium, marching in slabs, and nerfacc against the reference."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from dfa_nerfstudio.nerf.marching.ray_marching import cube_interval
 
 
 def _fog(density: float):
-    def ask(ray, distance):
+    def query(ray, distance):
         colour = torch.stack([distance, 1 - distance, torch.full_like(distance, 0.5)], -1)
         return FieldOutput(torch.full_like(distance, density), colour, torch.ones(len(distance), 2))
 
-    return ask
+    return query
 
 
 def _along_z(lengths: list[float]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rays that enter the cube at distance 0 and leave it after the given lengths: the cube is 2 units of theirs."""
+    """Rays that enter the cube at distance 0 and leave it at the given distances."""
     origins = torch.tensor([[0.0, 0.0, -1.0]]).repeat(len(lengths), 1) - torch.tensor([0.0, 0.0, 2e-3 / max(lengths)])
     directions = torch.stack([torch.tensor([0.0, 0.0, 2.0 / length]) for length in lengths])
     return origins, directions
 
 
-def test_fog_has_the_opacity_of_beer_and_lambert():
+def test_fog_has_the_opacity_of_the_beer_lambert_law():
     origins, directions = _along_z([1.0, 2.0])
     seen = march(origins, directions, 400, None, _fog(1.5), training=False)
     length = torch.tensor([1.0, 2.0])
@@ -40,7 +40,7 @@ def test_fog_has_the_opacity_of_beer_and_lambert():
     torch.testing.assert_close(seen.rgb[:, 0], seen.depth)
 
 
-def test_slabs_change_nothing_and_opaque_rays_leave_early():
+def test_slabs_do_not_change_colours_and_opaque_rays_stop_early():
     rays = _along_z([1.0, 1.0, 1.0])
     whole = march(*rays, 24, None, _fog(2.0), training=False, slabs=1)
     slabs = march(*rays, 24, None, _fog(2.0), training=False, slabs=4, stop_below=0.0)
@@ -50,23 +50,23 @@ def test_slabs_change_nothing_and_opaque_rays_leave_early():
     assert opaque.num_samples == 3 * 6
 
 
-def test_empty_space_costs_nothing_and_gradients_reach_the_field():
+def test_empty_space_is_not_queried_and_gradients_reach_the_field():
     density = torch.tensor(1.0, requires_grad=True)
 
-    def ask(ray, distance):
+    def query(ray, distance):
         return FieldOutput(density.expand_as(distance), torch.ones(len(ray), 3), torch.ones(len(ray), 2))
 
     occupancy = OccupancyGrid(4, threshold=0.01, decay=0.9)
     occupancy.occupied.view(4, 4, 4)[:, :, :2] = False  # the nearer half
-    seen = march(*_along_z([1.0] * 4), 10, occupancy, ask, training=False)
+    seen = march(*_along_z([1.0] * 4), 10, occupancy, query, training=False)
     assert seen.num_samples == 4 * 5
     torch.testing.assert_close(seen.accumulation, (1 - torch.exp(-density * 0.5)).expand(4), atol=2e-3, rtol=0)
     seen.accumulation.sum().backward()
     assert float(density.grad) == pytest.approx(4 * 0.5 * np.exp(-0.5), rel=5e-3)
 
 
-def test_occupancy_forgets_what_is_no_longer_seen_and_keeps_what_is():
-    """A wall in the middle hides what is behind it: only the wall and its neighbours stay."""
+def test_occupancy_keeps_visible_cells_and_empties_hidden_ones():
+    """A wall in the middle hides the cells behind it: only the wall and its neighbours stay occupied."""
     occupancy = OccupancyGrid(8, threshold=0.01, decay=0.5)
 
     def wall(ray, distance):
@@ -80,33 +80,33 @@ def test_occupancy_forgets_what_is_no_longer_seen_and_keeps_what_is():
     assert column.tolist() == [False, False, False, True, True, True, False, False]
 
 
-def test_rays_that_miss_the_cube_have_no_length():
+def test_rays_that_miss_the_cube_have_an_empty_interval():
     origins = torch.tensor([[0.0, 0.0, 3.0], [5.0, 0.0, 3.0]])
     near, far = cube_interval(origins, torch.tensor([[0.0, 0.0, -1.0], [0.0, 0.0, -1.0]]))
     torch.testing.assert_close(torch.stack([near[0], far[0]]), torch.tensor([2.0, 4.0]))
     assert far[1] == near[1]
 
 
-def test_weights_are_those_of_a_product_ray_by_ray():
-    """Also behind what is opaque beyond any number, of which other rays must know nothing."""
+def test_weights_equal_the_product_of_transmittances_ray_by_ray():
+    """Also behind a sample of extreme optical depth, which must not affect other rays."""
     ray = torch.tensor([0, 0, 0, 2, 2, 3])
-    thickness = torch.tensor([0.3, 1e30, 0.2, 0.7, 0.1, 1e-6], requires_grad=True)
-    weights = torch_sampler.weigh(thickness, ray, 4)
-    alpha = 1 - np.exp(-thickness.detach().double().numpy())
+    optical_depth = torch.tensor([0.3, 1e30, 0.2, 0.7, 0.1, 1e-6], requires_grad=True)
+    weights = torch_sampler.compute_weights(optical_depth, ray, 4)
+    alpha = 1 - np.exp(-optical_depth.detach().double().numpy())
     expected = [alpha[0], 1 - alpha[0], 0, alpha[3], (1 - alpha[3]) * alpha[4], 1e-6]
     np.testing.assert_allclose(weights.detach(), expected, rtol=1e-5, atol=1e-12)
     weights[4].backward()
     slope = [0, 0, 0, -(1 - alpha[3]) * alpha[4], (1 - alpha[3]) * (1 - alpha[4]), 0]
-    np.testing.assert_allclose(thickness.grad, slope, rtol=1e-5, atol=1e-12)
+    np.testing.assert_allclose(optical_depth.grad, slope, rtol=1e-5, atol=1e-12)
 
 
 @pytest.fixture
 def nerfacc_on_cpu(monkeypatch: pytest.MonkeyPatch):
-    """nerfacc's CUDA functions, as its sources have them, one ray at a time."""
+    """Python versions of nerfacc's CUDA functions, one ray at a time."""
 
     def traverse(origins, directions, binaries, aabbs, enters, leaves, hits, nears, fars, step, *_):
         assert binaries.is_contiguous() and len(binaries) == len(aabbs) == 1
-        size, found, kept_ray = binaries.shape[1], [], []
+        size, starts, rays = binaries.shape[1], [], []
         for index in range(len(origins)):
             last = float(nears[index])
             begin, end = max(float(enters[index, 0]), last), min(float(leaves[index, 0]), float(fars[index]))
@@ -116,14 +116,14 @@ def nerfacc_on_cpu(monkeypatch: pytest.MonkeyPatch):
                 point = origins[index] + (last + step / 2) * directions[index]
                 x, y, z = ((point + 1) * size / 2).long().clamp(0, size - 1).tolist()
                 if binaries[0, x, y, z]:
-                    found.append(last)
-                    kept_ray.append(index)
+                    starts.append(last)
+                    rays.append(index)
                 last += step
-        start = torch.tensor(found)
+        start = torch.tensor(starts)
         both = torch.stack([start, start + step], -1).flatten()
         left = torch.tensor([True, False]).repeat(len(start))
         none = dict.fromkeys(("chunk_starts", "chunk_cnts"))
-        ray = torch.tensor(kept_ray)
+        ray = torch.tensor(rays)
         intervals = SimpleNamespace(**none, vals=both, is_left=left, is_right=~left, ray_indices=ray)
         return intervals, SimpleNamespace(**none, vals=start + step / 2, ray_indices=ray)
 
@@ -144,40 +144,40 @@ def nerfacc_on_cpu(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize("strata", [(0, 7), (3, 5)])
-def test_nerfacc_places_and_weighs_the_references_samples(strata: tuple[int, int], nerfacc_on_cpu: None):
+def test_nerfacc_gives_the_references_samples_and_weights(strata: tuple[int, int], nerfacc_on_cpu: None):
     generator = torch.Generator().manual_seed(0)
     origins = torch.tensor([0.0, 0.0, 3.0]) + 0.3 * torch.randn(40, 3, generator=generator)
     directions = torch.tensor([0.0, 0.0, -0.7]) + 0.1 * torch.randn(40, 3, generator=generator)
     near, far = cube_interval(origins, directions)
     rays = [values[far > near] for values in (origins, directions, near, (far - near) / 7)]
     count = len(rays[0])
-    occupancy = OccupancyGrid(5, threshold=0.01, decay=0.9)  # no middle of a stratum lies between two cells
+    occupancy = OccupancyGrid(5, threshold=0.01, decay=0.9)  # no middle of a stratum lies on a face between cells
     occupancy.occupied = torch.rand(125, generator=generator) < 0.4
     results = []
     for backend in (torch_sampler, nerfacc_sampler):
-        ray, distance = backend.place(*rays, strata, occupancy, jitter=False)
-        thickness = torch.rand(len(ray), generator=torch.Generator().manual_seed(1)).requires_grad_()
-        weights = backend.weigh(thickness, ray, count)
+        ray, distance = backend.sample(*rays, strata, occupancy, jitter=False)
+        optical_depth = torch.rand(len(ray), generator=torch.Generator().manual_seed(1)).requires_grad_()
+        weights = backend.compute_weights(optical_depth, ray, count)
         (weights * torch.arange(len(ray))).sum().backward()
-        results.append((ray, distance, weights.detach(), thickness.grad))
+        results.append((ray, distance, weights.detach(), optical_depth.grad))
     assert count > 30 and 20 < len(results[0][0]) < 40 * 7
     for reference, other in zip(*results, strict=True):
         torch.testing.assert_close(other, reference, atol=1e-5, rtol=1e-4)
 
 
-def test_nerfaccs_random_samples_lie_in_the_strata(nerfacc_on_cpu: None):
+def test_nerfaccs_jittered_samples_lie_in_their_strata(nerfacc_on_cpu: None):
     origins, directions = _along_z([1.0] * 200)
     near, far = cube_interval(origins, directions)
-    ray, distance = nerfacc_sampler.place(origins, directions, near, (far - near) / 4, (0, 4), None, jitter=True)
+    ray, distance = nerfacc_sampler.sample(origins, directions, near, (far - near) / 4, (0, 4), None, jitter=True)
     assert (ray.view(200, 4) == torch.arange(200)[:, None]).all()
-    place = (distance.view(200, 4) - near[:, None]) / (far - near)[:, None] * 4
-    assert (place.floor() == torch.arange(4)).all()
-    np.testing.assert_allclose(np.quantile(place[:, 0], [0.1, 0.5, 0.9]), [0.1, 0.5, 0.9], atol=0.1)
+    position = (distance.view(200, 4) - near[:, None]) / (far - near)[:, None] * 4
+    assert (position.floor() == torch.arange(4)).all()
+    np.testing.assert_allclose(np.quantile(position[:, 0], [0.1, 0.5, 0.9]), [0.1, 0.5, 0.9], atol=0.1)
 
 
-def test_a_marcher_that_is_not_there_is_replaced_and_said(capsys):
+def test_an_unavailable_backend_is_replaced_and_logged(capsys):
     rays, occupancy = _along_z([1.0]), OccupancyGrid(4, threshold=0.01, decay=0.9)
-    wanted = march(*rays, 8, occupancy, _fog(1.0), training=False, backend="nerfacc")
+    requested = march(*rays, 8, occupancy, _fog(1.0), training=False, backend="nerfacc")
     plain = march(*rays, 8, occupancy, _fog(1.0), training=False, backend="torch")
-    torch.testing.assert_close(wanted.rgb, plain.rgb)
-    assert "marched by torch (nerfacc needs a CUDA device)" in capsys.readouterr().out
+    torch.testing.assert_close(requested.rgb, plain.rgb)
+    assert "ray marching backend: torch (nerfacc needs a CUDA device)" in capsys.readouterr().out

@@ -1,7 +1,8 @@
-"""A folder of videos: isolation, resumption, interruption, threads and Ray."""
+"""Processing a folder of videos: isolated failures, resumption, interruption, parallel jobs and Ray."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -18,8 +19,7 @@ from rich.console import Console
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.demo.make_clip import ClipConfig, make_clip
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.jobs import JobsConfig, results
-from dfa_nerfstudio.jobs import subprocess_runner as alone
+from dfa_nerfstudio.jobs import JobsConfig, run_jobs, subprocess_runner
 from dfa_nerfstudio.preprocessing import cli
 from dfa_nerfstudio.preprocessing.process_config import ProcessConfig
 from dfa_nerfstudio.preprocessing.process_folder import SUMMARY, find_jobs, process_folder
@@ -37,7 +37,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def videos(clip: Path, tmp_path: Path) -> Path:
-    """Two good videos, one of them in a subfolder, one that is none, and what is to be passed over."""
+    """Folder with two valid videos, one of them in a subfolder, one invalid video, and files to ignore."""
     folder = tmp_path / "videos"
     (folder / "sub").mkdir(parents=True)
     shutil.copy(clip, folder / "a.mp4")
@@ -52,7 +52,7 @@ def files_below(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
-def test_a_broken_file_fails_alone_and_finished_datasets_are_skipped(
+def test_a_broken_file_fails_alone_and_complete_datasets_are_skipped(
     videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     output = tmp_path / "data"
@@ -63,73 +63,78 @@ def test_a_broken_file_fails_alone_and_finished_datasets_are_skipped(
         cli.main()
     assert exit_info.value.code == 2
     captured = capsys.readouterr()
-    assert captured.err == f"error: 1 of 3 videos failed; {output / SUMMARY} says why\n"
+    assert captured.err == f"error: 1 of 3 videos failed; {output / SUMMARY} lists the reasons\n"
     assert "b.mov" in captured.out and "not a video" in captured.out
     first, broken, third = json.loads((output / SUMMARY).read_text())["videos"]
     assert [entry["video"] for entry in (first, broken, third)] == ["a.mp4", "b.mov", "sub/c.MP4"]
-    assert [entry["status"] for entry in (first, broken, third)] == ["done", "failed", "done"]
+    assert [entry["status"] for entry in (first, broken, third)] == ["completed", "failed", "completed"]
     assert "b.mov: not a video" in broken["reason"] and "\n" not in broken["reason"]
-    assert third["dataset"] == "sub/c" and first["figures"]["frames"] == 62 and first["seconds"] > 0
-    assert first["figures"] == third["figures"] | {"source": "a.mp4"}  # it does not matter who works beside it
+    assert third["dataset"] == "sub/c" and first["metrics"]["num_frames"] == 62 and first["seconds"] > 0
+    assert first["metrics"] == third["metrics"] | {"source": "a.mp4"}  # results do not depend on parallel jobs
     for name in ("a", "sub/c"):
         assert DatasetFolder.open(output / name).num_frames == 62
     assert not [name for name in files_below(output) if "partial" in name]
 
     before = (output / "a/transforms.json").stat().st_mtime_ns
-    shutil.copy(videos / "a.mp4", videos / "b.mov")  # mended
-    shutil.rmtree(output / "sub/c/masks")  # no longer whole
-    again = process_folder(videos, output, CONFIG, JobsConfig(jobs=1), QUIET)
-    assert [outcome.status for outcome in again] == ["skipped", "done", "failed"]
-    assert again[0].figures == first["figures"] and "--overwrite" in again[2].reason
+    shutil.copy(videos / "a.mp4", videos / "b.mov")  # repaired
+    shutil.rmtree(output / "sub/c/masks")  # incomplete now
+    console = Console(file=io.StringIO(), width=200)
+    again = process_folder(videos, output, CONFIG, JobsConfig(jobs=1), console)
+    assert isinstance(console.file, io.StringIO)
+    printed = console.file.getvalue()
+    assert "1 of 3 datasets are complete and skipped; replace them with --overwrite" in printed
+    assert again[2].reason in printed
+    assert [outcome.status for outcome in again] == ["skipped", "completed", "failed"]
+    assert again[0].metrics == first["metrics"] and "replace it with --overwrite" in again[2].reason
     assert (output / "a/transforms.json").stat().st_mtime_ns == before
     (videos / "b.mov").unlink()
     shutil.rmtree(videos / "sub")
-    other = ProcessConfig(size=66)  # a dataset made with other options is no finished one
+    other = ProcessConfig(size=66)  # datasets with other options are not complete
     assert [outcome.status for outcome in process_folder(videos, output, other, JobsConfig(), QUIET)] == ["failed"]
     other.overwrite = True
-    assert [outcome.status for outcome in process_folder(videos, output, other, JobsConfig(), QUIET)] == ["done"]
+    assert [outcome.status for outcome in process_folder(videos, output, other, JobsConfig(), QUIET)] == ["completed"]
     assert DatasetFolder.open(output / "a").size == (66, 66)
 
 
-def test_names_never_collide(tmp_path: Path) -> None:
+def test_dataset_names_are_unique(tmp_path: Path) -> None:
     for name in ("x.mp4", "x.mkv", "y.mp4", "y/z.webm", "out/old.mp4", ".git/no.mp4", "w.mp4"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     jobs = find_jobs(tmp_path, tmp_path / "out", CONFIG)
-    made = {job.name: job.output.relative_to(tmp_path / "out").as_posix() for job in jobs}
-    assert made == {"w.mp4": "w", "x.mkv": "x.mkv", "x.mp4": "x.mp4", "y.mp4": "y.mp4", "y/z.webm": "y/z"}
+    datasets = {job.name: job.output.relative_to(tmp_path / "out").as_posix() for job in jobs}
+    assert datasets == {"w.mp4": "w", "x.mkv": "x.mkv", "x.mp4": "x.mp4", "y.mp4": "y.mp4", "y/z.webm": "y/z"}
     with pytest.raises(UserError, match="no video"):
         find_jobs(tmp_path / "out", tmp_path / "out", CONFIG)
 
 
 def test_a_process_that_is_killed_fails_alone(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the kernel does it when memory runs out."""
+    """The kernel kills a process in this way if memory runs out."""
     (videos / "b.mov").unlink()
     jobs = find_jobs(videos, tmp_path / "data", CONFIG)
     started = []
     popen = subprocess.Popen
 
-    def watched(*args, **kwargs) -> subprocess.Popen:
+    def recording_popen(*args, **kwargs) -> subprocess.Popen:
         started.append(popen(*args, **kwargs))
         return started[-1]
 
-    monkeypatch.setattr(alone.subprocess, "Popen", watched)
+    monkeypatch.setattr(subprocess_runner.subprocess, "Popen", recording_popen)
 
-    def kill_when_at_work() -> None:
+    def kill_while_processing() -> None:
         while not (tmp_path / "data/.a.partial/images/00010.jpg").exists():
             time.sleep(0.01)
         started[0].send_signal(signal.SIGKILL)
 
-    killer = threading.Thread(target=kill_when_at_work)
+    killer = threading.Thread(target=kill_while_processing)
     killer.start()
-    reasons = {job.name: reason for job, reason, _ in results(jobs, JobsConfig(jobs=1))}
+    reasons = {job.name: reason for job, reason, _ in run_jobs(jobs, JobsConfig(jobs=1))}
     killer.join()
     assert reasons == {"a.mp4": "its process was ended by SIGKILL (out of memory?)", "sub/c.MP4": ""}
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["sub"]
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_nothing_half_written_is_left_by_an_interruption(videos: Path, tmp_path: Path, how: signal.Signals) -> None:
+def test_an_interruption_leaves_no_partial_output(videos: Path, tmp_path: Path, how: signal.Signals) -> None:
     output = tmp_path / "data"
     command = [sys.executable, "-m", "dfa_nerfstudio.preprocessing.cli", str(videos), "--output", str(output)]
     run = subprocess.Popen([*command, "--size", "64", "--jobs", "2"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -141,19 +146,19 @@ def test_nothing_half_written_is_left_by_an_interruption(videos: Path, tmp_path:
     assert "Traceback" not in out
     if how == signal.SIGINT:
         assert run.returncode == 130 and out.strip().endswith("interrupted")
-    deadline = time.monotonic() + 30  # killed, the command cannot wait for its processes: they end by themselves
+    deadline = time.monotonic() + 30  # a killed command cannot wait for its processes, which end later
     while any(output.rglob(".*.partial*")) and how == signal.SIGKILL and time.monotonic() < deadline:
         time.sleep(0.05)
     left = [name for name in files_below(output) if "partial" in name or name.startswith(("a", "sub/c"))]
     assert left == []
     entries = json.loads((output / SUMMARY).read_text())["videos"]
-    assert [entry["status"] for entry in entries if entry["video"] != "b.mov"] == ["waiting", "waiting"]
+    assert [entry["status"] for entry in entries if entry["video"] != "b.mov"] == ["pending", "pending"]
 
 
 def test_ray(videos: Path, tmp_path: Path) -> None:
     shutil.rmtree(videos / "sub")
     ray = pytest.importorskip("ray")
-    for attempt in range(3):  # it gives up when it does not start within 30 s, as on a machine that has much to do
+    for attempt in range(3):  # Ray gives up if it does not start within 30 s, as on a busy machine
         try:
             ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
             break
@@ -162,12 +167,12 @@ def test_ray(videos: Path, tmp_path: Path) -> None:
                 raise
     try:
         outcomes = process_folder(videos, tmp_path / "data", CONFIG, JobsConfig(backend="ray"), QUIET)
-        ended = results(find_jobs(videos, tmp_path / "stopped", CONFIG), JobsConfig(backend="ray"))
-        assert next(ended)[0].name == "b.mov"  # the other one is still being worked on
+        ended = run_jobs(find_jobs(videos, tmp_path / "stopped", CONFIG), JobsConfig(backend="ray"))
+        assert next(ended)[0].name == "b.mov"  # the other job is still running
         ended.close()
     finally:
         ray.shutdown()
-    assert [outcome.status for outcome in outcomes] == ["done", "failed"]
+    assert [outcome.status for outcome in outcomes] == ["completed", "failed"]
     assert "b.mov: not a video" in outcomes[1].reason
     assert DatasetFolder.open(tmp_path / "data/a").num_frames == 62
     assert not (tmp_path / "stopped").exists() or files_below(tmp_path / "stopped") == []

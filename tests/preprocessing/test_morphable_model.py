@@ -1,4 +1,4 @@
-"""Eq. 1: bases in foreign units and axes, bases learnt from many people, and what is refused."""
+"""Eq. 1: bases in other units and axes, bases learnt from many people, and invalid files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.face.topology import LANDMARKS_68, NUM_LANDMARKS
+from dfa_nerfstudio.face.topology import LANDMARKS_68, NUM_MESH_LANDMARKS
 from dfa_nerfstudio.preprocessing.morphable import learn_basis as people
 from dfa_nerfstudio.preprocessing.morphable.learn_basis import MIRRORED_68, learn_basis
 from dfa_nerfstudio.preprocessing.morphable.morphable_basis import MorphableBasis
@@ -23,7 +23,7 @@ from tests.attributes.synthetic import neutral_face
 
 
 def face_68() -> np.ndarray:
-    """A symmetric face with depth."""
+    """Returns a symmetric face with depth."""
     face = neutral_face()
     face[:, 2] = 0.5 - 0.6 * (face[:, :2] ** 2).sum(-1)
     face[27:36, 2] += np.linspace(0.05, 0.35, 9)
@@ -32,7 +32,7 @@ def face_68() -> np.ndarray:
 
 @dataclass
 class Population:
-    """People whose faces and expressions come from a basis that is known."""
+    """People whose faces and expressions are sampled from a known basis."""
 
     rng: np.random.Generator
     identities: int = 4
@@ -46,7 +46,7 @@ class Population:
         )
 
     def person(self, frames: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Landmarks [T, 68, 3], identity and expression coefficients."""
+        """Samples landmarks [T, 68, 3], identity and expression coefficients."""
         identity = self.rng.standard_normal(self.identities)
         expression = self.rng.standard_normal((frames, self.expressions))
         face = self.mean + self.identity @ identity
@@ -54,8 +54,8 @@ class Population:
 
 
 def among_478(landmarks: np.ndarray) -> np.ndarray:
-    """The 68 at their places among mediapipe's; nothing may look at the others."""
-    all_of_them = np.full((len(landmarks), NUM_LANDMARKS, 3), np.nan)
+    """Places the 68 landmarks among mediapipe's 478; the others are NaN, because nothing may use them."""
+    all_of_them = np.full((len(landmarks), NUM_MESH_LANDMARKS, 3), np.nan)
     all_of_them[:, LANDMARKS_68] = landmarks
     return all_of_them
 
@@ -65,7 +65,7 @@ def test_a_basis_in_other_units_and_axes_is_recovered(tmp_path: Path, handedness
     rng = np.random.default_rng(0)
     people = Population(rng)
     landmarks, identity, expression = people.person()
-    # the file holds a mesh of 300 vertices in millimetres, turned, shifted, perhaps seen in a mirror
+    # the file contains a mesh of 300 vertices in millimetres, rotated, shifted, and in one case mirrored
     turn = 90 * Rotation.from_rotvec([0.7, -1.9, 0.4]).as_matrix() * [handedness, 1, 1]
     vertices = rng.permutation(300)[:68]
     mesh = {name: rng.standard_normal((300, 3, count)) for name, count in (("identity", 4), ("expression", 3))}
@@ -90,8 +90,8 @@ def test_a_basis_in_other_units_and_axes_is_recovered(tmp_path: Path, handedness
     assert np.abs(model.project(among_478(noisy)) - expression).mean() < 0.05
 
 
-def test_the_prior_weighs_what_landmarks_tell() -> None:
-    """Directions as large as the error of a landmark: half of what is seen is noise, and half is what it counts."""
+def test_the_prior_is_weighted_against_the_landmark_error() -> None:
+    """For directions as large as the landmark error, half of the observed variance is noise."""
     people = Population(np.random.default_rng(1), expressions=20)
     people.expression *= 0.02 / 0.3
     landmarks, _, expression = people.person(frames=200)
@@ -100,18 +100,20 @@ def test_the_prior_weighs_what_landmarks_tell() -> None:
     model = MorphableBasis(LANDMARKS_68, people.mean, people.identity, people.expression, *prior).fit(
         among_478(landmarks), error=1e-6
     )
-    wary, credulous = (np.mean((model.project(among_478(noisy), error) - expression) ** 2) for error in (0.02, 1e-6))
-    assert wary == pytest.approx(0.5, abs=0.1) and credulous == pytest.approx(1, abs=0.2)
+    with_prior, without_prior = (
+        np.mean((model.project(among_478(noisy), error) - expression) ** 2) for error in (0.02, 1e-6)
+    )
+    assert with_prior == pytest.approx(0.5, abs=0.1) and without_prior == pytest.approx(1, abs=0.2)
 
 
-def test_a_basis_of_many_people_explains_a_new_one(tmp_path: Path) -> None:
+def test_a_basis_of_many_people_fits_a_new_person(tmp_path: Path) -> None:
     people = Population(np.random.default_rng(2))
     clips = [people.person()[0] + people.rng.normal(0, 0.003, (60, 68, 3)) for _ in range(20)]
     clips = [
         clip * people.rng.uniform(0.9, 1.1) @ Rotation.from_rotvec(people.rng.normal(0, 0.1, 3)).as_matrix()
         for clip in clips
-    ]  # how a clip's head space lies about a face is a matter of the clip
-    basis = learn_basis(clips, identities=16, expressions=8)
+    ]  # head spaces of different clips differ by a similarity
+    basis = learn_basis(clips, num_identities=16, num_expressions=8)
     assert basis.identity_std[0] > 3 * basis.identity_std[10]
     basis.save(tmp_path / "basis.npz")
     basis = MorphableBasis.load(tmp_path / "basis.npz")
@@ -127,9 +129,9 @@ def test_a_basis_of_many_people_explains_a_new_one(tmp_path: Path) -> None:
         assert errors[0] < 0.5 * errors[1] and errors[0] < 0.02
 
 
-def test_the_model_of_a_clip_is_its_principal_components() -> None:
+def test_the_model_of_a_clip_has_its_principal_components() -> None:
     rng = np.random.default_rng(3)
-    face = rng.uniform(-0.7, 0.7, (NUM_LANDMARKS, 3))
+    face = rng.uniform(-0.7, 0.7, (NUM_MESH_LANDMARKS, 3))
     directions = np.linalg.qr(rng.standard_normal((face.size, 2)))[0]
     motion = rng.standard_normal((200, 2)) * [3.0, 1.0]
     landmarks = face + (motion @ directions.T).reshape(200, -1, 3)
@@ -139,7 +141,7 @@ def test_the_model_of_a_clip_is_its_principal_components() -> None:
     np.testing.assert_allclose(model.reconstruct(model.project(landmarks, error=1e-6)), landmarks, atol=1e-6)
 
 
-def test_bad_bases_are_refused_with_the_file_and_the_fault(tmp_path: Path) -> None:
+def test_invalid_bases_are_reported_with_file_and_problem(tmp_path: Path) -> None:
     good = {
         "mean": face_68(),
         "identity": np.zeros((68, 3, 2)),
@@ -153,14 +155,14 @@ def test_bad_bases_are_refused_with_the_file_and_the_fault(tmp_path: Path) -> No
         ({"identity": None}, "no array identity"),
         ({"mean": face_68().reshape(-1)}, r"mean has the shape \[204\]"),
         ({"identity": np.zeros((70, 3, 2))}, r"identity has the shape \[70, 3, 2\] instead of \[68, 3, any\]"),
-        ({"mean": nan}, "mean holds what is no finite number"),
+        ({"mean": nan}, "mean contains values that are not finite numbers"),
         ({"landmarks": np.arange(67)}, "landmarks must be 68"),
         ({"landmarks": np.arange(68) + 0.5}, "landmarks must be 68"),
-        ({"landmarks": np.arange(1, 69)}, "landmarks names vertices 1 to 68, but mean has 68"),
-        ({"landmarks": np.arange(-1, 67)}, "landmarks names"),
-        ({"expression": np.zeros((68, 3, 0))}, "expression has no direction"),
+        ({"landmarks": np.arange(1, 69)}, "landmarks refers to vertices 1 to 68, but mean has 68"),
+        ({"landmarks": np.arange(-1, 67)}, "landmarks refers to"),
+        ({"expression": np.zeros((68, 3, 0))}, "expression contains no direction"),
         ({"identity_std": np.ones(3)}, "identity_std has the shape"),
-        ({"expression_std": np.zeros(2)}, "expression_std holds numbers that are not above 0"),
+        ({"expression_std": np.zeros(2)}, "expression_std contains numbers that are not positive"),
     ]
     for change, words in cases:
         np.savez(path, **{name: value for name, value in (good | change).items() if value is not None})
@@ -170,17 +172,17 @@ def test_bad_bases_are_refused_with_the_file_and_the_fault(tmp_path: Path) -> No
     with pytest.raises(UserError, match=r"basis.npz: unreadable"):
         MorphableBasis.load(path)
     np.savez(path, **good | {"landmarks": np.random.default_rng(0).permutation(68)})
-    with pytest.raises(UserError, match="off this face"):
+    with pytest.raises(UserError, match="away from this face"):
         MorphableBasis.load(path).fit(among_478(np.repeat(face_68()[None], 4, axis=0)))
 
 
-def test_dfa_process_fits_a_basis_that_people_taught(
+def test_dfa_process_fits_a_basis_learnt_from_people(
     demo_clip: tuple[Path, dict], real_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process_video(demo_clip[0], tmp_path / "data/demo", ProcessConfig(size=64))
     process_video(real_clip, tmp_path / "data/real", ProcessConfig(size=64))
     basis = tmp_path / "basis.npz"
-    argv = ["dfa-morphable-model", str(tmp_path / "data"), "--output", str(basis), "--expressions", "8"]
+    argv = ["dfa-morphable-model", str(tmp_path / "data"), "--output", str(basis), "--num-expressions", "8"]
     monkeypatch.setattr("sys.argv", argv)
     people.main()
     process_video(real_clip, tmp_path / "again", ProcessConfig(size=64, morphable_model=basis))
@@ -190,5 +192,5 @@ def test_dfa_process_fits_a_basis_that_people_taught(
     neutral = after.mean_shape + after.identity_basis @ after.identity
     own = neutral + np.einsum("tk,ndk->tnd", after.expression, after.expression_basis)
     error = np.linalg.norm(own - after.front_landmarks, axis=-1)
-    assert error.mean() < 0.02  # outer eye corner distances; the person is among those who taught it
+    assert error.mean() < 0.02  # outer eye corner distances; the basis was learnt from this person too
     assert np.linalg.norm(neutral - after.front_landmarks, axis=-1).mean() > 1.5 * error.mean()

@@ -1,4 +1,4 @@
-"""`dfa-process` end to end: against the demo subject's truth, on a real clip, and on input it must refuse."""
+"""`dfa-process` end to end: against the demo subject's ground truth, on a real clip, and on invalid input."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from dfa_nerfstudio.media.audio import read_audio
 from dfa_nerfstudio.preprocessing import cli
 from dfa_nerfstudio.preprocessing.process_config import ProcessConfig
 from dfa_nerfstudio.preprocessing.process_video import process_video
+from dfa_nerfstudio.preprocessing.report.process_report import REPORT_FILE
 from tests.preprocessing.conftest import decode, write_clip
 
 SMALL = ProcessConfig(size=64)
@@ -35,19 +36,19 @@ def correlation(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.corrcoef(first, second)[0, 1])
 
 
-def test_head_pose_and_focal_length_are_the_true_ones(demo: DatasetFolder, demo_clip: tuple[Path, dict]) -> None:
+def test_head_pose_and_focal_length_match_the_ground_truth(demo: DatasetFolder, demo_clip: tuple[Path, dict]) -> None:
     path, truth = demo_clip
-    figures = compare_with_truth(demo, truth_path(path))
-    assert figures["rotation_error_degrees"] < 0.5
-    assert abs(figures["focal_length_error"]) < 0.1
+    errors = compare_with_truth(demo, truth_path(path))
+    assert errors["rotation_error_degrees"] < 0.5
+    assert abs(errors["focal_length_error"]) < 0.1
     pose, found = truth["head_to_camera"], demo.attributes.head_to_camera
-    for axis in range(2):  # where the head is in the picture
+    for axis in range(2):  # position of the head in the image
         assert correlation(pose[:, axis, 3] / pose[:, 2, 3], found[:, axis, 3] / found[:, 2, 3]) > 0.99
     distance = pose[:, 2, 3] / pose[:, 2, 3].mean() - found[:, 2, 3] / found[:, 2, 3].mean()
     assert np.abs(distance - np.median(distance)).mean() < 0.01
 
 
-def test_torso_mouth_and_eyes_follow_the_truth(demo: DatasetFolder, demo_clip: tuple[Path, dict]) -> None:
+def test_torso_mouth_and_eyes_match_the_ground_truth(demo: DatasetFolder, demo_clip: tuple[Path, dict]) -> None:
     truth, found = demo_clip[1], demo.attributes
     ratio = (demo.meta["fl_x"] / demo.meta["w"]) / (truth["focal_length"] / truth["size"])
     error = found.torso_motion * [ratio, ratio, 1, 1] - truth["torso_motion"]
@@ -58,22 +59,22 @@ def test_torso_mouth_and_eyes_follow_the_truth(demo: DatasetFolder, demo_clip: t
         assert correlation(found.eye_opening[:, eye], truth["eye_opening"][:, eye]) > 0.9
     both = found.eye_opening.min(1)
     assert all(both[round(25 * apex)] < 0.35 for _, apex, _ in truth["blinks"])
-    assert len(truth["blinks"]) > 1 and (both[truth["eye_opening"].min(1) > 0.99] > 0.5).all()  # none is invented
+    assert len(truth["blinks"]) > 1 and (both[truth["eye_opening"].min(1) > 0.99] > 0.5).all()  # no false blinks
 
 
 def test_reprojected_landmarks_lie_on_the_face(demo: DatasetFolder) -> None:
-    """The conventions, from the written files alone: transforms.json, the mean shape and the landmarks agree."""
+    """transforms.json, the mean shape and the landmarks follow the same conventions, as read from the files alone."""
     attributes, meta = demo.attributes, demo.meta
     shape = (attributes.mean_shape + attributes.identity_basis @ attributes.identity)[RIGID]
     assert shape.mean(0) == pytest.approx(0, abs=0.02)
     for number in range(0, demo.num_frames, 25):
         camera = np.array(meta["frames"][number]["transform_matrix"])
-        points = (shape - camera[:3, 3]) @ camera[:3, :3]  # the inverse of a rigid motion
+        points = (shape - camera[:3, 3]) @ camera[:3, :3]  # inverse of a rigid transform
         assert (points[:, 2] < 0).all()
         x = meta["cx"] + meta["fl_x"] * points[:, 0] / -points[:, 2]
         y = meta["cy"] - meta["fl_y"] * points[:, 1] / -points[:, 2]
         distance = np.hypot(x - attributes.landmarks[number, RIGID, 0], y - attributes.landmarks[number, RIGID, 1])
-        assert distance.mean() < 1.0  # landmarks lag behind a head that turns
+        assert distance.mean() < 1.0  # landmarks lag behind a turning head
     nose, chin = attributes.front_landmarks[:, 30].mean(0), attributes.front_landmarks[:, 8].mean(0)
     assert nose[2] > 0.2 and chin[1] < -0.8
     coefficients = attributes.expression
@@ -93,7 +94,7 @@ def test_background_is_the_scene_without_the_person(demo: DatasetFolder) -> None
 def test_real_clip(real_clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
     report = process_video(real_clip, tmp_path / "real", ProcessConfig(size=128))
     folder = DatasetFolder.open(tmp_path / "real")
-    assert capfd.readouterr() == ("", "")  # no word of the libraries' own
+    assert capfd.readouterr() == ("", "")  # libraries print nothing
     assert folder.num_frames == 100 and folder.num_train == 91
     assert report.faces_interpolated == 0 and report.crop == (0, 0, 512)
     assert report.reprojection_error < 0.01 * report.eye_distance
@@ -101,15 +102,15 @@ def test_real_clip(real_clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture
     assert len(read_audio(folder.path / "audio.wav")) == 100 * 640
     blink = folder.attributes.eye_opening.min(1)
     assert blink.min() < 0.2 and np.median(blink) > 0.6
-    assert json.loads((folder.path / "report.json").read_text())["frames"] == 100
+    assert json.loads((folder.path / REPORT_FILE).read_text())["num_frames"] == 100
 
 
-def test_held_out_frames_teach_nothing(real_clip: Path, tmp_path: Path) -> None:
-    """Two clips that differ in the held-out end only give the same training side, to the last bit."""
+def test_held_out_frames_do_not_influence_the_training_part(real_clip: Path, tmp_path: Path) -> None:
+    """Two clips that differ only in the held-out end give bit-identical training frames."""
     frames, audio = decode(real_clip)[:75], read_audio(real_clip)[: 75 * 640]
     other = list(frames)
     for number in range(68, 75):
-        other[number] = frames[number - 40]  # the person is elsewhere
+        other[number] = frames[number - 40]  # the person is at another position
     folders = []
     for name, images in (("first", frames), ("second", other)):
         video = write_clip(tmp_path / f"{name}.mkv", images, audio=audio)
@@ -132,8 +133,8 @@ def test_held_out_frames_teach_nothing(real_clip: Path, tmp_path: Path) -> None:
         assert (first.path / name).read_bytes() == (second.path / name).read_bytes()
 
 
-def refused(argv: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> str:
-    """Runs the command, which must end with code 2 and one line; returns the line."""
+def error_line(argv: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> str:
+    """Runs the command, which must exit with code 2; returns its one-line error."""
     monkeypatch.setattr("sys.argv", ["dfa-process", *argv])
     with pytest.raises(SystemExit) as exit_info:
         cli.main()
@@ -143,7 +144,7 @@ def refused(argv: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     return error
 
 
-def test_bad_input_is_refused_in_one_line(
+def test_invalid_input_is_reported_in_one_line(
     real_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     frames, audio = decode(real_clip)[:60], read_audio(real_clip)[: 60 * 640]
@@ -159,7 +160,7 @@ def test_bad_input_is_refused_in_one_line(
     cases = {
         "no such file": [str(tmp_path / "none.mp4")],
         "not a": [str(text)],
-        "no sound": [str(write_clip(tmp_path / "mute.mkv", frames))],
+        "no audio": [str(write_clip(tmp_path / "mute.mkv", frames))],
         "silent": [str(write_clip(tmp_path / "silent.mkv", frames, audio=np.zeros_like(audio)))],
         "no face": [str(write_clip(tmp_path / "grey.mkv", grey, audio=audio))],
         "1.0 s long": [str(write_clip(tmp_path / "short.mkv", frames[:25], audio=audio))],
@@ -167,19 +168,19 @@ def test_bad_input_is_refused_in_one_line(
         "--size 30": [str(real_clip), "--size", "30"],
     }
     for words, argv in cases.items():
-        assert words in refused([*argv, "--output", output], monkeypatch, capsys)
-    assert "other files" in refused([str(real_clip), "--output", str(tmp_path / "full")], monkeypatch, capsys)
-    assert "cannot be written" in refused([str(real_clip), "--output", str(text / "x")], monkeypatch, capsys)
+        assert words in error_line([*argv, "--output", output], monkeypatch, capsys)
+    assert "other files" in error_line([str(real_clip), "--output", str(tmp_path / "full")], monkeypatch, capsys)
+    assert "cannot be written" in error_line([str(real_clip), "--output", str(text / "x")], monkeypatch, capsys)
     assert (tmp_path / "full/precious.txt").read_text() == "mine"
-    assert not [name for name in os.listdir(tmp_path) if "out" in name]  # nothing half-written
+    assert not [name for name in os.listdir(tmp_path) if "out" in name]  # no partial output
 
 
-def test_several_faces_are_said_and_a_dataset_is_not_overwritten_unasked(real_clip: Path, tmp_path: Path) -> None:
+def test_several_faces_cause_a_warning_and_a_dataset_is_not_overwritten(real_clip: Path, tmp_path: Path) -> None:
     frames = decode(real_clip)[:60]
     wide = [np.hstack([image, np.pad(image[::2, ::2], ((128, 128), (0, 0), (0, 0)), mode="edge")]) for image in frames]
     video = write_clip(tmp_path / "two.mkv", wide, audio=read_audio(real_clip)[: 60 * 640])
     report = process_video(video, tmp_path / "two", SMALL)
-    assert report.crop[0] < 100 and report.eye_distance > 0.2 * 64  # the larger one
+    assert report.crop[0] < 100 and report.eye_distance > 0.2 * 64  # the larger face
     assert any("several faces" in warning for warning in report.warnings)
-    with pytest.raises(UserError, match="--overwrite"):
+    with pytest.raises(UserError, match="`overwrite`"):
         process_video(video, tmp_path / "two", SMALL)

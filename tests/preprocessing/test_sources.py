@@ -1,4 +1,4 @@
-"""Sources of every kind: what is made of them, and that it is said."""
+"""Source videos of many formats: their conversion and its warnings."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from dfa_nerfstudio.preprocessing.process_video import process_video
 from tests.preprocessing.conftest import decode, write_clip
 
 COLOURS = np.array([(200, 30, 40), (30, 180, 60), (224, 172, 140), (128, 128, 128)])
-"""The third is skin."""
+"""Test colours, RGB; the third is skin."""
 BT709, BT601, BT2020 = (0.2126, 0.0722, 1), (0.299, 0.114, 6), (0.2627, 0.0593, 9)
-"""Weights of red and blue in the brightness, and the number of the standard."""
+"""Luma weights of red and blue, and the code of the standard."""
 TO_BT2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
 PQ, HLG = 16, 18
 
 
 def yuv(rgb: np.ndarray, standard: tuple[float, float, int], bits: int, full: bool = False) -> np.ndarray:
-    """Y, Cb and Cr [3, H, W] of R'G'B' in [0, 1], by the definition of ITU-R BT.709, 601 and 2020."""
+    """Converts R'G'B' in [0, 1] to Y, Cb and Cr [3, H, W], as defined by ITU-R BT.709, 601 and 2020."""
     red, blue, _ = standard
     weights = np.array([red, 1 - red - blue, blue])
     y = rgb @ weights
@@ -39,14 +39,14 @@ def yuv(rgb: np.ndarray, standard: tuple[float, float, int], bits: int, full: bo
 
 
 def patches() -> np.ndarray:
-    """The colours side by side, [64, 128, 3] in [0, 1]."""
+    """Returns an image of the colours side by side, [64, 128, 3] in [0, 1]."""
     return np.repeat(COLOURS[None], 64, 0).repeat(32, 1) / 255
 
 
 def write_planes(
     path: Path, planes: np.ndarray, standard: tuple[float, float, int], bits: int, full: bool = False, transfer: int = 1
 ) -> Path:
-    """Three frames of the same picture, nearly without loss."""
+    """Writes three equal frames, nearly without loss."""
     with av.open(str(path), "w") as container:
         name = "yuv444p" if bits == 8 else f"yuv444p{bits}le"
         stream = container.add_stream("libx264" if bits == 8 else "libx265", rate=25)
@@ -82,7 +82,7 @@ def first_image(path: Path) -> tuple[np.ndarray, list[str]]:
 @pytest.mark.parametrize("standard", [BT601, BT709])
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("bits", [8, 10])
-def test_colours_are_what_the_file_says(tmp_path: Path, standard: tuple, full: bool, bits: int) -> None:
+def test_colours_follow_the_standard_of_the_file(tmp_path: Path, standard: tuple, full: bool, bits: int) -> None:
     image, notes = first_image(
         write_planes(tmp_path / "c.mp4", yuv(patches(), standard, bits, full), standard, bits, full)
     )
@@ -91,13 +91,13 @@ def test_colours_are_what_the_file_says(tmp_path: Path, standard: tuple, full: b
 
 
 def pq(light: np.ndarray) -> np.ndarray:
-    """SMPTE ST 2084 of light in cd/m2."""
+    """Encodes light in cd/m2 by SMPTE ST 2084."""
     power = (light / 10_000) ** 0.1593017578125
     return ((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power)) ** 78.84375
 
 
 def hlg(light: np.ndarray) -> np.ndarray:
-    """ARIB STD-B67 of light in cd/m2 on a screen of 1000 cd/m2 (ITU-R BT.2100)."""
+    """Encodes light in cd/m2, on a screen of 1000 cd/m2, by ARIB STD-B67 (ITU-R BT.2100)."""
     shown = light / 1000
     y = shown @ np.array([0.2627, 0.6780, 0.0593])
     scene = shown * (y ** (1 / 1.2 - 1))[..., None]
@@ -106,7 +106,7 @@ def hlg(light: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("transfer", "curve", "name"), [(PQ, pq, "PQ"), (HLG, hlg, "HLG")])
-def test_high_dynamic_range_becomes_what_a_standard_film_shows(tmp_path: Path, transfer: int, curve, name: str) -> None:
+def test_high_dynamic_range_is_converted_to_standard_range(tmp_path: Path, transfer: int, curve, name: str) -> None:
     light = 203 * patches() ** 2.4 @ TO_BT2020.T  # white at 203 cd/m2, ITU-R BT.2408
     planes = yuv(curve(light), BT2020, 10)
     image, notes = first_image(write_planes(tmp_path / "hdr.mp4", planes, BT2020, 10, transfer=transfer))
@@ -114,7 +114,7 @@ def test_high_dynamic_range_becomes_what_a_standard_film_shows(tmp_path: Path, t
     assert len(notes) == 1 and name in notes[0]
 
 
-def test_grey_and_odd_sizes_are_read(tmp_path: Path) -> None:
+def test_grey_videos_and_odd_sizes_are_read(tmp_path: Path) -> None:
     ramp = np.tile(np.arange(0, 230, dtype=np.uint8), (65, 1))[:, :97]
     for fmt in ("gray", "gray10le", "yuv420p"):
         path = tmp_path / f"{fmt}.mkv"
@@ -129,7 +129,7 @@ def test_grey_and_odd_sizes_are_read(tmp_path: Path) -> None:
         assert np.abs(image.astype(int) - ramp[..., None]).max() <= 4
 
 
-def test_pixels_that_are_not_square(tmp_path: Path) -> None:
+def test_non_square_pixels_are_resampled(tmp_path: Path) -> None:
     path = tmp_path / "dv.mp4"
     disc = (np.hypot(*(np.mgrid[:72, :96] - [[[36]], [[48]]]) * [[[1]], [[16 / 11]]]) < 28).astype(np.uint8) * 200
     with av.open(str(path), "w") as container:
@@ -145,8 +145,8 @@ def test_pixels_that_are_not_square(tmp_path: Path) -> None:
     assert abs(np.ptp(rows) - np.ptp(columns)) <= 2
 
 
-def test_interlaced_frames_are_made_whole(tmp_path: Path) -> None:
-    """A bar that moves from field to field has combs, and after deinterlacing hardly any."""
+def test_interlaced_frames_are_deinterlaced(tmp_path: Path) -> None:
+    """A bar that moves from field to field has comb artefacts; deinterlacing removes most of them."""
     path = tmp_path / "fields.mkv"
 
     def field(moment: int) -> np.ndarray:
@@ -200,7 +200,7 @@ def remuxed(source: Path, target: Path, **options: str) -> Path:
     return target
 
 
-def test_damaged_files_are_used_as_far_as_they_go(tmp_path: Path) -> None:
+def test_damaged_files_are_read_up_to_the_damage(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     frames = [np.kron(rng.integers(0, 255, (8, 12, 3)), np.ones((8, 8, 1))).astype(np.uint8) for _ in range(100)]
     audio = rng.normal(0, 0.1, 4 * 16_000)
@@ -220,26 +220,28 @@ def test_damaged_files_are_used_as_far_as_they_go(tmp_path: Path) -> None:
     video = Video(tmp_path / "scratched.mp4")
     assert sum(1 for _ in video.frames()) == 100 and any("damaged" in note for note in video.warnings)
     assert len(read_audio(tmp_path / "scratched.mp4")) > 3.9 * 16_000
-    (tmp_path / "headless.mp4").write_bytes(whole.read_bytes()[: len(streamable) // 2])  # its index was at the end
+    (tmp_path / "headless.mp4").write_bytes(
+        whole.read_bytes()[: len(streamable) // 2]
+    )  # without its index, which is at the end
     with pytest.raises(UserError, match=r"headless\.mp4.*not a complete one"):
         Video(tmp_path / "headless.mp4")
 
 
-def test_a_locked_folder_is_said(real_clip: Path) -> None:
-    with tempfile.TemporaryDirectory() as place:
-        os.chmod(place, 0o555)
-        if os.getuid() == 0:  # whom no mode holds back
+def test_a_read_only_folder_is_reported(real_clip: Path) -> None:
+    with tempfile.TemporaryDirectory() as parent:
+        os.chmod(parent, 0o555)
+        if os.getuid() == 0:  # root ignores the mode
             os.seteuid(65534)
         try:
             with pytest.raises(UserError, match="out: cannot be written"):
-                process_video(real_clip, Path(place) / "out", ProcessConfig(size=64))
+                process_video(real_clip, Path(parent) / "out", ProcessConfig(size=64))
         finally:
             if os.getuid() == 0:
                 os.seteuid(0)
-            os.chmod(place, 0o755)
+            os.chmod(parent, 0o755)
 
 
-def test_a_full_disk_is_said_and_leaves_nothing(
+def test_a_full_disk_is_reported_and_leaves_no_output(
     real_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write, written = Path.write_bytes, []

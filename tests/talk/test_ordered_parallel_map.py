@@ -1,4 +1,4 @@
-"""Work on several frames at a time."""
+"""The ordered parallel map: order, overlap, errors and backpressure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from dfa_nerfstudio.talk.ordered_parallel_map import side_by_side
+from dfa_nerfstudio.talk.ordered_parallel_map import ordered_parallel_map
 
 CPU = torch.device("cpu")
 
@@ -22,15 +22,15 @@ def two_threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def test_results_come_in_order_and_work_overlaps():
-    together = threading.Barrier(2, timeout=10)
+def test_results_are_in_order_and_work_overlaps():
+    both_running = threading.Barrier(2, timeout=10)
 
     def work(number: int) -> int:
-        together.wait()  # passes only if another one is worked on
+        both_running.wait()  # passes only while another item is processed
         time.sleep(0.02 if number % 2 == 0 else 0.0)
         return number * number
 
-    assert list(side_by_side(work, range(20), CPU)) == [number * number for number in range(20)]
+    assert list(ordered_parallel_map(work, range(20), CPU)) == [number * number for number in range(20)]
     assert torch.get_num_threads() == 2
 
 
@@ -42,23 +42,26 @@ def test_a_result_does_not_wait_for_the_next_item():
         assert released.wait(10)
         yield 2
 
-    results = side_by_side(lambda number: number, items(), CPU)
+    results = ordered_parallel_map(lambda number: number, items(), CPU)
     assert next(results) == 1
     released.set()
     assert list(results) == [2]
 
 
-def test_errors_of_work_and_items_arrive_and_nothing_is_taken_far_ahead():
-    def broken() -> Iterator[int]:
+def test_errors_of_the_function_and_of_the_items_are_raised():
+    def failing_items() -> Iterator[int]:
         yield 1
         raise OSError("no more")
 
     with pytest.raises(OSError, match="no more"):
-        list(side_by_side(lambda number: number, broken(), CPU))
+        list(ordered_parallel_map(lambda number: number, failing_items(), CPU))
     with pytest.raises(ZeroDivisionError):
-        list(side_by_side(lambda number: 1 // number, [1, 0], CPU))
+        list(ordered_parallel_map(lambda number: 1 // number, [1, 0], CPU))
+
+
+def test_few_items_are_taken_ahead():
     taken: list[int] = []
-    results = side_by_side(lambda number: number, (taken.append(n) or n for n in range(1000)), CPU)
+    results = ordered_parallel_map(lambda number: number, (taken.append(n) or n for n in range(1000)), CPU)
     next(results)
     time.sleep(0.2)
     assert len(taken) < 10

@@ -1,4 +1,4 @@
-"""Each slider moves its own attribute."""
+"""Attribute edits: each slider changes its own attribute only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack, FeatureKind
-from dfa_nerfstudio.viewer.attribute_edits import NECK, Edits
+from dfa_nerfstudio.viewer.attribute_edits import NECK_PIVOT, AttributeEdits
 
 ATTRIBUTES = ("head_to_camera", "torso_motion", "eye", "audio")
 
@@ -24,34 +24,35 @@ def track() -> AttributeTrack:
 
 
 @pytest.mark.parametrize(
-    ("edits", "moved"),
+    ("edits", "changed"),
     [
-        (Edits(), None),
-        (Edits(eyes=0.3), "eye"),
-        (Edits(mouth=0.5), "audio"),
-        (Edits(turn=10), "head_to_camera"),
-        (Edits(tilt=-5), "head_to_camera"),
+        (AttributeEdits(), None),
+        (AttributeEdits(eye_opening=0.3), "eye"),
+        (AttributeEdits(mouth_amplitude=0.5), "audio"),
+        (AttributeEdits(yaw=10), "head_to_camera"),
+        (AttributeEdits(pitch=-5), "head_to_camera"),
     ],
 )
-def test_one_attribute_moves_and_the_others_do_not(track: AttributeTrack, edits: Edits, moved: str | None):
-    changed = edits.apply(track, torch.ones(6), lambda opening: opening.repeat(1, 2)[:, :3])
+def test_one_attribute_changes_and_the_others_do_not(track: AttributeTrack, edits: AttributeEdits, changed: str | None):
+    edited = edits.apply(track, torch.ones(6), lambda opening: opening.repeat(1, 2)[:, :3])
     for name in ATTRIBUTES:
-        same = torch.equal(getattr(changed, name), getattr(track, name))
-        assert same == (name != moved), name
+        same = torch.equal(getattr(edited, name), getattr(track, name))
+        assert same == (name != changed), name
 
 
-def test_eyes_and_mouth_are_what_is_asked_for(track: AttributeTrack):
-    changed = Edits(eyes=0.3, mouth=0.0).apply(track, torch.arange(6.0), lambda opening: opening.repeat(1, 2)[:, :3])
-    assert torch.equal(changed.eye, torch.full((5, 3), 0.3))
-    torch.testing.assert_close(changed.audio, torch.arange(6.0).expand(5, -1))
-    twice = Edits(mouth=2.0).apply(track, torch.ones(6))
-    torch.testing.assert_close(twice.audio - 1, 2 * (track.audio - 1))
+def test_eyes_and_mouth_take_the_given_values(track: AttributeTrack):
+    edits = AttributeEdits(eye_opening=0.3, mouth_amplitude=0.0)
+    edited = edits.apply(track, torch.arange(6.0), lambda opening: opening.repeat(1, 2)[:, :3])
+    assert torch.equal(edited.eye, torch.full((5, 3), 0.3))
+    torch.testing.assert_close(edited.audio, torch.arange(6.0).expand(5, -1))
+    doubled = AttributeEdits(mouth_amplitude=2.0).apply(track, torch.ones(6))
+    torch.testing.assert_close(doubled.audio - 1, 2 * (track.audio - 1))
 
 
-def test_a_head_turns_about_its_neck_and_looks_where_it_is_told(track: AttributeTrack):
-    for edits, towards in ((Edits(turn=90), [1.0, 0.0, 0.0]), (Edits(tilt=90), [0.0, 1.0, 0.0])):
-        changed = edits.apply(track)
-        turn = torch.linalg.inv(track.head_to_camera) @ changed.head_to_camera  # in head space
-        neck, nose = torch.tensor([*NECK, 1.0]), torch.tensor([0.0, 0.0, 1.0])
-        torch.testing.assert_close(turn @ neck, neck.expand(5, -1), atol=1e-5, rtol=0)
-        np.testing.assert_allclose(turn[0, :3, :3] @ nose, towards, atol=1e-6)
+def test_the_head_rotates_about_its_neck_in_the_right_direction(track: AttributeTrack):
+    for edits, direction in ((AttributeEdits(yaw=90), [1.0, 0.0, 0.0]), (AttributeEdits(pitch=90), [0.0, 1.0, 0.0])):
+        edited = edits.apply(track)
+        rotation = torch.linalg.inv(track.head_to_camera) @ edited.head_to_camera  # in head space
+        neck, nose = torch.tensor([*NECK_PIVOT, 1.0]), torch.tensor([0.0, 0.0, 1.0])
+        torch.testing.assert_close(rotation @ neck, neck.expand(5, -1), atol=1e-5, rtol=0)
+        np.testing.assert_allclose(rotation[0, :3, :3] @ nose, direction, atol=1e-6)

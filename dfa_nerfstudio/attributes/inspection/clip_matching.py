@@ -1,4 +1,4 @@
-"""Which clip's sound suits which clip's lips."""
+"""Similarity of every clip's lips with every clip's audio."""
 
 from __future__ import annotations
 
@@ -9,75 +9,79 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dfa_nerfstudio.attributes.attribute_report import confusion
-from dfa_nerfstudio.attributes.inspection.inspection_subject import Subject
+from dfa_nerfstudio.attributes.attribute_report import cross_similarity
+from dfa_nerfstudio.attributes.inspection.inspection_subject import InspectionSubject
 from dfa_nerfstudio.attributes.recordings import Recording
 from dfa_nerfstudio.media.rates import FRAME_RATE
 
-PIECE = round(3.0 * FRAME_RATE)
-"""Frames of a piece of one film that serves as a clip."""
-PIECES = 10
-MANY = 14
-"""Clips from which on the map has no room for its numbers."""
+SEGMENT_FRAMES = round(3.0 * FRAME_RATE)
+"""Frames of a segment of one video that serves as a clip."""
+MAX_SEGMENTS = 10
+"""Number of segments of one video that serve as clips."""
+MAX_NUMBERED_CLIPS = 14
+"""Number of clips above which the map shows no numbers, for lack of room."""
 
 
 @dataclass
 class HeatMap:
-    """Mean cosine of the lips of each row with the sound of each column."""
+    """Mean cosine of the lips of each row with the audio of each column."""
 
     names: list[str]
-    table: Float[Tensor, "N N"]
+    """Name of each clip."""
+    similarity: Float[Tensor, "N N"]
+    """Mean cosine, -1 to 1."""
     held_out: list[bool]
-    """Which clips trained nothing here."""
+    """Whether each clip was held out from training."""
 
     @property
     def rows(self) -> list[tuple[str, list[tuple[float, float, bool]]]]:
-        """Name, and for each column the cosine, its place from the map's least (0) to its greatest (1), and whether it
-        is the greatest of its row."""
-        low, high = self.table.min(), self.table.max()
-        shade = (self.table - low) / (high - low).clamp(min=1e-9)
-        best = self.table.argmax(1).tolist()
+        """Name and cells of each row. A cell is the cosine, its position between the minimum (0) and the maximum (1) of
+        the map, and whether it is the maximum of its row."""
+        low, high = self.similarity.min(), self.similarity.max()
+        shade = (self.similarity - low) / (high - low).clamp(min=1e-9)
+        best = self.similarity.argmax(1).tolist()
         return [
             (name, [(float(v), float(s), i == best[row]) for i, (v, s) in enumerate(zip(values, shades, strict=True))])
-            for row, (name, values, shades) in enumerate(zip(self.names, self.table, shade, strict=True))
+            for row, (name, values, shades) in enumerate(zip(self.names, self.similarity, shade, strict=True))
         ]
 
     @property
-    def many(self) -> bool:
-        """Whether the numbers are left out."""
-        return len(self.names) > MANY
+    def hides_numbers(self) -> bool:
+        """Whether the map is too large for numbers."""
+        return len(self.names) > MAX_NUMBERED_CLIPS
 
     @property
-    def right(self) -> list[int]:
-        """For how many rows the own sound suits best: of all rows, and of the clips that trained nothing."""
-        hits = self.table.argmax(1) == torch.arange(len(self.table))
-        return [int(hits.sum()), int(hits[torch.tensor(self.held_out)].sum())]
+    def num_correct(self) -> list[int]:
+        """Number of rows whose own audio has the highest cosine: of all rows, and of the held-out clips."""
+        correct = self.similarity.argmax(1) == torch.arange(len(self.similarity))
+        return [int(correct.sum()), int(correct[torch.tensor(self.held_out)].sum())]
 
 
-def heat_map(subject: Subject, others: list[Recording]) -> HeatMap | None:
-    """The folder's own part and all other recordings; alone, pieces of its film, the held-out ones first.
+def heat_map(subject: InspectionSubject, reference_clips: list[Recording]) -> HeatMap | None:
+    """Compares the subject's inspected part with the reference clips or, without any, segments of its own video.
 
-    None where one film is too short for two pieces.
+    Held-out segments come first. None if a video without reference clips is too short for two segments.
     """
-    if others:
-        recordings = [subject.recording.part(subject.shown), *others]
-        names, held_out = [recording.name for recording in recordings], [subject.is_held_out, *[True] * len(others)]
+    if reference_clips:
+        recordings = [subject.recording.part(subject.inspected), *reference_clips]
+        names = [recording.name for recording in recordings]
+        held_out = [subject.has_held_out, *[True] * len(reference_clips)]
     else:
-        starts = _starts(subject)
-        recordings = [subject.recording.part(slice(start, start + PIECE)) for start in starts]
+        starts = _segment_starts(subject)
+        recordings = [subject.recording.part(slice(start, start + SEGMENT_FRAMES)) for start in starts]
         names = [f"{start / FRAME_RATE:.1f} s" for start in starts]
         held_out = [start >= subject.num_train for start in starts]
     if len(recordings) < 2:
         return None
-    return HeatMap(names, confusion(subject.models, recordings), held_out)
+    return HeatMap(names, cross_similarity(subject.models, recordings), held_out)
 
 
-def _starts(subject: Subject) -> list[int]:
-    """Of up to `PIECES` pieces that show the face throughout, spread evenly over each part."""
+def _segment_starts(subject: InspectionSubject) -> list[int]:
+    """First frames of up to `MAX_SEGMENTS` segments that show the face throughout, evenly spaced in each part."""
     chosen: list[int] = []
     for part in (subject.held_out, subject.training):
-        begins = range(part.start, part.stop - PIECE + 1, PIECE)
-        whole = [start for start in begins if (subject.clip.shot[start : start + PIECE] >= 0).all()]
-        room = min(PIECES - len(chosen), len(whole))
-        chosen += [whole[index] for index in np.linspace(0, len(whole) - 1, room).round().astype(int)]
+        starts = range(part.start, part.stop - SEGMENT_FRAMES + 1, SEGMENT_FRAMES)
+        valid = [start for start in starts if (subject.clip.shot[start : start + SEGMENT_FRAMES] >= 0).all()]
+        count = min(MAX_SEGMENTS - len(chosen), len(valid))
+        chosen += [valid[index] for index in np.linspace(0, len(valid) - 1, count).round().astype(int)]
     return chosen

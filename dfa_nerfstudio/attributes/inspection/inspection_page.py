@@ -1,4 +1,4 @@
-"""`attributes.html`: what mouth, eyes and sound learnt, as a page that opens from disk."""
+"""`attributes.html`: what the attribute models learned of mouth, eyes and audio, as a self-contained page."""
 
 from __future__ import annotations
 
@@ -10,122 +10,123 @@ import tyro
 from rich.console import Console
 
 from dfa_nerfstudio.atomic_write import atomic_write
-from dfa_nerfstudio.attributes.attribute_report import WINDOWS, measure
-from dfa_nerfstudio.attributes.disentanglement_metrics import readings, swap_figures
+from dfa_nerfstudio.attributes.attribute_report import SYNC_WINDOWS, held_out_metrics
+from dfa_nerfstudio.attributes.disentanglement_metrics import probe_metrics, swap_metrics
 from dfa_nerfstudio.attributes.inspection.clip_matching import heat_map
-from dfa_nerfstudio.attributes.inspection.inspection_subject import Subject, open_others
-from dfa_nerfstudio.attributes.inspection.offset_curves import (
+from dfa_nerfstudio.attributes.inspection.inspection_subject import InspectionSubject, open_reference_clips
+from dfa_nerfstudio.attributes.inspection.probe_charts import mouth_chart, scatter_charts
+from dfa_nerfstudio.attributes.inspection.recording_sync import (
     CHANCE,
-    Agreement,
-    agreements,
-    frames_and_ms,
-    offset_plot,
+    RecordingSync,
+    format_offset,
+    offset_chart,
+    subject_sync,
 )
-from dfa_nerfstudio.attributes.inspection.probe_curves import mouth_chart, scatter_plots
 from dfa_nerfstudio.attributes.inspection.swapped_faces import swap_gallery
 from dfa_nerfstudio.reporting.page_template import page_template
 
 PAGE = "attributes.html"
-"""In the dataset folder."""
-MEANINGS = (
-    ("landmark error", "mean distance of a decoded landmark from its true place; 100 is that of the outer eye corners"),
-    ("moved by", "relative to what a true change moves: 0 is perfectly apart, 1 not at all"),
-    ("mouth opening from f_m", "linear reading on composed faces: 1 is perfect"),
-    ("eye opening from f_e", "linear reading on composed faces: 1 is perfect"),
-    (", R2", "what the other one gives away, on composed faces: 0 or less is nothing"),
-    ("sync", f"share of windows whose best offset is right to within a frame; chance is {CHANCE:.2f}"),
-    ("correlation", "of the true opening with a linear reading of f_a that was fitted on training frames"),
+"""File in the dataset folder."""
+DESCRIPTIONS = (
+    ("landmark error", "mean distance of a decoded landmark from the true one; 100 is the outer eye corner distance"),
+    ("moved by", "relative to the movement of a true change: 0 is perfect disentanglement, 1 is none"),
+    ("mouth opening from f_m", "linear probe on composed faces: 1 is perfect"),
+    ("eye opening from f_e", "linear probe on composed faces: 1 is perfect"),
+    (", R2", "linear probe of the other embedding on composed faces: 0 or less is no leakage"),
+    ("sync", f"share of windows whose best offset is correct to within a frame; chance is {CHANCE:.2f}"),
+    ("correlation", "of the true opening with a linear probe of f_a that is fitted on training frames"),
 )
-"""What a figure whose name holds these words says; the first one counts."""
+"""Description of each metric whose name contains the words; the first match counts."""
 
 
-def inspect_attributes(folder: tyro.conf.Positional[Path], others: tyro.conf.Positional[list[Path]]) -> None:
-    """Writes `attributes.html` into a dataset folder: what its attribute models make of frames that trained nothing.
+def inspect_attributes(folder: tyro.conf.Positional[Path], reference_clips: tyro.conf.Positional[list[Path]]) -> None:
+    """Writes `attributes.html` into a dataset folder: an inspection of its attribute models on held-out frames.
 
-    Swapped mouths and eyes (section 3.2), openings read from each embedding, agreement of sound and lips against
-    their offset (section 3.3), and which clip's sound suits which clip's lips.
+    Swapped mouths and eyes (section 3.2), openings predicted from each embedding, agreement of audio and lips over
+    their offset (section 3.3), and the similarity of every clip's lips with every clip's audio.
 
     Args:
         folder: a dataset folder on which dfa-attributes has run.
-        others: dataset folders of other clips that these models are tried on too.
+        reference_clips: dataset folders of other clips, on which these models are tested too.
 
     Raises:
         UserError: if a folder or the models cannot be read.
     """
-    subject = Subject.open(folder)
-    recordings, skipped = open_others(subject.models, others)
-    figures = _figures(subject)
+    subject = InspectionSubject.open(folder)
+    recordings, notes = open_reference_clips(subject.models, reference_clips)
+    metrics = _metrics(subject)
     chart, correlation = mouth_chart(subject)
-    found, clips = agreements(subject), heat_map(subject, recordings)
+    sync, clips = subject_sync(subject), heat_map(subject, recordings)
     parts: dict[str, Any] = {
         "name": folder.resolve().name,
         "subject": subject,
-        "notes": [*_notes(subject), *skipped],
-        "tiles": _tiles(subject, figures, found, correlation),
+        "notes": [*_notes(subject), *notes],
+        "tiles": _tiles(subject, metrics, sync, correlation),
         "gallery": swap_gallery(subject, recordings),
-        "scatter": scatter_plots(subject, figures),
-        "offsets": offset_plot(found) if found else None,
-        "agreements": [*found, *(Agreement.of_recording(subject.models, recording) for recording in recordings)],
-        "windows": WINDOWS,
+        "scatter_charts": scatter_charts(subject, metrics),
+        "offset_chart": offset_chart(sync) if sync else None,
+        "sync": [*sync, *(RecordingSync.from_recording(subject.models, recording) for recording in recordings)],
+        "windows": SYNC_WINDOWS,
         "chance": CHANCE,
         "clips": clips,
-        "alone": not recordings,
-        "chart": chart,
+        "has_reference_clips": bool(recordings),
+        "mouth_chart": chart,
         "correlation": correlation,
-        "figures": [(name, _number(value), _meaning(name)) for name, value in figures.items()],
-        "frames_and_ms": frames_and_ms,
-        "number": _number,
+        "metrics": [(name, _format(value), _description(name)) for name, value in metrics.items()],
+        "format_offset": format_offset,
+        "format_number": _format,
     }
     with atomic_write(folder / PAGE) as partial:
         partial.write_text(page_template(Path(__file__).parent).render(parts), encoding="utf-8")
     Console().print(f"wrote {folder / PAGE}", highlight=False, soft_wrap=True)
 
 
-def _figures(subject: Subject) -> dict[str, float]:
-    """`measure` on the held-out part; where there is none, what can be said of training frames."""
-    if subject.is_held_out:
-        return measure(subject.models, subject.clip, subject.num_train)
-    model, faces = subject.models.autoencoder, subject.landmarks[subject.rows(subject.training)]
-    return swap_figures(model, faces) | readings(model, faces, faces)
+def _metrics(subject: InspectionSubject) -> dict[str, float]:
+    """`held_out_metrics`, or those that are defined on training frames if the held-out part is too short."""
+    if subject.has_held_out:
+        return held_out_metrics(subject.models, subject.clip, subject.num_train)
+    model, faces = subject.models.autoencoder, subject.landmarks[subject.valid_indices(subject.training)]
+    return swap_metrics(model, faces) | probe_metrics(model, faces, faces)
 
 
-def _notes(subject: Subject) -> list[str]:
+def _notes(subject: InspectionSubject) -> list[str]:
     notes = []
-    if not subject.is_held_out:
+    if not subject.has_held_out:
         notes.append(
-            "No held-out part of two seconds: everything below is drawn from training frames, and says what was "
-            "learnt by heart, not what holds for others"
+            "No held-out part of two seconds: everything below is computed on training frames and does not measure "
+            "generalisation"
         )
-    if late := int(subject.models.offset):
+    if offset := int(subject.models.offset):
         notes.append(
-            f"The film's sound comes {10 * late:+d} ms late, which is taken back".replace("-", "\N{MINUS SIGN}")
+            f"The audio lags the video by {10 * offset:+d} ms, which is corrected".replace("-", "\N{MINUS SIGN}")
         )
     return notes
 
 
 def _tiles(
-    subject: Subject, figures: dict[str, float], found: list[Agreement], correlation: float
+    subject: InspectionSubject, metrics: dict[str, float], sync: list[RecordingSync], correlation: float
 ) -> list[tuple[str, str, str]]:
-    """The few figures that matter most: name, value, explanation."""
-    moved = max(figures["eyes moved by mouth swap"], figures["mouth moved by eye swap"])
+    """Name, value and explanation of the most important metrics."""
+    moved = max(metrics["eyes moved by mouth swap"], metrics["mouth moved by eye swap"])
+    part = "held out" if subject.has_held_out else "of training"
     tiles = [
-        ("Looked at", f"{subject.seconds(subject.shown):.1f} s", "held out" if subject.is_held_out else "of training"),
-        ("Landmark error", f"{figures['landmark error, %']:.2f} %", "of the eye distance"),
-        ("Moved by a swap", f"{100 * moved:.1f} %", "of what a true change moves, the worse of both"),
+        ("Inspected", f"{subject.seconds(subject.inspected):.1f} s", part),
+        ("Landmark error", f"{metrics['landmark error, %']:.2f} %", "of the eye distance"),
+        ("Moved by a swap", f"{100 * moved:.1f} %", "of a true change, the worse of both"),
     ]
-    if found:
-        one_second = found[0].shares[WINDOWS.index(1.0)]
+    if sync:
+        one_second = sync[0].shares[SYNC_WINDOWS.index(1.0)]
         tiles.append(("In sync", "?" if math.isnan(one_second) else f"{100 * one_second:.0f} %", "of windows of 1 s"))
-        tiles.append(("Best offset", frames_and_ms(found[0].best).split(" (")[0], "0 is in step"))
-    tiles.append(("Lips from sound", _number(correlation, 2), "correlation of the opening"))
+        tiles.append(("Best offset", format_offset(sync[0].offset).split(" (")[0], "0 is in sync"))
+    tiles.append(("Lips from audio", _format(correlation, 2), "correlation of the opening"))
     return tiles
 
 
-def _meaning(name: str) -> str:
-    return next((meaning for words, meaning in MEANINGS if words in name), "")
+def _description(name: str) -> str:
+    return next((description for words, description in DESCRIPTIONS if words in name), "")
 
 
-def _number(value: float, decimals: int = 3) -> str:
+def _format(value: float, decimals: int = 3) -> str:
     if math.isnan(value):
         return "too short to measure"
     return f"{round(value, decimals) + 0.0:.{decimals}f}".replace("-", "\N{MINUS SIGN}")

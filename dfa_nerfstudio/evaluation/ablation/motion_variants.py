@@ -1,4 +1,4 @@
-"""Table 4: which model of motion foretells what the head does next."""
+"""Table 4: prediction of head motion by several motion models."""
 
 from __future__ import annotations
 
@@ -15,83 +15,85 @@ from dfa_nerfstudio.attributes.recordings import Recording
 from dfa_nerfstudio.attributes.train_attributes import AttributesConfig, train_models
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.evaluation.motion.motion_prediction import Prediction, prediction
+from dfa_nerfstudio.evaluation.motion.motion_prediction import MotionPredictionErrors, motion_prediction_errors
 from dfa_nerfstudio.evaluation.motion.pose_axes import PoseAxes, pose_axes
 from dfa_nerfstudio.evaluation.motion.pose_error import pose_range
 from dfa_nerfstudio.media.rates import FRAME_RATE, MFCC_PER_FRAME
 
-MOTION = {
+MOTION_VARIANTS = {
     "MLP VAE": ("mlp", "independent"),
     "LSTM VAE": ("lstm", "independent"),
     "Transformer VAE": ("transformer", "independent"),
     "Transformer GP-VAE": ("transformer", "gaussian-process"),
 }
-"""Architecture and prior of the latent space of motion."""
+"""Architecture and prior of the motion VAE."""
 HORIZON = round(2 * FRAME_RATE)
-"""Frames that are foretold."""
+"""Predicted frames: two seconds."""
 
 
 @dataclass
 class MotionRow:
-    """D-Rot and D-Pos, percent of the person's range in the clip; means over 2 s and all held-out windows."""
+    """D-Rot and D-Pos in percent of the person's range in the clip; means over 2 s and all held-out windows."""
 
     windows: int
+    """Number of windows."""
     d_rot: float
     d_pos: float
-    """Of the mean of what is foretold."""
+    """D-Rot and D-Pos of the predicted mean."""
     sample_d_rot: float
     sample_d_pos: float
-    """Of one sample."""
-    frozen_d_rot: float
-    frozen_d_pos: float
-    """Of the last pose, held: the trivial baseline."""
+    """D-Rot and D-Pos of one predicted sample."""
+    last_pose_d_rot: float
+    last_pose_d_pos: float
+    """D-Rot and D-Pos of the trivial baseline, which holds the last pose."""
 
 
-def foretell(
+def predict_motion(
     models: AttributeModels, end: Recording, audio: Float[Tensor, "T A"], whole_clip: PoseAxes, horizon: int = HORIZON
-) -> Prediction:
-    """Predictions over a stretch of the person's film that trained nothing.
+) -> MotionPredictionErrors:
+    """Errors of predicted motion on a held-out segment of the person's video.
 
     Args:
-        models: the person's.
-        end: the stretch.
+        models: the person's models.
+        end: the held-out segment.
         audio: f_a of its frames.
-        whole_clip: by whose range errors are measured.
-        horizon: frames that are foretold.
+        whole_clip: pose of the whole clip, whose range is the unit of the errors.
+        horizon: number of predicted frames.
     """
-    use = end.useful
+    use = end.valid_frames
     motion = models.motion.encode(end.pose[use], end.torso[use], models.eye.from_opening(end.eye_opening[use]))
     sequences = MotionSequences(motion, audio[use], end.shot[use], torch.ones(len(motion)))
-    return prediction(models, models.motion, sequences, pose_range(whole_clip), horizon)
+    return motion_prediction_errors(models, models.motion, sequences, pose_range(whole_clip), horizon)
 
 
 def require_held_out(folder: DatasetFolder) -> None:
-    """
+    """Checks that the held-out end is long enough for Table 4.
+
     Raises:
-        UserError: if too little is held out to foretell `HORIZON` frames after a beginning of pose.
+        UserError: if it is too short for a beginning of pose and `HORIZON` predicted frames.
     """
-    shown, least = len(folder.held_out_frames), ModelsConfig().cross_modal.bop + HORIZON + 1
-    if shown < least:
+    count, needed = len(folder.held_out_frames), ModelsConfig().cross_modal.bop + HORIZON + 1
+    if count < needed:
         raise UserError(
-            f"{folder.path}: {shown} frames are held out; {least} are needed to foretell two seconds (Table 4): take a "
-            "longer film, or leave those rows out with --only"
+            f"{folder.path}: {count} frames are held out; {needed} are needed to predict two seconds (Table 4); use a "
+            "longer video, or leave those rows out by `only`"
         )
 
 
 def motion_row(folder: DatasetFolder, name: str) -> MotionRow:
-    """Trains one of `MOTION` on the training part and foretells the held-out end, from 16 frames of pose and the sound.
+    """Trains a motion model on the training part and predicts the held-out end from 16 frames of pose and the audio.
 
     Args:
-        folder: holds out enough (`require_held_out`).
-        name: of the model.
+        folder: dataset folder with a long enough held-out end (`require_held_out`).
+        name: key of `MOTION_VARIANTS`.
     """
-    architecture, prior = MOTION[name]
+    architecture, prior = MOTION_VARIANTS[name]
     options = ModelsConfig()
     options.latent = replace(options.latent, architecture=architecture, prior=prior)
     clip, num_train = folder.attributes, folder.num_train
     models = train_models(clip, num_train, AttributesConfig(models=options, progress=False), str(folder.path))
-    end = Recording.of(clip, slice(num_train, None), str(folder.path))
+    end = Recording.from_clip(clip, slice(num_train, None), str(folder.path))
     audio = models.clip_audio(clip.mfcc[num_train * MFCC_PER_FRAME :])
-    found = foretell(models, end, audio, pose_axes(clip.head_to_camera[clip.shot >= 0]))
-    means = [curve.mean(0).tolist() for curve in (found.mean, found.sample, found.frozen)]
-    return MotionRow(found.windows, *(round(value, 3) for pair in means for value in pair))
+    errors = predict_motion(models, end, audio, pose_axes(clip.head_to_camera[clip.shot >= 0]))
+    means = [curve.mean(0).tolist() for curve in (errors.mean, errors.sample, errors.last_pose)]
+    return MotionRow(errors.windows, *(round(value, 3) for pair in means for value in pair))

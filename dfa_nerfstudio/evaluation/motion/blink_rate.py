@@ -1,4 +1,4 @@
-"""How often and how long eyes blink."""
+"""Rate, duration and depth of blinks."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from dfa_nerfstudio.media.timeline import Timeline
 
 
 @dataclass
-class Blinking:
-    """Blinks of a stretch of frames, found as `dfa-process` finds them."""
+class BlinkMetrics:
+    """Statistics of the blinks in consecutive frames, detected as in `dfa-process`."""
 
     rate: float
-    """Blinks a second."""
+    """Blinks per second."""
     duration: float
-    """Mean time from start to end, in seconds; not a number where there are none."""
+    """Mean time from start to end in seconds; NaN without blinks."""
     depth: float
-    """Mean eye opening at the lowest point, 0 closed; not a number where there are none."""
+    """Mean eye opening at the lowest point, 0 closed to 1 open; NaN without blinks."""
 
     @classmethod
-    def of(cls, opening: Float[np.ndarray, "T 2"]) -> Blinking:
-        """From the eye opening, 0 closed to 1 open, of consecutive frames at 25 frames/s."""
+    def from_openings(cls, opening: Float[np.ndarray, "T 2"]) -> BlinkMetrics:
+        """Detects blinks in the eye opening, 0 closed to 1 open, of consecutive frames at 25 frames/s."""
         count = len(opening)
-        blinks = find_blinks(opening, np.ones(count, bool), Timeline.of(count, count))
+        blinks = find_blinks(opening, np.ones(count, bool), Timeline.from_cuts(count, count))
         if not len(blinks):
             return cls(0.0, np.nan, np.nan)
         lowest = opening[(blinks[:, 1] * FRAME_RATE).round().astype(int)]
-        length = float((blinks[:, 2] - blinks[:, 0]).mean())
-        return cls(len(blinks) * FRAME_RATE / count, length, float(lowest.mean()))
+        duration = float((blinks[:, 2] - blinks[:, 0]).mean())
+        return cls(len(blinks) * FRAME_RATE / count, duration, float(lowest.mean()))

@@ -1,4 +1,4 @@
-"""How different motions for the same sound are."""
+"""Diversity of motions generated for the same audio."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dfa_nerfstudio.evaluation.motion.pose_axes import PoseAxes
 
 
 def diversity(samples: list[PoseAxes], own: PoseAxes) -> float:
-    """Root mean square difference between motions of several seeds, over that between unrelated moments of the person.
+    """Root mean square difference between motions of several seeds, relative to that of unrelated moments.
 
-    0 where all seeds move alike, 1 where they differ as much as two moments of the film, which is the square root of 2
-    times its standard deviation.
+    0 if all seeds give the same motion, 1 if they differ as much as two unrelated moments of the video: the square root
+    of 2 times its standard deviation.
 
     Args:
-        samples: two or more, of equal length.
+        samples: two or more motions of equal length.
         own: the person's own motion.
     """
     unrelated = np.sqrt(2) * own.std(0)

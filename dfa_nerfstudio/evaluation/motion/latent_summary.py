@@ -1,4 +1,4 @@
-"""A point in place of a window of latent motion, and the plane in which such points are drawn (Fig. 6)."""
+"""One point for each window of latent motion, and the plane in which such points are drawn (Fig. 6)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def latent_summary(latent: Float[Tensor, "N Z T"]) -> Float[np.ndarray, "N 2*Z"]:
-    """Mean and logarithm of the spread over time of each channel of z: how a head moves in each of N windows."""
+    """Mean over time and logarithm of the standard deviation over time of each channel of z, for N windows."""
     return torch.cat([latent.mean(-1), latent.std(-1).clamp(min=1e-3).log()], 1).numpy()
 
 

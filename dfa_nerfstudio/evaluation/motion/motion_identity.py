@@ -1,4 +1,4 @@
-"""Whether it can be told from a latent motion whose it is (Fig. 6, as a number)."""
+"""Identity in the latent space of motion: a nearest neighbour classification (Fig. 6, as a number)."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from jaxtyping import Float
 def identity_accuracy(points: Float[np.ndarray, "N Z"], people: Sequence[str], clips: Sequence[str]) -> float:
     """Share of points whose nearest neighbour from another clip belongs to the same person.
 
-    People of whom there is only one clip are neighbours, but are not asked for. What chance gives is the share of a
-    person's points among all others.
+    People with a single clip serve as neighbours only. Chance level is the share of a person's points among all others.
 
     Args:
-        points: latent means, one for each stretch of motion.
-        people: whose each is.
-        clips: which film each is from; whole films are left out, for two stretches of one are alike in any case.
+        points: latent means, one for each segment of motion.
+        people: the person of each.
+        clips: the clip of each; neighbours from the same clip are excluded, because two segments of one clip are alike
+            in any case.
     """
-    who, film = np.asarray(people), np.asarray(clips)
+    person, clip = np.asarray(people), np.asarray(clips)
     distance = np.square(points[:, None] - points).sum(-1)
-    distance[film[:, None] == film] = np.inf
-    several = np.array([len(set(film[who == name])) > 1 for name in who])
-    return float((who[distance.argmin(1)] == who)[several].mean()) if several.any() else float("nan")
+    distance[clip[:, None] == clip] = np.inf
+    has_several = np.array([len(set(clip[person == name])) > 1 for name in person])
+    if not has_several.any():
+        return float("nan")
+    return float((person[distance.argmin(1)] == person)[has_several].mean())

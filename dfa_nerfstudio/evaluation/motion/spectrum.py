@@ -1,4 +1,4 @@
-"""Whether a head moves at the person's own rates: slow nods, quick nods, no trembling."""
+"""Spectral distance between generated head motion and the person's own."""
 
 from __future__ import annotations
 
@@ -9,27 +9,29 @@ from scipy.signal import welch
 from dfa_nerfstudio.evaluation.motion.pose_axes import PoseAxes
 from dfa_nerfstudio.media.rates import FRAME_RATE
 
-SEGMENT = 128
-"""Frames of a window of Welch's method: 5 s."""
-FLOOR = 1e-4
-"""Of the person's strongest power: below lies the noise of tracking, and all motions are alike."""
+SEGMENT_FRAMES = 128
+"""Frames in a window of Welch's method: 5 s."""
+POWER_FLOOR = 1e-4
+"""Power, relative to the person's maximum, below which tracking noise dominates and all motions are alike."""
 
 
 def power_spectrum(axes: PoseAxes) -> Float[np.ndarray, "F 6"]:
-    """Power density of each axis from 0.2 to 12.5 Hz (Welch's method, Hann windows that overlap by half).
+    """Power spectral density of each axis from 0.2 to 12.5 Hz (Welch's method, Hann windows with half overlap).
 
     Args:
-        axes: of consecutive frames, at least `SEGMENT`.
+        axes: consecutive frames, at least `SEGMENT_FRAMES`.
     """
-    _, power = welch(axes, fs=FRAME_RATE, nperseg=SEGMENT, axis=0)
+    _, power = welch(axes, fs=FRAME_RATE, nperseg=SEGMENT_FRAMES, axis=0)
     return power[1:]
 
 
-def spectrum_distance(generated: PoseAxes, own: PoseAxes) -> float:
-    """Mean absolute difference of the two power spectra in dB, over frequencies spaced evenly in their logarithm, and
-    over axes; 0 where both move alike at every rate."""
-    made, true = (power_spectrum(axes) for axes in (generated, own))
-    floor = FLOOR * true.max(0)
-    gap = np.abs(10 * np.log10(np.maximum(made, floor) / np.maximum(true, floor))).mean(1)  # [F]
-    octaves = 1 / np.arange(1, len(gap) + 1)  # each of them counts alike
+def spectral_distance(generated: PoseAxes, own: PoseAxes) -> float:
+    """Mean absolute difference of the two power spectra in dB, over axes and over log-spaced frequencies.
+
+    0 if both motions have the same power at every frequency.
+    """
+    power, own_power = (power_spectrum(axes) for axes in (generated, own))
+    floor = POWER_FLOOR * own_power.max(0)
+    gap = np.abs(10 * np.log10(np.maximum(power, floor) / np.maximum(own_power, floor))).mean(1)  # [F]
+    octaves = 1 / np.arange(1, len(gap) + 1)  # weights that count each octave equally
     return float(gap @ octaves / octaves.sum())

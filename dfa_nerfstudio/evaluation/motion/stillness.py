@@ -1,29 +1,34 @@
-"""For how long a head does not move."""
+"""Share of time in which a head does not move."""
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from dfa_nerfstudio.evaluation.motion.motion_energy import steps
+from dfa_nerfstudio.evaluation.motion.motion_energy import frame_differences
 from dfa_nerfstudio.evaluation.motion.pose_axes import PoseAxes
 
-STILL = 0.4
-"""A step is none that is shorter than this part of the person's median steps."""
+STILL_THRESHOLD = 0.4
+"""Frame difference, relative to the person's median, below which the head counts as still."""
 
 
-def usual_step(own: PoseAxes, shot: Int[np.ndarray, " T"] | None = None) -> Float[np.ndarray, " 6"]:
+def reference_step(own: PoseAxes, shot: Int[np.ndarray, " T"] | None = None) -> Float[np.ndarray, " 6"]:
     """The person's median absolute change from frame to frame in each axis."""
-    return np.median(np.abs(steps(own, shot)), axis=0)
+    return np.median(np.abs(frame_differences(own, shot)), axis=0)
 
 
-def frozen_fraction(axes: PoseAxes, usual: Float[np.ndarray, " 6"], shot: Int[np.ndarray, " T"] | None = None) -> float:
-    """Share of the frames in which the head is still: the root mean square of its six steps, each relative to the
-    person's usual one, is below `STILL`.
+def frozen_fraction(
+    axes: PoseAxes, reference: Float[np.ndarray, " 6"], shot: Int[np.ndarray, " T"] | None = None
+) -> float:
+    """Fraction of frames in which the head is still.
+
+    It is still if the root mean square of its six frame differences, each relative to the person's reference, is below
+    `STILL_THRESHOLD`.
 
     Args:
-        axes: of consecutive frames.
-        usual: the person's `usual_step`.
-        shot: where the cuts are.
+        axes: consecutive frames.
+        reference: the person's `reference_step`.
+        shot: the cuts, see `ClipAttributes.shot`.
     """
-    return float((np.sqrt(np.square(steps(axes, shot) / usual).mean(1)) < STILL).mean())
+    relative = frame_differences(axes, shot) / reference
+    return float((np.sqrt(np.square(relative).mean(1)) < STILL_THRESHOLD).mean())

@@ -1,4 +1,4 @@
-"""`report.json`: an evaluation as it is kept and set beside others."""
+"""`report.json`: storage of an evaluation."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ PACKAGES = ("dfa-nerfstudio", "torch", "mediapipe", "scikit-image", "torchmetric
 
 
 def save(evaluation: Evaluation, path: Path) -> None:
-    """Writes it with date and versions, whole or not at all; what is not a number becomes null."""
-    made = {
+    """Writes an evaluation with date and package versions atomically; NaN becomes null."""
+    header = {
         "format": FORMAT,
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "versions": {name: version(name) for name in PACKAGES},
     }
-    text = json.dumps(_without_nan(made | dataclasses.asdict(evaluation)), indent=1, allow_nan=False)
+    text = json.dumps(_without_nan(header | dataclasses.asdict(evaluation)), indent=1, allow_nan=False)
     with atomic_write(path) as partial:
         partial.write_text(text + "\n", encoding="utf-8")
 
@@ -44,7 +44,7 @@ def load(path: Path) -> Evaluation:
         assert stored["format"] == FORMAT
         fields = {field.name: stored[field.name] for field in dataclasses.fields(Evaluation)}
     except (OSError, ValueError, KeyError, TypeError, AssertionError):
-        raise UserError(f"{path}: not a report of dfa-eval; make one with: dfa-eval --load-config CONFIG") from None
+        raise UserError(f"{path}: not a report of dfa-eval; run dfa-eval to write one") from None
     fields["size"] = tuple(fields["size"])
     return Evaluation(**fields)
 

@@ -1,4 +1,4 @@
-"""`report.html`: an evaluation as a page that opens from disk and needs nothing else."""
+"""`report.html`: an evaluation as a self-contained page that opens from disk."""
 
 from __future__ import annotations
 
@@ -12,107 +12,120 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dfa_nerfstudio.atomic_write import atomic_write
+from dfa_nerfstudio.errors import as_flags
 from dfa_nerfstudio.evaluation.evaluate import Evaluation
+from dfa_nerfstudio.evaluation.metric_registry import MetricInfo, registered_image_metrics, registered_video_metrics
 from dfa_nerfstudio.evaluation.report.comparison_table import ARROWS, table_rows
-from dfa_nerfstudio.evaluation.report.frame_selection import evenly, lowest
-from dfa_nerfstudio.evaluation.video_pairs import Pair
+from dfa_nerfstudio.evaluation.report.frame_selection import evenly_spaced_frames, lowest_frames
+from dfa_nerfstudio.evaluation.video_pairs import VideoPair
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
 from dfa_nerfstudio.media.video_writer import VideoWriter
-from dfa_nerfstudio.reporting.page_template import data_uri, page_template
-from dfa_nerfstudio.reporting.scatter_plot import Marks, Plot, limits
-from dfa_nerfstudio.reporting.svg_chart import Chart, Series
+from dfa_nerfstudio.reporting.charts import TimeChart, TimeSeries, XYChart, XYSeries, robust_limits
+from dfa_nerfstudio.reporting.inline_image import jpeg_data_uri
+from dfa_nerfstudio.reporting.page_template import page_template
 
 PAGE = "report.html"
-SHEET, WORST = 12, 6
-"""Frames of the contact sheet, and worst ones."""
-SIDE = 320
-"""Longer side at most of a picture in the page, in pixels."""
+NUM_SHEET_FRAMES, NUM_WORST_FRAMES = 12, 6
+"""Frames of the contact sheet, and frames of lowest PSNR."""
+MAX_SIDE = 320
+"""Longer side of an image on the page in pixels."""
 
 
-def write_page(path: Path, evaluation: Evaluation, pair: Pair) -> None:
-    """Writes the page, whole or not at all."""
-    protocol = next(iter(evaluation.pictures), "")  # the first one
+def write_page(path: Path, evaluation: Evaluation, pair: VideoPair) -> None:
+    """Writes the page atomically."""
+    protocol = next(iter(evaluation.image_metrics), "")  # the first one
     psnr = np.array(evaluation.curves.get(f"psnr, {protocol}", []), float)
     parts: dict[str, Any] = {
         "evaluation": evaluation,
+        "notes": [as_flags(note) for note in evaluation.notes],
         "rows": table_rows([evaluation]),
         "arrows": ARROWS,
-        "sheet": [_shot(pair, number) for number in evenly(pair.valid_frames, SHEET)],
-        "worst": [_shot(pair, number, f"{psnr[number]:.1f} dB ({protocol})") for number in lowest(psnr, WORST)],
-        "video": _side_by_side(pair),
-        "charts": _charts(evaluation),
-        "offsets": _offset_plots(evaluation),
+        "sheet": [_frame_pair(pair, number) for number in evenly_spaced_frames(pair.valid_frames, NUM_SHEET_FRAMES)],
+        "worst": [
+            _frame_pair(pair, number, f"{psnr[number]:.1f} dB ({protocol})")
+            for number in lowest_frames(psnr, NUM_WORST_FRAMES)
+        ],
+        "video": _side_by_side_video(pair),
+        "charts": _time_charts(evaluation),
+        "offset_charts": _offset_charts(evaluation),
     }
     with atomic_write(path) as partial:
         partial.write_text(page_template(Path(__file__).parent).render(parts), encoding="utf-8")
 
 
-def _shot(pair: Pair, number: int, says: str = "") -> dict[str, Any]:
-    beside = np.concatenate([small(pair.truth[number]), small(pair.pictures[number])], 1)
-    return {"number": number, "time": number / FRAME_RATE, "says": says, "picture": data_uri(beside)}
+def _frame_pair(pair: VideoPair, number: int, caption: str = "") -> dict[str, Any]:
+    image = np.concatenate([thumbnail(pair.truth[number]), thumbnail(pair.prediction[number])], 1)
+    return {"number": number, "time": number / FRAME_RATE, "caption": caption, "image": jpeg_data_uri(image)}
 
 
-def small(picture: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    """A picture as large as the page shows it."""
-    scale = SIDE / max(picture.shape[:2])
-    height, width = (round(side * scale) for side in picture.shape[:2])
-    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+def thumbnail(image: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    """The image resized so that its longer side is `MAX_SIDE`."""
+    scale = MAX_SIDE / max(image.shape[:2])
+    height, width = (round(side * scale) for side in image.shape[:2])
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
 
-def _side_by_side(pair: Pair) -> str:
-    """The truth and the pictures in one video with the pictures' sound, as a data URI."""
+def _side_by_side_video(pair: VideoPair) -> str:
+    """Truth and prediction in one video with the prediction's audio, as a data URI."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "side_by_side.mp4"
-        height, width, _ = small(pair.truth[0]).shape
+        height, width, _ = thumbnail(pair.truth[0]).shape
         size = (2 * (width // 2 * 2), height // 2 * 2)
         with VideoWriter(path, FRAME_RATE, size, SAMPLE_RATE) as writer:
-            sound = pair.sound if pair.sound is not None else np.zeros(SAMPLE_RATE, np.float32)
-            writer.hear(sound[: round(len(pair) / FRAME_RATE * SAMPLE_RATE)])
-            for truth, picture in zip(pair.truth, pair.pictures, strict=True):
-                halves = [small(part)[: size[1], : size[0] // 2] for part in (truth, picture)]
-                writer.write(np.ascontiguousarray(np.concatenate(halves, 1)))
+            audio = pair.audio if pair.audio is not None else np.zeros(SAMPLE_RATE, np.float32)
+            writer.write_audio(audio[: round(len(pair) / FRAME_RATE * SAMPLE_RATE)])
+            for both in zip(pair.truth, pair.prediction, strict=True):
+                halves = [thumbnail(frame)[: size[1], : size[0] // 2] for frame in both]
+                writer.write_frame(np.ascontiguousarray(np.concatenate(halves, 1)))
         return f"data:video/mp4;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
-def _charts(evaluation: Evaluation) -> list[Chart]:
+def _time_charts(evaluation: Evaluation) -> list[TimeChart]:
+    """Charts of the metrics that ask for one, and of openings and head pose in both videos."""
     curves = {name: np.array(values, float) for name, values in evaluation.curves.items()}
     duration = evaluation.frames / FRAME_RATE
 
-    def chart(title: str, unit: str, *names: tuple[str, str]) -> list[Chart]:
+    def chart(title: str, unit: str, *curve_names: tuple[str, str]) -> list[TimeChart]:
         series = [
-            Series(label, curves[name], number)
-            for number, (label, name) in enumerate(names)
+            TimeSeries(label, curves[name], number)
+            for number, (label, name) in enumerate(curve_names)
             if name in curves and np.isfinite(curves[name]).any()
         ]
-        return [Chart(title, unit, duration, series)] if series else []
+        return [TimeChart(title, unit, duration, series)] if series else []
 
-    def against(name: str, unit: str) -> list[Chart]:
-        return chart(name.capitalize(), unit, ("pictures", name), ("truth", f"{name}, truth"))
+    def both_videos(name: str, unit: str) -> list[TimeChart]:
+        return chart(name.capitalize(), unit, ("prediction", name), ("truth", f"{name}, truth"))
 
-    return [
-        *chart("PSNR", "dB", *((protocol, f"psnr, {protocol}") for protocol in evaluation.pictures)),
-        *chart("SSIM", "", *((protocol, f"ssim, {protocol}") for protocol in evaluation.pictures)),
-        *against("mouth opening", "eye distances"),
-        *against("eye opening", "0 closed to 1 open"),
-        *chart("Landmarks", "% of eye distance", ("lips (LMD)", "lmd_eyes"), ("upper face", "upper_face"),
-               ("lower face", "lower_face")),
-        *against("yaw", "degrees"),
-        *against("pitch", "degrees"),
-    ]  # fmt: skip
+    by_title: dict[str, list[MetricInfo]] = {}
+    for metric in registered_video_metrics():
+        for info in metric.infos:
+            by_title.setdefault(info.chart, []).append(info)
+    by_title.pop("", None)
+    charts = []
+    for metric in registered_image_metrics():
+        info = metric.infos[0]
+        if info.chart:
+            protocols = evaluation.image_metrics
+            charts += chart(info.chart, info.unit, *((protocol, f"{info.name}, {protocol}") for protocol in protocols))
+    charts += [*both_videos("mouth opening", "eye distances"), *both_videos("eye opening", "0 closed to 1 open")]
+    for title, infos in by_title.items():
+        charts += chart(title, infos[0].unit, *((info.label, info.name) for info in infos))
+    return [*charts, *both_videos("yaw", "degrees"), *both_videos("pitch", "degrees")]
 
 
-def _offset_plots(evaluation: Evaluation) -> list[Plot]:
-    plots = []
+def _offset_charts(evaluation: Evaluation) -> list[XYChart]:
+    charts = []
     for title, unit, suffix in (("Own encoders", "mean cosine", ""), ("SyncNet", "mean distance", ", SyncNet")):
         found = [
-            (name, np.array(evaluation.offsets[name + suffix]))
-            for name in ("pictures", "truth", "other speech")
-            if name + suffix in evaluation.offsets
+            (name, np.array(evaluation.offset_curves[name + suffix]))
+            for name in ("prediction", "truth", "cross-driven")
+            if name + suffix in evaluation.offset_curves
         ]
         if found:
-            reach = len(found[0][1]) // 2
-            across = np.arange(-reach, reach + 1, dtype=float)
-            series = [Marks(name, across, curve, number) for number, (name, curve) in enumerate(found)]
-            up = limits(*(curve for _, curve in found))
-            plots.append(Plot(title, unit, (-reach, reach), up, series, guides=[("zero", [(0, up[0]), (0, up[1])])]))
-    return plots
+            max_offset = len(found[0][1]) // 2
+            offsets = np.arange(-max_offset, max_offset + 1, dtype=float)
+            series = [XYSeries(name, offsets, curve, number) for number, (name, curve) in enumerate(found)]
+            low, high = robust_limits(*(curve for _, curve in found))
+            guides = [("zero", [(0.0, low), (0.0, high)])]
+            charts.append(XYChart(title, unit, (-max_offset, max_offset), (low, high), series, guides=guides))
+    return charts

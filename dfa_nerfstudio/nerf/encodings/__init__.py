@@ -1,9 +1,9 @@
 """Multi-resolution feature grids with interchangeable backends.
 
-`layout` says how a grid lies in memory, `torch_grid` is the reference, `triton_grid` and `tcnn_grid` give its
-numbers faster on a CUDA device, `backends` chooses.
+`grid_layout` defines a grid's layout in memory, `torch_grid` is the reference, `triton_grid` and `tcnn_grid` compute
+the same numbers faster on a CUDA device, and `grid_backends` chooses among them.
 """
 
-from dfa_nerfstudio.nerf.encodings.feature_grid import Grid, GridConfig
+from dfa_nerfstudio.nerf.encodings.feature_grid import FeatureGrid, GridConfig
 
-__all__ = ["Grid", "GridConfig"]
+__all__ = ["FeatureGrid", "GridConfig"]

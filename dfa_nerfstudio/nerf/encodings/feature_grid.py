@@ -1,4 +1,4 @@
-"""Features at points of the cube: tri-planes and 3-D hash grids."""
+"""Features at points of a cube: tri-planes and 3-D hash grids."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jaxtyping import Float
 from nerfstudio.configs.base_config import InstantiateConfig
 from torch import Tensor, nn
 
-from dfa_nerfstudio.nerf.encodings.grid_backends import Backend, encoder
+from dfa_nerfstudio.nerf.encodings.grid_backends import GridBackend, grid_encoder
 from dfa_nerfstudio.nerf.encodings.grid_layout import GridLayout
 
 _AXES = {"planes": ((0, 1), (0, 2), (1, 2)), "volume": ((0, 1, 2),)}
@@ -18,41 +18,50 @@ _AXES = {"planes": ((0, 1), (0, 2), (1, 2)), "volume": ((0, 1, 2),)}
 
 @dataclass
 class GridConfig(InstantiateConfig):
-    """Size of a `Grid`."""
+    """Size of a `FeatureGrid`."""
 
-    _target: type = field(default_factory=lambda: Grid)
+    _target: type = field(default_factory=lambda: FeatureGrid)
     kind: Literal["planes", "volume"] = "planes"
-    """Three axis-aligned 2-D grids, or one 3-D grid. Planes collide less and are the faster the smaller the machine."""
-    levels: int = 4
+    """Three axis-aligned 2-D grids, or one 3-D grid. Planes have fewer hash collisions and are much faster on CPUs."""
+    num_levels: int = 4
     """Number of resolutions, spaced geometrically."""
     min_resolution: int = 16
     """Vertices along an axis at the coarsest level."""
     max_resolution: int = 128
     """Vertices along an axis at the finest level."""
-    features: int = 4
+    features_per_level: int = 4
     """Features per level and plane."""
-    log2_table: int = 19
-    """Most rows of a level, as a power of two; levels with more vertices share rows by a hash."""
-    backend: Backend = "auto"
-    """What reads the grids: `triton` (compiles itself at first use), `tcnn` (tiny-cuda-nn) or `torch`; `auto` is the
-    first of them that is to be had. All give the same numbers."""
+    log2_hashmap_size: int = 19
+    """Maximum number of rows of a level, as a power of two; levels with more vertices share rows by a spatial hash."""
+    backend: GridBackend = "auto"
+    """Implementation of the lookup: `triton` (compiled at first use), `tcnn` (tiny-cuda-nn) or `torch`; `auto` takes
+    the first of them that is available. All give the same numbers."""
 
     @property
     def layout(self) -> GridLayout:
-        """How each grid lies in memory."""
+        """Memory layout of each grid."""
         dims = len(_AXES[self.kind][0])
-        return GridLayout(dims, self.levels, self.features, self.min_resolution, self.max_resolution, self.log2_table)
+        return GridLayout(
+            dims,
+            self.num_levels,
+            self.features_per_level,
+            self.min_resolution,
+            self.max_resolution,
+            self.log2_hashmap_size,
+        )
 
 
-class Grid(nn.Module):
-    """Features at points of the cube [-1, 1]^3, each in one or several frames of reference with grids of their own;
-    concatenated over levels, frames of reference and planes; border values outside.
+class FeatureGrid(nn.Module):
+    """Looks up learned features at points of the cube [-1, 1]^3; outside the cube border values are returned.
 
-    One table for all of them: a CPU reads six planes at once faster than three twice.
+    A point has a position in one or several coordinate frames, each with grids of its own. Features are concatenated
+    over levels, coordinate frames and planes. All grids share one table, because a CPU reads six planes at once faster
+    than three planes twice.
 
     Example:
-        >>> Grid(GridConfig(levels=2, features=4), spaces=2)(torch.zeros(2, 5, 3)).shape
-        torch.Size([5, 48])
+        >>> grid = FeatureGrid(GridConfig(num_levels=2, features_per_level=4), spaces=2)
+        >>> grid.out_dim  # grid(points) has the shape [n, 48] for points [2, n, 3]
+        48
     """
 
     def __init__(self, config: GridConfig, spaces: int = 1) -> None:
@@ -60,12 +69,18 @@ class Grid(nn.Module):
         self.config, self.layout = config, config.layout
         self.axes = _AXES[config.kind]
         grids = spaces * len(self.axes)
-        self.table = nn.Parameter(torch.empty(grids, self.layout.entries, config.features).uniform_(-0.1, 0.1))
+        table = torch.empty(grids, self.layout.entries, config.features_per_level)
+        self.table = nn.Parameter(table.uniform_(-0.1, 0.1))
         self.out_dim = grids * self.layout.out_dim
-        # instant-ngp's last vertex lies half a cell within the unit cube: the cube is drawn in by as much
-        self.rim = 0.5 / (config.min_resolution - 1)
+        # instant-ngp's last vertex lies half a cell inside the unit cube, so the cube is shrunk by that margin
+        self.margin = 0.5 / (config.min_resolution - 1)
 
     def forward(self, points: Float[Tensor, "spaces n 3"]) -> Float[Tensor, "n out_dim"]:
-        unit = points.clamp(-1, 1) * (0.5 - self.rim) + 0.5
-        places = torch.stack([unit[..., axes] for axes in self.axes], dim=1).flatten(0, 1)  # [grids, n, dims]
-        return encoder(self.config.backend, points.device)(places, self.table, self.layout)
+        """Returns the features of n points.
+
+        Args:
+            points: position of each point in every coordinate frame.
+        """
+        unit = points.clamp(-1, 1) * (0.5 - self.margin) + 0.5
+        coordinates = torch.stack([unit[..., axes] for axes in self.axes], dim=1).flatten(0, 1)  # [grids, n, dims]
+        return grid_encoder(self.config.backend, points.device)(coordinates, self.table, self.layout)

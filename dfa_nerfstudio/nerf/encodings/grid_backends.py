@@ -1,4 +1,4 @@
-"""Which program reads the grids: chosen by what is installed, said in one line."""
+"""Chooses the implementation that looks up grid features, by what is installed, and logs the choice."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ from torch import Tensor
 
 from dfa_nerfstudio.nerf.encodings import torch_grid
 from dfa_nerfstudio.nerf.encodings.grid_layout import GridLayout
-from dfa_nerfstudio.nerf.log_once import say_once
+from dfa_nerfstudio.nerf.log_once import log_once
 
-Backend = Literal["auto", "tcnn", "triton", "torch"]
-_ON_A_GPU: tuple[Literal["triton", "tcnn"], ...] = ("triton", "tcnn")
-"""The fastest first."""
+GridBackend = Literal["auto", "tcnn", "triton", "torch"]
+_GPU_BACKENDS: tuple[Literal["triton", "tcnn"], ...] = ("triton", "tcnn")
+"""Backends that need a CUDA device, fastest first."""
 Encode = Callable[[Tensor, Tensor, GridLayout], Tensor]
+"""Signature of `torch_grid.encode`."""
 
 
-def encoder(wanted: Backend, device: torch.device) -> Encode:
-    """The function that reads grids on a device.
+def grid_encoder(requested: GridBackend, device: torch.device) -> Encode:
+    """Returns the function that looks up grid features on a device.
 
-    One that is wanted and not to be had is replaced, for all of them give the same numbers: a run trained on a GPU
-    opens on a laptop.
+    A requested backend that is unavailable is replaced by `torch`, because all backends give the same numbers: a
+    checkpoint trained on a GPU opens on a laptop.
     """
-    name, why = _choose(wanted, device.type)
-    say_once(f"grids are read by {name} ({why})")
+    name, reason = _choose(requested, device.type)
+    log_once(f"grid backend: {name} ({reason})")
     if name == "torch":
         return torch_grid.encode
     if name == "tcnn":
@@ -42,46 +43,46 @@ def encoder(wanted: Backend, device: torch.device) -> Encode:
     return triton_grid.encode
 
 
-def available(device: torch.device) -> list[Backend]:
-    """The backends that are to be had on a device, the fastest first."""
-    return [name for name in (*_ON_A_GPU, "torch") if _choose(name, device.type)[0] == name]
+def available_backends(device: torch.device) -> list[GridBackend]:
+    """Backends that are available on a device, fastest first."""
+    return [name for name in (*_GPU_BACKENDS, "torch") if _choose(name, device.type)[0] == name]
 
 
 @lru_cache
-def _choose(wanted: Backend, device: str) -> tuple[Literal["tcnn", "triton", "torch"], str]:
-    """Name of the backend, and why it is this one."""
-    if wanted == "torch":
-        return "torch", "as asked for"
+def _choose(requested: GridBackend, device: str) -> tuple[Literal["tcnn", "triton", "torch"], str]:
+    """Name of the chosen backend and the reason for the choice."""
+    if requested == "torch":
+        return "torch", "requested"
     if device != "cuda":
-        return "torch", "no CUDA device" if wanted == "auto" else f"{wanted} needs a CUDA device"
-    missing = []
-    for name in _ON_A_GPU if wanted == "auto" else (wanted,):
-        why = why_no_triton() if name == "triton" else _why_no_tcnn()
-        if why is None:
-            return name, "; ".join(missing) or ("as asked for" if wanted == name else "installed")
-        missing.append(why)
-    return "torch", "; ".join(missing)
+        return "torch", "no CUDA device" if requested == "auto" else f"{requested} needs a CUDA device"
+    reasons = []
+    for name in _GPU_BACKENDS if requested == "auto" else (requested,):
+        reason = triton_unavailable_reason() if name == "triton" else _tcnn_unavailable_reason()
+        if reason is None:
+            return name, "; ".join(reasons) or ("requested" if requested == name else "installed")
+        reasons.append(reason)
+    return "torch", "; ".join(reasons)
 
 
 @lru_cache
-def why_no_triton() -> str | None:
-    """Why there is no Triton; None if there is."""
-    if not _is_there("triton"):
+def triton_unavailable_reason() -> str | None:
+    """Why Triton is unavailable; None if it is available."""
+    if not _is_installed("triton"):
         return "Triton is not installed"
     if "CC" not in os.environ and not any(map(shutil.which, ("gcc", "clang"))):
-        return "there is no C compiler for Triton to compile its launcher"
+        return "Triton needs a C compiler for its launcher"
     return None
 
 
-def _why_no_tcnn() -> str | None:
-    if not _is_there("tinycudann"):
+def _tcnn_unavailable_reason() -> str | None:
+    if not _is_installed("tinycudann"):
         return "tiny-cuda-nn is not installed"
     try:
         importlib.import_module("tinycudann")
-    except (ImportError, OSError) as error:  # built for another GPU or another torch
+    except (ImportError, OSError) as error:  # built for another GPU or another torch version
         return f"tiny-cuda-nn does not load ({str(error).splitlines()[0]})"
     return None
 
 
-def _is_there(module: str) -> bool:
+def _is_installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None

@@ -1,4 +1,4 @@
-"""Grids read by plain torch: the reference of every other backend, and the fastest on a CPU."""
+"""Grid lookup in plain torch: the reference for every other backend, and the fastest on a CPU."""
 
 from __future__ import annotations
 
@@ -7,44 +7,46 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dfa_nerfstudio.nerf.encodings.grid_layout import PRIMES, GridLayout, Level
+from dfa_nerfstudio.nerf.encodings.grid_layout import PRIMES, GridLayout, GridLevel
 
 
 def encode(
     points: Float[Tensor, "grids n dims"], table: Float[Tensor, "grids entries features"], layout: GridLayout
 ) -> Float[Tensor, "n out"]:
-    """Features of n points, each in a place of its own in every grid; linear between vertices.
+    """Looks up the features of n points, interpolated linearly between vertices.
 
     Args:
-        points: in [0, 1]; a point's last vertex must exist: `scale x + 0.5 <= resolution - 1` at every level.
-        table: one of `layout` for each grid.
-        layout: of every grid.
+        points: coordinates in every grid, in [0, 1]; a point's last vertex must exist: `scale x + 0.5 <= resolution -
+            1` at every level.
+        table: a table for each grid.
+        layout: layout of every grid.
 
     Returns:
-        features of a point: level by level, within that grid by grid. A transposed view: matrix products read it
-        without a copy.
+        features of a point, level by level, and grid by grid within a level. It is a transposed view, which matrix
+        products read without a copy.
     """
-    parts = table.split([level.entries for level in layout.table], dim=1)
+    parts = table.split([level.entries for level in layout.levels], dim=1)
     features = [
         (_sample_image if level.dense and layout.dims == 2 else _gather)(points, part, level)
-        for level, part in zip(layout.table, parts, strict=True)
+        for level, part in zip(layout.levels, parts, strict=True)
     ]
     return torch.cat(features).t()
 
 
 def _sample_image(
-    points: Float[Tensor, "grids n 2"], part: Float[Tensor, "grids entries features"], level: Level
+    points: Float[Tensor, "grids n 2"], part: Float[Tensor, "grids entries features"], level: GridLevel
 ) -> Float[Tensor, "gridsxfeatures n"]:
-    """A dense 2-D level is an image, and torch reads images some fifty times faster than it gathers rows."""
+    """Looks up a dense 2-D level as an image, which is about 50 times as fast in torch as gathering rows."""
     size = level.resolution
     image = part[:, : size * size].unflatten(1, (size, size)).permute(0, 3, 1, 2)  # [grids, features, size, size]
-    place = points[:, None] * (2 * level.scale / (size - 1)) + (1 / (size - 1) - 1)  # [grids, 1, n, 2]
-    return F.grid_sample(image, place, mode="bilinear", padding_mode="border", align_corners=True).flatten(0, 2)
+    position = points[:, None] * (2 * level.scale / (size - 1)) + (1 / (size - 1) - 1)  # [grids, 1, n, 2]
+    return F.grid_sample(image, position, mode="bilinear", padding_mode="border", align_corners=True).flatten(0, 2)
 
 
 def _gather(
-    points: Float[Tensor, "grids n dims"], part: Float[Tensor, "grids entries features"], level: Level
+    points: Float[Tensor, "grids n dims"], part: Float[Tensor, "grids entries features"], level: GridLevel
 ) -> Float[Tensor, "gridsxfeatures n"]:
+    """Looks up a level of any kind by gathering the rows of each point's vertices."""
     dims = points.shape[-1]
     position = points * level.scale + 0.5
     corner = position.floor()
@@ -58,8 +60,8 @@ def _gather(
     return total.transpose(1, 2).flatten(0, 1)
 
 
-def _row(vertex: Int[Tensor, "grids n dims"], level: Level) -> Int[Tensor, "grids n"]:
-    """Row of a vertex within its level."""
+def _row(vertex: Int[Tensor, "grids n dims"], level: GridLevel) -> Int[Tensor, "grids n"]:
+    """Row of each vertex within its level."""
     coordinates = vertex.unbind(-1)
     row = torch.zeros_like(coordinates[0])
     if level.dense:

@@ -1,10 +1,10 @@
-"""Grids read by one fused Triton kernel, forward and backward; compiled on first use, by Triton itself.
+"""Grid lookup by one fused Triton kernel, forward and backward, which Triton compiles at first use.
 
-Import it only where triton is there. With `TRITON_INTERPRET=1` in the environment the kernels run on a CPU, slowly,
-which is how the tests compare them with the reference.
+Import this module only where Triton is installed. With `TRITON_INTERPRET=1` in the environment the kernels run on a
+CPU, slowly; the tests compare them with the reference that way.
 """
 
-# Kernels are written in Triton's language: Python to the eye, but its types are not Python's.
+# Kernels are written in Triton's language, whose syntax is Python's and whose types are not.
 # pyright: reportArgumentType=false, reportCallIssue=false, reportGeneralTypeIssues=false
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch.autograd.function import once_differentiable
 from dfa_nerfstudio.nerf.encodings.grid_layout import PRIMES, GridLayout
 
 _BLOCK = 128
-"""Points a program reads."""
+"""Points per program."""
 
 _PRIME_Y, _PRIME_Z = tl.constexpr(PRIMES[1]), tl.constexpr(PRIMES[2])
 
@@ -30,7 +30,7 @@ _PRIME_Y, _PRIME_Z = tl.constexpr(PRIMES[1]), tl.constexpr(PRIMES[2])
 def encode(
     points: Float[Tensor, "grids n dims"], table: Float[Tensor, "grids entries features"], layout: GridLayout
 ) -> Float[Tensor, "n out"]:
-    """As `torch_grid.encode`, in fp32."""
+    """Same as `torch_grid.encode`, in fp32."""
     return _Encode.apply(points.float().contiguous(), table.float().contiguous(), layout)
 
 
@@ -38,12 +38,12 @@ class _Encode(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, points: Tensor, table: Tensor, layout: GridLayout) -> Tensor:
         grids, count, _ = points.shape
-        out = points.new_empty(count, layout.levels * grids * layout.features)
-        levels = levels_of(layout, points.device)
+        out = points.new_empty(count, layout.num_levels * grids * layout.features_per_level)
+        levels = level_tensors(layout, points.device)
         ctx.save_for_backward(points, table, *levels)
         ctx.layout = layout
         if count:
-            _forward[(triton.cdiv(count, _BLOCK), grids * layout.levels)](
+            _forward[(triton.cdiv(count, _BLOCK), grids * layout.num_levels)](
                 points, table, out, *levels, count, grids, layout.entries, **_shape(layout)
             )
         return out
@@ -53,41 +53,41 @@ class _Encode(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         points, table, *levels = ctx.saved_tensors
         layout, (grids, count, _) = ctx.layout, points.shape
-        wants_points, wants_table, _ = ctx.needs_input_grad
-        to_points, to_table = torch.zeros_like(points), torch.zeros_like(table)
+        needs_points, needs_table, _ = ctx.needs_input_grad
+        grad_points, grad_table = torch.zeros_like(points), torch.zeros_like(table)
         if count:
-            _backward[(triton.cdiv(count, _BLOCK), grids * layout.levels)](
+            _backward[(triton.cdiv(count, _BLOCK), grids * layout.num_levels)](
                 points,
                 table,
                 gradients[0].contiguous(),
-                to_points,
-                to_table,
+                grad_points,
+                grad_table,
                 *levels,
                 count,
                 grids,
                 layout.entries,
-                TO_POINTS=wants_points,
-                TO_TABLE=wants_table,
+                GRAD_POINTS=needs_points,
+                GRAD_TABLE=needs_table,
                 **_shape(layout),
             )
-        return to_points if wants_points else None, to_table if wants_table else None, None
+        return grad_points if needs_points else None, grad_table if needs_table else None, None
 
 
 @lru_cache
-def levels_of(layout: GridLayout, device: torch.device) -> tuple[Tensor, Tensor]:
-    """What the kernels look up about a level: [levels] scale, [levels, 4] resolution, offset, entries, dense."""
-    numbers = [(level.resolution, level.offset, level.entries, int(level.dense)) for level in layout.table]
-    scales = torch.tensor([level.scale for level in layout.table], device=device, dtype=torch.float32)
+def level_tensors(layout: GridLayout, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The levels as tensors for the kernels: [levels] scale, and [levels, 4] resolution, offset, entries, dense."""
+    numbers = [(level.resolution, level.offset, level.entries, int(level.dense)) for level in layout.levels]
+    scales = torch.tensor([level.scale for level in layout.levels], device=device, dtype=torch.float32)
     return scales, torch.tensor(numbers, device=device, dtype=torch.int32)
 
 
 def _shape(layout: GridLayout) -> dict[str, int]:
-    return {"DIMS": layout.dims, "FEATURES": layout.features, "BLOCK": _BLOCK}
+    return {"DIMS": layout.dims, "FEATURES": layout.features_per_level, "BLOCK": _BLOCK}
 
 
 @triton.jit
-def row_of(x, y, z, resolution, entries, dense, DIMS: tl.constexpr):
-    """Row of a vertex within its level; the remainder is taken unsigned, as the hash may use all 32 bits."""
+def table_row(x, y, z, resolution, entries, dense, DIMS: tl.constexpr):
+    """Row of a vertex within its level; the remainder is unsigned, because the hash may use all 32 bits."""
     x, y, z = x.to(tl.uint32), y.to(tl.uint32), z.to(tl.uint32)
     if dense:
         row = x + y * resolution.to(tl.uint32)
@@ -101,8 +101,8 @@ def row_of(x, y, z, resolution, entries, dense, DIMS: tl.constexpr):
 
 
 @triton.jit
-def _place(points, grid, index, inside, axis: tl.constexpr, count, scale, DIMS: tl.constexpr):
-    """Lower vertex and fraction along an axis."""
+def _vertex(points, grid, index, inside, axis: tl.constexpr, count, scale, DIMS: tl.constexpr):
+    """Lower vertex of a point's cell and the fraction beyond it, along an axis."""
     coordinate = tl.load(points + (grid * count + index) * DIMS + axis, mask=inside, other=0.0)
     position = coordinate * scale + 0.5
     lower = tl.floor(position)
@@ -110,20 +110,20 @@ def _place(points, grid, index, inside, axis: tl.constexpr, count, scale, DIMS: 
 
 
 @triton.jit
-def level_of(scales, numbers, level):
-    """Scale, resolution, offset, entries and whether it is dense."""
+def load_level(scales, numbers, level):
+    """Scale, resolution, offset, entries and density flag of a level."""
     numbers += 4 * level
     return tl.load(scales + level), tl.load(numbers), tl.load(numbers + 1), tl.load(numbers + 2), tl.load(numbers + 3)
 
 
 @triton.jit
 def _cell(points, grid, index, inside, count, scale, DIMS: tl.constexpr):
-    """Lower vertex and fractions along x, y and z; in two dimensions z stands for nothing."""
-    x, fx = _place(points, grid, index, inside, 0, count, scale, DIMS)
-    y, fy = _place(points, grid, index, inside, 1, count, scale, DIMS)
+    """Lower vertex and fractions along x, y and z; in two dimensions z is not used."""
+    x, fx = _vertex(points, grid, index, inside, 0, count, scale, DIMS)
+    y, fy = _vertex(points, grid, index, inside, 1, count, scale, DIMS)
     z, fz = x, fx
     if DIMS == 3:
-        z, fz = _place(points, grid, index, inside, 2, count, scale, DIMS)
+        z, fz = _vertex(points, grid, index, inside, 2, count, scale, DIMS)
     return x, y, z, fx, fy, fz
 
 
@@ -144,7 +144,7 @@ def _forward(
     level, grid = tl.program_id(1) // grids, tl.program_id(1) % grids
     index = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = index < count
-    scale, resolution, offset, entries, dense = level_of(scales, numbers, level)
+    scale, resolution, offset, entries, dense = load_level(scales, numbers, level)
     feature = tl.arange(0, FEATURES)
     rows = table + (grid * entries_of_grid + offset) * FEATURES
 
@@ -155,28 +155,28 @@ def _forward(
         weight = (fx if cx else 1 - fx) * (fy if cy else 1 - fy)
         if DIMS == 3:
             weight *= fz if cz else 1 - fz
-        row = row_of(x + cx, y + cy, z + cz, resolution, entries, dense, DIMS)
+        row = table_row(x + cx, y + cy, z + cz, resolution, entries, dense, DIMS)
         value = tl.load(rows + row[:, None] * FEATURES + feature[None, :], mask=inside[:, None], other=0.0)
         total += weight[:, None] * value
     levels_and_grids = tl.num_programs(1)
-    place = (index[:, None] * levels_and_grids + tl.program_id(1)) * FEATURES + feature[None, :]
-    tl.store(out + place, total, mask=inside[:, None])
+    target = (index[:, None] * levels_and_grids + tl.program_id(1)) * FEATURES + feature[None, :]
+    tl.store(out + target, total, mask=inside[:, None])
 
 
 @triton.jit
 def _backward(
     points,  # [grids, n, DIMS]
     table,  # [grids, entries, FEATURES]
-    gradient,  # [n, levels, grids, FEATURES]
-    to_points,  # [grids, n, DIMS], zeros
-    to_table,  # [grids, entries, FEATURES], zeros
+    grad_out,  # [n, levels, grids, FEATURES]
+    grad_points,  # [grids, n, DIMS], zeros
+    grad_table,  # [grids, entries, FEATURES], zeros
     scales,  # [levels]
     numbers,  # [levels, 4]
     count,
     grids,
     entries_of_grid,
-    TO_POINTS: tl.constexpr,
-    TO_TABLE: tl.constexpr,
+    GRAD_POINTS: tl.constexpr,
+    GRAD_TABLE: tl.constexpr,
     DIMS: tl.constexpr,
     FEATURES: tl.constexpr,
     BLOCK: tl.constexpr,
@@ -184,11 +184,11 @@ def _backward(
     level, grid = tl.program_id(1) // grids, tl.program_id(1) % grids
     index = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = index < count
-    scale, resolution, offset, entries, dense = level_of(scales, numbers, level)
+    scale, resolution, offset, entries, dense = load_level(scales, numbers, level)
     feature = tl.arange(0, FEATURES)
     first_row = (grid * entries_of_grid + offset) * FEATURES
-    place = (index[:, None] * tl.num_programs(1) + tl.program_id(1)) * FEATURES + feature[None, :]
-    arriving = tl.load(gradient + place, mask=inside[:, None], other=0.0)  # [BLOCK, FEATURES]
+    source = (index[:, None] * tl.num_programs(1) + tl.program_id(1)) * FEATURES + feature[None, :]
+    incoming = tl.load(grad_out + source, mask=inside[:, None], other=0.0)  # [BLOCK, FEATURES]
 
     x, y, z, fx, fy, fz = _cell(points, grid, index, inside, count, scale, DIMS)
     dx, dy, dz = tl.zeros_like(fx), tl.zeros_like(fx), tl.zeros_like(fx)
@@ -197,17 +197,17 @@ def _backward(
         wx, wy, wz = (fx if cx else 1 - fx), (fy if cy else 1 - fy), tl.full(fx.shape, 1.0, tl.float32)
         if DIMS == 3:
             wz = fz if cz else 1 - fz
-        row = row_of(x + cx, y + cy, z + cz, resolution, entries, dense, DIMS)
+        row = table_row(x + cx, y + cy, z + cz, resolution, entries, dense, DIMS)
         cells = first_row + row[:, None] * FEATURES + feature[None, :]
-        if TO_TABLE:
-            tl.atomic_add(to_table + cells, (wx * wy * wz)[:, None] * arriving, mask=inside[:, None])
-        if TO_POINTS:
-            value = tl.sum(tl.load(table + cells, mask=inside[:, None], other=0.0) * arriving, axis=1)
+        if GRAD_TABLE:
+            tl.atomic_add(grad_table + cells, (wx * wy * wz)[:, None] * incoming, mask=inside[:, None])
+        if GRAD_POINTS:
+            value = tl.sum(tl.load(table + cells, mask=inside[:, None], other=0.0) * incoming, axis=1)
             dx += (value if cx else -value) * wy * wz
             dy += (value if cy else -value) * wx * wz
             dz += (value if cz else -value) * wx * wy
-    if TO_POINTS:
-        target = to_points + (grid * count + index) * DIMS
+    if GRAD_POINTS:
+        target = grad_points + (grid * count + index) * DIMS
         tl.atomic_add(target, dx * scale, mask=inside)
         tl.atomic_add(target + 1, dy * scale, mask=inside)
         if DIMS == 3:

@@ -1,9 +1,9 @@
-"""The kernel of `fused`: a block of rays from front to back, with the field asked on the way.
+"""The Triton kernel of `fused_renderer`: marches a block of rays front to back and evaluates the field on the way.
 
-Import it only where triton is there; see `encodings.triton_grid`, whose lookups it shares.
+Import this module only where Triton is installed; see `encodings.triton_grid`, whose lookups it shares.
 """
 
-# Kernels are written in Triton's language: Python to the eye, but its types are not Python's.
+# Kernels are written in Triton's language, whose syntax is Python's and whose types are not.
 # pyright: reportArgumentType=false, reportCallIssue=false, reportGeneralTypeIssues=false, reportOperatorIssue=false
 # pyright: reportIndexIssue=false, reportOptionalOperand=false, reportAttributeAccessIssue=false
 
@@ -12,24 +12,26 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from dfa_nerfstudio.nerf.conditioned_field import FARTHEST, LEAN, SHUT
-from dfa_nerfstudio.nerf.encodings.triton_grid import level_of, row_of
+from dfa_nerfstudio.nerf.conditioned_field import GATE_CUTOFF_RADII, GATE_LOGIT_LIMIT, GATE_SLOPE
+from dfa_nerfstudio.nerf.encodings.triton_grid import load_level, table_row
 
-_LEAN, _FARTHEST, _SHUT = tl.constexpr(LEAN), tl.constexpr(FARTHEST), tl.constexpr(SHUT)
+_GATE_SLOPE, _GATE_LOGIT_LIMIT = tl.constexpr(GATE_SLOPE), tl.constexpr(GATE_LOGIT_LIMIT)
+_GATE_CUTOFF_RADII = tl.constexpr(GATE_CUTOFF_RADII)
 
 
 @triton.jit
-def _along(vectors, inside, distance):
+def _coordinate(vectors, inside, distance):
+    """One coordinate of `origin + distance direction`."""
     origin, direction = tl.load(vectors, mask=inside, other=0.0), tl.load(vectors + 3, mask=inside, other=0.0)
     return origin + distance * direction
 
 
 @triton.jit
-def _at(vectors, ray, inside, distance):
-    """`origin + distance direction`; vectors [R, 2, 3]."""
+def _position(vectors, ray, inside, distance):
+    """Position `origin + distance direction` on each ray; vectors [R, 2, 3]."""
     vectors += 6 * ray
-    x, y = _along(vectors, inside, distance), _along(vectors + 1, inside, distance)
-    return x, y, _along(vectors + 2, inside, distance)
+    x, y = _coordinate(vectors, inside, distance), _coordinate(vectors + 1, inside, distance)
+    return x, y, _coordinate(vectors + 2, inside, distance)
 
 
 @triton.jit
@@ -46,10 +48,10 @@ def _features(
     FEATURES: tl.constexpr,
 ):
     """Features of one level in every plane, [BLOCK, GRIDS, FEATURES]; x and y [BLOCK, GRIDS] in [0, 1]."""
-    scale, resolution, offset, entries, dense = level_of(scales, numbers, level)
+    scale, resolution, offset, entries, dense = load_level(scales, numbers, level)
     grid, feature = tl.arange(0, GRIDS), tl.arange(0, FEATURES)
     first = ((grid * entries_of_grid + offset) * FEATURES)[None, :]
-    there = (grid < PLANES)[None, :, None]
+    is_plane = (grid < PLANES)[None, :, None]
     px, py = x * scale + 0.5, y * scale + 0.5
     lx, ly = tl.floor(px), tl.floor(py)
     fx, fy = px - lx, py - ly
@@ -58,18 +60,18 @@ def _features(
     for corner in tl.static_range(4):
         cx, cy = corner & 1, corner >> 1
         weight = (fx if cx else 1 - fx) * (fy if cy else 1 - fy)
-        row = row_of(ix + cx, iy + cy, ix, resolution, entries, dense, 2)
+        row = table_row(ix + cx, iy + cy, ix, resolution, entries, dense, 2)
         cells = (first + row * FEATURES)[:, :, None] + feature[None, None, :]
-        total += weight[:, :, None] * tl.load(table + cells, mask=there, other=0.0)
+        total += weight[:, :, None] * tl.load(table + cells, mask=is_plane, other=0.0)
     return total
 
 
 @triton.jit
 def render_rays(
     head,  # [R, 2, 3] origins and directions in head space
-    torso,  # [R, 2, 3] likewise before the division by depth
-    interval,  # [R, 2] where a ray enters the cube, and the length of its strata
-    occupied,  # [CELLS^3], whether anything can be there
+    torso,  # [R, 2, 3] origins and directions in torso space, before the division by depth
+    interval,  # [R, 2] distance at which a ray enters the cube, length of its strata
+    occupied,  # [CELLS^3], whether a cell is occupied
     scene,  # [4] half extents, near, far
     table,  # [PLANES, entries, FEATURES]
     scales,  # [levels]
@@ -79,13 +81,13 @@ def render_rays(
     gate,  # [levels, GRIDS FEATURES, 2]
     second,  # [WIDTH, WIDTH] fp16
     colour,  # [WIDTH, WIDTH] fp16
-    vectors,  # [9, WIDTH]: what is added to the three layers, audio, eye, density head, colour head
-    biases,  # [6] of gates, density, colour
-    out,  # [R, 8] colour, opacity, depth, gates, samples
+    vectors,  # [9, WIDTH] additions to the three layers, audio, eye, weights of density head and colour head
+    biases,  # [6] biases of gates, density, colour
+    out,  # [R, 8] colour, opacity, depth, gates, number of queries
     count,
     levels,
     entries_of_grid,
-    rim,
+    margin,
     stop_below,
     SAMPLES: tl.constexpr,
     CELLS: tl.constexpr,
@@ -94,107 +96,113 @@ def render_rays(
     FEATURES: tl.constexpr,
     WIDTH: tl.constexpr,
     GATED: tl.constexpr,
-    LEANING: tl.constexpr,
-    IN_TORSO: tl.constexpr,
+    GATE_PRIOR: tl.constexpr,
+    TORSO_ONLY: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
+    """Renders BLOCK rays per program, front to back."""
     ray = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = ray < count
-    wide, inputs = tl.arange(0, WIDTH), tl.arange(0, GRIDS * FEATURES)
+    unit, inputs = tl.arange(0, WIDTH), tl.arange(0, GRIDS * FEATURES)
     grid = tl.arange(0, GRIDS)[None, :]
-    in_torso = grid >= (0 if IN_TORSO else 3)
+    in_torso = grid >= (0 if TORSO_ONLY else 3)
     plane = grid % 3
     near = tl.load(interval + 2 * ray, mask=inside, other=0.0)
     step = tl.load(interval + 2 * ray + 1, mask=inside, other=0.0)
     width, height = tl.load(scene), tl.load(scene + 1)
-    front, back = tl.load(scene + 2), tl.load(scene + 3)
+    scene_near, scene_far = tl.load(scene + 2), tl.load(scene + 3)
 
-    through = tl.where(step > 0, 1.0, 0.0)  # transmittance
+    transmittance = tl.where(step > 0, 1.0, 0.0)
     red, green, blue = tl.zeros_like(near), tl.zeros_like(near), tl.zeros_like(near)
-    depth, hearing, seeing, asked = tl.zeros_like(near), tl.zeros_like(near), tl.zeros_like(near), tl.zeros_like(near)
+    depth, audio_gate, eye_gate = tl.zeros_like(near), tl.zeros_like(near), tl.zeros_like(near)
+    num_queries = tl.zeros_like(near)
     stratum = 0
-    while (stratum < SAMPLES) & (tl.max(through, axis=0) > stop_below):
+    while (stratum < SAMPLES) & (tl.max(transmittance, axis=0) > stop_below):
         distance = near + (stratum + 0.5) * step
-        x, y, z = _at(head, ray, inside, distance)
-        here = through > stop_below
+        x, y, z = _position(head, ray, inside, distance)
+        active = transmittance > stop_below
         if CELLS > 0:
             i = tl.minimum(tl.maximum((x + 1) * (CELLS / 2), 0.0), CELLS - 1.0).to(tl.int32)
             j = tl.minimum(tl.maximum((y + 1) * (CELLS / 2), 0.0), CELLS - 1.0).to(tl.int32)
             k = tl.minimum(tl.maximum((z + 1) * (CELLS / 2), 0.0), CELLS - 1.0).to(tl.int32)
-            here = here & (tl.load(occupied + (i * CELLS + j) * CELLS + k, mask=inside, other=0) > 0)
-        if tl.max(here.to(tl.int32), axis=0) > 0:
-            u, v, w = _at(torso, ray, inside, distance)
-            w = tl.maximum(w, 0.1 * front)
-            u, v, w = u / (w * width), v / (w * height), (w - front) * (2 / (back - front)) - 1
-            along = tl.where(
+            active = active & (tl.load(occupied + (i * CELLS + j) * CELLS + k, mask=inside, other=0) > 0)
+        if tl.max(active.to(tl.int32), axis=0) > 0:
+            u, v, w = _position(torso, ray, inside, distance)
+            w = tl.maximum(w, 0.1 * scene_near)
+            u, v, w = u / (w * width), v / (w * height), (w - scene_near) * (2 / (scene_far - scene_near)) - 1
+            plane_u = tl.where(
                 in_torso,
                 tl.where(plane == 2, v[:, None], u[:, None]),
                 tl.where(plane == 2, y[:, None], x[:, None]),
             )
-            across = tl.where(
+            plane_v = tl.where(
                 in_torso,
                 tl.where(plane == 0, v[:, None], w[:, None]),
                 tl.where(plane == 0, y[:, None], z[:, None]),
             )
-            along = tl.minimum(tl.maximum(along, -1.0), 1.0) * (0.5 - rim) + 0.5
-            across = tl.minimum(tl.maximum(across, -1.0), 1.0) * (0.5 - rim) + 0.5
+            plane_u = tl.minimum(tl.maximum(plane_u, -1.0), 1.0) * (0.5 - margin) + 0.5
+            plane_v = tl.minimum(tl.maximum(plane_v, -1.0), 1.0) * (0.5 - margin) + 0.5
 
-            hidden = tl.zeros([BLOCK, WIDTH], dtype=tl.float32) + tl.load(vectors + wide)[None, :]
-            ears, eyes = tl.zeros_like(near) + tl.load(biases), tl.zeros_like(near) + tl.load(biases + 1)
+            hidden = tl.zeros([BLOCK, WIDTH], dtype=tl.float32) + tl.load(vectors + unit)[None, :]
+            audio_logit, eye_logit = tl.zeros_like(near) + tl.load(biases), tl.zeros_like(near) + tl.load(biases + 1)
             for level in range(levels):
-                read = _features(table, numbers, scales, level, entries_of_grid, along, across, GRIDS, PLANES, FEATURES)
-                read = tl.reshape(read, [BLOCK, GRIDS * FEATURES])
-                line = (level * GRIDS * FEATURES + inputs)[:, None]
-                hidden = tl.dot(read.to(tl.float16), tl.load(first + line * WIDTH + wide[None, :]), hidden)
+                features = _features(
+                    table, numbers, scales, level, entries_of_grid, plane_u, plane_v, GRIDS, PLANES, FEATURES
+                )
+                features = tl.reshape(features, [BLOCK, GRIDS * FEATURES])
+                rows = (level * GRIDS * FEATURES + inputs)[:, None]
+                hidden = tl.dot(features.to(tl.float16), tl.load(first + rows * WIDTH + unit[None, :]), hidden)
                 gates = gate + (level * GRIDS * FEATURES + inputs) * 2
-                ears += tl.sum(read * tl.load(gates)[None, :], axis=1)
-                eyes += tl.sum(read * tl.load(gates + 1)[None, :], axis=1)
-            if LEANING:
-                ears = _open(ears, _away(regions, x, y, z))
-                eyes = _open(eyes, tl.minimum(_away(regions + 6, x, y, z), _away(regions + 12, x, y, z)))
+                audio_logit += tl.sum(features * tl.load(gates)[None, :], axis=1)
+                eye_logit += tl.sum(features * tl.load(gates + 1)[None, :], axis=1)
+            if GATE_PRIOR:
+                left_eye, right_eye = _radius(regions + 6, x, y, z), _radius(regions + 12, x, y, z)
+                audio = _gate(audio_logit, _radius(regions, x, y, z))
+                eye = _gate(eye_logit, tl.minimum(left_eye, right_eye))
             else:
-                ears, eyes = tl.sigmoid(ears), tl.sigmoid(eyes)
+                audio, eye = tl.sigmoid(audio_logit), tl.sigmoid(eye_logit)
             if not GATED:
-                ears, eyes = tl.zeros_like(near) + 1.0, tl.zeros_like(near) + 1.0
-            hidden += ears[:, None] * tl.load(vectors + 3 * WIDTH + wide)[None, :]
-            hidden += eyes[:, None] * tl.load(vectors + 4 * WIDTH + wide)[None, :]
-            lines = wide[:, None] * WIDTH + wide[None, :]
+                audio, eye = tl.zeros_like(near) + 1.0, tl.zeros_like(near) + 1.0
+            hidden += audio[:, None] * tl.load(vectors + 3 * WIDTH + unit)[None, :]
+            hidden += eye[:, None] * tl.load(vectors + 4 * WIDTH + unit)[None, :]
+            matrix = unit[:, None] * WIDTH + unit[None, :]
             hidden = tl.maximum(hidden, 0.0).to(tl.float16)
-            hidden = tl.dot(hidden, tl.load(second + lines)) + tl.load(vectors + WIDTH + wide)[None, :]
+            hidden = tl.dot(hidden, tl.load(second + matrix)) + tl.load(vectors + WIDTH + unit)[None, :]
             hidden = tl.maximum(hidden, 0.0)
-            density = tl.exp(_head(hidden, vectors + 5 * WIDTH + wide, biases + 2))
-            hidden = tl.dot(hidden.to(tl.float16), tl.load(colour + lines))
-            hidden = tl.maximum(hidden + tl.load(vectors + 2 * WIDTH + wide)[None, :], 0.0)
-            r = tl.sigmoid(_head(hidden, vectors + 6 * WIDTH + wide, biases + 3))
-            g = tl.sigmoid(_head(hidden, vectors + 7 * WIDTH + wide, biases + 4))
-            b = tl.sigmoid(_head(hidden, vectors + 8 * WIDTH + wide, biases + 5))
+            density = tl.exp(_linear_head(hidden, vectors + 5 * WIDTH + unit, biases + 2))
+            hidden = tl.dot(hidden.to(tl.float16), tl.load(colour + matrix))
+            hidden = tl.maximum(hidden + tl.load(vectors + 2 * WIDTH + unit)[None, :], 0.0)
+            r = tl.sigmoid(_linear_head(hidden, vectors + 6 * WIDTH + unit, biases + 3))
+            g = tl.sigmoid(_linear_head(hidden, vectors + 7 * WIDTH + unit, biases + 4))
+            b = tl.sigmoid(_linear_head(hidden, vectors + 8 * WIDTH + unit, biases + 5))
 
-            left = tl.where(here, tl.exp(-density * step), 1.0)
-            weight = through * (1 - left)
+            remaining = tl.where(active, tl.exp(-density * step), 1.0)
+            weight = transmittance * (1 - remaining)
             red, green, blue = red + weight * r, green + weight * g, blue + weight * b
             depth += weight * distance
-            hearing, seeing = hearing + weight * ears, seeing + weight * eyes
-            through = through * left
-            asked += here.to(tl.float32)
+            audio_gate, eye_gate = audio_gate + weight * audio, eye_gate + weight * eye
+            transmittance = transmittance * remaining
+            num_queries += active.to(tl.float32)
         stratum += 1
-    place = out + 8 * ray
-    tl.store(place, red, mask=inside)
-    tl.store(place + 1, green, mask=inside)
-    tl.store(place + 2, blue, mask=inside)
-    tl.store(place + 3, tl.where(step > 0, 1 - through, 0.0), mask=inside)
-    tl.store(place + 4, depth, mask=inside)
-    tl.store(place + 5, hearing, mask=inside)
-    tl.store(place + 6, seeing, mask=inside)
-    tl.store(place + 7, asked, mask=inside)
+    target = out + 8 * ray
+    tl.store(target, red, mask=inside)
+    tl.store(target + 1, green, mask=inside)
+    tl.store(target + 2, blue, mask=inside)
+    tl.store(target + 3, tl.where(step > 0, 1 - transmittance, 0.0), mask=inside)
+    tl.store(target + 4, depth, mask=inside)
+    tl.store(target + 5, audio_gate, mask=inside)
+    tl.store(target + 6, eye_gate, mask=inside)
+    tl.store(target + 7, num_queries, mask=inside)
 
 
 @triton.jit
-def _head(hidden, weights, bias):
+def _linear_head(hidden, weights, bias):
+    """A linear layer with one output."""
     return tl.sum(hidden * tl.load(weights)[None, :], axis=1) + tl.load(bias)
 
 
 @triton.jit
-def _away(region, x, y, z):
+def _radius(region, x, y, z):
     """Distance from an ellipsoid's centre in units of its radii; region [2, 3]."""
     dx = (x - tl.load(region)) / tl.load(region + 3)
     dy = (y - tl.load(region + 1)) / tl.load(region + 4)
@@ -203,7 +211,7 @@ def _away(region, x, y, z):
 
 
 @triton.jit
-def _open(learned, away):
-    """A gate, from what is learnt and from how far away its place is."""
-    lean = tl.minimum(tl.maximum(_LEAN * (1 - away), -_FARTHEST), _FARTHEST)
-    return tl.sigmoid(learned + lean) * tl.minimum(tl.maximum(_SHUT - away, 0.0), 1.0)
+def _gate(learned, radius):
+    """A gate from its learned logit and the distance from its ellipsoid, in radii."""
+    prior = tl.minimum(tl.maximum(_GATE_SLOPE * (1 - radius), -_GATE_LOGIT_LIMIT), _GATE_LOGIT_LIMIT)
+    return tl.sigmoid(learned + prior) * tl.minimum(tl.maximum(_GATE_CUTOFF_RADII - radius, 0.0), 1.0)

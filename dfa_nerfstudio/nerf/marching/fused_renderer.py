@@ -1,8 +1,8 @@
-"""Rendering in one Triton kernel: marching, the field and compositing, for pictures of one moment on a GPU.
+"""Rendering in one Triton kernel: marching, the field and compositing, for images of one frame on a GPU.
 
-`march` asks the field for a list of samples, which costs some hundred operations a picture, each of which writes and
-reads millions of numbers. Here a block of neighbouring rays goes from front to back with everything in registers, skips
-what is empty for all of them, and stops when all of them are opaque.
+`march` queries the field for a list of samples, which takes about a hundred operations per image, each of which reads
+and writes millions of numbers. Here a block of neighbouring rays is marched front to back in registers. It skips strata
+that are empty for all of its rays and stops when all of them are opaque.
 """
 
 from __future__ import annotations
@@ -15,58 +15,61 @@ from torch import Tensor, nn
 
 from dfa_nerfstudio.nerf.conditioned_field import ConditionedField
 from dfa_nerfstudio.nerf.conditions import Conditions
-from dfa_nerfstudio.nerf.coordinate_frames import Rays, Scene
-from dfa_nerfstudio.nerf.encodings.grid_backends import why_no_triton
-from dfa_nerfstudio.nerf.log_once import say_once
+from dfa_nerfstudio.nerf.coordinate_frames import Rays, SceneBounds
+from dfa_nerfstudio.nerf.encodings.grid_backends import triton_unavailable_reason
+from dfa_nerfstudio.nerf.log_once import log_once
 from dfa_nerfstudio.nerf.marching.occupancy_grid import OccupancyGrid
-from dfa_nerfstudio.nerf.marching.ray_marching import Marched, cube_interval
+from dfa_nerfstudio.nerf.marching.ray_marching import RenderOutput, cube_interval
 
 _BLOCK, _WARPS = 64, 4
-"""Rays of a program, and the warps that share them."""
-_LEAST = 16
-"""Sides of the matrices that tensor cores multiply."""
+"""Rays per program, and warps per program."""
+_MIN_MATRIX_SIDE = 16
+"""Smallest matrix side that tensor cores multiply."""
 
 
-def why_not_fused(field: nn.Module, device: torch.device) -> str | None:
-    """Why this field is not rendered by the kernel; None if it is."""
+def fused_unavailable_reason(field: nn.Module, device: torch.device) -> str | None:
+    """Why the kernel cannot render this field; None if it can."""
     if device.type != "cuda":
         return "no CUDA device"
     if torch.cuda.get_device_capability(device) < (8, 0):
-        return "its matrices are for GPUs since 2020"
-    if (why := why_no_triton()) is not None:
-        return why
+        return "the kernel needs a GPU of compute capability 8.0 or later"
+    if (reason := triton_unavailable_reason()) is not None:
+        return reason
     if not isinstance(field, ConditionedField) or field.grid.config.kind != "planes":
-        return "it is for planes"
-    sizes = (field.config.width, _padded(field) * field.grid.config.features)
-    if any(size & (size - 1) or size < _LEAST for size in sizes):
-        return "it is for widths and features that are powers of two"
+        return "the kernel needs a conditioned field on planes"
+    sizes = (field.config.width, _padded_planes(field) * field.grid.config.features_per_level)
+    if any(size & (size - 1) or size < _MIN_MATRIX_SIDE for size in sizes):
+        return "the kernel needs widths and features that are powers of two"
     return None
 
 
-def say(why_not: str | None) -> None:
-    """Says in one line how pictures are rendered."""
-    say_once(f"pictures are rendered by {'marching' if why_not else 'one kernel'} ({why_not or 'Triton is there'})")
+def log_renderer(unavailable_reason: str | None) -> None:
+    """Logs once whether images are rendered by the fused kernel or by marching, and why."""
+    name, reason = (
+        ("ray marching", unavailable_reason) if unavailable_reason else ("fused kernel", "Triton is installed")
+    )
+    log_once(f"image renderer: {name} ({reason})")
 
 
 def render(
     field: ConditionedField,
     rays: Rays,
-    scene: Scene,
+    scene: SceneBounds,
     conditions: Conditions,
     num_samples: int,
     occupancy: OccupancyGrid | None,
     stop_below: float = 1e-2,
-) -> Marched:
-    """As `march` when it is not training, with layers in half precision and sums in whole.
+) -> RenderOutput:
+    """Renders rays as `march` does outside training, with layers in half precision and sums in fp32.
 
     Args:
-        field: one for which `why_not_fused` knows no reason.
-        rays: R of them, all of one moment.
-        scene: the space that is rendered.
-        conditions: of that moment.
-        num_samples: strata per ray.
-        occupancy: where anything can be; None asks the field everywhere.
-        stop_below: transmittance at which a ray counts as opaque.
+        field: a field for which `fused_unavailable_reason` is None.
+        rays: R rays, all of one frame.
+        scene: the rendered volume.
+        conditions: conditions of that frame.
+        num_samples: number of strata per ray.
+        occupancy: cells that may contain the person; None queries the field everywhere.
+        stop_below: transmittance below which a ray counts as opaque.
     """
     kernel = import_module("dfa_nerfstudio.nerf.marching.fused_kernel")
     triton_grid = import_module("dfa_nerfstudio.nerf.encodings.triton_grid")
@@ -74,40 +77,40 @@ def render(
     *layers, biases = _weights(field)
     layout, count = field.grid.layout, len(near)
     out = near.new_empty(count, 8)
-    space = near.new_tensor([0.0, 0.0, scene.near, scene.far])
-    space[:2] = scene.half_extent
+    view = near.new_tensor([0.0, 0.0, scene.near, scene.far])
+    view[:2] = scene.half_extent
     config = field.config
     kernel.render_rays[(-(-count // _BLOCK),)](
         torch.stack([rays.head_origins, rays.head_directions], 1).contiguous(),
         torch.stack([rays.torso_origins, rays.torso_directions], 1).contiguous(),
         torch.stack([near, (far - near) / num_samples], -1),
         (near.new_ones(1, dtype=torch.bool) if occupancy is None else occupancy.occupied).view(torch.uint8),
-        space,
+        view,
         field.grid.table,
-        *triton_grid.levels_of(layout, near.device),
+        *triton_grid.level_tensors(layout, near.device),
         field.regions,
         *layers,
-        _moment(field, conditions),
+        _frame_vectors(field, conditions),
         biases,
         out,
         count,
-        layout.levels,
+        layout.num_levels,
         layout.entries,
-        field.grid.rim,
+        field.grid.margin,
         stop_below,
         SAMPLES=num_samples,
         CELLS=0 if occupancy is None else occupancy.resolution,
         PLANES=len(field.grid.table),
-        GRIDS=_padded(field),
-        FEATURES=layout.features,
+        GRIDS=_padded_planes(field),
+        FEATURES=layout.features_per_level,
         WIDTH=config.width,
         GATED=config.gates != "none",
-        LEANING=config.gates == "landmarks",
-        IN_TORSO=config.spaces == "torso",
+        GATE_PRIOR=config.gates == "landmarks",
+        TORSO_ONLY=config.spaces == "torso",
         BLOCK=_BLOCK,
         num_warps=_WARPS,
     )
-    return Marched(out[:, :3], out[:, 3], out[:, 4], out[:, 5:7], out[:, 7].sum())
+    return RenderOutput(out[:, :3], out[:, 3], out[:, 4], out[:, 5:7], out[:, 7].sum())
 
 
 def _weights(
@@ -119,13 +122,16 @@ def _weights(
     Float[Tensor, "W W"],
     Float[Tensor, "6"],
 ]:
-    """First layer, gates, second and colour layer, and biases of gates and heads, as the kernel reads them.
+    """Packs first layer, gates, second and colour layer, and biases of gates and heads for the kernel.
 
-    Packed for every picture: that weights have changed cannot be seen, for fused optimisers do not count it.
+    They are packed for every image, because a change of the weights cannot be detected: fused optimisers do not
+    increase their version counter.
     """
     width, layout = field.config.width, field.grid.layout
-    grids, padded = len(field.grid.table), _padded(field)
-    first = field.first.weight.t().unflatten(0, (layout.levels, grids, layout.features))  # [levels, grids, F, W + 2]
+    grids, padded = len(field.grid.table), _padded_planes(field)
+    first = field.first.weight.t().unflatten(
+        0, (layout.num_levels, grids, layout.features_per_level)
+    )  # [levels, grids, F, W + 2]
     first = nn.functional.pad(first, (0, 0, 0, 0, 0, padded - grids)).flatten(1, 2)
     biases = [field.first.bias[width:], field.density_head.bias, field.colour_head.bias]
     return (
@@ -137,13 +143,13 @@ def _weights(
     )
 
 
-def _moment(field: ConditionedField, conditions: Conditions) -> Float[Tensor, "9 W"]:
-    """What is added to the three layers, what audio and eyes add, and the heads' weights."""
-    audio, eye, shape, colour = field.digest(conditions)
-    layers = [field.first.bias[None, : field.config.width] + shape, field.second.bias[None], field.colour.bias + colour]
+def _frame_vectors(field: ConditionedField, conditions: Conditions) -> Float[Tensor, "9 W"]:
+    """Additions to the three layers, additions by audio and eyes, and the heads' weights."""
+    audio, eye, pose, colour = field.encode_conditions(conditions)
+    layers = [field.first.bias[None, : field.config.width] + pose, field.second.bias[None], field.colour.bias + colour]
     return torch.cat([*layers, audio, eye, field.density_head.weight, field.colour_head.weight])
 
 
-def _padded(field: ConditionedField) -> int:
-    """Number of planes, up to a power of two."""
+def _padded_planes(field: ConditionedField) -> int:
+    """Number of planes, rounded up to a power of two."""
     return 1 << (len(field.grid.table) - 1).bit_length()

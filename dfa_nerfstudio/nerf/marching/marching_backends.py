@@ -1,4 +1,4 @@
-"""Which program places and weighs samples: chosen by what is there, said in one line."""
+"""Chooses the implementation that samples rays and computes weights, by what is installed, and logs the choice."""
 
 from __future__ import annotations
 
@@ -13,48 +13,51 @@ import torch
 from torch import Tensor
 from torch.utils.cpp_extension import _get_build_directory
 
-from dfa_nerfstudio.nerf.log_once import say_once
+from dfa_nerfstudio.nerf.log_once import log_once
 from dfa_nerfstudio.nerf.marching import torch_sampler
 
-Marcher = Literal["auto", "nerfacc", "torch"]
-Place = Callable[..., tuple[Tensor, Tensor]]
-Weigh = Callable[[Tensor, Tensor, int], Tensor]
+MarchingBackend = Literal["auto", "nerfacc", "torch"]
+SampleFunction = Callable[..., tuple[Tensor, Tensor]]
+"""Signature of `torch_sampler.sample`."""
+WeightFunction = Callable[[Tensor, Tensor, int], Tensor]
+"""Signature of `torch_sampler.compute_weights`."""
 
 
-def marching(wanted: Marcher, device: torch.device) -> tuple[Place, Weigh]:
-    """`place` and `weigh` on a device.
+def marching_functions(requested: MarchingBackend, device: torch.device) -> tuple[SampleFunction, WeightFunction]:
+    """Returns `sample` and `compute_weights` of a backend on a device.
 
-    nerfacc compiles its CUDA functions at their first use, which takes minutes and a CUDA toolkit: `auto` takes them
-    where that is done, `nerfacc` does it. What is wanted and not to be had is replaced: the samples are the same.
+    nerfacc compiles its CUDA functions at their first use, which takes minutes and needs a CUDA toolkit: `auto` uses
+    them only where they are compiled already, `nerfacc` compiles them. A requested backend that is unavailable is
+    replaced by `torch`, because both give the same samples.
     """
-    why = _why_not(wanted, device.type)
-    say_once(f"rays are marched by {'torch' if why else 'nerfacc'} ({why or 'its CUDA functions are there'})")
-    if why:
-        return torch_sampler.place, torch_sampler.weigh
+    reason = _nerfacc_unavailable_reason(requested, device.type)
+    log_once(f"ray marching backend: {'torch' if reason else 'nerfacc'} ({reason or 'its CUDA functions are loaded'})")
+    if reason:
+        return torch_sampler.sample, torch_sampler.compute_weights
     from dfa_nerfstudio.nerf.marching import nerfacc_sampler
 
-    return nerfacc_sampler.place, nerfacc_sampler.weigh
+    return nerfacc_sampler.sample, nerfacc_sampler.compute_weights
 
 
 @lru_cache
-def _why_not(wanted: Marcher, device: str) -> str | None:
-    """Why nerfacc is not taken; None if it is."""
-    if wanted == "torch":
-        return "as asked for"
+def _nerfacc_unavailable_reason(requested: MarchingBackend, device: str) -> str | None:
+    """Why nerfacc is not used; None if it is used."""
+    if requested == "torch":
+        return "requested"
     if device != "cuda":
-        return "no CUDA device" if wanted == "auto" else "nerfacc needs a CUDA device"
-    if wanted == "auto" and not _compiled():
+        return "no CUDA device" if requested == "auto" else "nerfacc needs a CUDA device"
+    if requested == "auto" and not _compiled():
         return "nerfacc's CUDA functions have not been compiled"
     try:
-        # importing it is what loads or compiles them
-        there = importlib.import_module("nerfacc.cuda._backend")._C is not None
-    except Exception as error:  # a compiler that is missing, too old or too new says so in many ways
+        # the import loads or compiles them
+        loaded = importlib.import_module("nerfacc.cuda._backend")._C is not None
+    except Exception as error:  # compilers that are missing, too old or too new raise various errors
         return f"nerfacc's CUDA functions do not load: {str(error).splitlines()[0]}"
-    return None if there else "nerfacc's CUDA functions need a CUDA toolkit to be compiled"
+    return None if loaded else "nerfacc's CUDA functions need a CUDA toolkit to be compiled"
 
 
 def _compiled() -> bool:
-    """Whether nerfacc came with its CUDA functions, or has compiled them before."""
+    """Whether nerfacc was installed with its CUDA functions, or has compiled them before."""
     if importlib.util.find_spec("nerfacc.csrc") is not None:
         return True
     return any(Path(_get_build_directory("nerfacc_cuda", verbose=False)).glob("nerfacc_cuda*.so"))

@@ -1,7 +1,7 @@
-"""Samples and their weights by nerfacc's CUDA functions.
+"""Samples and weights by nerfacc's CUDA functions.
 
-Its estimator steps from cell to cell and never looks at the strata in between, where `torch_sampler` looks them all up.
-Rays are handed to it stretched to unit length, so that its steps are the strata and the samples those of the reference
+Its estimator steps from cell to cell and evaluates only strata in occupied cells, where `torch_sampler` evaluates all
+of them. Rays are rescaled so that its steps of unit length are the strata, and its samples are those of the reference
 (with one random offset for all strata of a ray instead of one for each).
 """
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from dfa_nerfstudio.nerf.marching.occupancy_grid import OccupancyGrid
 
 
-def place(
+def sample(
     origins: Float[Tensor, "R 3"],
     directions: Float[Tensor, "R 3"],
     near: Float[Tensor, " R"],
@@ -27,14 +27,14 @@ def place(
     *,
     jitter: bool,
 ) -> tuple[Int[Tensor, " S"], Float[Tensor, " S"]]:
-    """As `torch_sampler.place`."""
+    """Same as `torch_sampler.sample`."""
     size = 1 if occupancy is None else occupancy.resolution
     estimator = _estimator(size, near.device)
     estimator.binaries = (
         torch.ones_like(estimator.binaries) if occupancy is None else occupancy.occupied.view(1, size, size, size)
     )
     first, stop = strata
-    # In units of a stratum. nerfacc's random offset is from 0 to 1, of the middle of a stratum.
+    # Distances in units of a stratum. nerfacc adds its random offset, 0 to 1, to the middle of a stratum.
     ray, start, end = estimator.sampling(
         origins + near[:, None] * directions,
         step[:, None] * directions,
@@ -46,10 +46,10 @@ def place(
     return ray, near[ray] + (start + end) / 2 * step[ray]
 
 
-def weigh(thickness: Float[Tensor, " S"], ray: Int[Tensor, " S"], count: int) -> Float[Tensor, " S"]:
-    """As `torch_sampler.weigh`."""
-    start = torch.zeros_like(thickness)
-    return nerfacc.render_weight_from_density(start, start + 1, thickness, ray_indices=ray, n_rays=count)[0]
+def compute_weights(optical_depth: Float[Tensor, " S"], ray: Int[Tensor, " S"], num_rays: int) -> Float[Tensor, " S"]:
+    """Same as `torch_sampler.compute_weights`."""
+    start = torch.zeros_like(optical_depth)
+    return nerfacc.render_weight_from_density(start, start + 1, optical_depth, ray_indices=ray, n_rays=num_rays)[0]
 
 
 @lru_cache

@@ -1,4 +1,4 @@
-"""Samples and their weights by plain torch: the reference."""
+"""Samples and weights in plain torch: the reference."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from torch import Tensor
 
 from dfa_nerfstudio.nerf.marching.occupancy_grid import OccupancyGrid
 
-_OPAQUE = 50.0
-"""Optical thickness beyond which more makes no difference; the sums below stay exact."""
+_MAX_OPTICAL_DEPTH = 50.0
+"""Optical depth to which samples are clamped: exp(-50) is negligible, and the sums below stay exact."""
 
 
-def place(
+def sample(
     origins: Float[Tensor, "R 3"],
     directions: Float[Tensor, "R 3"],
     near: Float[Tensor, " R"],
@@ -22,19 +22,19 @@ def place(
     *,
     jitter: bool,
 ) -> tuple[Int[Tensor, " S"], Float[Tensor, " S"]]:
-    """Samples in occupied space.
+    """Places one sample per stratum and keeps those in occupied space.
 
     Args:
-        origins: in units of the cube [-1, 1]^3.
-        directions: likewise.
-        near: where a ray's first stratum begins.
+        origins: ray origins in units of the cube [-1, 1]^3.
+        directions: ray directions in units of the cube; distances are multiples of their length.
+        near: distance at which a ray's first stratum begins.
         step: length of a ray's strata.
-        strata: first stratum, and the one after the last.
-        occupancy: None for everywhere.
-        jitter: anywhere within the strata instead of in their middle.
+        strata: index of the first stratum, and the index after the last.
+        occupancy: cells that samples must lie in; None keeps all samples.
+        jitter: whether samples lie at random positions within the strata instead of in their middle.
 
     Returns:
-        ray and distance of each sample, ray by ray, front to back.
+        ray index and distance of each sample, ray by ray, front to back.
     """
     stratum = torch.arange(*strata, device=near.device)
     offset = torch.rand(len(near), len(stratum), device=near.device) if jitter else 0.5
@@ -46,16 +46,16 @@ def place(
     return torch.nonzero(keep)[:, 0], distance[keep]
 
 
-def weigh(thickness: Float[Tensor, " S"], ray: Int[Tensor, " S"], count: int) -> Float[Tensor, " S"]:
-    """How much each sample counts in its ray's colour: its opacity times what the samples before it let through.
+def compute_weights(optical_depth: Float[Tensor, " S"], ray: Int[Tensor, " S"], num_rays: int) -> Float[Tensor, " S"]:
+    """Computes each sample's weight in its ray's colour: its opacity times the transmittance of the samples before it.
 
     Args:
-        thickness: optical, density times length.
-        ray: of each sample, rising.
-        count: number of rays.
+        optical_depth: optical depth of each sample, density times length.
+        ray: ray index of each sample, ascending.
+        num_rays: number of rays.
     """
-    own = thickness.double().clamp(max=_OPAQUE)
-    before = own.cumsum(0) - own
-    samples = torch.bincount(ray, minlength=count)
-    first = (samples.cumsum(0) - samples).clamp(max=max(len(ray) - 1, 0))  # of each ray
-    return (torch.exp(before[first][ray] - before) * -torch.expm1(-own)).to(thickness.dtype)
+    depth = optical_depth.double().clamp(max=_MAX_OPTICAL_DEPTH)
+    before = depth.cumsum(0) - depth
+    counts = torch.bincount(ray, minlength=num_rays)
+    first = (counts.cumsum(0) - counts).clamp(max=max(len(ray) - 1, 0))  # first sample of each ray
+    return (torch.exp(before[first][ray] - before) * -torch.expm1(-depth)).to(optical_depth.dtype)

@@ -1,0 +1,33 @@
+"""Amplitude and correlation of the mouth and eye openings relative to the truth's."""
+
+from __future__ import annotations
+
+from dfa_nerfstudio.evaluation.aperture import amplitude_and_correlation
+from dfa_nerfstudio.evaluation.evaluation_context import EvaluationContext
+from dfa_nerfstudio.evaluation.metric_registry import MetricInfo, Scores, video_metric
+
+_RATIO = "standard deviation of its opening over the truth's"
+_CORRELATION = "of its opening with the true one"
+
+
+@video_metric(
+    MetricInfo("mouth_amplitude_ratio", "Mouth amplitude", "ratio", "as the truth", _RATIO),
+    MetricInfo("mouth_correlation", "Mouth correlation", "", "higher", _CORRELATION),
+    MetricInfo("eyes_amplitude_ratio", "Eye amplitude", "ratio", "as the truth", _RATIO),
+    MetricInfo("eyes_correlation", "Eye correlation", "", "higher", _CORRELATION),
+    position=210,
+)
+def aperture_dynamics(context: EvaluationContext) -> Scores:
+    """Ratios and correlations over the frames in which both faces are found."""
+    faces, truth, shown = context.faces, context.truth_faces, context.face_frames
+    openings = {
+        "mouth": (faces.mouth_opening, truth.mouth_opening),
+        "eyes": (faces.eye_opening.mean(1), truth.eye_opening.mean(1)),
+    }
+    scores = Scores({})
+    for part, (predicted, true) in openings.items():
+        ratio, correlation = amplitude_and_correlation(predicted[shown], true[shown])
+        scores.values |= {f"{part}_amplitude_ratio": ratio, f"{part}_correlation": correlation}
+    scores.curves |= context.paired_curves("mouth opening", *openings["mouth"])
+    scores.curves |= context.paired_curves("eye opening", *openings["eyes"])
+    return scores

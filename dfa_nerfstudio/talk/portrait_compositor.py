@@ -1,0 +1,100 @@
+"""Composites the rendered portrait into the frames of the video that it was cropped from."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.media.rates import FRAME_RATE
+from dfa_nerfstudio.media.video_reader import Video, to_rgb
+
+BORDER = 0.08
+"""Width of the border over which the portrait fades into the frame, as a fraction of the portrait's side."""
+
+
+class PortraitCompositor:
+    """Composites portraits into a video's frames, which are played forwards and backwards in turn.
+
+    Decoded frames are cached as JPEG, so that they can be played backwards. Memory grows with the source video, not
+    with the output.
+
+    Args:
+        video: the video that was given to dfa-process.
+        folder: the dataset folder made from it.
+        frames: frame numbers in the dataset, in playing order.
+
+    Raises:
+        UserError: if it is another video, or its camera moved.
+    """
+
+    def __init__(self, video: Path, folder: Path, frames: list[int]) -> None:
+        try:
+            report = json.loads((folder / "report.json").read_text())
+            (self.left, self.top, self.side), first = report["crop"], round(report["start"] * FRAME_RATE)
+            camera_moved, source = report["camera_moved"], report["source"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise UserError(
+                f"{folder / 'report.json'}: has no crop rectangle of the portrait; run dfa-process again"
+            ) from None
+        if camera_moved:
+            raise UserError(
+                f"`paste={video}`: its camera moved and dfa-process stabilised it, so the portrait fits none of its "
+                "frames; leave out `paste`"
+            )
+        self._frames, self._decoded = frames, islice(Video(video).frames(), first, None)
+        self._jpegs: list[UInt8[np.ndarray, " bytes"]] = []
+        frame = self._source_frame(0)
+        self.size = frame.shape[1], frame.shape[0]
+        if video.name != source or min(self.size) < self.side:
+            raise UserError(f"`paste={video}`: the portrait was cropped from {source}; give that video")
+        self._opacity = self._portrait_opacity(*self.size)
+
+    def composite(self, portrait: UInt8[np.ndarray, "S S 3"], number: int) -> UInt8[np.ndarray, "H W 3"]:
+        """Returns the source frame for output position `number` at 25 frames/s, with the portrait composited."""
+        period = max(1, 2 * (len(self._frames) - 1))
+        position = min(number % period, period - number % period, len(self._frames) - 1)
+        frame = self._source_frame(self._frames[position])
+        rows, columns = slice(self.top, self.top + self.side), slice(self.left, self.left + self.side)
+        interpolation = cv2.INTER_AREA if self.side < len(portrait) else cv2.INTER_CUBIC
+        resized = cv2.resize(portrait, (self.side, self.side), interpolation=interpolation).astype(np.float32)
+        blended = frame[rows, columns] + self._opacity * (resized - frame[rows, columns])
+        frame[rows, columns] = blended.round().clip(0, 255).astype(np.uint8)
+        return frame
+
+    def _portrait_opacity(self, width: int, height: int) -> Float32[np.ndarray, "S S 1"]:
+        """Returns the portrait's opacity in [0, 1].
+
+        It falls towards each border by a smoothstep, except where the border is the frame's own.
+        """
+        fade = max(BORDER * self.side, 1.0)
+        positions = np.arange(self.side) + 0.5
+        rows = columns = np.full(self.side, np.inf)  # distances to the nearest border in pixels
+        rows = rows if self.top == 0 else np.minimum(rows, positions)
+        rows = rows if self.top + self.side >= height else np.minimum(rows, positions[::-1])
+        columns = columns if self.left == 0 else np.minimum(columns, positions)
+        columns = columns if self.left + self.side >= width else np.minimum(columns, positions[::-1])
+        ramp = (np.minimum(rows[:, None], columns) / fade).clip(0, 1)
+        return (ramp * ramp * (3 - 2 * ramp)).astype(np.float32)[..., None]
+
+    def _source_frame(self, number: int) -> UInt8[np.ndarray, "H W 3"]:
+        """Returns a frame of the source video, after decoding all frames up to it.
+
+        Raises:
+            UserError: if the video is shorter.
+        """
+        while len(self._jpegs) <= number:
+            frame = next(self._decoded, None)
+            if frame is None:
+                raise UserError(
+                    f"`paste`: the video has {len(self._jpegs)} frames, but {number + 1} are needed; give the video "
+                    "that dfa-process was run on"
+                )
+            image = cv2.cvtColor(to_rgb(frame), cv2.COLOR_RGB2BGR)
+            self._jpegs.append(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 95])[1])
+        return cv2.cvtColor(cv2.imdecode(self._jpegs[number], cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
