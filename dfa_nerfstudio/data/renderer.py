@@ -37,8 +37,7 @@ class Renderer(Protocol):
             def get_outputs_for_camera(self, camera, obb_box=None):
                 image = self.clip.background.permute(1, 2, 0)
                 empty = torch.zeros_like(image[..., :1])
-                gates = {"audio_gate": empty, "eye_gate": empty}
-                return {"rgb": image, "foreground": image * 0, "accumulation": empty, "depth": empty + 1, **gates}
+                return {"rgb": image, "foreground": image * 0, "accumulation": empty, "depth": empty + 1}
     """
 
     clip: ClipMetadata
@@ -80,7 +79,7 @@ class Renderer(Protocol):
 
         Returns:
             images [H, W, C]: `rgb`; `foreground`, the person's colour weighted by its opacity; `accumulation`, that
-            opacity; `depth`, the distance along the ray; `audio_gate` and `eye_gate`, how much audio and eyes count in
-            each pixel, 0 to 1, which the viewer overlays.
+            opacity; `depth`, the distance along the ray. Optional: `audio_gate` and `eye_gate`, how much audio and eyes
+            count in each pixel, 0 to 1, which the viewer overlays.
         """
         ...

@@ -32,8 +32,7 @@ class BackgroundRenderer:
     def get_outputs_for_camera(self, camera, obb_box=None):
         image = self.clip.background.permute(1, 2, 0)
         empty = torch.zeros_like(image[..., :1])
-        gates = {"audio_gate": empty, "eye_gate": empty}
-        return {"rgb": image, "foreground": image * 0, "accumulation": empty, "depth": empty + 1, **gates}
+        return {"rgb": image, "foreground": image * 0, "accumulation": empty, "depth": empty + 1}
 
 
 def test_another_renderer_is_rendered_by_talk_and_viewer(ball_person: Path):
@@ -44,6 +43,6 @@ def test_another_renderer_is_rendered_by_talk_and_viewer(ball_person: Path):
     for frame in render_track(renderer, clip.track[:2]):
         np.testing.assert_allclose(frame / 255, truth, atol=1 / 255)
     proxy = ModelProxy(renderer)
-    proxy.background = False
+    proxy.show_background = False
     outputs = proxy.get_outputs_for_camera(proxy.source_camera)
     assert (outputs["rgb"] == outputs["rgb"][0, 0]).all(), "the viewer's background switch has no effect"
