@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -187,7 +188,7 @@ def train_and_score(
         common += ["--pipeline.schedule.max-seconds", seconds]
     took = run_timed(["ns-train", method, "--data", folder.path, *common, *options], device, environment)
     run = runs / name / method / stamp
-    model = load_model(run / "config.yml")
+    model = cast(DFANerfModel, load_model(run / "config.yml"))
     checkpoint = max((run / "nerfstudio_models").glob("step-*.ckpt"))
     truth, regions = held_out_truth(folder)[::every], Regions.of(folder)[::every]
     images, rate = render(model, model.clip.track[torch.from_numpy(folder.held_out_frames[::every])])

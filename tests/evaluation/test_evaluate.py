@@ -95,6 +95,12 @@ def test_metrics_that_cannot_be_computed_are_left_out_with_a_note(
         assert sum(text in note for note in result.notes) == 1
 
 
+def test_true_openings_are_reported_without_predicted_faces(frames: np.ndarray):
+    result = _evaluated(np.full_like(frames[:20], 90), frames[:20], "full")
+    assert result.metrics == {} and len(result.curves["eye opening, truth"]) == 20
+    assert any("the prediction: too few frames show a face" in note for note in result.notes)
+
+
 def test_videos_of_other_length_size_and_rate_are_aligned_or_refused(tmp_path: Path, clip: Path, frames: np.ndarray):
     short = tmp_path / "short.mp4"
     with VideoWriter(short, 30, (96, 96), 16_000) as writer:

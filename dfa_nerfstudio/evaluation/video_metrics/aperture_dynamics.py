@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from dfa_nerfstudio.evaluation.aperture import amplitude_and_correlation
 from dfa_nerfstudio.evaluation.evaluation_context import EvaluationContext
 from dfa_nerfstudio.evaluation.metric_registry import MetricInfo, Scores, video_metric
@@ -31,3 +33,15 @@ def aperture_dynamics(context: EvaluationContext) -> Scores:
     scores.curves |= context.paired_curves("mouth opening", *openings["mouth"])
     scores.curves |= context.paired_curves("eye opening", *openings["eyes"])
     return scores
+
+
+@video_metric()
+def true_openings(context: EvaluationContext) -> Scores:
+    """Curves of the true openings alone, so that they exist if the prediction shows no face.
+
+    The ablations choose the frames of their image strips by them.
+    """
+    truth = context.truth_faces
+    openings = {"mouth opening": truth.mouth_opening, "eye opening": truth.eye_opening.mean(1)}
+    curves = {f"{name}, truth": np.where(truth.found, values, np.nan) for name, values in openings.items()}
+    return Scores({}, curves=curves)
