@@ -60,9 +60,6 @@ class ConditionedFieldConfig(InstantiateConfig):
     nothing."""
     torso_condition: bool = True
     """Conditions on the torso motion in addition to the head pose."""
-    appearance: bool = False
-    """Conditions the person's colour on the appearance code too. The codes can then memorise every frame's lips, and
-    the audio has less influence."""
 
 
 class ConditionedField(nn.Module):
@@ -80,7 +77,6 @@ class ConditionedField(nn.Module):
         config: ConditionedFieldConfig,
         audio_dim: int,
         eye_dim: int,
-        appearance_dim: int,
         regions: Float[Tensor, "3 2 3"],
     ) -> None:
         """
@@ -88,7 +84,6 @@ class ConditionedField(nn.Module):
             config: sizes and conditions.
             audio_dim: length of f_a.
             eye_dim: length of f_e.
-            appearance_dim: length of the appearance code.
             regions: centre and radii of ellipsoids around lower face, left and right eye, in units of the cube.
         """
         super().__init__()
@@ -102,9 +97,6 @@ class ConditionedField(nn.Module):
 
         self.audio_net, self.eye_net = per_frame(audio_dim), per_frame(eye_dim)
         self.pose_net = per_frame(12 + 4 * config.torso_condition) if config.pose != "none" else None
-        self.appearance_net = (
-            nn.Linear(appearance_dim, width, bias=False) if config.appearance and appearance_dim else None
-        )
         # The gates are two more outputs of the first layer, so that the features are read once.
         self.first = nn.Linear(self.grid.out_dim, width + 2)
         if config.gates == "landmarks":
@@ -145,8 +137,8 @@ class ConditionedField(nn.Module):
         """Encodes U frames' conditions as additions to hidden layers.
 
         Returns:
-            additions by audio (gated), eye feature (gated) and pose to the first layer, and by pose or appearance to
-            the colour layer.
+            additions by audio (gated), eye feature (gated) and pose to the first layer, and by pose to the colour
+            layer.
         """
         audio, eye = self.audio_net(conditions.audio), self.eye_net(conditions.eye)
         hidden = colour = torch.zeros_like(audio)
@@ -154,8 +146,6 @@ class ConditionedField(nn.Module):
             poses = [conditions.pose, conditions.torso] if self.config.torso_condition else [conditions.pose]
             pose = self.pose_net(torch.cat(poses, dim=-1))
             hidden, colour = (pose, colour) if self.config.pose == "density" else (hidden, pose)
-        if self.appearance_net is not None:
-            colour = colour + self.appearance_net(conditions.appearance)
         return audio, eye, hidden, colour
 
     def _query(

@@ -23,8 +23,6 @@ class Conditions:
     """Rotation matrix and translation of the head, in the place of NeRF's view direction (section 3.5)."""
     torso: Float[Tensor, "U 4"]
     """Torso motion, as `ClipAttributes.torso_motion`."""
-    appearance: Float[Tensor, "U C"]
-    """Appearance code, not standardised: light, or a screen behind the person."""
 
 
 @dataclass
@@ -70,11 +68,11 @@ class ConditionNormalizer(nn.Module):
         pose = track.head_to_camera[:, :3]
         return torch.cat([track.audio, track.eye, pose[:, :, :3].flatten(1), pose[:, :, 3], track.torso_motion], dim=-1)
 
-    def forward(self, track: AttributeTrack, appearance: Float[Tensor, "U C"]) -> Conditions:
+    def forward(self, track: AttributeTrack) -> Conditions:
         """Returns the conditions of a track's U frames, clamped to the range of the training frames."""
         values = (self._stack(track) - self.mean) / self.scale
         audio, eye, pose, torso = values.clamp(self.lower, self.upper).split(self.sizes, dim=-1)
-        return Conditions(audio, eye if self.config.eyes else torch.zeros_like(eye), pose, torso, appearance)
+        return Conditions(audio, eye if self.config.eyes else torch.zeros_like(eye), pose, torso)
 
     def unnormalize_audio(self, standardised: Float[Tensor, "*U A"]) -> Float[Tensor, "*U A"]:
         """Returns audio features in the units of `AttributeTrack.audio`."""

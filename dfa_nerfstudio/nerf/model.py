@@ -101,7 +101,7 @@ class DFANerfModel(Model):
         train = clip.track[clip.train_frames]
         self.normalizer = ConditionNormalizer(config.conditions, train)
         with torch.no_grad():
-            audio = self.normalizer(train, train.audio.new_zeros(len(train), 0)).audio
+            audio = self.normalizer(train).audio
         self.closed_mouth = ClosedMouthEmbedding(config.closed_mouth, audio, clip.closed_mouth_frames)
         self.appearance = AppearanceCode(config.appearance, clip.train_frames)
         self.background = BackgroundModel(config.background, clip.background, config.appearance.dim)
@@ -111,7 +111,6 @@ class DFANerfModel(Model):
         self.network: nn.Module = config.network.setup(
             audio_dim=train.audio.shape[-1],
             eye_dim=train.eye.shape[-1],
-            appearance_dim=config.appearance.dim,
             regions=regions,
         )
         self.gate_penalty = GatePenalty(config.losses)
@@ -222,7 +221,7 @@ class DFANerfModel(Model):
             attributes = self.track.at(moments)
             training_frames = self._training_frames(ray_bundle, frame, len(moments))
             code = self.appearance(training_frames, len(moments))
-            conditions = self.normalizer(attributes, code)
+            conditions = self.normalizer(attributes)
             conditions.audio = self.closed_mouth(conditions.audio, training_frames)
             scene = SceneBounds(self.box, self.half_extent, self.clip.near, self.clip.far)
             rays = make_rays(ray_bundle.origins, ray_bundle.directions, frame, attributes, scene)

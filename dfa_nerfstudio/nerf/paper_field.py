@@ -45,12 +45,11 @@ class PaperField(nn.Module):
         config: PaperFieldConfig,
         audio_dim: int,
         eye_dim: int,
-        appearance_dim: int,
         regions: Float[Tensor, "3 2 3"],
     ) -> None:
-        """Takes the arguments of `ConditionedField`; appearance and regions are not used."""
+        """Takes the arguments of `ConditionedField`; regions are not used."""
         super().__init__()
-        del appearance_dim, regions
+        del regions
         self.config = config
         self.encode_position = NeRFEncoding(
             3, config.position_frequencies, 0.0, config.position_frequencies - 1.0, include_input=True
@@ -80,7 +79,7 @@ class PaperField(nn.Module):
         frame: Int[Tensor, " S"],
         conditions: Conditions,
     ) -> FieldOutput:
-        """Same as `ConditionedField.forward`; appearance is not used, gates are 1."""
+        """Same as `ConditionedField.forward`; gates are 1."""
         with torch.autocast(head_points.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             density, colour = self._layers(head_points, torso_points, frame, conditions)
         gates = torch.ones(len(frame), 2, device=density.device)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
 from pathlib import Path
 
 from dfa_nerfstudio.evaluation.ablation.variants import CONDITIONING_VARIANTS, DEFAULT_FIELD_VARIANTS, FIELD_VARIANTS
+from dfa_nerfstudio.method_configs import dfa_nerf_lite
 from tests.pipeline_fixture import PipelineRun, run
 
 
@@ -51,3 +54,13 @@ def test_bad_input_is_refused_in_one_line(demo: PipelineRun, tmp_path: Path):
 
 def test_default_rows_exist_and_names_are_unique():
     assert set(DEFAULT_FIELD_VARIANTS) <= set(FIELD_VARIANTS) and not set(CONDITIONING_VARIANTS) & set(FIELD_VARIANTS)
+
+
+def test_options_of_all_variants_exist():
+    """ns-train would refuse others, minutes into an ablation."""
+    config = copy.deepcopy(dfa_nerf_lite.config)
+    for name, words in (CONDITIONING_VARIANTS | FIELD_VARIANTS).items():
+        for word in words:
+            path = word.removeprefix("--").replace("-", "_").split(".")
+            if word.startswith("--pipeline."):
+                assert hasattr(functools.reduce(getattr, path[:-1], config), path[-1]), f"{name}: {word}"

@@ -38,19 +38,19 @@ def _track(count: int = 100) -> AttributeTrack:
 def test_rare_blinks_are_kept_and_rare_poses_are_clamped():
     track = _track()
     normalize = ConditionNormalizer(ConditionsConfig(pose_limit=2.0), track).eval()
-    conditions = normalize(track, torch.zeros(100, 0))
+    conditions = normalize(track)
     assert (conditions.eye[0] < -5).all(), "a closed eye is far from the mean of open eyes"
     assert float(conditions.pose.max()) == 2.0
     track.eye[0] = -3.0
-    assert torch.equal(normalize(track, torch.zeros(100, 0)).eye[0], conditions.eye[50]), (
+    assert torch.equal(normalize(track).eye[0], conditions.eye[50]), (
         "eyes are clamped to the range of the training frames"
     )
 
 
 def test_gates_are_initially_open_at_lips_and_eyelids_and_closed_elsewhere():
-    field = ConditionedFieldConfig().setup(audio_dim=3, eye_dim=2, appearance_dim=0, regions=REGIONS)
+    field = ConditionedFieldConfig().setup(audio_dim=3, eye_dim=2, regions=REGIONS)
     points = torch.tensor([[0.0, -0.5, 0.0], [-0.2, 0.1, 0.1], [0.2, 0.1, 0.0], [0.0, 0.6, 0.0], [0.9, -0.9, 0.0]])
-    empty = [torch.zeros(1, size) for size in (3, 2, 12, 4, 0)]
+    empty = [torch.zeros(1, size) for size in (3, 2, 12, 4)]
     gates = field(points, points, torch.zeros(5, dtype=torch.long), Conditions(*empty)).gates
     audio, eye = gates.unbind(-1)
     assert audio[0] > 0.9 and (audio[1:] < 0.1).all()

@@ -58,7 +58,7 @@ def scattered_rays(count: int) -> Rays:
 
 def random_conditions() -> Conditions:
     generator = torch.Generator().manual_seed(2)
-    return Conditions(*(torch.randn(1, size, generator=generator) for size in (5, 3, 12, 4, 2)))
+    return Conditions(*(torch.randn(1, size, generator=generator) for size in (5, 3, 12, 4)))
 
 
 def half_empty(resolution: int = 15) -> OccupancyGrid:

@@ -36,7 +36,6 @@ FIELD_VARIANTS: dict[str, list[str]] = {
     "no appearance code": ["--pipeline.model.appearance.dim", "0"],
     "appearance code per frame": ["--pipeline.model.appearance.interval-seconds", "0"],
     "mean appearance": ["--pipeline.model.appearance.neutral", "mean"],
-    "appearance in the field": [_NETWORK, "--pipeline.model.network.appearance", "True"],
     "fixed background": ["--pipeline.model.background.learned", "False"],
     "16 samples": ["--pipeline.model.num-samples", "16"],
     "no mouth and eye sampling": [f"{_PIXELS}.mouth", "0", f"{_PIXELS}.eyes", "0"],
