@@ -16,12 +16,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from dfa_nerfstudio.atomic_write import atomic_write
-from dfa_nerfstudio.data.dataset_folder import DatasetFolder
+from dfa_nerfstudio.data.dataset_folder import REPORT_FILE, DatasetFolder
 from dfa_nerfstudio.errors import UserError, as_flags
 from dfa_nerfstudio.jobs import Job, JobsConfig, run_jobs
 from dfa_nerfstudio.media.rates import FRAME_RATE
 from dfa_nerfstudio.preprocessing.process_config import ProcessConfig
-from dfa_nerfstudio.preprocessing.report.process_report import REPORT_FILE
 
 VIDEO_SUFFIXES = {
     *(".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv"),

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.data import dataset_folder
-from dfa_nerfstudio.data.dataset_folder import ClipAttributes, DatasetFolder
+from dfa_nerfstudio.data.dataset_folder import REPORT_FILE, ClipAttributes, DatasetFolder
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.face.landmark_tracker import LandmarkTracker
 from dfa_nerfstudio.media.audio import read_audio, read_wav, write_wav
@@ -33,7 +33,7 @@ from dfa_nerfstudio.preprocessing.frame_passes import VideoScan, scan_video, tra
 from dfa_nerfstudio.preprocessing.morphable.morphable_basis import MorphableBasis
 from dfa_nerfstudio.preprocessing.process_config import MIN_CLIP_SECONDS, ProcessConfig
 from dfa_nerfstudio.preprocessing.progress_reporter import ProgressReporter
-from dfa_nerfstudio.preprocessing.report.process_report import REPORT_FILE, ProcessReport
+from dfa_nerfstudio.preprocessing.report.process_report import ProcessReport
 from dfa_nerfstudio.preprocessing.report.report_page import write_report_page
 from dfa_nerfstudio.preprocessing.segmentation.background_estimation import (
     estimate_background,

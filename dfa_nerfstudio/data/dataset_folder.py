@@ -41,6 +41,8 @@ FORMAT_VERSION = 2
 TRANSFORMS, ATTRIBUTES, AUDIO, BACKGROUND = "transforms.json", "attributes.npz", "audio.wav", "background.png"
 TRACK = "track.npz"
 """File of the clip's own attribute track, which dfa-attributes adds."""
+REPORT_FILE, REPORT_PAGE = "report.json", "report.html"
+"""Names of the report of dfa-process: as data, and as a page."""
 
 PER_FRAME = (
     *("shot", "face_found", "landmarks", "front_landmarks", "torso_motion", "torso_deviation", "torso_found"),

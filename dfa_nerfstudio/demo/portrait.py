@@ -18,6 +18,7 @@ from jaxtyping import Float, Float32
 from scipy.interpolate import RBFInterpolator
 
 from dfa_nerfstudio.face.reference_face import reference_landmarks
+from dfa_nerfstudio.face.topology import OUTER_EYE_CORNERS
 
 SCENE_SIZE = 300
 """Side length of the scene, in pixels of the portrait."""
@@ -31,7 +32,6 @@ TEXTURE_SCALE = 2
 PORTRAIT_MATTE = Path(__file__).parent / "portrait.npz"
 """File of the portrait's alpha matte, written by tests/demo/make_portrait.py."""
 
-OUTER_EYE_CORNERS = (33, 263)
 PORTRAIT_RIGID_LANDMARKS = (33, 133, 362, 263, 168, 6, 197, 195, 5, 4, 45, 275, 234, 454, 127, 356)
 """Landmarks that do not move with mouth or lids: eye corners, nose, temples. Their centroid is the origin of the
 demo's head space."""

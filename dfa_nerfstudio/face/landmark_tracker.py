@@ -20,6 +20,7 @@ from dfa_nerfstudio.media.rates import FRAME_RATE
 MAX_FACES = 3
 """Maximum number of faces that are detected per frame."""
 NUM_BLENDSHAPES = 52
+"""Number of mediapipe's blendshapes."""
 
 
 class DetectedFace(NamedTuple):

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from dfa_nerfstudio.data.dataset_folder import REPORT_FILE
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.rates import FRAME_RATE
 from dfa_nerfstudio.media.video_reader import Video, to_rgb
@@ -35,12 +36,12 @@ class PortraitCompositor:
 
     def __init__(self, video: Path, folder: Path, frames: list[int]) -> None:
         try:
-            report = json.loads((folder / "report.json").read_text())
+            report = json.loads((folder / REPORT_FILE).read_text())
             (self.left, self.top, self.side), first = report["crop"], round(report["start"] * FRAME_RATE)
             camera_moved, source = report["camera_moved"], report["source"]
         except (OSError, ValueError, KeyError, TypeError):
             raise UserError(
-                f"{folder / 'report.json'}: has no crop rectangle of the portrait; run dfa-process again"
+                f"{folder / REPORT_FILE}: has no crop rectangle of the portrait; run dfa-process again"
             ) from None
         if camera_moved:
             raise UserError(

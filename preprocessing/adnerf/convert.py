@@ -18,7 +18,7 @@ from rich.console import Console
 
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.data import dataset_folder
-from dfa_nerfstudio.data.dataset_folder import ClipAttributes, DatasetFolder
+from dfa_nerfstudio.data.dataset_folder import REPORT_FILE, ClipAttributes, DatasetFolder
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.face.eye_aperture import EyeCalibration, LidObservations, find_blinks
 from dfa_nerfstudio.face.head_pose import Poses, back_project, project_points
@@ -40,7 +40,7 @@ from dfa_nerfstudio.preprocessing.audio_attributes import SILENCE_PEAK, extract_
 from dfa_nerfstudio.preprocessing.morphable.morphable_model import learn_morphable_model
 from dfa_nerfstudio.preprocessing.process_config import MIN_CLIP_SECONDS, ProcessConfig
 from dfa_nerfstudio.preprocessing.progress_reporter import ProgressReporter
-from dfa_nerfstudio.preprocessing.report.process_report import REPORT_FILE, ProcessReport
+from dfa_nerfstudio.preprocessing.report.process_report import ProcessReport
 from dfa_nerfstudio.preprocessing.report.report_page import write_report_page
 from dfa_nerfstudio.preprocessing.segmentation.torso_mask import write_torso_masks
 from dfa_nerfstudio.preprocessing.torso.torso_motion import smooth_torso_motion

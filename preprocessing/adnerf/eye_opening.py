@@ -9,13 +9,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.face.landmark_tracker import NUM_BLENDSHAPES
 from dfa_nerfstudio.preprocessing.adnerf.source_folder import ADNeRFFolder
 
 BLINK_COLUMNS = [10, 9]
 """Columns of eyeBlinkRight and eyeBlinkLeft among mediapipe's 52 blendshapes, the first of which is `_neutral`. The eye
 on the image's left is the person's right eye."""
-NUM_BLENDSHAPES = 52
-"""Number of mediapipe's blendshapes."""
 BLINK_AU45 = 2.0
 """Intensity of OpenFace's AU45, from 0 to 5, in a blink."""
 MIN_BLINK_RISE = 0.25

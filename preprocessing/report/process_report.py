@@ -16,9 +16,6 @@ from jaxtyping import Bool, Float
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.rates import FRAME_RATE
 
-REPORT_FILE, REPORT_PAGE = "report.json", "report.html"
-"""File names of the report in a dataset folder."""
-
 SHORT_SECONDS, MIN_TRAIN_SECONDS = 30.0, 5.0
 """Seconds of training frames below which the verdict is *fair*, and *poor*."""
 MIN_EYE_DISTANCE = 0.12

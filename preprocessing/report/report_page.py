@@ -14,10 +14,10 @@ from scipy.spatial.transform import Rotation
 
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.data import dataset_folder
-from dfa_nerfstudio.data.dataset_folder import ClipAttributes, DatasetFolder
+from dfa_nerfstudio.data.dataset_folder import REPORT_FILE, REPORT_PAGE, ClipAttributes, DatasetFolder
 from dfa_nerfstudio.media.audio import waveform_envelope
 from dfa_nerfstudio.media.rates import FRAME_RATE, MFCC_PER_FRAME, SAMPLE_RATE
-from dfa_nerfstudio.preprocessing.report.process_report import REPORT_FILE, REPORT_PAGE, ProcessReport
+from dfa_nerfstudio.preprocessing.report.process_report import ProcessReport
 from dfa_nerfstudio.preprocessing.report.report_images import COLOURS, draw_landmarks, draw_matte, image_data_uri
 from dfa_nerfstudio.reporting.charts import TimeChart, TimeSeries, TimeSpan
 from dfa_nerfstudio.reporting.page_template import page_template

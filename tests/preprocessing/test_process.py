@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dfa_nerfstudio.data.dataset_folder import DatasetFolder
+from dfa_nerfstudio.data.dataset_folder import REPORT_FILE, DatasetFolder
 from dfa_nerfstudio.demo.ground_truth import compare_with_truth
 from dfa_nerfstudio.demo.make_clip import truth_path
 from dfa_nerfstudio.errors import UserError
@@ -19,7 +19,6 @@ from dfa_nerfstudio.media.audio import read_audio
 from dfa_nerfstudio.preprocessing import cli
 from dfa_nerfstudio.preprocessing.process_config import ProcessConfig
 from dfa_nerfstudio.preprocessing.process_video import process_video
-from dfa_nerfstudio.preprocessing.report.process_report import REPORT_FILE
 from tests.preprocessing.conftest import decode, write_clip
 
 SMALL = ProcessConfig(size=64)

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dfa_nerfstudio.data.dataset_folder import ATTRIBUTES, AUDIO, DatasetFolder
+from dfa_nerfstudio.data.dataset_folder import ATTRIBUTES, AUDIO, REPORT_FILE, REPORT_PAGE, DatasetFolder
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.audio import write_wav
-from dfa_nerfstudio.preprocessing.report.process_report import REPORT_FILE, REPORT_PAGE, ProcessReport
+from dfa_nerfstudio.preprocessing.report.process_report import ProcessReport
 from dfa_nerfstudio.preprocessing.report.report_page import write_report_page
 from dfa_nerfstudio.reporting.charts import TimeChart, TimeSeries, column_extremes, nice_ticks
 
