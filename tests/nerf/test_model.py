@@ -133,7 +133,7 @@ def test_training_stops_at_the_time_limit_with_final_learning_rates(
     clock = itertools.count(step=0.125)
     monkeypatch.setattr(training_schedule, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     trainer.train()
-    assert trainer.step == 24
+    assert trainer.step == 25, "24 steps of 0.125 s, and the step at which nerfstudio notices"
     final = trainer.optimizers.optimizers["networks"].param_groups[0]["lr"]
     start = trainer.config.optimizers["networks"]["optimizer"].lr
     assert final == pytest.approx(start * schedule.final_rate, rel=1e-6)
