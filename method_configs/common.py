@@ -38,7 +38,7 @@ def trainer(
     samples_per_step: int = 0,
     model: DFANerfModelConfig,
     planes_rate: float = 2e-2,
-    networks_rate: float = 2e-3,
+    networks_rate: float,
     mixed_precision: bool = False,
 ) -> TrainerConfig:
     """Builds the nerfstudio trainer configuration of a method.

@@ -40,10 +40,11 @@ class GPVAEConfig:
     band: int = 2
     """Number of diagonals of B above the main one; none with the independent prior."""
     smoothing: float = 0.8
-    """Standard deviation, in frames, of the Gaussian filter on D's head and torso channels, because heads are heavy.
+    """Standard deviation, in frames, of the Gaussian filter on the decoder's head and torso output, because heads
+    cannot move abruptly.
     Eye channels are not filtered."""
     window: int = 64
-    """Length of the longest training sequence in frames; the shortest has half of it."""
+    """Length of the longest training sequence in frames; training sequences have `window` / 2 to `window` frames."""
     shortest_scale: float = 2.5
     """Length scale of the fastest channel of the prior, in frames."""
     longest_scale: float = 60.0
@@ -52,15 +53,15 @@ class GPVAEConfig:
     variance: float = 1.0
     """Variance of each channel in the prior."""
     bop_variance: float = 0.05
-    """Variance of the noise that the prior assumes on a given beginning of motion. Without it the prior would
-    interpolate the beginning exactly and extrapolate its tremor."""
+    """Variance of the noise that the prior assumes on a given beginning of motion (BOP, beginning of pose). Without it
+    the prior would interpolate the beginning exactly and extrapolate its jitter."""
     kl_weight: float = 0.006
-    """Weight of Eq. 8 against Eq. 6, per frame and channel."""
+    """Weight of the KL divergence (Eq. 8) relative to the reconstruction error (Eq. 6), per frame and channel."""
     free_nats: float = 0.05
-    """KL divergence per frame and channel that is not penalised, against collapsed channels."""
+    """KL divergence in nats per frame and channel below which it is not penalised; keeps channels from collapsing."""
     shift_noise: float = 0.3
-    """Standard deviation of a random constant that is added to each channel of a training sequence, because a minute of
-    video shows few poses and the model must handle others."""
+    """Standard deviation, in standardised units, of a random constant that is added to each channel of a training
+    sequence, because a minute of video shows few poses and the model must handle others."""
     velocity_weight: float = 0.1
     """Weight of the error of frame-to-frame change in Eq. 6."""
     batch_size: int = 16

@@ -10,8 +10,8 @@
 
 Axes. *Camera space* has OpenGL axes: x to the image's right, y up, z towards the viewer. *Head space* moves with the
 head. Its origin is the centroid of the rigid landmarks, its axes are those of camera space when the head faces the
-camera, and its unit of length is the distance of the outer eye corners. A moving head is a moving camera:
-`transform_matrix` is the camera in head space.
+camera, and its unit of length is the distance of the outer eye corners. In it the head is fixed and the
+camera moves around it: `transform_matrix` is the camera in head space.
 
 The head pose is stored once, as `transform_matrix`, because nerfstudio's tools read it there;
 `ClipAttributes.head_to_camera` is its inverse, computed when the folder is read. An attribute track has head poses of
@@ -58,12 +58,13 @@ class ClipAttributes:
     """Attributes of T frames, extracted by preprocessing."""
 
     shot: Int32[np.ndarray, " T"]
-    """Number of each frame's shot, which contains no cut; -1 for invalid frames, where the face was lost for too long:
-    they are neither used for training nor scored."""
+    """Number of each frame's shot; a shot contains no cut. -1 marks invalid frames, in which the face was lost for too
+    long. They are neither used for training nor scored."""
     face_found: Bool[np.ndarray, " T"]
-    """Whether the face was found in the frame; other rows are interpolated."""
+    """Whether the face was found in the frame; in the other frames all arrays of the face are interpolated."""
     landmarks: Float32[np.ndarray, "T 478 3"]
-    """mediapipe's landmarks in pixels of the working image, x right, y down; z in pixels, weak perspective. For an
+    """mediapipe's landmarks in pixels of the dataset's images, x right, y down; z is the depth
+    relative to the head, in the same scale as x. For an
     imported clip with 68 landmarks the others are interpolated."""
     front_landmarks: Float32[np.ndarray, "T 68 3"]
     """The paper's 68 landmarks in head space, without the head pose (front view)."""
@@ -143,7 +144,7 @@ class ClipAttributes:
         names = [field.name for field in dataclasses.fields(cls)]
         missing = [name for name in names if name not in arrays]
         if missing:
-            raise UserError(f"{path}: array {', '.join(missing)} is missing; run dfa-process again")
+            raise UserError(f"{path}: arrays missing: {', '.join(missing)}; run dfa-process again")
         frames = len(head_to_camera)
         for group, rows in ((PER_FRAME, frames), (PER_MFCC, MFCC_PER_FRAME * frames)):
             for name in group:
@@ -197,13 +198,18 @@ class DatasetFolder:
             raise UserError(
                 f"{path / TRANSFORMS}: not a dataset folder of this program ({error!r}); run dfa-process again"
             ) from None
-        if version != FORMAT_VERSION or keys or not frames:
+        if version != FORMAT_VERSION:
             raise UserError(
                 f"{path / TRANSFORMS}: format {version}, but this program reads {FORMAT_VERSION}; run dfa-process again"
             )
+        paths = ("file_path", "person_mask_path", "torso_mask_path")
+        keys |= {key for frame in frames for key in paths if key not in frame}
+        if keys or not frames:
+            problem = f"keys missing: {', '.join(sorted(keys))}" if keys else "holds no frames"
+            raise UserError(f"{path / TRANSFORMS}: {problem}; run dfa-process again")
         folder = cls(path, meta)
         for frame in frames:
-            for key in ("file_path", "person_mask_path", "torso_mask_path"):
+            for key in paths:
                 if not (path / frame[key]).is_file():
                     raise UserError(f"{path / frame[key]}: missing; run dfa-process again")
         _ = folder.attributes  # checks them

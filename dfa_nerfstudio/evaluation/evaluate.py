@@ -27,8 +27,8 @@ class EvaluationConfig:
     """Parts of the frames that the image metrics score: *full*, *head* (true torso and background pasted in) and *face*
     (the face crop)."""
     lpips_weights: Path | None = None
-    """AlexNet's weights as torchvision publishes them (alexnet-owt-7be5be79.pth); found by themselves in torch's cache.
-    Without them LPIPS is left out."""
+    """AlexNet's weights as torchvision publishes them (alexnet-owt-7be5be79.pth); by default searched for in
+    torch's cache. Without them LPIPS is left out."""
     syncnet_weights: Path | None = None
     """SyncNet's weights (syncnet_v2.model). Without them LSE-C and LSE-D are left out."""
     sync_encoders: Path | None = None
@@ -63,7 +63,7 @@ class Evaluation:
     curves: dict[str, list[float]] = field(default_factory=dict)
     """Values by frame; NaN where nothing is measured."""
     offset_curves: dict[str, list[float]] = field(default_factory=dict)
-    """Agreement of lips and audio by offset, from -15 to 15 frames."""
+    """Agreement of lips and audio by offset, from -15 to 15 frames; a positive offset means that the audio is late."""
     notes: list[str] = field(default_factory=list)
     """Remarks for the reader."""
 

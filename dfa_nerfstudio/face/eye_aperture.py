@@ -18,18 +18,19 @@ from dfa_nerfstudio.media.rates import FRAME_RATE
 from dfa_nerfstudio.media.timeline import Timeline
 
 DEFAULT_CLOSED_RATIO = 0.35
-"""Lid ratio of a closed eye relative to the open one according to the landmarks, for a person who never blinks."""
+"""Lid ratio of a closed eye over that of the open eye, assumed for a person who never blinks."""
 MIN_AWAKE_RATIO = 0.8
 """Lid ratio relative to the open eye's above which the lids are not part of a blink."""
 VIEW_EFFECT_DEVIATION = 0.5
-"""Prior standard deviation of the relative change of an open eye's lid ratio per tangent of the view."""
+"""Expected change of an open eye's lid ratio with the viewing angle: prior standard deviation, relative, per unit of
+the tangent of that angle."""
 
 NOISE_FACTOR = 2.0
-"""Factor on the landmarks' errors that makes up for their correlation over time."""
+"""Factor on the landmarks' errors: they are correlated over time, so they count as larger than they are."""
 REST_STEP_FACTOR = 0.1
 """Motion of resting lids from frame to frame, relative to the landmarks' errors."""
 DIFFERENCE_NOISE_FACTOR = 2.0
-"""Factor on the noise of the two eyes' difference, because it moves less than their mean."""
+"""Factor on the noise of the two eyes' difference: it moves less than their mean, so it is smoothed more."""
 
 LEVEL_REACH = round(1.0 * FRAME_RATE)
 """Frames to each side from which the resting level of the lids is computed."""

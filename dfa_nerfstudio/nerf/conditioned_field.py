@@ -18,13 +18,13 @@ from dfa_nerfstudio.nerf.encodings import GridConfig
 _CHUNK = 8192
 """Samples per evaluation when rendering on a CPU: the hidden layers then fit its cache, which is twice as fast."""
 GATE_SLOPE = 6.0
-"""Slope of the initial gate logits, per ellipsoid radius, across an ellipsoid's surface."""
+"""Decrease of the initial gate logit per radius of distance from an ellipsoid's centre; it is 0 at the surface."""
 GATE_LOGIT_LIMIT = 4.0
 """Largest magnitude of the initial gate logits."""
 GATE_CUTOFF_RADII = 2.0
-"""Distance from an ellipsoid's centre, in radii, beyond which a gate is zero whatever is learned; it starts to fall one
-radius before. An eye gate that is open at the mouth would let the field memorise each training frame's lips from its
-f_e, and the audio would then have less influence."""
+"""Distance from an ellipsoid's centre, in radii, beyond which a gate is zero whatever is learned; it falls linearly
+over the radius before. An eye gate that is open at the mouth would let the field memorise each training frame's lips
+from its f_e, and the audio would then have less influence."""
 
 
 @dataclass
@@ -41,7 +41,7 @@ class FieldOutput:
 
 @dataclass
 class ConditionedFieldConfig(InstantiateConfig):
-    """Sizes and conditions of a `ConditionedField`."""
+    """Sizes and inputs of a `ConditionedField`."""
 
     _target: type = field(default_factory=lambda: ConditionedField)
     grid: GridConfig = field(default_factory=GridConfig)
@@ -53,11 +53,12 @@ class ConditionedFieldConfig(InstantiateConfig):
     condition_width: int = 32
     """Width of the small networks that encode f_a, f_e and the poses once per frame."""
     gates: Literal["landmarks", "learned", "none"] = "landmarks"
-    """Initialisation of the gates that weight f_a and f_e by position: around the lower face and the eyes as located by
-    landmarks, random, or no gates. Random gates close in training before lips and eyelids are found."""
+    """Gates that weight f_a and f_e by position. `landmarks`: they start open at the lower face and at the eyes, as
+    located by landmarks, and stay closed beyond `GATE_CUTOFF_RADII`. `learned`: random start, no limit; training
+    closes them before it finds lips and eyelids. `none`: always 1."""
     pose: Literal["density", "colour", "none"] = "density"
-    """What head pose and torso motion condition: density and colour, colour alone (as NeRF's view direction), or
-    nothing."""
+    """Outputs that depend on head pose and torso motion: density and colour, colour alone (as NeRF's view direction),
+    or none."""
     torso_condition: bool = True
     """Conditions on the torso motion in addition to the head pose."""
 
@@ -81,10 +82,11 @@ class ConditionedField(nn.Module):
     ) -> None:
         """
         Args:
-            config: sizes and conditions.
+            config: sizes and inputs.
             audio_dim: length of f_a.
             eye_dim: length of f_e.
-            regions: centre and radii of ellipsoids around lower face, left and right eye, in units of the cube.
+            regions: centre and radii of ellipsoids around lower face, left and right eye, in the scene box scaled to
+                [-1, 1]^3.
         """
         super().__init__()
         self.config = config
@@ -162,7 +164,7 @@ class ConditionedField(nn.Module):
             audio, eye = audio.index_select(0, frame), eye.index_select(0, frame)
             pose, colour = pose.index_select(0, frame), colour.index_select(0, frame)
         hidden, gates = self.first(self.grid(points)).split([self.config.width, 2], dim=-1)
-        gates = self._gates(gates, head_points).to(hidden.dtype)  # float32 would make the layers float32 too
+        gates = self._gates(gates, head_points).to(hidden.dtype)  # a float32 gate would promote the layers
         hidden = torch.addcmul(hidden + pose, gates[:, :1], audio)
         hidden = torch.addcmul(hidden, gates[:, 1:], eye)
         hidden = F.relu(self.second(F.relu(hidden, inplace=True)), inplace=True)

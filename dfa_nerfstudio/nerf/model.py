@@ -56,7 +56,7 @@ class DFANerfModelConfig(ModelConfig):
     background: BackgroundConfig = field(default_factory=BackgroundConfig)
     """Background behind the person."""
     num_samples: int = 6
-    """Number of samples per ray before empty space is skipped."""
+    """Number of samples placed on a ray; those in empty space are then dropped."""
     occupancy_resolution: int = 32
     """Number of cells of the occupancy grid along an axis; 0 queries the field everywhere."""
     occupancy_interval: int = 16
@@ -73,11 +73,11 @@ class DFANerfModelConfig(ModelConfig):
     patches: PatchLossConfig = field(default_factory=PatchLossConfig)
     """Losses on image patches around lips and eyes, late in training."""
     eval_num_rays_per_chunk: int = 1 << 15
-    """Number of rays rendered at once."""
+    """Number of rays rendered at once; the fused kernel ignores it."""
     fused_rendering: bool = True
     """Renders images with one Triton kernel where a GPU can run it: several times as fast as marching."""
     render_slabs: int = 3
-    """Number of pieces in which rays are marched when rendering otherwise; opaque rays stop early after each."""
+    """Without the fused kernel, rays are marched in this many pieces, front to back; a ray stops once it is opaque."""
 
 
 class DFANerfModel(Model):
@@ -195,8 +195,10 @@ class DFANerfModel(Model):
         return self._render(ray_bundle, moments, frame)
 
     def _network_precision(self) -> torch.autocast:
-        """Half precision for the networks where the trainer asks for it (and scales the loss), and always when a GPU
-        renders; everything else, the grids too, is computed in single precision."""
+        """Half precision for the networks: in training where the trainer enables it, in rendering always on a GPU.
+
+        Everything else, grids included, is computed in single precision.
+        """
         device = self.device.type
         half = torch.is_autocast_enabled(device) or (device == "cuda" and not self.training)
         return torch.autocast(device, torch.get_autocast_dtype(device), enabled=half)
@@ -282,10 +284,10 @@ class DFANerfModel(Model):
 
     @torch.no_grad()
     def get_outputs_for_camera_ray_bundle(self, camera_ray_bundle: RayBundle) -> dict[str, Tensor]:
-        """Renders an image chunk by chunk; chunks get smaller where the GPU's memory does not suffice.
+        """Renders an image chunk by chunk; chunks get smaller where the GPU's memory is too small.
 
         Raises:
-            UserError: if it does not suffice for 256 rays.
+            UserError: if even 256 rays at a time do not fit.
         """
         while True:
             try:
@@ -298,7 +300,10 @@ class DFANerfModel(Model):
                 CONSOLE.print(f"little GPU memory: {self.config.eval_num_rays_per_chunk} rays at a time from now on")
 
     def _training_frames(self, ray_bundle: RayBundle, frame: Int[Tensor, " R"], count: int) -> Int[Tensor, " U"] | None:
-        """Index of each moment's training frame, or None outside training; cameras are numbered as the split's frames.
+        """Index of each moment's training frame, or None outside training.
+
+        Camera i of the datamanager is the i-th valid training frame.
+
 
         Args:
             ray_bundle: R rays.
@@ -312,10 +317,10 @@ class DFANerfModel(Model):
     def get_loss_dict(
         self, outputs: dict[str, Tensor], batch: dict[str, Tensor], metrics_dict: dict[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
-        """The photometric loss, Eq. 11, and the losses that the options add.
+        """The photometric loss, Eq. 11, and the additional losses that are switched on.
 
         Args:
-            outputs: of R rays, those of single pixels first, then those of patches.
+            outputs: of R rays: first those drawn singly, then those of patches.
             batch: see `data.ray_buffer.RayBuffer`.
             metrics_dict: unused.
         """

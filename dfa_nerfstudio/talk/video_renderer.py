@@ -30,7 +30,7 @@ from dfa_nerfstudio.talk.talk_config import AudioConditioningConfig, VideoConfig
 OUTPUT_SAMPLE_RATE = 48_000
 """Sample rate of the output video's audio in Hz."""
 MIN_PEAK = 1e-4
-"""Smallest peak amplitude (full scale 1) of audio that is not refused as silent."""
+"""Peak amplitude (full scale 1) below which audio is refused as silent."""
 
 
 @dataclass
@@ -52,7 +52,7 @@ class TalkingVideoRenderer:
         config_path: the run's `config.yml`.
         model: the trained renderer.
         video: format and content of the videos.
-        motion: source of head motion and blinks.
+        motion: options of head motion and blinks.
         conditioning: post-processing of the audio feature.
 
     Raises:
@@ -90,7 +90,7 @@ class TalkingVideoRenderer:
         features: Path | None = None,
         on_progress: Callable[[int], None] = lambda num_frames: None,
     ) -> RenderStatistics:
-        """Writes the video of an audio file; atomic: the file appears under its name when it is complete.
+        """Writes the video of an audio file; the output file appears only when it is complete.
 
         Args:
             audio: any file with an audio stream.
@@ -155,7 +155,7 @@ class TalkingVideoRenderer:
                     yield None if dropped else track[index : index + 1]
                     number += 1
 
-        queue_size = None if should_drop is None else 0
+        queue_size = None if should_drop is None else 0  # live: no frame waits, so that dropping takes effect at once
         portraits = ordered_parallel_map(self._render_portrait, frames(), self.model.device, queue_size)
         for number, portrait in enumerate(portraits):
             if portrait is not None:

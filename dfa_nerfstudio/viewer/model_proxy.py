@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 MIN_HEIGHT = 96
 """Minimum image height in pixels, or the source video's if that is smaller. While frames are played, nerfstudio chooses
-the image size by the measured rays per second. Small images take hardly less time, so it would end at images too small
-to show a mouth."""
+the image size by the measured rays per second. Small images take hardly less time, so nerfstudio would shrink them
+until no mouth is visible."""
 BACKGROUND_GREY = 0.5
 """Intensity behind the person when the background is hidden."""
 GATE_COLOURS = {"audio_gate": (1.0, 0.2, 0.1), "eye_gate": (0.1, 0.5, 1.0)}
@@ -36,7 +36,7 @@ class ModelProxy:
     """Stands between nerfstudio's viewer and the model, and renders the chosen frame of the chosen track.
 
     Training and evaluation use the model itself and its own track; only the viewer's requests go through the proxy.
-    Every attribute that the proxy does not have is the model's.
+    All other members are forwarded to the model.
     """
 
     def __init__(self, model: Renderer) -> None:

@@ -38,7 +38,7 @@ def scattered_field(features: int = 4, width: int = 16, **options: str) -> Condi
         backend="torch",
     )
     regions = torch.tensor([[[0.0, -0.3, 0.5], [0.5, 0.4, 0.6]], [[-0.3, 0.3, 0.5], [0.2] * 3], [[0.3] * 3, [0.2] * 3]])
-    field = ConditionedField(ConditionedFieldConfig(grid=grid, width=width, **options), 5, 3, 2, regions)
+    field = ConditionedField(ConditionedFieldConfig(grid=grid, width=width, **options), 5, 3, regions)
     with torch.no_grad():
         field.grid.table.mul_(10)
         field.first.weight[-2:].normal_(std=0.3)
