@@ -103,6 +103,7 @@ def test_a_folder_without_its_track_is_one_line_for_ns_train(demo: PipelineRun, 
     assert "Traceback" not in result.stdout + result.stderr
 
 
+@pytest.mark.slow
 @needs_clips
 def test_a_real_clip_goes_through_the_whole_pipeline(tmp_path: Path):
     """Uses eight seconds of the benchmarks' clip; checks that it works, since the benchmarks measure quality."""

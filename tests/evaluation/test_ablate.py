@@ -7,11 +7,14 @@ import functools
 import json
 from pathlib import Path
 
+import pytest
+
 from dfa_nerfstudio.evaluation.ablation.variants import CONDITIONING_VARIANTS, DEFAULT_FIELD_VARIANTS, FIELD_VARIANTS
 from dfa_nerfstudio.method_configs import dfa_nerf_lite
 from tests.pipeline_fixture import PipelineRun, run
 
 
+@pytest.mark.slow
 def test_rows_are_trained_and_evaluated_once(demo: PipelineRun, tmp_path: Path):
     out = tmp_path / "ablations"
     command = ("dfa-eval", "ablate", demo.data, "--output", out, "--minutes", "0.05", "--protocols", "full")

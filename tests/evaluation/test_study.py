@@ -84,6 +84,7 @@ def test_bad_folders_and_scores_are_refused(tmp_path: Path, methods: list[str]):
         mean_opinion_scores(key, [key])
 
 
+@pytest.mark.browser
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
 def test_the_page_collects_and_saves_scores(tmp_path: Path, methods: list[str]):
     from playwright.sync_api import expect, sync_playwright

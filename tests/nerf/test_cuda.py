@@ -17,7 +17,7 @@ from tests.nerf.test_encodings import LAYOUTS, _points, _table
 from tests.nerf.test_fused_renderer import compare
 from tests.nerf.test_model import _trainer
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 CUDA = torch.device("cuda")
 
 

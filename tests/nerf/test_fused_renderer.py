@@ -112,6 +112,7 @@ def compare_images(config: str) -> None:
     torch.testing.assert_close(rendered["depth"], marched["depth"], atol=0.05, rtol=0.02)
 
 
+@pytest.mark.slow
 def test_a_trained_models_images_equal_those_of_marching(ball_person: Path, tmp_path: Path):
     pytest.importorskip("triton")
     trainer = _trainer("dfa-nerf-lite", ball_person, tmp_path, steps=100, rays=256)

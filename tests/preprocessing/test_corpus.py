@@ -52,6 +52,7 @@ def files_below(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
+@pytest.mark.slow
 def test_a_broken_file_fails_alone_and_complete_datasets_are_skipped(
     videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
@@ -155,6 +156,7 @@ def test_an_interruption_leaves_no_partial_output(videos: Path, tmp_path: Path, 
     assert [entry["status"] for entry in entries if entry["video"] != "b.mov"] == ["pending", "pending"]
 
 
+@pytest.mark.slow
 def test_ray(videos: Path, tmp_path: Path) -> None:
     shutil.rmtree(videos / "sub")
     ray = pytest.importorskip("ray")

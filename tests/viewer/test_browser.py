@@ -19,7 +19,8 @@ from dfa_nerfstudio.media.rates import FRAME_RATE
 from dfa_nerfstudio.talk.provenance import inspect_video
 from tests.pipeline_fixture import BIN, BROWSER, PipelineRun
 
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")]
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+pytestmark = [pytest.mark.slow, pytest.mark.browser, needs_browser]
 
 
 @pytest.fixture
