@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 
 from dfa_nerfstudio.errors import exit_on_user_error
@@ -27,6 +28,6 @@ def main() -> None:
             case arguments:
                 from dfa_nerfstudio.attributes.train_attributes import train_attributes
 
-                summary = (train_attributes.__doc__ or "").partition("\n")[0]
+                summary = (inspect.getdoc(train_attributes) or "").partition("\n\nArgs:")[0]
                 description = f"{summary}\n\n{USAGE}"
                 tyro.cli(train_attributes, prog="dfa-attributes", description=description, args=arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -38,7 +39,8 @@ def main() -> None:
             case arguments:
                 from dfa_nerfstudio.evaluation.evaluate_command import evaluate_command
 
-                description = f"{evaluate_command.__doc__}\n\n{USAGE}"
+                summary = (inspect.getdoc(evaluate_command) or "").partition("\n\nArgs:")[0]
+                description = f"{summary}\n\n{USAGE}"
                 tyro.cli(evaluate_command, prog="dfa-eval", description=description, args=arguments)
 
 
