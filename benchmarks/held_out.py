@@ -239,12 +239,12 @@ def samples_per_ray(model: DFANerfModel, scale: float = 1.0) -> float:
 
 
 def shuffled(track: AttributeTrack, seed: int = 0) -> AttributeTrack:
-    """Returns the track with its audio features permuted over frames.
+    """Returns the track with its mouth conditions permuted over frames.
 
-    Its score shows how much of the lips' quality depends on the audio.
+    Its score shows how much of the lips' quality depends on their condition.
     """
     order = torch.randperm(len(track), generator=torch.Generator().manual_seed(seed))
-    return replace(track, audio=track.audio[order])
+    return replace(track, mouth=track.mouth[order])
 
 
 def mean_row(folder: DatasetFolder) -> Row:
@@ -255,7 +255,7 @@ def mean_row(folder: DatasetFolder) -> Row:
 
 
 def shuffled_row(folder: DatasetFolder, model: DFANerfModel, row: Row) -> Row:
-    """Scores the model of a row with the audio features of other frames."""
+    """Scores the model of a row with the lips of other frames."""
     truth = held_out_truth(folder)
     images, _ = render(model, shuffled(model.clip.track[torch.from_numpy(folder.held_out_frames)]))
     other = {"method": f"{row['method']}, audio shuffled", "budget": row["budget"], "frames": len(truth)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,8 +12,8 @@ import pytest
 import torch
 from filelock import FileLock
 
-from dfa_nerfstudio.data.attribute_track import AttributeTrack, FeatureKind
-from dfa_nerfstudio.data.dataset_folder import ClipAttributes, DatasetFolder
+from dfa_nerfstudio.data.attribute_track import LIP_FEATURE, AttributeTrack, FeatureKind
+from dfa_nerfstudio.data.dataset_folder import F_A_TRACK, TRACK, ClipAttributes, DatasetFolder
 from dfa_nerfstudio.demo.make_clip import ClipConfig, make_clip, truth_path
 from dfa_nerfstudio.face.topology import EYE_CONTOURS, JAW_CONTOUR, MOUTH_SPAN, NOSE_BASE
 from dfa_nerfstudio.media.rates import MFCC_PER_FRAME
@@ -57,7 +58,7 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
 def ball_person(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset folder of a ball-headed person: 48 frames of 40x40, the last 8 held out.
 
-    The head is a textured sphere that turns; its mouth opens with f_a, its eye closes with f_e; the torso is a
+    The head is a textured sphere that turns; its mouth opens with its condition, its eye closes with f_e; the torso is a
     striped board below it that shifts on its own; the background is a gradient. All of it cast ray by ray.
     """
     folder = tmp_path_factory.mktemp("ball") / "person"
@@ -114,14 +115,16 @@ def ball_person(tmp_path_factory: pytest.TempPathFactory) -> Path:
         loudness=zeros(count * MFCC_PER_FRAME, np.float32),
         voice=np.ones(count * MFCC_PER_FRAME, bool),
     ).save(folder / "attributes.npz")
-    AttributeTrack(
+    track = AttributeTrack(
         torch.from_numpy(poses).float(),
         torch.from_numpy(torso).float(),
         torch.from_numpy(np.stack([eye, 1 - eye], -1)).float(),
         torch.from_numpy(audio).float(),
         FeatureKind("eye-blink", 1, "ball"),
         FeatureKind("synchronised-audio", 1, "ball"),
-    ).save(folder / "track.npz")
+    )
+    track.save(folder / F_A_TRACK)
+    replace(track, mouth_kind=FeatureKind(LIP_FEATURE, 1, "ball")).save(folder / TRACK)
     return folder
 
 

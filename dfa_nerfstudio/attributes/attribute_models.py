@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
 from dfa_nerfstudio.attributes.eye_embedding import EyeEmbedding
+from dfa_nerfstudio.attributes.lips.lip_config import LipConfig
 from dfa_nerfstudio.attributes.pretrained_models import ModelsConfig, PretrainedModels
 from dfa_nerfstudio.attributes.recordings import shifted_rows
 from dfa_nerfstudio.attributes.weights_file import fingerprint
-from dfa_nerfstudio.data.attribute_track import FeatureKind
+from dfa_nerfstudio.data.attribute_track import LIP_FEATURE, FeatureKind
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.mfcc_statistics import MfccStatistics
 
 MODELS_FILE_NAME, REPORT_FILE_NAME = "attribute_models.pt", "attribute_report.json"
 """Names of the files in the dataset folder."""
 EYE_FEATURE, EYE_VERSION = "eye-blink", 1
+LIP_VERSION = 1
+CLOSED_SHARE = 0.1
+"""Share of the training frames, those with the smallest lip gap, whose median shape is that of the closed mouth."""
 
 
 class AttributeModels(PretrainedModels):
@@ -28,7 +34,7 @@ class AttributeModels(PretrainedModels):
         >>> f_a = models.audio_features(mfcc)  # doctest: +SKIP
     """
 
-    file_format, file_version = "dfa-nerfstudio attribute models", 7
+    file_format, file_version = "dfa-nerfstudio attribute models", 8
     command = "dfa-attributes {folder}"
 
     mfcc_mean: Tensor
@@ -43,15 +49,21 @@ class AttributeModels(PretrainedModels):
     """Eye opening of the training frames [N, 2], 0 closed to 1 open; the source of the person's blinks."""
     training_shot: Tensor
     """Shot number of each training frame [N]."""
+    training_lips: Tensor
+    """f_m of the training frames [N, K]: the person's own lip shapes."""
 
-    def __init__(self, config: ModelsConfig, num_coefficients: int, num_train: int) -> None:
+    def __init__(
+        self, config: ModelsConfig, num_coefficients: int, num_speech: int, num_train: int, speech_kind: str = ""
+    ) -> None:
         """
         Args:
             config: options of all models.
             num_coefficients: MFCC per row.
+            num_speech: see `PretrainedModels`.
             num_train: number of valid training frames.
+            speech_kind: see `PretrainedModels`.
         """
-        super().__init__(config, num_coefficients)
+        super().__init__(config, num_coefficients, num_speech, speech_kind)
         self.sizes["num_train"] = num_train
         self.eye = EyeEmbedding(self.autoencoder)
         self.register_buffer("mfcc_mean", torch.zeros(num_coefficients))
@@ -60,6 +72,7 @@ class AttributeModels(PretrainedModels):
         self.register_buffer("training_motion", torch.zeros(num_train, self.motion.dim))
         self.register_buffer("training_opening", torch.ones(num_train, 2))
         self.register_buffer("training_shot", torch.zeros(num_train, dtype=torch.long))
+        self.register_buffer("training_lips", torch.zeros(num_train, config.lips.num_components))
         self.eval()
 
     @property
@@ -103,6 +116,30 @@ class AttributeModels(PretrainedModels):
         return self.audio_features(mfcc[shifted_rows(len(mfcc), int(self.offset))], self.clip_statistics)
 
     @property
+    def closed_lips(self) -> Float[Tensor, " K"]:
+        """f_m of the closed mouth: the median of the training frames with the smallest lip gap."""
+        gap = self.lips.space.opening(self.training_lips)
+        return self.training_lips[gap <= gap.quantile(CLOSED_SHARE)].median(0).values
+
+    def stream_lips(
+        self, speech: Iterable[Float[Tensor, "n F"]], voice: Iterable[Bool[Tensor, " n"]], config: LipConfig
+    ) -> Iterator[Float[Tensor, "m K"]]:
+        """Yields f_m of the next frames of any audio.
+
+        Args:
+            speech: the audio feature that lips are predicted from, in chunks of any length.
+            voice: whether someone speaks in each frame.
+            config: post-processing.
+        """
+        return self.lips.stream(speech, voice, self.training_lips, self.closed_lips, config)
+
+    @property
+    def lip_kind(self) -> FeatureKind:
+        """Kind of f_m: its name, version and the fingerprint of the lip space. A lip model that is trained again, on
+        more videos for example, drives the same renderer as long as the space is the same."""
+        return FeatureKind(LIP_FEATURE, LIP_VERSION, fingerprint(self.lips.space.state_dict()))
+
+    @property
     def eye_kind(self) -> FeatureKind:
         """Kind of f_e: its name, version and the fingerprint of the weights that compute it."""
         weights = {**self.autoencoder.state_dict(), "coefficients": self.eye.coefficients}
@@ -111,4 +148,4 @@ class AttributeModels(PretrainedModels):
 
     @property
     def kinds(self) -> dict[str, FeatureKind]:
-        return {"eye": self.eye_kind, "audio": self.audio_kind}
+        return {"eye": self.eye_kind, "audio": self.audio_kind, "lips": self.lip_kind}

@@ -50,7 +50,7 @@ class MotionSource:
             )
 
     def stream(self, audio: Iterable[Float[Tensor, "n A"]], live: bool = False) -> Iterator[AttributeTrack]:
-        """Yields chunks of a track, including its f_a, while f_a is still arriving.
+        """Yields chunks of a track, conditioned on f_a, while f_a is still arriving.
 
         Args:
             audio: f_a in chunks of any length; the track has as many frames in total.

@@ -16,10 +16,12 @@ from rich.console import Console
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.attributes.attribute_report import corpus_metrics, print_metrics
 from dfa_nerfstudio.attributes.attribute_trainer import AttributeTrainer
+from dfa_nerfstudio.attributes.lips.train_lips import pretrain_lips
 from dfa_nerfstudio.attributes.motion_dataset import prepare_motion_sequences, reference_scale
 from dfa_nerfstudio.attributes.objective import Hardware
 from dfa_nerfstudio.attributes.pretrained_models import ModelsConfig, PretrainedModels
 from dfa_nerfstudio.attributes.recordings import Recording, read_recordings
+from dfa_nerfstudio.data.audio_features import audio_feature_from_option
 from dfa_nerfstudio.errors import UserError
 
 
@@ -57,7 +59,7 @@ def train_on_corpus(
     val: list[Recording] | None = None,
     resume: Path | None = None,
 ) -> tuple[PretrainedModels, dict[str, int]]:
-    """Trains F_d and E_a on many recordings; `train_motion` trains the other models.
+    """Trains F_d, E_a and the lip model on many recordings; `train_motion` trains the other models.
 
     Args:
         recordings: training recordings.
@@ -79,7 +81,10 @@ def train_on_corpus(
     trainer = config.trainer(resume)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        models = PretrainedModels(config.models, recordings[0].mfcc.shape[1])
+        sizes = recordings[0].mfcc.shape[1], recordings[0].speech.shape[1]
+        models = PretrainedModels(
+            config.models, *sizes, str(audio_feature_from_option(config.models.lips.features).kind)
+        )
         neutral = torch.stack([recording.neutral for recording in recordings]).mean(0)
         models.autoencoder.set_statistics(
             neutral, torch.cat([recording.expression[recording.valid_frames] for recording in recordings])
@@ -87,6 +92,7 @@ def train_on_corpus(
         trainer.train_autoencoder(models, recordings, val)
         offsets = trainer.measure_offsets(models, recordings, val) if config.offsets else {}
         trainer.train_audio_encoder(models, recordings, offsets, val)
+        pretrain_lips(models.lips, trainer, [r.shift_audio(offsets.get(r.name, 0)) for r in recordings])
     return models.eval(), offsets
 
 
@@ -134,7 +140,7 @@ def pretrain(
     if not 0 <= config.validation < 1:
         raise UserError(f"`validation={config.validation}`: must be from 0 to below 1")
     console = Console(soft_wrap=True)
-    recordings, skipped = read_recordings(folders)
+    recordings, skipped = read_recordings(folders, config.models.lips.features)
     for line in skipped:
         console.print(f"skipped: {line}", highlight=False)
     num_val = round(config.validation * len(recordings))

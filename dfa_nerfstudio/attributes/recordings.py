@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor
 
+from dfa_nerfstudio.data.audio_features import clip_audio_feature
 from dfa_nerfstudio.data.dataset_folder import TRANSFORMS, ClipAttributes, DatasetFolder
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.face.topology import LANDMARKS_68
@@ -18,7 +19,7 @@ from dfa_nerfstudio.media.rates import FRAME_RATE, MFCC_PER_FRAME
 
 MIN_SECONDS = 2.0
 """Length of the shortest clip that is used in a corpus."""
-PER_FRAME_FIELDS = ("expression", "eye_opening", "mouth_opening", "pose", "torso", "shot")
+PER_FRAME_FIELDS = ("expression", "eye_opening", "mouth_opening", "pose", "torso", "shot", "speech", "voice")
 """Fields of `Recording` with one row per frame."""
 PADDING_ROWS = 64
 """MFCC rows by which each recording is extended at both ends when recordings are concatenated."""
@@ -54,6 +55,10 @@ class Recording:
     """MFCC, normalised by the recording's own statistics."""
     shot: Int[Tensor, " T"]
     """Shot number as in `ClipAttributes.shot`; -1 for frames that are not valid."""
+    voice: Bool[Tensor, " T"]
+    """Whether someone speaks in each frame."""
+    speech: Float[Tensor, "T F"]
+    """Speech features, from which the lip model predicts; F = 0 where they are not needed."""
 
     def __len__(self) -> int:
         return len(self.shot)
@@ -70,12 +75,31 @@ class Recording:
         return replace(self, **fields, mfcc=self.mfcc[start * MFCC_PER_FRAME : stop * MFCC_PER_FRAME])
 
     def shift_audio(self, offset: int) -> Recording:
-        """A copy with audio that is `offset` MFCC rows earlier, which corrects a delay of as many rows."""
-        return replace(self, mfcc=self.mfcc[torch.from_numpy(shifted_rows(len(self.mfcc), offset))])
+        """A copy with audio that is `offset` MFCC rows earlier, which corrects a delay of as many rows.
+
+        Speech features and voice are shifted by whole frames.
+        """
+        rows = torch.from_numpy(shifted_rows(len(self.mfcc), offset))
+        frames = torch.from_numpy(shifted_rows(len(self), round(offset / MFCC_PER_FRAME)))
+        return replace(self, mfcc=self.mfcc[rows], speech=self.speech[frames], voice=self.voice[frames])
 
     @classmethod
-    def from_clip(cls, clip: ClipAttributes, frames: slice, name: str = "the clip", group: str = "") -> Recording:
+    def from_clip(
+        cls,
+        clip: ClipAttributes,
+        frames: slice,
+        name: str = "the clip",
+        group: str = "",
+        speech: Float[Tensor, "T F"] | None = None,
+    ) -> Recording:
         """Takes a slice of a clip; other frames are never read.
+
+        Args:
+            clip: the measured attributes.
+            frames: the frames to take.
+            name: see `Recording.name`.
+            group: see `Recording.group`; by default the name.
+            speech: speech features of all frames of the clip.
 
         Raises:
             UserError: if the audio is silent throughout.
@@ -94,6 +118,8 @@ class Recording:
             torso=torch.from_numpy(clip.torso_motion[start:stop]),
             mfcc=torch.from_numpy(MfccStatistics.from_mfcc(mfcc, name).normalise(mfcc)),
             shot=torch.from_numpy(clip.shot[start:stop]).long(),
+            voice=torch.from_numpy(clip.voice).view(-1, MFCC_PER_FRAME).float().mean(1)[start:stop] >= 0.5,
+            speech=torch.zeros(stop - start, 0) if speech is None else speech[start:stop],
         )
 
 
@@ -114,13 +140,14 @@ def sampling_weights(recordings: list[Recording]) -> dict[str, float]:
     return {recording.name: max(length[recording.group], 1) ** -0.5 for recording in recordings}
 
 
-def read_recordings(folders: list[Path]) -> tuple[list[Recording], list[str]]:
+def read_recordings(folders: list[Path], speech: str | None = None) -> tuple[list[Recording], list[str]]:
     """Reads the training frames of dataset folders.
 
     Args:
         folders: dataset folders, or folders of them, at any depth. A dataset folder that is listed itself, or lies
             directly in a listed folder, is a group of its own; those that lie deeper form one group with their
             neighbours.
+        speech: name of the audio feature that is read as `Recording.speech`; none by default.
 
     Returns:
         The recordings, and one line for each folder that cannot be used.
@@ -137,7 +164,8 @@ def read_recordings(folders: list[Path]) -> tuple[list[Recording], list[str]]:
             group = str(root / path.relative_to(root).parts[0]) if path != root else str(root)
             try:
                 folder = DatasetFolder.open(path)
-                recording = Recording.from_clip(folder.attributes, slice(folder.num_train), str(path), group)
+                rows = None if speech is None else clip_audio_feature(folder, speech)
+                recording = Recording.from_clip(folder.attributes, slice(folder.num_train), str(path), group, rows)
                 seconds = int(recording.valid_frames.sum()) / FRAME_RATE
                 if seconds < MIN_SECONDS:
                     raise UserError(f"{path}: only {seconds:.1f} s show the face; {MIN_SECONDS:.0f} s are needed")

@@ -45,7 +45,7 @@ class SpeechModels(nn.Module):
         """
         super().__init__()
         self.config = config
-        self.sizes = {"num_coefficients": num_coefficients}
+        self.sizes: dict[str, Any] = {"num_coefficients": num_coefficients}
         self.autoencoder = DisentanglingAutoencoder(config.disentangling)
         self.audio = AudioEncoder(config.audio, num_coefficients)
         self.mouth = MouthEncoder(config.audio, config.disentangling.mouth_dim)

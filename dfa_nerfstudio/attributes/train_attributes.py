@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import tyro
+from jaxtyping import Float
 from rich.console import Console
+from torch import Tensor
 
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.attributes.attribute_models import MODELS_FILE_NAME, REPORT_FILE_NAME, AttributeModels
 from dfa_nerfstudio.attributes.attribute_report import data_warnings, held_out_metrics, latent_channels, print_metrics
 from dfa_nerfstudio.attributes.attribute_trainer import AttributeTrainer
 from dfa_nerfstudio.attributes.av_offset import measure_offset
+from dfa_nerfstudio.attributes.lips.lip_config import LipConfig
+from dfa_nerfstudio.attributes.lips.train_lips import train_lips
 from dfa_nerfstudio.attributes.motion_dataset import fit_motion_space
 from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.objective import Hardware
 from dfa_nerfstudio.attributes.pretrained_models import ModelsConfig, PretrainedModels
-from dfa_nerfstudio.attributes.recordings import Recording
+from dfa_nerfstudio.attributes.recordings import Recording, shifted_rows
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
-from dfa_nerfstudio.data.dataset_folder import TRACK, ClipAttributes, DatasetFolder
+from dfa_nerfstudio.data.audio_features import audio_feature_from_option, clip_audio_feature
+from dfa_nerfstudio.data.dataset_folder import F_A_TRACK, TRACK, ClipAttributes, DatasetFolder
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.media.rates import FRAME_RATE, MFCC_PER_FRAME
@@ -59,7 +64,12 @@ class AttributesConfig:
 
 
 def train_models(
-    clip: ClipAttributes, num_train: int, config: AttributesConfig, source: str = "the clip"
+    clip: ClipAttributes,
+    num_train: int,
+    config: AttributesConfig,
+    source: str = "the clip",
+    speech: Float[Tensor, "T F"] | None = None,
+    speech_kind: str = "",
 ) -> AttributeModels:
     """Trains all attribute models on the first `num_train` frames; later frames are never read.
 
@@ -68,6 +78,8 @@ def train_models(
         num_train: number of training frames.
         config: options.
         source: name of the clip in error messages.
+        speech: the audio feature of all frames that lips are predicted from; without it no lip model is trained.
+        speech_kind: kind of that feature.
 
     Raises:
         UserError: if the clip is shorter than one training window, or silent throughout.
@@ -83,7 +95,7 @@ def train_models(
         )
     mfcc = clip.mfcc[: num_train * MFCC_PER_FRAME]  # [T*4, D]: audio has no gaps
     statistics = MfccStatistics.from_mfcc(mfcc, source)
-    recording = Recording.from_clip(clip, slice(num_train), source)
+    recording = Recording.from_clip(clip, slice(num_train), source, speech=speech)
     num_val = round(config.validation * len(valid))
     if not (config.validation >= 0 and len(valid) - num_val > window):
         raise UserError(
@@ -95,14 +107,27 @@ def train_models(
             f"{config.pretrained}: expects {pretrained.sizes['num_coefficients']} MFCC per row, {source} has "
             f"{mfcc.shape[1]}; run dfa-process again"
         )
+    if pretrained and speech is not None and pretrained.sizes["speech_kind"] != speech_kind:
+        raise UserError(
+            f"{config.pretrained}: its lip model was trained on {pretrained.sizes['speech_kind']}, but "
+            f"`{options.lips.features}` now computes {speech_kind}; pretrain again"
+        )
     trainer = AttributeTrainer(config.step_multiplier, config.seed, config.progress, config.hardware)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        models = AttributeModels(options, mfcc.shape[1], len(valid))
+        models = AttributeModels(options, mfcc.shape[1], recording.speech.shape[1], len(valid), speech_kind)
         models.mfcc_mean, models.mfcc_std = torch.from_numpy(statistics.mean), torch.from_numpy(statistics.std)
         models.offset = torch.tensor(
             train_speech_models(models, trainer, recording, num_val, pretrained, config.finetune)
         )
+        if recording.speech.shape[1]:
+            train_lips(
+                models.lips,
+                trainer,
+                [recording.shift_audio(int(models.offset))],
+                pretrained.lips if pretrained else None,
+            )
+            models.training_lips = models.lips.space.encode(recording.expression[valid])
         scale = pretrained.motion.scale if pretrained else None
         motion = fit_motion_space(models, recording, models.eye, models.motion, scale)
         models.training_motion, models.training_shot = motion, recording.shot[valid]
@@ -155,8 +180,22 @@ def train_speech_models(
     return offset
 
 
+@torch.no_grad()
+def clip_lips(
+    models: AttributeModels, clip: ClipAttributes, num_train: int, speech: Float[Tensor, "T F"]
+) -> Float[Tensor, "T K"]:
+    """Computes f_m of a whole clip: from the lips in training frames, from the audio alone in held-out frames."""
+    recording = Recording.from_clip(clip, slice(num_train))
+    lips = [models.lips.space.encode(recording.expression)]
+    if num_train < len(clip):
+        frames = torch.from_numpy(shifted_rows(len(clip), round(int(models.offset) / MFCC_PER_FRAME)))[num_train:]
+        voice = torch.from_numpy(clip.voice).view(-1, MFCC_PER_FRAME).float().mean(1) >= 0.5
+        lips += models.stream_lips([speech[frames]], [voice[frames]], LipConfig())
+    return torch.cat(lips)
+
+
 def clip_track(models: AttributeModels, clip: ClipAttributes) -> AttributeTrack:
-    """Computes the attribute track of a whole clip.
+    """Computes the attribute track of a whole clip, conditioned on f_a.
 
     It reads head pose, torso motion, eye opening and audio of every frame, and never the lips.
     """
@@ -164,9 +203,9 @@ def clip_track(models: AttributeModels, clip: ClipAttributes) -> AttributeTrack:
         head_to_camera=torch.from_numpy(clip.head_to_camera),
         torso_motion=torch.from_numpy(clip.torso_motion),
         eye=models.eye.from_opening(torch.from_numpy(clip.eye_opening)),
-        audio=models.clip_audio(clip.mfcc),
+        mouth=models.clip_audio(clip.mfcc),
         eye_kind=models.eye_kind,
-        audio_kind=models.audio_kind,
+        mouth_kind=models.audio_kind,
         fps=FRAME_RATE,
     )
 
@@ -187,9 +226,15 @@ def train_attributes(
         raise UserError(f"`step_multiplier={config.step_multiplier}`: must be above 0")
     dataset = DatasetFolder.open(folder)
     clip = dataset.attributes
-    models = train_models(clip, dataset.num_train, config, str(folder))
+    options = PretrainedModels.load(config.pretrained).config if config.pretrained else config.models
+    feature = audio_feature_from_option(options.lips.features)
+    speech = clip_audio_feature(dataset, feature)
+    models = train_models(clip, dataset.num_train, config, str(folder), speech, str(feature.kind))
     models.save(folder / MODELS_FILE_NAME)
-    clip_track(models, clip).save(folder / TRACK)
+    track = clip_track(models, clip)
+    track.save(folder / F_A_TRACK)
+    lips = clip_lips(models, clip, dataset.num_train, speech)
+    replace(track, mouth=lips, mouth_kind=models.lip_kind).save(folder / TRACK)
     console = Console()
     metrics = held_out_metrics(models, clip, dataset.num_train)
     print_metrics(metrics, "held-out frames", console)

@@ -37,8 +37,8 @@ class StoredModels(nn.Module, ABC):
 
     config: Any
     """Configuration, an instance of `config_type`."""
-    sizes: dict[str, int]
-    """Further arguments of the constructor."""
+    sizes: dict[str, Any]
+    """Further arguments of the constructor: sizes, and kinds of inputs."""
 
     @property
     @abstractmethod

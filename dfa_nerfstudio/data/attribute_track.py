@@ -21,6 +21,9 @@ from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.npz import load_npz
 from dfa_nerfstudio.media.rates import FRAME_RATE
 
+LIP_FEATURE = "lips"
+"""Name of the feature f_m."""
+
 
 @dataclass(frozen=True)
 class FeatureKind:
@@ -43,8 +46,8 @@ class AttributeTrack:
 
     Example:
         >>> track = AttributeTrack.load(Path("data/me/track.npz"))  # doctest: +SKIP
-        >>> track.at(torch.tensor([0.0, 0.5, 1.0])).audio.shape  # doctest: +SKIP
-        torch.Size([3, 64])
+        >>> track.at(torch.tensor([0.0, 0.5, 1.0])).mouth.shape  # doctest: +SKIP
+        torch.Size([3, 10])
     """
 
     head_to_camera: Float[Tensor, "T 4 4"]
@@ -53,15 +56,15 @@ class AttributeTrack:
     """Torso motion, as in `ClipAttributes.torso_motion`."""
     eye: Float[Tensor, "T E"]
     """Eye-blink embedding f_e."""
-    audio: Float[Tensor, "T A"]
-    """Synchronised audio feature f_a, or another audio feature in its place."""
+    mouth: Float[Tensor, "T M"]
+    """Condition of the mouth: lips f_m; or f_a, or another audio feature, in their place."""
     eye_kind: FeatureKind
-    audio_kind: FeatureKind
+    mouth_kind: FeatureKind
     fps: float = FRAME_RATE
     """Frames per second."""
 
     def __post_init__(self) -> None:
-        counts = {len(self.head_to_camera), len(self.torso_motion), len(self.eye), len(self.audio)}
+        counts = {len(self.head_to_camera), len(self.torso_motion), len(self.eye), len(self.mouth)}
         if len(counts) != 1 or counts == {0}:
             raise ValueError(f"all attributes of a track must have the same number of frames, got {sorted(counts)}")
 
@@ -86,7 +89,7 @@ class AttributeTrack:
         position = torch.where((position - nearest).abs() < 0.01, nearest, position)
         below = position.floor().long().clamp(0, max(len(self) - 2, 0))
         above = (below + 1).clamp(max=len(self) - 1)
-        weight = (position - below).to(self.audio.dtype)
+        weight = (position - below).to(self.mouth.dtype)
 
         def interpolate(values: Tensor) -> Tensor:
             weights = weight.reshape(-1, *[1] * (values.ndim - 1))
@@ -106,7 +109,7 @@ class AttributeTrack:
     def join(cls, chunks: Iterable[AttributeTrack]) -> AttributeTrack:
         """Concatenates chunks of one track."""
         first, *others = chunks
-        names = ("head_to_camera", "torso_motion", "eye", "audio")
+        names = ("head_to_camera", "torso_motion", "eye", "mouth")
         parts = {name: torch.cat([getattr(chunk, name) for chunk in (first, *others)]) for name in names}
         return replace(first, **parts)
 
@@ -121,19 +124,19 @@ class AttributeTrack:
             head_to_camera=change(self.head_to_camera),
             torso_motion=change(self.torso_motion),
             eye=change(self.eye),
-            audio=change(self.audio),
+            mouth=change(self.mouth),
         )
 
     def save(self, path: Path) -> None:
         """Writes the `.npz` atomically."""
-        kinds = json.dumps({"eye": asdict(self.eye_kind), "audio": asdict(self.audio_kind)})
+        kinds = json.dumps({"eye": asdict(self.eye_kind), "mouth": asdict(self.mouth_kind)})
         with atomic_write(path) as partial:
             np.savez(
                 partial,
                 head_to_camera=self.head_to_camera.cpu().numpy(),
                 torso_motion=self.torso_motion.cpu().numpy(),
                 eye=self.eye.cpu().numpy(),
-                audio=self.audio.cpu().numpy(),
+                mouth=self.mouth.cpu().numpy(),
                 fps=np.float64(self.fps),
                 kinds=np.array(kinds),
             )
@@ -148,10 +151,10 @@ class AttributeTrack:
         arrays = load_npz(path)
         try:
             kinds = json.loads(str(arrays["kinds"]))
-            names = ("head_to_camera", "torso_motion", "eye", "audio")
-            pose, torso, eye, audio = parts = [torch.from_numpy(arrays[name]).float() for name in names]
-            eye_kind, audio_kind = FeatureKind(**kinds["eye"]), FeatureKind(**kinds["audio"])
-            track = cls(pose, torso, eye, audio, eye_kind, audio_kind, float(arrays["fps"]))
+            names = ("head_to_camera", "torso_motion", "eye", "mouth")
+            pose, torso, eye, mouth = parts = [torch.from_numpy(arrays[name]).float() for name in names]
+            eye_kind, mouth_kind = FeatureKind(**kinds["eye"]), FeatureKind(**kinds["mouth"])
+            track = cls(pose, torso, eye, mouth, eye_kind, mouth_kind, float(arrays["fps"]))
         except (KeyError, ValueError, TypeError) as error:
             raise UserError(f"{path}: not an attribute track ({error}); run dfa-attributes again") from None
         if not all(torch.isfinite(part).all() for part in parts):

@@ -18,17 +18,15 @@ from torch import Tensor
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.audio_features import (
+    LIPS,
     SYNCHRONIZED,
-    AudioSource,
     audio_feature_from_option,
     with_audio_feature,
 )
-from dfa_nerfstudio.data.dataset_folder import AUDIO, BACKGROUND, TRACK, DatasetFolder
+from dfa_nerfstudio.data.dataset_folder import BACKGROUND, F_A_TRACK, TRACK, DatasetFolder
 from dfa_nerfstudio.data.face_regions import face_regions
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 from dfa_nerfstudio.face.topology import EYE_CONTOURS, JAW_CONTOUR, MOUTH_SPAN, NOSE_BASE
-from dfa_nerfstudio.media.audio import read_wav
-from dfa_nerfstudio.media.mfcc_statistics import MfccStatistics
 
 CLOSED_MOUTH_SHARE = 0.1
 """Share of the training frames, those with the smallest mouth aperture, that count as closed-mouth frames."""
@@ -72,9 +70,9 @@ class DFADataParserConfig(DataParserConfig):
     _target: type = field(default_factory=lambda: DFADataParser)
     data: Path = Path("data/me")
     """The dataset folder."""
-    audio_features: str = SYNCHRONIZED
-    """Audio feature that the field is conditioned on: the synchronised feature f_a, `mfcc`, or the path of a .npy file
-    with a row for each frame at 25 frames/s (DeepSpeech, wav2vec, HuBERT, ...)."""
+    mouth: str = LIPS
+    """Condition of the mouth: `lips` f_m; the paper's `f_a`; an audio feature (`speech`, `mfcc`); or the path of a .npy
+    file with a row for each frame at 25 frames/s (DeepSpeech, wav2vec, HuBERT, ...)."""
     front: float = 0.5
     """Extent of the scene in front of the head's origin (a point on the face), in outer eye corner distances."""
     back: float = 1.0
@@ -103,17 +101,16 @@ class DFADataParser(DataParser):
 
     def _read(self, split: str) -> DataparserOutputs:
         folder = DatasetFolder.open(self.folder)
-        if not (folder.path / TRACK).is_file():
-            raise UserError(f"{folder.path / TRACK}: missing; create it with: dfa-attributes {folder.path}")
-        track = AttributeTrack.load(folder.path / TRACK)
+        path = folder.path / (F_A_TRACK if self.config.mouth == SYNCHRONIZED else TRACK)
+        if not path.is_file():
+            raise UserError(f"{path}: missing; create it with: dfa-attributes {folder.path}")
+        track = AttributeTrack.load(path)
         if len(track) != folder.num_frames:
             raise UserError(
-                f"{folder.path / TRACK}: {len(track)} frames, but the folder has {folder.num_frames}; "
-                "run dfa-attributes again"
+                f"{path}: {len(track)} frames, but the folder has {folder.num_frames}; run dfa-attributes again"
             )
-        if self.config.audio_features != SYNCHRONIZED:
-            feature = audio_feature_from_option(self.config.audio_features)
-            track = with_audio_feature(track, feature, _audio_source(folder))
+        if self.config.mouth not in (LIPS, SYNCHRONIZED):
+            track = with_audio_feature(track, audio_feature_from_option(self.config.mouth), folder)
         meta, width, height = folder.meta, *folder.size
         used = folder.train_frames if split == "train" else folder.held_out_frames
         if not len(used):  # without held-out frames the viewer and ns-eval use the training frames
@@ -180,13 +177,6 @@ class DFADataParser(DataParser):
         lower, upper = points.amin((0, 1)), points.amax((0, 1))
         lower[2], upper[2] = -self.config.back, min(self.config.front, float(upper[2]))
         return torch.stack([lower, upper]), near, far
-
-
-def _audio_source(folder: DatasetFolder) -> AudioSource:
-    """A clip's audio and its MFCC, each as one chunk; the audio is read only where a feature needs it."""
-    clip = folder.attributes
-    mfcc = MfccStatistics(clip.mfcc_mean, clip.mfcc_std).normalise(clip.mfcc)
-    return AudioSource((read_wav(path) for path in [folder.path / AUDIO]), [torch.from_numpy(mfcc)], folder.num_frames)
 
 
 dfa_data = DataParserSpecification(config=DFADataParserConfig(), description="Dataset folders of dfa-process.")

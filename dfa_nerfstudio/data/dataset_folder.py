@@ -39,8 +39,8 @@ FORMAT_VERSION = 2
 """Version of `transforms.json` and `attributes.npz`."""
 
 TRANSFORMS, ATTRIBUTES, AUDIO, BACKGROUND = "transforms.json", "attributes.npz", "audio.wav", "background.png"
-TRACK = "track.npz"
-"""File of the clip's own attribute track, which dfa-attributes adds."""
+TRACK, F_A_TRACK = "track.npz", "track_f_a.npz"
+"""Files of the clip's own attribute track, which dfa-attributes adds: the mouth's condition is lips f_m, or f_a."""
 REPORT_FILE, REPORT_PAGE = "report.json", "report.html"
 """Names of the report of dfa-process: as data, and as a page."""
 

@@ -28,7 +28,7 @@ class Renderer(Protocol):
         class BackgroundRenderer:
             def __init__(self, clip: ClipMetadata) -> None:
                 self.clip, self.track, self.device = clip, clip.track, torch.device("cpu")
-                self.closed_mouth_feature = clip.track.audio.mean(0)
+                self.closed_mouth_feature = clip.track.mouth.mean(0)
 
             def eval(self): return self
             def with_track(self, track):
@@ -54,8 +54,8 @@ class Renderer(Protocol):
         ...
 
     @property
-    def closed_mouth_feature(self) -> Float[Tensor, " A"]:
-        """The audio feature for which the renderer shows a closed mouth, in the units of `AttributeTrack.audio`."""
+    def closed_mouth_feature(self) -> Float[Tensor, " M"]:
+        """The condition for which the renderer shows a closed mouth, in the units of `AttributeTrack.mouth`."""
         ...
 
     def eval(self: Self) -> Self:
@@ -79,7 +79,7 @@ class Renderer(Protocol):
 
         Returns:
             images [H, W, C]: `rgb`; `foreground`, the person's colour weighted by its opacity; `accumulation`, that
-            opacity; `depth`, the distance along the ray. Optional: `audio_gate` and `eye_gate`, how much audio and eyes
+            opacity; `depth`, the distance along the ray. Optional: `mouth_gate` and `eye_gate`, how much mouth and eyes
             count in each pixel, 0 to 1, which the viewer overlays.
         """
         ...

@@ -13,11 +13,12 @@ from jaxtyping import Bool, Float, Float32, UInt8
 from rich.progress import track
 
 from dfa_nerfstudio.attributes.pretrained_models import PretrainedModels
+from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation.frame_arrays import Frames
 from dfa_nerfstudio.evaluation.landmark_track import LandmarkTrack
 from dfa_nerfstudio.evaluation.reference_head import FaceTrack, ReferenceHead
-from dfa_nerfstudio.evaluation.sync.av_sync import ENCODERS
+from dfa_nerfstudio.evaluation.sync.sync_encoders import ENCODERS, SyncEncoders
 from dfa_nerfstudio.evaluation.sync.syncnet import SyncNet
 from dfa_nerfstudio.evaluation.video_pairs import VideoPair
 from dfa_nerfstudio.metrics.lpips import Lpips
@@ -28,7 +29,7 @@ class PretrainedScorers:
     """Networks that score; None where their weights must be given and were not."""
 
     lpips: Lpips | None
-    encoders: PretrainedModels
+    encoders: SpeechModels
     """Audio and mouth encoders of other people, for the sync score."""
     syncnet: SyncNet | None
 
@@ -48,7 +49,7 @@ class PretrainedScorers:
         lpips = lpips or (cached if cached.is_file() else None)
         return cls(
             None if lpips is None else Lpips(lpips).eval(),
-            PretrainedModels.load(encoders or ENCODERS),
+            SyncEncoders.load(ENCODERS) if encoders is None else PretrainedModels.load(encoders),
             None if syncnet is None else SyncNet(syncnet),
         )
 

@@ -76,9 +76,9 @@ def held_out_pair(config_path: Path, speech: Sequence[Path] = ()) -> VideoPair:
         )
     paths = [folder.path / frame["file_path"] for frame in folder.meta["frames"][first:]]
     notes = []
-    if speech and model.clip.track.audio_kind.name == FileFeature.NAME:
+    if speech and model.clip.track.mouth_kind.name == FileFeature.NAME:
         notes.append(
-            f"the model is conditioned on {model.clip.track.audio_kind}, which do not exist for other speech: the "
+            f"the model is conditioned on {model.clip.track.mouth_kind}, which do not exist for other speech: the "
             "cross-driven metrics are left out"
         )
         speech = ()

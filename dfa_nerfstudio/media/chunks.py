@@ -115,5 +115,39 @@ def sliding_windows(
             pending, num_windows = pending[ready * stride :], num_windows + ready
 
 
+def context_chunks(
+    chunks: Iterable[Shaped[Tensor, "n ..."]], before: int, after: int, stride: int = 1
+) -> Iterator[Shaped[Tensor, "before+m+after ..."]]:
+    """The rows in chunks that overlap by their context, as soon as it has arrived: the input of a convolutional network
+    without padding.
+
+    At both ends the first and the last row are repeated.
+
+    Args:
+        chunks: rows in chunks of any length, empty ones included.
+        before: number of context rows before the own rows of a chunk.
+        after: number of context rows after them.
+        stride: a chunk has a multiple of `stride` own rows; fewer rows left over at the end get no chunk.
+
+    Example:
+        >>> [chunk.tolist() for chunk in context_chunks([torch.arange(2), torch.arange(2, 4)], 1, 1)]
+        [[0, 0, 1], [0, 1, 2, 3], [2, 3, 3]]
+    """
+    pending: Tensor | None = None
+    for chunk in chain(chunks, [None]):
+        if chunk is not None:
+            if not len(chunk):
+                continue
+            pending = torch.cat([_repeat(chunk[:1], before), chunk] if pending is None else [pending, chunk])
+        elif pending is not None:
+            pending = torch.cat([pending, _repeat(pending[-1:], after)])
+        if pending is None:
+            return
+        ready = max(len(pending) - before - after, 0) // stride * stride
+        if ready:
+            yield pending[: before + ready + after]
+            pending = pending[ready:]
+
+
 def _repeat(row: Shaped[Tensor, "1 ..."], times: int) -> Shaped[Tensor, "times ..."]:
     return row.expand(times, *row.shape[1:])

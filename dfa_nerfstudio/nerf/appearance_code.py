@@ -24,7 +24,7 @@ class AppearanceConfig:
     """Length of a code; 0 for no codes."""
     interval_seconds: float = 2.0
     """Time between two learned codes, in seconds; frames between them interpolate linearly. With 0 every frame has a
-    code of its own: such codes can also encode the frame's lips and eyes, and the audio then has less influence."""
+    code of its own: such codes can also encode the frame's lips and eyes, and f_m then has less influence."""
     neutral: Literal["end", "mean"] = "end"
     """Code for held-out frames and for driven heads: the mean code of the last two seconds of the training part, or
     the mean code of all training frames, which is an appearance that may never have occurred."""

@@ -21,7 +21,7 @@ FEATURE_KINDS = "feature_kinds"
 
 def feature_kinds(track: AttributeTrack) -> UInt8[Tensor, "128"]:
     """The kinds of a track's features, as bytes of a string, because a checkpoint holds nothing but numbers."""
-    kinds = f"{track.audio_kind}; {track.eye_kind}".encode()
+    kinds = f"{track.mouth_kind}; {track.eye_kind}".encode()
     return torch.tensor(list(kinds.ljust(128)[:128]), dtype=torch.uint8)
 
 

@@ -24,7 +24,7 @@ GATE_LOGIT_LIMIT = 4.0
 GATE_CUTOFF_RADII = 2.0
 """Distance from an ellipsoid's centre, in radii, beyond which a gate is zero whatever is learned; it falls linearly
 over the radius before. An eye gate that is open at the mouth would let the field memorise each training frame's lips
-from its f_e, and the audio would then have less influence."""
+from its f_e, and f_m would then have less influence."""
 
 
 @dataclass
@@ -36,7 +36,7 @@ class FieldOutput:
     rgb: Float[Tensor, "S 3"]
     """Colour in [0, 1]."""
     gates: Float[Tensor, "S 2"]
-    """Gates of audio and eye feature at the sample, 0 to 1."""
+    """Gates of mouth and eye condition at the sample, 0 to 1."""
 
 
 @dataclass
@@ -51,9 +51,9 @@ class ConditionedFieldConfig(InstantiateConfig):
     width: int = 64
     """Width of the hidden layers."""
     condition_width: int = 32
-    """Width of the small networks that encode f_a, f_e and the poses once per frame."""
+    """Width of the small networks that encode f_m, f_e and the poses once per frame."""
     gates: Literal["landmarks", "learned", "none"] = "landmarks"
-    """Gates that weight f_a and f_e by position. `landmarks`: they start open at the lower face and at the eyes, as
+    """Gates that weight f_m and f_e by position. `landmarks`: they start open at the lower face and at the eyes, as
     located by landmarks, and stay closed beyond `GATE_CUTOFF_RADII`. `learned`: random start, no limit; training
     closes them before it finds lips and eyelids. `none`: always 1."""
     pose: Literal["density", "colour", "none"] = "density"
@@ -64,10 +64,10 @@ class ConditionedFieldConfig(InstantiateConfig):
 
 
 class ConditionedField(nn.Module):
-    """F: (f_a, f_e, pose, x) -> (colour, density), Eq. 10.
+    """F: (f_m, f_e, pose, x) -> (colour, density), Eq. 10, with the lips f_m in the place of f_a.
 
     A sample's features are read in head space and in torso space, and one network blends them, so that there is no
-    second network and no seam at the neck. Gates weight f_a and f_e by position. What depends on the frame alone is
+    second network and no seam at the neck. Gates weight f_m and f_e by position. What depends on the frame alone is
     computed once per frame and added to the hidden layers.
     """
 
@@ -76,14 +76,14 @@ class ConditionedField(nn.Module):
     def __init__(
         self,
         config: ConditionedFieldConfig,
-        audio_dim: int,
+        mouth_dim: int,
         eye_dim: int,
         regions: Float[Tensor, "3 2 3"],
     ) -> None:
         """
         Args:
             config: sizes and inputs.
-            audio_dim: length of f_a.
+            mouth_dim: length of f_m.
             eye_dim: length of f_e.
             regions: centre and radii of ellipsoids around lower face, left and right eye, in the scene box scaled to
                 [-1, 1]^3.
@@ -97,7 +97,7 @@ class ConditionedField(nn.Module):
         def per_frame(inputs: int) -> nn.Sequential:
             return nn.Sequential(nn.Linear(inputs, inner), nn.ReLU(), nn.Linear(inner, width))
 
-        self.audio_net, self.eye_net = per_frame(audio_dim), per_frame(eye_dim)
+        self.mouth_net, self.eye_net = per_frame(mouth_dim), per_frame(eye_dim)
         self.pose_net = per_frame(12 + 4 * config.torso_condition) if config.pose != "none" else None
         # The gates are two more outputs of the first layer, so that the features are read once.
         self.first = nn.Linear(self.grid.out_dim, width + 2)
@@ -139,33 +139,33 @@ class ConditionedField(nn.Module):
         """Encodes U frames' conditions as additions to hidden layers.
 
         Returns:
-            additions by audio (gated), eye feature (gated) and pose to the first layer, and by pose to the colour
+            additions by mouth (gated), eye feature (gated) and pose to the first layer, and by pose to the colour
             layer.
         """
-        audio, eye = self.audio_net(conditions.audio), self.eye_net(conditions.eye)
-        hidden = colour = torch.zeros_like(audio)
+        mouth, eye = self.mouth_net(conditions.mouth), self.eye_net(conditions.eye)
+        hidden = colour = torch.zeros_like(mouth)
         if self.pose_net is not None:
             poses = [conditions.pose, conditions.torso] if self.config.torso_condition else [conditions.pose]
             pose = self.pose_net(torch.cat(poses, dim=-1))
             hidden, colour = (pose, colour) if self.config.pose == "density" else (hidden, pose)
-        return audio, eye, hidden, colour
+        return mouth, eye, hidden, colour
 
     def _query(
         self,
         points: Float[Tensor, "spaces S 3"],
         head_points: Float[Tensor, "S 3"],
         frame: Int[Tensor, " S"],
-        audio: Float[Tensor, "U W"],
+        mouth: Float[Tensor, "U W"],
         eye: Float[Tensor, "U W"],
         pose: Float[Tensor, "U W"],
         colour: Float[Tensor, "U W"],
     ) -> FieldOutput:
-        if len(audio) > 1:  # a single frame's row is broadcast
-            audio, eye = audio.index_select(0, frame), eye.index_select(0, frame)
+        if len(mouth) > 1:  # a single frame's row is broadcast
+            mouth, eye = mouth.index_select(0, frame), eye.index_select(0, frame)
             pose, colour = pose.index_select(0, frame), colour.index_select(0, frame)
         hidden, gates = self.first(self.grid(points)).split([self.config.width, 2], dim=-1)
         gates = self._gates(gates, head_points).to(hidden.dtype)  # a float32 gate would promote the layers
-        hidden = torch.addcmul(hidden + pose, gates[:, :1], audio)
+        hidden = torch.addcmul(hidden + pose, gates[:, :1], mouth)
         hidden = torch.addcmul(hidden, gates[:, 1:], eye)
         hidden = F.relu(self.second(F.relu(hidden, inplace=True)), inplace=True)
         density = trunc_exp(self.density_head(hidden)[:, 0])
@@ -173,7 +173,7 @@ class ConditionedField(nn.Module):
         return FieldOutput(density, rgb, gates)
 
     def _gates(self, learned: Float[Tensor, "S 2"], head_points: Float[Tensor, "S 3"]) -> Float[Tensor, "S 2"]:
-        """Gates of audio and eye feature, 0 to 1."""
+        """Gates of mouth and eye condition, 0 to 1."""
         if self.config.gates == "none":
             return torch.ones_like(learned)
         if self.config.gates == "learned":

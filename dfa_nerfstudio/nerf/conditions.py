@@ -1,4 +1,7 @@
-"""Conditions of the field per frame: the paper's f_c = [f_a : f_e], the head pose, and the torso motion."""
+"""Conditions of the field per frame: f_c = [f_m : f_e], the head pose, and the torso motion.
+
+The paper's f_c = [f_a : f_e] is an option (`dfa-data --mouth f_a`).
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,8 @@ from dfa_nerfstudio.data.attribute_track import AttributeTrack
 class Conditions:
     """Standardised conditions of U frames."""
 
-    audio: Float[Tensor, "U A"]
-    """Audio feature f_a, or the mouth embedding f_m in its place."""
+    mouth: Float[Tensor, "U M"]
+    """Lips f_m, or f_a or another audio feature in their place."""
     eye: Float[Tensor, "U E"]
     """Eye embedding f_e."""
     pose: Float[Tensor, "U 12"]
@@ -34,7 +37,8 @@ class ConditionsConfig:
     extrapolation. Audio and eyes keep the whole range of the training frames, because eyes are open most of the time
     and a blink is far from their mean."""
     eyes: bool = True
-    """Whether the field is conditioned on f_e. Without it (Fig. 7, and AD-NeRF) the eyelids depend on the audio."""
+    """Whether the field is conditioned on f_e. Without it (Fig. 7, and AD-NeRF) the eyelids depend on the mouth's
+    condition."""
 
 
 class ConditionNormalizer(nn.Module):
@@ -49,7 +53,7 @@ class ConditionNormalizer(nn.Module):
         super().__init__()
         self.config = config
         values = self._stack(train)
-        self.sizes = [train.audio.shape[-1], train.eye.shape[-1], 12, 4]
+        self.sizes = [train.mouth.shape[-1], train.eye.shape[-1], 12, 4]
         limits = [torch.inf, torch.inf, config.pose_limit, config.pose_limit]
         scales = []
         for part in values.split(self.sizes, dim=-1):
@@ -66,15 +70,15 @@ class ConditionNormalizer(nn.Module):
     @staticmethod
     def _stack(track: AttributeTrack) -> Float[Tensor, "U C"]:
         pose = track.head_to_camera[:, :3]
-        return torch.cat([track.audio, track.eye, pose[:, :, :3].flatten(1), pose[:, :, 3], track.torso_motion], dim=-1)
+        return torch.cat([track.mouth, track.eye, pose[:, :, :3].flatten(1), pose[:, :, 3], track.torso_motion], dim=-1)
 
     def forward(self, track: AttributeTrack) -> Conditions:
         """Returns the conditions of a track's U frames, clamped to the range of the training frames."""
         values = (self._stack(track) - self.mean) / self.scale
-        audio, eye, pose, torso = values.clamp(self.lower, self.upper).split(self.sizes, dim=-1)
-        return Conditions(audio, eye if self.config.eyes else torch.zeros_like(eye), pose, torso)
+        mouth, eye, pose, torso = values.clamp(self.lower, self.upper).split(self.sizes, dim=-1)
+        return Conditions(mouth, eye if self.config.eyes else torch.zeros_like(eye), pose, torso)
 
-    def unnormalize_audio(self, standardised: Float[Tensor, "*U A"]) -> Float[Tensor, "*U A"]:
-        """Returns audio features in the units of `AttributeTrack.audio`."""
+    def unnormalize_mouth(self, standardised: Float[Tensor, "*U M"]) -> Float[Tensor, "*U M"]:
+        """Returns mouth conditions in the units of `AttributeTrack.mouth`."""
         part = slice(self.sizes[0])
         return self.mean[part] + self.scale[part] * standardised.clamp(self.lower[part], self.upper[part])

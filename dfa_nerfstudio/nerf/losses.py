@@ -18,7 +18,7 @@ class LossConfig:
     """Weight of the squared difference between opacity and person mask. It leaves what is not the person to the
     background model, so that this space can be skipped."""
     gate_penalty: float = 1e-3
-    """Initial weight of the gate penalties: audio gate outside the lower face, eye gate outside the eyes."""
+    """Initial weight of the gate penalties: mouth gate outside the lower face, eye gate outside the eyes."""
     gate_target: float = 0.1
     """Mean gate outside its region that the penalties' weights adapt to: a weight rises while the mean is above it and
     falls while the mean is below it."""
@@ -38,9 +38,9 @@ def photometric(
 
 
 class GatePenalty(nn.Module):
-    """Penalises audio and eye gates that are open outside their regions, with adaptive weights.
+    """Penalises mouth and eye gates that are open outside their regions, with adaptive weights.
 
-    The weights adapt because no constant fits every person: with a small weight the whole head moves with the audio,
+    The weights adapt because no constant fits every person: with a small weight the whole head moves with the lips,
     with a large one the lips stay closed.
     """
 
@@ -55,7 +55,7 @@ class GatePenalty(nn.Module):
         """Returns the weighted mean of each gate outside its region, summed over the gates.
 
         Args:
-            gates: audio and eye gate rendered along rays, 0 to 1.
+            gates: mouth and eye gate rendered along rays, 0 to 1.
             gate_mask: whether a ray's pixel lies in the lower face, in the eyes.
         """
         outside = (~gate_mask).float()

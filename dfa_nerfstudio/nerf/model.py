@@ -17,7 +17,7 @@ from nerfstudio.models.base_model import Model, ModelConfig
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor, nn
 
-from dfa_nerfstudio.data.attribute_track import AttributeTrack
+from dfa_nerfstudio.data.attribute_track import LIP_FEATURE, AttributeTrack
 from dfa_nerfstudio.data.dataparser import ClipMetadata
 from dfa_nerfstudio.data.pinhole_rays import image_rays
 from dfa_nerfstudio.errors import UserError
@@ -50,7 +50,7 @@ class DFANerfModelConfig(ModelConfig):
     conditions: ConditionsConfig = field(default_factory=ConditionsConfig)
     """Preparation of the attributes for the network."""
     closed_mouth: ClosedMouthConfig = field(default_factory=ClosedMouthConfig)
-    """Embedding of the closed mouth."""
+    """Embedding of the closed mouth, for a field that is conditioned on an audio feature."""
     appearance: AppearanceConfig = field(default_factory=AppearanceConfig)
     """Appearance codes of the training frames."""
     background: BackgroundConfig = field(default_factory=BackgroundConfig)
@@ -100,16 +100,18 @@ class DFANerfModel(Model):
         config, clip = self.config, self.clip
         train = clip.track[clip.train_frames]
         self.normalizer = ConditionNormalizer(config.conditions, train)
-        with torch.no_grad():
-            audio = self.normalizer(train).audio
-        self.closed_mouth = ClosedMouthEmbedding(config.closed_mouth, audio, clip.closed_mouth_frames)
+        self.closed_mouth = None
+        if train.mouth_kind.name != LIP_FEATURE:
+            with torch.no_grad():
+                mouth = self.normalizer(train).mouth
+            self.closed_mouth = ClosedMouthEmbedding(config.closed_mouth, mouth, clip.closed_mouth_frames)
         self.appearance = AppearanceCode(config.appearance, clip.train_frames)
         self.background = BackgroundModel(config.background, clip.background, config.appearance.dim)
         box = self.scene_box.aabb.float()
         half = (box[1] - box[0]) / 2
         regions = torch.stack([(clip.regions[:, 0] - box.mean(0)) / half, clip.regions[:, 1] / half], dim=1)
         self.network: nn.Module = config.network.setup(
-            audio_dim=train.audio.shape[-1],
+            mouth_dim=train.mouth.shape[-1],
             eye_dim=train.eye.shape[-1],
             regions=regions,
         )
@@ -130,7 +132,7 @@ class DFANerfModel(Model):
     @property
     def track(self) -> AttributeTrack:
         """The attribute track that is rendered, on the model's device."""
-        if self._track.audio.device != self.device:
+        if self._track.mouth.device != self.device:
             self._track = self._track.to(self.device)
         return self._track
 
@@ -144,7 +146,7 @@ class DFANerfModel(Model):
         """
         own = self.clip.track
         for name, theirs, ours in (
-            ("audio", track.audio_kind, own.audio_kind),
+            ("mouth", track.mouth_kind, own.mouth_kind),
             ("eye", track.eye_kind, own.eye_kind),
         ):
             if theirs != ours:
@@ -154,9 +156,12 @@ class DFANerfModel(Model):
         return other
 
     @property
-    def closed_mouth_feature(self) -> Float[Tensor, " A"]:
-        """The audio feature for which the field shows a closed mouth, in the units of `AttributeTrack.audio`."""
-        return self.normalizer.unnormalize_audio(self.closed_mouth.code.detach())
+    def closed_mouth_feature(self) -> Float[Tensor, " M"]:
+        """The condition for which the field shows a closed mouth, in the units of `AttributeTrack.mouth`."""
+        if self.closed_mouth is None:
+            train = self.clip.track[self.clip.train_frames]
+            return train.mouth[self.clip.closed_mouth_frames].median(0).values.to(self.device)
+        return self.normalizer.unnormalize_mouth(self.closed_mouth.code.detach())
 
     def get_param_groups(self) -> dict[str, list[nn.Parameter]]:
         """Parameters by optimiser: `planes` are the feature grids, which need a higher learning rate, `networks` all
@@ -215,7 +220,7 @@ class DFANerfModel(Model):
 
         Returns:
             per ray `rgb` [R, 3]; `foreground` [R, 3], the person's colour weighted by opacity; `accumulation` [R, 1],
-            that opacity; `depth` [R, 1], the distance along the ray; `audio_gate` and `eye_gate` [R, 1], how much f_a
+            that opacity; `depth` [R, 1], the distance along the ray; `mouth_gate` and `eye_gate` [R, 1], how much f_m
             and f_e count there, 0 to 1; `samples_per_ray` [R, 1], the mean number of field queries.
         """
         precision = self._network_precision()
@@ -224,7 +229,8 @@ class DFANerfModel(Model):
             training_frames = self._training_frames(ray_bundle, frame, len(moments))
             code = self.appearance(training_frames, len(moments))
             conditions = self.normalizer(attributes)
-            conditions.audio = self.closed_mouth(conditions.audio, training_frames)
+            if self.closed_mouth is not None:
+                conditions.mouth = self.closed_mouth(conditions.mouth, training_frames)
             scene = SceneBounds(self.box, self.half_extent, self.clip.near, self.clip.far)
             rays = make_rays(ray_bundle.origins, ray_bundle.directions, frame, attributes, scene)
 
@@ -256,7 +262,7 @@ class DFANerfModel(Model):
                 "foreground": rendered.rgb,
                 "accumulation": opacity,
                 "depth": rendered.depth[:, None] + (1 - opacity) * self.clip.far,
-                "audio_gate": rendered.gates[:, :1],
+                "mouth_gate": rendered.gates[:, :1],
                 "eye_gate": rendered.gates[:, 1:],
                 "samples_per_ray": torch.ones_like(opacity) * samples_per_ray,
             }
@@ -339,7 +345,7 @@ class DFANerfModel(Model):
             opacity = outputs["accumulation"][:, 0]
             losses["mask"] = config.mask * F.mse_loss(opacity, batch["mask"].to(self.device))
         if config.gate_penalty:
-            gates = torch.cat([outputs["audio_gate"], outputs["eye_gate"]], dim=-1)
+            gates = torch.cat([outputs["mouth_gate"], outputs["eye_gate"]], dim=-1)
             losses["gate_penalty"] = self.gate_penalty(gates, batch["gate_mask"].to(self.device))
         return losses
 

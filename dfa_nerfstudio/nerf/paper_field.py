@@ -43,7 +43,7 @@ class PaperField(nn.Module):
     def __init__(
         self,
         config: PaperFieldConfig,
-        audio_dim: int,
+        mouth_dim: int,
         eye_dim: int,
         regions: Float[Tensor, "3 2 3"],
     ) -> None:
@@ -58,7 +58,7 @@ class PaperField(nn.Module):
             12, config.pose_frequencies, 0.0, config.pose_frequencies - 1.0, include_input=True
         )
         num_positions = 2 if config.torso_space else 1
-        inputs = num_positions * self.encode_position.get_out_dim() + audio_dim + eye_dim
+        inputs = num_positions * self.encode_position.get_out_dim() + mouth_dim + eye_dim
         self.skip = config.layers // 2
         self.trunk = nn.ModuleList(
             nn.Linear(
@@ -92,7 +92,7 @@ class PaperField(nn.Module):
         frame: Int[Tensor, " S"],
         conditions: Conditions,
     ) -> tuple[Float[Tensor, "S 1"], Float[Tensor, "S 3"]]:
-        condition = torch.cat([conditions.audio, conditions.eye], dim=-1)  # f_c
+        condition = torch.cat([conditions.mouth, conditions.eye], dim=-1)  # f_c
         positions = [head_points, torso_points] if self.config.torso_space else [head_points]
         inputs = torch.cat([*map(self.encode_position, positions), condition[frame]], dim=-1)
         hidden = inputs

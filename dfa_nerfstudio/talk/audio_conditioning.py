@@ -1,9 +1,11 @@
-"""Streams the audio features that condition head motion and the field, in constant memory."""
+"""Streams f_a, which head motion follows, and the condition of the mouth, in constant memory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain, tee
+from functools import cached_property
+from itertools import tee
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,7 +13,8 @@ from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
 from dfa_nerfstudio.attributes.attribute_models import AttributeModels
-from dfa_nerfstudio.data.audio_features import AudioFeature, AudioSource
+from dfa_nerfstudio.attributes.lips.lip_models import smooth
+from dfa_nerfstudio.data.audio_features import AudioFeature, AudioSource, audio_feature_from_option
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.chunks import sliding_windows, zip_chunks
 from dfa_nerfstudio.media.mfcc import stream_mfcc
@@ -21,7 +24,12 @@ from dfa_nerfstudio.media.vad import stream_voice_activity
 from dfa_nerfstudio.talk.talk_config import AudioConditioningConfig
 
 STATISTICS_ROWS = 6000
-"""Number of MFCC rows (10 ms each, so 60 s) from which a recording's statistics are measured; half of it when live."""
+"""Number of MFCC rows (10 ms each, so 60 s) near voice from which a recording's statistics are measured; half of it
+when live."""
+NEAR_VOICE_ROWS = 50
+"""Rows after the last voiced one that still count as near voice: pauses between words belong to speech."""
+MIN_STATISTICS_ROWS = 100
+"""Fewer rows near voice than this are no speech, and statistics are those of all rows."""
 PRIOR_ROWS = 1000
 """Number of MFCC rows (10 s) over which live statistics move from the training video's to the recording's own."""
 SILENCE_WINDOW = 28
@@ -31,23 +39,24 @@ CLOSING_START, CLOSING_END = 0.6, 1.0
 
 
 class AudioConditioner:
-    """Computes f_a for the motion models and the audio feature that conditions the field.
+    """Computes f_a for the motion models, and the lips or the audio feature that condition the field.
 
-    Each recording is normalised by its own MFCC statistics. They are measured on its first minute, which is read
-    before the first frame. Live, they are measured on the audio so far, starting from those of the training video.
+    For f_a, each recording is normalised by its own MFCC statistics. They are measured on the first minute near voice,
+    which is read before the first frame. Live, they are measured on the audio so far, starting from those of the
+    training video.
     """
 
     def __init__(
         self,
         models: AttributeModels,
-        closed_mouth: Float[Tensor, " F"],
+        closed_mouth: Float[Tensor, " M"],
         config: AudioConditioningConfig,
         live: bool = False,
     ) -> None:
         """
         Args:
             models: the person's attribute models.
-            closed_mouth: audio feature for which the field renders a closed mouth; `Renderer.closed_mouth_feature`.
+            closed_mouth: condition for which the field renders a closed mouth; `Renderer.closed_mouth_feature`.
             config: post-processing of that feature.
             live: minimises latency: reads no audio ahead that a frame does not need.
         """
@@ -56,51 +65,87 @@ class AudioConditioner:
     def stream(
         self,
         audio: Iterable[Float32[np.ndarray, " S"]],
-        feature: AudioFeature | None = None,
+        condition: AudioFeature | Literal["lips", "f_a"],
         num_frames: int | None = None,
-    ) -> Iterator[tuple[Float[Tensor, "n A"], Float[Tensor, "n F"]]]:
-        """Yields f_a and the field's audio feature for the next n frames.
+    ) -> Iterator[tuple[Float[Tensor, "n A"], Float[Tensor, "n M"]]]:
+        """Yields f_a and the condition of the mouth for the next n frames.
 
         Args:
             audio: 16 kHz mono, in chunks of any length.
-            feature: the audio feature that the field was trained on; None for f_a.
+            condition: what the renderer was trained on: lips f_m, f_a, or an audio feature.
             num_frames: number of frames, where it is known.
 
         Raises:
             UserError: if the audio is too short or silent throughout, or the feature cannot be computed.
         """
         for_mfcc, for_voice, for_feature = tee(audio, 3)
-        mfcc, mfcc_for_feature = tee(self._normalised(stream_mfcc(for_mfcc)))
+        voice = stream_voice_activity(for_voice, lookahead_rows=0 if self.live else STATISTICS_ROWS)
+        for_statistics, for_lips, for_closing = tee(voice, 3)
+        mfcc, mfcc_for_feature = tee(self._normalised(stream_mfcc(for_mfcc), for_statistics))
         encoded = self.models.audio.stream(mfcc)
         f_a, conditions = tee(encoded if self.live else self._long_enough(encoded))
-        if feature is not None:
+        if condition != "f_a":
+            feature = self.lip_feature if condition == "lips" else condition
             conditions = feature.stream(AudioSource(for_feature, mfcc_for_feature, num_frames))
-        del for_feature, mfcc_for_feature  # a copy that nobody reads would keep all of the audio
-        if self.config.smooth_lips:
-            conditions = _smoothed(conditions, self.config.smooth_lips)
+        if condition == "lips":
+            conditions = self.models.stream_lips(conditions, _voiced_frames(for_lips), self.config)
+        else:
+            conditions = smooth(conditions, self.config.smooth_lips)
         if self.config.close_in_silence:
-            voice = stream_voice_activity(for_voice, lookahead_rows=0 if self.live else STATISTICS_ROWS)
             conditions = (
                 torch.lerp(chunk, self.closed_mouth, closing)
-                for chunk, closing in zip_chunks(conditions, _closing_weight(voice))
+                for chunk, closing in zip_chunks(conditions, _closing_weight(for_closing))
             )
+        del for_feature, mfcc_for_feature, for_lips, for_closing  # copies that nobody reads would keep all of the audio
         yield from zip_chunks(f_a, conditions)
 
-    def _normalised(self, mfcc: Iterable[Float32[np.ndarray, "R D"]]) -> Iterator[Float[Tensor, "R D"]]:
-        """Yields MFCC rows, normalised by the recording's statistics."""
-        prior, read = self.models.clip_statistics, np.zeros((0, self.models.sizes["num_coefficients"]), np.float32)
+    @cached_property
+    def lip_feature(self) -> AudioFeature:
+        """The audio feature that lips are predicted from.
+
+        Raises:
+            UserError: if it is not the one that the lip model was trained on.
+        """
+        option, trained = self.models.config.lips.features, self.models.sizes["speech_kind"]
+        feature = audio_feature_from_option(option)
+        if str(feature.kind) != trained:
+            raise UserError(
+                f"the lip model was trained on {trained}, but `{option}` now computes {feature.kind}; "
+                "run dfa-attributes again"
+            )
+        return feature
+
+    def _normalised(
+        self, mfcc: Iterable[Float32[np.ndarray, "R D"]], voice: Iterable[Bool[np.ndarray, " R"]]
+    ) -> Iterator[Float[Tensor, "R D"]]:
+        """Yields MFCC rows, normalised by the statistics of the rows near voice.
+
+        Noise, music or silence before the words therefore changes nothing. Audio in which nobody speaks is normalised
+        by all of its rows.
+        """
+        prior = self.models.clip_statistics
+        near, pending = np.zeros((0, self.models.sizes["num_coefficients"]), np.float32), []
         statistics: MfccStatistics | None = None
-        for chunk in chain(mfcc, [None]):
-            if self.live and chunk is not None:
-                read = np.concatenate([read, chunk])[-STATISTICS_ROWS // 2 :]
-                statistics = _running_statistics(prior, read)
-            elif statistics is None:
-                read = read if chunk is None else np.concatenate([read, chunk])
-                if chunk is not None and (len(read) < STATISTICS_ROWS or not np.ptp(read[:, 0])):
-                    continue  # too few rows yet, or all of them silent
-                chunk, statistics = read, MfccStatistics.from_mfcc(read)
-            if chunk is not None:
-                yield torch.from_numpy(statistics.normalise(chunk)).float()
+        since_voice = NEAR_VOICE_ROWS + 1
+        for chunk, voiced in zip_chunks(mfcc, voice):
+            rows = np.arange(1, len(chunk) + 1)
+            last = np.maximum.accumulate(np.where(voiced, rows, 0))
+            distance = np.where(last > 0, rows - last, rows + since_voice)
+            since_voice = int(distance[-1])
+            if self.live:
+                near = np.concatenate([near, chunk[distance <= NEAR_VOICE_ROWS]])[-STATISTICS_ROWS // 2 :]
+                yield _rows(_running_statistics(prior, near), chunk)
+            elif statistics is not None:
+                yield _rows(statistics, chunk)
+            else:
+                near = np.concatenate([near, chunk[distance <= NEAR_VOICE_ROWS]])
+                pending.append(chunk)
+                if len(near) >= STATISTICS_ROWS:
+                    statistics = MfccStatistics.from_mfcc(near)
+                    yield _rows(statistics, np.concatenate(pending))
+        if statistics is None and pending:
+            rows = np.concatenate(pending)
+            yield _rows(MfccStatistics.from_mfcc(near if len(near) >= MIN_STATISTICS_ROWS else rows), rows)
 
     def _long_enough(self, frames: Iterable[Float[Tensor, "n A"]]) -> Iterator[Float[Tensor, "n A"]]:
         """Yields the frames unchanged.
@@ -138,12 +183,12 @@ def _closing_weight(voice: Iterable[Bool[np.ndarray, " R"]]) -> Iterator[Float[T
         yield ((window.mean(-1, keepdim=True) - CLOSING_START) / (CLOSING_END - CLOSING_START)).clamp(0, 1)
 
 
-def _smoothed(frames: Iterable[Float[Tensor, "n F"]], deviation: float) -> Iterator[Float[Tensor, "n F"]]:
-    """Yields the frames, smoothed by a Gaussian.
+def _voiced_frames(voice: Iterable[Bool[np.ndarray, " R"]]) -> Iterator[Bool[Tensor, " n"]]:
+    """Yields whether someone speaks in each frame, from rows of 10 ms."""
+    rows = (torch.from_numpy(chunk).float() for chunk in voice)
+    for window in sliding_windows(rows, 0, MFCC_PER_FRAME, MFCC_PER_FRAME):
+        yield window.mean(-1) >= 0.5
 
-    It is cut off at two standard deviations, because the rest changes nothing visible and would add latency.
-    """
-    radius = max(round(2 * deviation), 1)
-    kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / deviation).square())
-    for window in sliding_windows(frames, radius, len(kernel)):
-        yield window @ (kernel / kernel.sum())
+
+def _rows(statistics: MfccStatistics, mfcc: Float32[np.ndarray, "R D"]) -> Float[Tensor, "R D"]:
+    return torch.from_numpy(statistics.normalise(mfcc)).float()

@@ -16,9 +16,13 @@ from dfa_nerfstudio.attributes.motion_config import MotionConfig
 from dfa_nerfstudio.attributes.motion_source import MotionSource
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.audio_features import (
+    LIPS,
     audio_feature_for_driving,
     refuse_feature_file,
     registered_audio_feature,
+)
+from dfa_nerfstudio.data.audio_features import (
+    SYNCHRONIZED as F_A,
 )
 from dfa_nerfstudio.data.renderer import Renderer
 from dfa_nerfstudio.errors import UserError
@@ -32,7 +36,7 @@ class AudioDriver:
     """Generates the attribute track of one person for new audio.
 
     The attribute models are those of the dataset folder that the renderer was trained on. Head motion is generated
-    from f_a, whatever audio feature conditions the field.
+    from f_a, whatever conditions the mouth.
 
     Raises:
         UserError: if the folder's attribute models are not those that the renderer was trained with.
@@ -49,19 +53,20 @@ class AudioDriver:
         Args:
             model: the trained renderer, which decides the person.
             motion: source of head motion and blinks.
-            conditioning: post-processing of the audio feature; the default configuration if None.
+            conditioning: post-processing of the lips; the default configuration if None.
             live: minimises latency: reads no audio ahead that a frame does not need.
         """
         clip = model.clip
         models = AttributeModels.load(clip.folder / MODELS_FILE_NAME)
-        self.kind, self.live = clip.track.audio_kind, live
-        self._uses_f_a = self.kind.name == models.audio_kind.name
-        if not self._uses_f_a:
+        self.kind, self.live = clip.track.mouth_kind, live
+        own = {kind.name: (condition, kind) for condition, kind in ((LIPS, models.lip_kind), (F_A, models.audio_kind))}
+        self._own_condition, kind = own.get(self.kind.name, (None, self.kind))
+        if self._own_condition is None:
             registered_audio_feature(self.kind)
-        elif self.kind != models.audio_kind:
+        elif self.kind != kind:
             raise UserError(
-                f"{clip.folder / MODELS_FILE_NAME}: computes {models.audio_kind}, but the checkpoint was trained on "
-                f"{self.kind}; restore the folder or train again"
+                f"{clip.folder / MODELS_FILE_NAME}: computes {kind}, but the checkpoint was trained on {self.kind}; "
+                "restore the folder or train again"
             )
         source = clip.track.to("cpu")
         closed_mouth = model.closed_mouth_feature.cpu()
@@ -82,13 +87,11 @@ class AudioDriver:
         Raises:
             UserError: if the audio is too short or silent, or its features are missing or invalid.
         """
-        feature = None
-        if self._uses_f_a:
+        if self._own_condition is not None:
             refuse_feature_file(self.kind, features)
-        else:
-            feature = audio_feature_for_driving(self.kind, features)
+        condition = self._own_condition or audio_feature_for_driving(self.kind, features)
         num_frames = None if duration is None else int(np.ceil(duration * FRAME_RATE - 1e-6))
-        for_motion, for_field = tee(self._conditioner.stream(audio, feature, num_frames))
+        for_motion, for_field = tee(self._conditioner.stream(audio, condition, num_frames))
         f_a, conditions = (chunk[0] for chunk in for_motion), (chunk[1] for chunk in for_field)
         for track, condition in zip_chunks(self._motion.stream(f_a, self.live), conditions):
-            yield replace(track, audio=condition, audio_kind=self.kind)
+            yield replace(track, mouth=condition, mouth_kind=self.kind)

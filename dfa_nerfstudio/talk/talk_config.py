@@ -6,23 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from dfa_nerfstudio.attributes.lips.lip_config import LipConfig
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
 
 
 @dataclass
-class AudioConditioningConfig:
-    """How the audio feature that conditions the field is post-processed."""
+class AudioConditioningConfig(LipConfig):
+    """How lips are post-processed; of a renderer that is conditioned on an audio feature, smoothing and closing."""
 
     close_in_silence: bool = True
     """Closes the mouth where voice activity detection finds no speech."""
-    smooth_lips: float = 0.7
-    """Standard deviation, in frames, of the Gaussian window that smooths lip motion against jitter, 0 to 10; 0 disables
-    it. The window is symmetric, so that lips do not lag behind the audio."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.smooth_lips <= 10:
-            raise UserError(f"`smooth_lips={self.smooth_lips:g}`: give 0 to 10 frames")
 
 
 @dataclass

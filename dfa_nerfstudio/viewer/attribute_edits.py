@@ -39,7 +39,7 @@ class AttributeEdits:
 
         Args:
             track: T frames.
-            closed_mouth: audio feature of the closed mouth; required if `mouth_amplitude` is not 1.
+            closed_mouth: condition of the closed mouth; required if `mouth_amplitude` is not 1.
             eye_embedding: maps eye openings to f_e; required if `eye_opening` is given.
         """
         if self.eye_opening is not None:
@@ -47,9 +47,9 @@ class AttributeEdits:
             track = replace(track, eye=eye_embedding(torch.full((len(track), 2), self.eye_opening)).to(track.eye))
         if self.mouth_amplitude != 1.0:
             assert closed_mouth is not None
-            track = replace(track, audio=torch.lerp(closed_mouth.to(track.audio), track.audio, self.mouth_amplitude))
+            track = replace(track, mouth=torch.lerp(closed_mouth.to(track.mouth), track.mouth, self.mouth_amplitude))
         if self.yaw or self.pitch:
-            track = replace(track, head_to_camera=track.head_to_camera @ self._rotation().to(track.audio))
+            track = replace(track, head_to_camera=track.head_to_camera @ self._rotation().to(track.mouth))
         return track
 
     def _rotation(self) -> Float[Tensor, "4 4"]:

@@ -51,7 +51,7 @@ class CurvePlot:
         if self._track is not proxy.track:
             with torch.no_grad():
                 eyes = proxy.attribute_models.eye.to_opening(proxy.track.eye)
-            mouth = predict_mouth_opening(proxy.track.audio, proxy.mouth_probe)
+            mouth = predict_mouth_opening(proxy.track.mouth, proxy.mouth_probe)
             self._figure, self._track = attribute_figure(proxy.track, eyes, mouth, seconds), proxy.track
         self._figure.update_shapes(x0=seconds, x1=seconds)
         if self._plot is None:
@@ -69,7 +69,7 @@ def attribute_figure(
     Args:
         track: T frames.
         eyes: opening of each eye, 0 to 1.
-        mouth: mouth opening in head space units, predicted from the audio feature.
+        mouth: mouth opening in head space units, predicted from the condition of the mouth.
         seconds: time at which a vertical line is drawn.
     """
     stride = max(1, len(track) // MAX_CURVE_POINTS)

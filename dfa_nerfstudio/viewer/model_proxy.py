@@ -26,8 +26,8 @@ the image size by the measured rays per second. Small images take hardly less ti
 until no mouth is visible."""
 BACKGROUND_GREY = 0.5
 """Intensity behind the person when the background is hidden."""
-GATE_COLOURS = {"audio_gate": (1.0, 0.2, 0.1), "eye_gate": (0.1, 0.5, 1.0)}
-"""RGB colours in [0, 1] of the overlays that show where the audio and the eye feature condition the field."""
+GATE_COLOURS = {"mouth_gate": (1.0, 0.2, 0.1), "eye_gate": (0.1, 0.5, 1.0)}
+"""RGB colours in [0, 1] of the overlays that show where mouth and eyes condition the field."""
 HEAD_ELLIPSOID = torch.tensor([[0.0, 0.1, -0.7], [1.3, 1.5, 1.3]])
 """Centre and radii of an ellipsoid around the head, in head space."""
 
@@ -79,13 +79,13 @@ class ModelProxy:
 
     @cached_property
     def mouth_probe(self) -> Float[Tensor, " A+1"]:
-        """Weights of the linear probe that predicts mouth opening from the audio feature."""
+        """Weights of the linear probe that predicts mouth opening from the mouth condition."""
         from dfa_nerfstudio.attributes.mouth_probe import fit_mouth_probe
         from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 
         clip = self.model.clip
         opening = torch.from_numpy(DatasetFolder.open(clip.folder).attributes.mouth_opening)
-        return fit_mouth_probe(clip.track.to("cpu").audio[clip.train_frames], opening[clip.train_frames])
+        return fit_mouth_probe(clip.track.to("cpu").mouth[clip.train_frames], opening[clip.train_frames])
 
     @property
     def source_camera(self) -> Cameras:

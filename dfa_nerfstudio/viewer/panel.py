@@ -97,8 +97,8 @@ class TalkingHeadPanel(ViewerControl):
             self._background = gui.add_checkbox("Background", True)
             self._torso = gui.add_checkbox("Torso", True)
             gui.add_markdown(
-                "Select the output *audio_gate_overlay* or *eye_gate_overlay* under *Control* to see which parts the "
-                "audio and the eye feature control."
+                "Select the output *mouth_gate_overlay* or *eye_gate_overlay* under *Control* to see which parts the "
+                "mouth and the eye condition control."
             )
         curves = gui.add_folder("Curves")
         with curves:

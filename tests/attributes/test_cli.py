@@ -48,7 +48,7 @@ def test_writes_models_and_track_of_all_frames(tmp_path, monkeypatch, capsys):
     report = json.loads((folder / "attribute_report.json").read_text())
     channels = [(one["length scale, frames"], one["nats per frame"]) for one in report["latent channels"]]
     assert len(channels) == models.config.latent.latent_dim and all(nats >= 0 for _, nats in channels)
-    assert (track.eye_kind, track.audio_kind) == (models.eye_kind, models.audio_kind)
+    assert (track.eye_kind, track.mouth_kind) == (models.eye_kind, models.audio_kind)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["me"]  # no logs or checkpoints are left
 
 

@@ -205,7 +205,7 @@ def test_invalid_frames_do_not_influence_training(clip):
 def test_generated_track_is_as_long_as_its_audio(models, other_audio, frames):
     track = generate_track(models, other_audio[:frames], MotionConfig(seed=1))
     assert len(track) == frames
-    assert torch.equal(track.audio, other_audio[:frames])
+    assert torch.equal(track.mouth, other_audio[:frames])
     rotation = track.head_to_camera[:, :3, :3]
     torch.testing.assert_close(rotation @ rotation.mT, torch.eye(3).expand_as(rotation), atol=1e-5, rtol=0)
 
@@ -362,7 +362,7 @@ def test_models_file_round_trip_and_errors(models, clip, tmp_path):
     loaded = AttributeModels.load(path)
     assert (loaded.eye_kind, loaded.audio_kind) == (models.eye_kind, models.audio_kind)
     before, after = clip_track(models, clip), clip_track(loaded, clip)
-    assert torch.equal(before.audio, after.audio) and torch.equal(before.eye, after.eye)
+    assert torch.equal(before.mouth, after.mouth) and torch.equal(before.eye, after.eye)
     with pytest.raises(UserError, match="no such file"):
         AttributeModels.load(tmp_path / "none.pt")
     content = path.read_bytes()

@@ -28,7 +28,7 @@ def test_whole_frames_are_returned_exactly_for_float32_times(track: AttributeTra
     times = (torch.arange(2000, dtype=torch.float64) / 1999).float()
     found = track.at(times)
     assert torch.equal(found.head_to_camera, track.head_to_camera)
-    assert torch.equal(found.audio, track.audio)
+    assert torch.equal(found.mouth, track.mouth)
 
 
 def test_rotations_between_frames_lie_on_the_geodesic(track: AttributeTrack):
@@ -53,7 +53,7 @@ def test_saved_tracks_are_read_back_and_damaged_ones_refused(track: AttributeTra
     loaded = AttributeTrack.load(path)
     for name in ("head_to_camera", "torso_motion", "eye", "audio"):
         assert torch.equal(getattr(loaded, name), getattr(track, name))
-    assert (loaded.eye_kind, loaded.audio_kind, loaded.fps) == (track.eye_kind, track.audio_kind, track.fps)
+    assert (loaded.eye_kind, loaded.mouth_kind, loaded.fps) == (track.eye_kind, track.mouth_kind, track.fps)
     path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(UserError, match="truncated"):
         AttributeTrack.load(path)

@@ -38,7 +38,7 @@ def person(ball_person: Path, tmp_path: Path) -> Path:
 
 
 def read(folder: Path, features: str):
-    config = DFADataParserConfig(data=folder, audio_features=features)
+    config = DFADataParserConfig(data=folder, mouth=features)
     return config.setup()._read("train").metadata["clip"].track
 
 
@@ -50,8 +50,8 @@ def test_file_replaces_f_a(person: Path, tmp_path: Path) -> None:
     values = np.random.default_rng(1).normal(size=(48, 2, 5))
     np.save(tmp_path / "aud_hu.npy", values)
     track = read(person, str(tmp_path / "aud_hu.npy"))
-    np.testing.assert_allclose(track.audio, values.reshape(48, 10), rtol=1e-6)
-    assert str(track.audio_kind) == "file v1 2x5" and len(read(person, "f_a").audio[0]) == 8
+    np.testing.assert_allclose(track.mouth, values.reshape(48, 10), rtol=1e-6)
+    assert str(track.mouth_kind) == "file v1 2x5" and len(read(person, "f_a").mouth[0]) == 8
     np.save(tmp_path / "few.npy", values[:45])
     padded = rows_of(FileFeature(tmp_path / "few.npy"), 48)
     assert torch.equal(padded[45:], padded[44:45].expand(3, -1))
@@ -61,15 +61,15 @@ def test_file_replaces_f_a(person: Path, tmp_path: Path) -> None:
 
 def test_mfcc_feature_is_the_window_around_the_start_of_each_frame(person: Path) -> None:
     track, clip = read(person, "mfcc"), DatasetFolder.open(person).attributes
-    assert track.audio_kind == MfccFeature.kind and track.audio.shape == (48, 16 * 13)
+    assert track.mouth_kind == MfccFeature.kind and track.mouth.shape == (48, 16 * 13)
     normalised = ((clip.mfcc - clip.mfcc_mean) / clip.mfcc_std).clip(-4, 4)[:, :13]
-    np.testing.assert_allclose(track.audio[20], normalised[72:88].reshape(-1), atol=1e-5)
-    np.testing.assert_allclose(track.audio[0].reshape(16, 13)[:9], np.repeat(normalised[:1], 9, 0), atol=1e-5)
+    np.testing.assert_allclose(track.mouth[20], normalised[72:88].reshape(-1), atol=1e-5)
+    np.testing.assert_allclose(track.mouth[0].reshape(16, 13)[:9], np.repeat(normalised[:1], 9, 0), atol=1e-5)
 
 
 def test_registered_feature_trains_and_drives_by_its_name(person: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The worked example of the module's docstring: nothing but the class is added."""
-    monkeypatch.setattr("dfa_nerfstudio.data.audio_features.AUDIO_FEATURES", dict(AUDIO_FEATURES))
+    monkeypatch.setattr("dfa_nerfstudio.data.audio_features.registry.AUDIO_FEATURES", dict(AUDIO_FEATURES))
 
     @register_audio_feature
     class Loudness:
@@ -84,12 +84,12 @@ def test_registered_feature_trains_and_drives_by_its_name(person: Path, monkeypa
     amplitude = np.repeat(np.linspace(0.1, 0.9, 48), 640).astype(np.float32)
     write_wav(person / AUDIO, amplitude)
     track = read(person, "loudness")
-    np.testing.assert_allclose(track.audio[:, 0], 20 * np.log10(np.linspace(0.1, 0.9, 48)), atol=0.01)
-    driving = audio_feature_for_driving(track.audio_kind, None)
+    np.testing.assert_allclose(track.mouth[:, 0], 20 * np.log10(np.linspace(0.1, 0.9, 48)), atol=0.01)
+    driving = audio_feature_for_driving(track.mouth_kind, None)
     chunks = np.split(amplitude, [1000, 1700, 20_000])
-    torch.testing.assert_close(torch.cat(list(driving.stream(AudioSource(chunks, [])))), track.audio, atol=1e-3, rtol=0)
+    torch.testing.assert_close(torch.cat(list(driving.stream(AudioSource(chunks, [])))), track.mouth, atol=1e-3, rtol=0)
     with pytest.raises(UserError, match="leave out `audio_features`"):
-        audio_feature_for_driving(track.audio_kind, Path("features.npy"))
+        audio_feature_for_driving(track.mouth_kind, Path("features.npy"))
     with pytest.raises(UserError, match="pitch v1, which no installed package computes"):
         audio_feature_for_driving(FeatureKind("pitch", 1, ""), None)
 
@@ -110,5 +110,5 @@ def test_unusable_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.npy").write_text("no array")
     with pytest.raises(UserError, match=r"text.npy: not a readable .npy file"):
         FileFeature(tmp_path / "text.npy")
-    with pytest.raises(UserError, match=r"no such file; give a \.npy file or one of f_a, mfcc"):
+    with pytest.raises(UserError, match=r"no such file; give a \.npy file or one of lips, f_a, mfcc"):
         audio_feature_from_option(str(tmp_path / "nothing.npy"))

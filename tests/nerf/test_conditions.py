@@ -48,7 +48,7 @@ def test_rare_blinks_are_kept_and_rare_poses_are_clamped():
 
 
 def test_gates_are_initially_open_at_lips_and_eyelids_and_closed_elsewhere():
-    field = ConditionedFieldConfig().setup(audio_dim=3, eye_dim=2, regions=REGIONS)
+    field = ConditionedFieldConfig().setup(mouth_dim=3, eye_dim=2, regions=REGIONS)
     points = torch.tensor([[0.0, -0.5, 0.0], [-0.2, 0.1, 0.1], [0.2, 0.1, 0.0], [0.0, 0.6, 0.0], [0.9, -0.9, 0.0]])
     empty = [torch.zeros(1, size) for size in (3, 2, 12, 4)]
     gates = field(points, points, torch.zeros(5, dtype=torch.long), Conditions(*empty)).gates

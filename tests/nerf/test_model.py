@@ -60,7 +60,7 @@ def test_held_out_frames_are_predicted_from_their_attributes(trained: Trainer):
     rendered = _held_out(model, track)
     full = psnr(rendered, truth)
     fixed_torso = replace(track, torso_motion=torch.zeros_like(track.torso_motion))
-    mean_audio = replace(track, audio=track.audio.mean(0).expand_as(track.audio))
+    mean_audio = replace(track, mouth=track.mouth.mean(0).expand_as(track.mouth))
     without_torso = psnr(_held_out(model, fixed_torso), truth)
     mean_eyes = replace(track, eye=track.eye.mean(0).expand_as(track.eye))
     mouth, eyes = ((slice(None), slice(*rows), slice(10, 30)) for rows in ((16, 27), (8, 16)))
@@ -109,7 +109,7 @@ def test_checkpoint_of_other_features_is_refused(trained: Trainer, ball_person: 
     path = ball_person / "track.npz"
     original = path.read_bytes()
     other = FeatureKind("synchronised-audio", 1, "of another person")
-    foreign = replace(track, audio_kind=other)
+    foreign = replace(track, mouth_kind=other)
     foreign.save(path)
     try:
         with pytest.raises(SystemExit) as stop:
@@ -143,15 +143,15 @@ def test_closed_mouth_feature_closes_the_mouth(trained: Trainer):
     model = trained.pipeline.model
     assert isinstance(model, DFANerfModel)
     train = model.clip.track[model.clip.train_frames]
-    opening = train.audio[:, 0]  # of the ball person
+    opening = train.mouth[:, 0]  # of the ball person
     one = train[:1]
 
     def render(audio: torch.Tensor) -> torch.Tensor:
-        image = next(render_track(model, replace(one, audio=audio[None])))
+        image = next(render_track(model, replace(one, mouth=audio[None])))
         return torch.from_numpy(image).float() / 255
 
     closed, narrowest, widest = map(
-        render, (model.closed_mouth_feature, train.audio[opening.argmin()], train.audio[opening.argmax()])
+        render, (model.closed_mouth_feature, train.mouth[opening.argmin()], train.mouth[opening.argmax()])
     )
     assert (closed - narrowest).square().sum() < 0.25 * (closed - widest).square().sum()
 
@@ -199,11 +199,11 @@ def test_checkpoint_with_non_finite_numbers_is_refused_in_one_line(trained: Trai
 
 
 def test_checkpoint_of_another_shape_is_refused_in_one_line(trained: Trainer, capsys):
-    other, name = dict(trained.pipeline.state_dict()), "_model.network.audio_net.0.weight"
+    other, name = dict(trained.pipeline.state_dict()), "_model.network.mouth_net.0.weight"
     other[name] = other[name][:, :-1]
     with pytest.raises(SystemExit) as stop:
         trained.pipeline.load_state_dict(other)
-    assert stop.value.code == 2 and "network.audio_net.0.weight" in capsys.readouterr().err
+    assert stop.value.code == 2 and "network.mouth_net.0.weight" in capsys.readouterr().err
 
 
 def test_little_gpu_memory_gives_smaller_chunks(trained: Trainer, monkeypatch: pytest.MonkeyPatch, capsys):

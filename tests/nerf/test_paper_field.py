@@ -11,7 +11,7 @@ from dfa_nerfstudio.nerf.paper_field import PaperField, PaperFieldConfig
 
 def _query(config: PaperFieldConfig, head: torch.Tensor, torso: torch.Tensor) -> FieldOutput:
     torch.manual_seed(0)
-    field = PaperField(config, audio_dim=4, eye_dim=3, regions=torch.zeros(3, 2, 3))
+    field = PaperField(config, mouth_dim=4, eye_dim=3, regions=torch.zeros(3, 2, 3))
     conditions = Conditions(*(torch.randn(1, width) for width in (4, 3, 12, 4)))
     return field(head, torso, torch.zeros(len(head), dtype=torch.long), conditions)
 

@@ -25,7 +25,7 @@ def condition(demo: PipelineRun):
     """A function that returns f_a, the field's audio feature and the closed mouth's feature for audio."""
     models = AttributeModels.load(demo.data / MODELS_FILE_NAME)
     folder, track = DatasetFolder.open(demo.data), AttributeTrack.load(demo.data / TRACK)
-    closed_mouth = track.audio[int(folder.attributes.mouth_opening.argmin())]
+    closed_mouth = track.mouth[int(folder.attributes.mouth_opening.argmin())]
 
     def stream(
         audio: np.ndarray, live: bool = False, **options: object

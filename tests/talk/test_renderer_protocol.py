@@ -19,7 +19,7 @@ class BackgroundRenderer:
 
     def __init__(self, clip) -> None:
         self.clip, self.track, self.device = clip, clip.track, torch.device("cpu")
-        self.closed_mouth_feature = clip.track.audio.mean(0)
+        self.closed_mouth_feature = clip.track.mouth.mean(0)
 
     def eval(self):
         return self

@@ -44,9 +44,9 @@ def test_eyes_and_mouth_take_the_given_values(track: AttributeTrack):
     edits = AttributeEdits(eye_opening=0.3, mouth_amplitude=0.0)
     edited = edits.apply(track, torch.arange(6.0), lambda opening: opening.repeat(1, 2)[:, :3])
     assert torch.equal(edited.eye, torch.full((5, 3), 0.3))
-    torch.testing.assert_close(edited.audio, torch.arange(6.0).expand(5, -1))
+    torch.testing.assert_close(edited.mouth, torch.arange(6.0).expand(5, -1))
     doubled = AttributeEdits(mouth_amplitude=2.0).apply(track, torch.ones(6))
-    torch.testing.assert_close(doubled.audio - 1, 2 * (track.audio - 1))
+    torch.testing.assert_close(doubled.mouth - 1, 2 * (track.mouth - 1))
 
 
 def test_the_head_rotates_about_its_neck_in_the_right_direction(track: AttributeTrack):

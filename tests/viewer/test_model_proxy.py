@@ -21,7 +21,7 @@ class ConstantRenderer:
 
     def __init__(self, clip: ClipMetadata, has_gate: bool) -> None:
         self.clip, self.track, self.device, self.has_gate = clip, clip.track, torch.device("cpu"), has_gate
-        self.closed_mouth_feature = torch.zeros_like(clip.track.audio[0])
+        self.closed_mouth_feature = torch.zeros_like(clip.track.mouth[0])
 
     def eval(self) -> ConstantRenderer:
         return self
@@ -34,10 +34,10 @@ class ConstantRenderer:
     def get_outputs_for_camera(self, camera: Cameras, obb_box: object = None) -> dict[str, Tensor]:
         shape = int(camera.height), int(camera.width), 3
         accumulation = torch.full((*shape[:2], 1), 0.5)
-        foreground = self.track.audio.mean().expand(shape) * accumulation
+        foreground = self.track.mouth.mean().expand(shape) * accumulation
         outputs = {"rgb": foreground + 1 - accumulation, "foreground": foreground, "accumulation": accumulation}
         outputs["depth"] = torch.full_like(accumulation, 5.0)
-        return {**outputs, "audio_gate": torch.ones_like(accumulation)} if self.has_gate else outputs
+        return {**outputs, "mouth_gate": torch.ones_like(accumulation)} if self.has_gate else outputs
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_small_images_are_enlarged_to_the_source_size(clip: ClipMetadata):
 def test_a_hidden_background_is_grey(clip: ClipMetadata):
     proxy = ModelProxy(ConstantRenderer(clip, has_gate=False))
     proxy.show_background = False
-    audio = proxy.track.audio[0].mean()
+    audio = proxy.track.mouth[0].mean()
     rgb = proxy.get_outputs_for_camera(proxy.source_camera)["rgb"]
     torch.testing.assert_close(rgb, (0.5 * audio + 0.5 * BACKGROUND_GREY).expand_as(rgb))
     assert proxy.frame_rendered.is_set()
@@ -79,7 +79,7 @@ def test_only_gates_of_the_renderer_have_overlays(clip: ClipMetadata):
     assert not [name for name in without.get_outputs_for_camera(without.source_camera) if "overlay" in name]
     proxy = ModelProxy(ConstantRenderer(clip, has_gate=True))
     outputs = proxy.get_outputs_for_camera(proxy.source_camera)
-    assert "audio_gate_overlay" in outputs and "eye_gate_overlay" not in outputs
+    assert "mouth_gate_overlay" in outputs and "eye_gate_overlay" not in outputs
 
 
 def test_other_attributes_are_the_models(clip: ClipMetadata):

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -28,10 +27,6 @@ from dfa_nerfstudio.face.landmarks_68 import UPPER_FACE_68
 from dfa_nerfstudio.media.mfcc import mfcc
 from dfa_nerfstudio.media.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.media.rates import FRAME_RATE
-
-ENCODERS = Path(__file__).with_name("encoders.pt")
-"""Weights of the package's own encoders, trained on GRID alone: six minutes of one speaker, and a sentence each of
-others. `make bench BENCH=sync` trains them and records how often they score the true audio highest."""
 
 
 @dataclass

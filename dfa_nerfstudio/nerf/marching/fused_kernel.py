@@ -81,7 +81,7 @@ def render_rays(
     gate,  # [levels, GRIDS FEATURES, 2]
     second,  # [WIDTH, WIDTH] fp16
     colour,  # [WIDTH, WIDTH] fp16
-    vectors,  # [9, WIDTH] additions to the three layers, audio, eye, weights of density head and colour head
+    vectors,  # [9, WIDTH] additions to the three layers, mouth, eye, weights of density head and colour head
     biases,  # [6] biases of gates, density, colour
     out,  # [R, 8] colour, opacity, depth, gates, number of queries
     count,
@@ -114,7 +114,7 @@ def render_rays(
 
     transmittance = tl.where(step > 0, 1.0, 0.0)
     red, green, blue = tl.zeros_like(near), tl.zeros_like(near), tl.zeros_like(near)
-    depth, audio_gate, eye_gate = tl.zeros_like(near), tl.zeros_like(near), tl.zeros_like(near)
+    depth, mouth_gate, eye_gate = tl.zeros_like(near), tl.zeros_like(near), tl.zeros_like(near)
     num_queries = tl.zeros_like(near)
     stratum = 0
     while (stratum < SAMPLES) & (tl.max(transmittance, axis=0) > stop_below):
@@ -144,7 +144,7 @@ def render_rays(
             plane_v = tl.minimum(tl.maximum(plane_v, -1.0), 1.0) * (0.5 - margin) + 0.5
 
             hidden = tl.zeros([BLOCK, WIDTH], dtype=tl.float32) + tl.load(vectors + unit)[None, :]
-            audio_logit, eye_logit = tl.zeros_like(near) + tl.load(biases), tl.zeros_like(near) + tl.load(biases + 1)
+            mouth_logit, eye_logit = tl.zeros_like(near) + tl.load(biases), tl.zeros_like(near) + tl.load(biases + 1)
             for level in range(levels):
                 features = _features(
                     table, numbers, scales, level, entries_of_grid, plane_u, plane_v, GRIDS, PLANES, FEATURES
@@ -153,17 +153,17 @@ def render_rays(
                 rows = (level * GRIDS * FEATURES + inputs)[:, None]
                 hidden = tl.dot(features.to(tl.float16), tl.load(first + rows * WIDTH + unit[None, :]), hidden)
                 gates = gate + (level * GRIDS * FEATURES + inputs) * 2
-                audio_logit += tl.sum(features * tl.load(gates)[None, :], axis=1)
+                mouth_logit += tl.sum(features * tl.load(gates)[None, :], axis=1)
                 eye_logit += tl.sum(features * tl.load(gates + 1)[None, :], axis=1)
             if GATE_PRIOR:
                 left_eye, right_eye = _radius(regions + 6, x, y, z), _radius(regions + 12, x, y, z)
-                audio = _gate(audio_logit, _radius(regions, x, y, z))
+                mouth = _gate(mouth_logit, _radius(regions, x, y, z))
                 eye = _gate(eye_logit, tl.minimum(left_eye, right_eye))
             else:
-                audio, eye = tl.sigmoid(audio_logit), tl.sigmoid(eye_logit)
+                mouth, eye = tl.sigmoid(mouth_logit), tl.sigmoid(eye_logit)
             if not GATED:
-                audio, eye = tl.zeros_like(near) + 1.0, tl.zeros_like(near) + 1.0
-            hidden += audio[:, None] * tl.load(vectors + 3 * WIDTH + unit)[None, :]
+                mouth, eye = tl.zeros_like(near) + 1.0, tl.zeros_like(near) + 1.0
+            hidden += mouth[:, None] * tl.load(vectors + 3 * WIDTH + unit)[None, :]
             hidden += eye[:, None] * tl.load(vectors + 4 * WIDTH + unit)[None, :]
             matrix = unit[:, None] * WIDTH + unit[None, :]
             hidden = tl.maximum(hidden, 0.0).to(tl.float16)
@@ -180,7 +180,7 @@ def render_rays(
             weight = transmittance * (1 - remaining)
             red, green, blue = red + weight * r, green + weight * g, blue + weight * b
             depth += weight * distance
-            audio_gate, eye_gate = audio_gate + weight * audio, eye_gate + weight * eye
+            mouth_gate, eye_gate = mouth_gate + weight * mouth, eye_gate + weight * eye
             transmittance = transmittance * remaining
             num_queries += active.to(tl.float32)
         stratum += 1
@@ -190,7 +190,7 @@ def render_rays(
     tl.store(target + 2, blue, mask=inside)
     tl.store(target + 3, tl.where(step > 0, 1 - transmittance, 0.0), mask=inside)
     tl.store(target + 4, depth, mask=inside)
-    tl.store(target + 5, audio_gate, mask=inside)
+    tl.store(target + 5, mouth_gate, mask=inside)
     tl.store(target + 6, eye_gate, mask=inside)
     tl.store(target + 7, num_queries, mask=inside)
 

@@ -145,9 +145,9 @@ def _weights(
 
 def _frame_vectors(field: ConditionedField, conditions: Conditions) -> Float[Tensor, "9 W"]:
     """Additions to the three layers, additions by audio and eyes, and the heads' weights."""
-    audio, eye, pose, colour = field.encode_conditions(conditions)
+    mouth, eye, pose, colour = field.encode_conditions(conditions)
     layers = [field.first.bias[None, : field.config.width] + pose, field.second.bias[None], field.colour.bias + colour]
-    return torch.cat([*layers, audio, eye, field.density_head.weight, field.colour_head.weight])
+    return torch.cat([*layers, mouth, eye, field.density_head.weight, field.colour_head.weight])
 
 
 def _padded_planes(field: ConditionedField) -> int:

@@ -1,0 +1,69 @@
+"""Everything that turns speech features into a person's lips: f_m of each frame of any audio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from dfa_nerfstudio.attributes.lips.audio_to_lips import AudioToLips, AudioToLipsConfig
+from dfa_nerfstudio.attributes.lips.lip_config import LipConfig
+from dfa_nerfstudio.attributes.lips.lip_space import LipSpace
+from dfa_nerfstudio.attributes.lips.shape_projection import project_to_shapes
+from dfa_nerfstudio.attributes.lips.variance_restoration import VarianceRestoration
+from dfa_nerfstudio.media.chunks import sliding_windows
+
+
+class LipModels(nn.Module):
+    """The lip space, the network from speech features to it, and the restoration of variance."""
+
+    def __init__(self, config: AudioToLipsConfig, num_inputs: int) -> None:
+        super().__init__()
+        self.config = config
+        self.space = LipSpace(config.num_components)
+        self.network = AudioToLips(config, num_inputs)
+        self.restoration = VarianceRestoration(config.num_components)
+
+    def warm_start(self, other: LipModels) -> None:
+        """Copies a network of other people; the space must be fitted to this person already."""
+        self.network.warm_start(other.network, self.space.basis_change(other.space))
+
+    def stream(
+        self,
+        features: Iterable[Float[Tensor, "n F"]],
+        voice: Iterable[Bool[Tensor, " n"]],
+        shapes: Float[Tensor, "N K"],
+        closed: Float[Tensor, " K"],
+        config: LipConfig,
+    ) -> Iterator[Float[Tensor, "m K"]]:
+        """Yields f_m of the next frames.
+
+        Args:
+            features: speech features in chunks of any length.
+            voice: whether someone speaks in each frame.
+            shapes: f_m of the person's training frames.
+            closed: f_m of the closed mouth.
+            config: post-processing.
+        """
+        lips = self.network.stream(features)
+        if config.restore_variance:
+            lips = self.restoration.stream(lips, voice)
+        lips = (torch.lerp(closed, chunk, config.mouth_amplitude) for chunk in lips)
+        lips = (project_to_shapes(chunk, shapes, config.lip_projection) for chunk in lips)
+        return smooth(lips, config.smooth_lips)
+
+
+def smooth(frames: Iterable[Float[Tensor, "n F"]], deviation: float) -> Iterator[Float[Tensor, "n F"]]:
+    """Yields the frames, smoothed by a Gaussian of a standard deviation in frames; 0 leaves them unchanged.
+
+    It is cut off at two standard deviations, because the rest changes nothing visible and would add latency.
+    """
+    if not deviation:
+        yield from frames
+        return
+    radius = max(round(2 * deviation), 1)
+    kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / deviation).square())
+    for window in sliding_windows(frames, radius, len(kernel)):
+        yield window @ (kernel / kernel.sum())
