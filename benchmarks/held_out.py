@@ -21,6 +21,7 @@ from benchmarks.record import Row, console, run_timed
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.face.topology import CHIN, EYE_CONTOURS, MOUTH_SPAN
+from dfa_nerfstudio.metrics.curve_agreement import curve_agreement
 from dfa_nerfstudio.metrics.image_metrics import psnr, ssim
 from dfa_nerfstudio.nerf.model import DFANerfModel
 from dfa_nerfstudio.talk.frame_renderer import render_track, source_cameras
@@ -115,21 +116,15 @@ def _aperture_metrics(images: Float[Tensor, "T H W 3"], truth: Float[Tensor, "T 
     """Amplitude ratio and correlation of mouth and eye aperture; empty without mediapipe."""
     if find_spec("mediapipe") is None:
         return {}
-    from dfa_nerfstudio.evaluation.aperture import Aperture, amplitude_and_correlation
+    from dfa_nerfstudio.evaluation.aperture import Aperture
 
     seen, true = (
         Aperture.from_frames((frame.clamp(0, 1) * 255).round().byte().numpy() for frame in frames)
         for frames in (images, truth)
     )
-    metrics = {
-        "mouth": amplitude_and_correlation(seen.mouth, true.mouth),
-        "eyes": amplitude_and_correlation(seen.eyes, true.eyes),
-    }
-    return {
-        f"{part}_{name}": value
-        for part, values in metrics.items()
-        for name, value in zip(("amplitude_ratio", "correlation"), values, strict=True)
-    }
+    mouth, eyes = curve_agreement(seen.mouth, true.mouth), curve_agreement(seen.eyes, true.eyes)
+    metrics = {f"mouth_{name}": value for name, value in mouth._asdict().items()}
+    return metrics | {"eyes_amplitude_ratio": eyes.amplitude_ratio, "eyes_correlation": eyes.correlation}
 
 
 def render(model: DFANerfModel, track: AttributeTrack, scale: float = 1.0) -> tuple[Float[Tensor, "T H W 3"], float]:

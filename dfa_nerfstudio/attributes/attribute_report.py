@@ -21,6 +21,7 @@ from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.attributes.sync_metrics import frame_curves, is_in_sync, leave_window_out_offsets, sync_accuracy
 from dfa_nerfstudio.data.dataset_folder import ClipAttributes
 from dfa_nerfstudio.media.rates import FRAME_RATE, MFCC_PER_FRAME
+from dfa_nerfstudio.metrics.curve_agreement import curve_agreement
 
 STILL_DEGREES, STILL_DISTANCE = 0.5, 0.01
 """Standard deviations of head rotation (degrees) and head position (distances of the outer eye corners) below which
@@ -30,7 +31,9 @@ SYNC_WINDOWS = (0.4, 1.0, 2.0)
 
 
 @torch.no_grad()
-def held_out_metrics(models: AttributeModels, clip: ClipAttributes, num_train: int) -> dict[str, float]:
+def held_out_metrics(
+    models: AttributeModels, clip: ClipAttributes, num_train: int, lips: Float[Tensor, "T K"] | None = None
+) -> dict[str, float]:
     """Computes the metrics on the held-out frames; empty where there are none.
 
     This is the only code that reads held-out landmarks, and it changes no model.
@@ -48,6 +51,11 @@ def held_out_metrics(models: AttributeModels, clip: ClipAttributes, num_train: i
     metrics = swap_metrics(models.autoencoder, landmarks[held_out])
     metrics |= probe_metrics(models.autoencoder, landmarks[train], landmarks[held_out])
 
+    if lips is not None:
+        space, truth = models.lips.space, Recording.from_clip(clip, slice(None)).expression[held_out]
+        opening = [space.opening(values).numpy() for values in (lips[held_out], space.encode(truth))]
+        names = ("amplitude", "correlation", "closures", "wide openings")
+        metrics |= {f"lips from audio, {n}": v for n, v in zip(names, curve_agreement(*opening), strict=True)}
     audio = models.clip_audio(clip.mfcc)
     # Computed from the audio of the held-out part only, as if that part were a recording of its own.
     held_out_audio = models.clip_audio(clip.mfcc[num_train * MFCC_PER_FRAME :])

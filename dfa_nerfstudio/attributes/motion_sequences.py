@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -29,6 +30,12 @@ class MotionSequences:
     def part(self, frames: slice) -> MotionSequences:
         """The frames of a slice."""
         return MotionSequences(self.motion[frames], self.audio[frames], self.shot[frames], self.weight[frames])
+
+    def joined(self, other: MotionSequences) -> MotionSequences:
+        """These frames and then those of another video, in shots of their own; all are drawn equally often."""
+        shot = torch.cat([self.shot, other.shot + int(self.shot.max()) + 1])
+        motion, audio = (torch.cat([getattr(self, name), getattr(other, name)]) for name in ("motion", "audio"))
+        return MotionSequences(motion, audio, shot, torch.ones(len(shot)))
 
     def windows(self, length: int, hop: int) -> tuple[Float[Tensor, "N L C"], Float[Tensor, "N L A"]]:
         """Motion and audio of windows within one shot, one every `hop` frames; N = 0 if no shot is that long."""

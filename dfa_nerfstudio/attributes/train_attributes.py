@@ -21,11 +21,11 @@ from dfa_nerfstudio.attributes.attribute_trainer import AttributeTrainer
 from dfa_nerfstudio.attributes.av_offset import measure_offset
 from dfa_nerfstudio.attributes.lips.lip_config import LipConfig
 from dfa_nerfstudio.attributes.lips.train_lips import train_lips
-from dfa_nerfstudio.attributes.motion_dataset import fit_motion_space
+from dfa_nerfstudio.attributes.motion_dataset import fit_motion_space, prepare_motion_sequences
 from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.objective import Hardware
 from dfa_nerfstudio.attributes.pretrained_models import ModelsConfig, PretrainedModels
-from dfa_nerfstudio.attributes.recordings import Recording, shifted_rows
+from dfa_nerfstudio.attributes.recordings import Recording, read_recordings, shifted_rows
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.audio_features import audio_feature_from_option, clip_audio_feature
@@ -43,6 +43,9 @@ class AttributesConfig:
     """Options of each model."""
     pretrained: Path | None = None
     """Weights of `dfa-attributes pretrain` that training starts from. Their model options replace `models`."""
+    more: tuple[Path, ...] = ()
+    """Further dataset folders of the same person, in other clothes, rooms or cameras. Their training frames teach lips
+    and head motion, which do not depend on appearance; the renderer learns from the first folder alone."""
     finetune: float = 0.5
     """Share of E_a's training steps that are spent on this person when training starts from pretrained weights; 0
     leaves E_a and E_ah unchanged. Above 0, E_ah is trained for all of its steps, because only the person's own video
@@ -70,6 +73,7 @@ def train_models(
     source: str = "the clip",
     speech: Float[Tensor, "T F"] | None = None,
     speech_kind: str = "",
+    more: list[Recording] | None = None,
 ) -> AttributeModels:
     """Trains all attribute models on the first `num_train` frames; later frames are never read.
 
@@ -80,6 +84,7 @@ def train_models(
         source: name of the clip in error messages.
         speech: the audio feature of all frames that lips are predicted from; without it no lip model is trained.
         speech_kind: kind of that feature.
+        more: further recordings of the person, for lips and motion.
 
     Raises:
         UserError: if the clip is shorter than one training window, or silent throughout.
@@ -120,13 +125,12 @@ def train_models(
         models.offset = torch.tensor(
             train_speech_models(models, trainer, recording, num_val, pretrained, config.finetune)
         )
+        # Offsets of further recordings are relative to this one, whose own offset E_a has learned without `pretrained`.
+        offsets = {recording.name: int(models.offset)}
+        offsets |= {other.name: measure_offset(pretrained or models, other) for other in more or []}
         if recording.speech.shape[1]:
-            train_lips(
-                models.lips,
-                trainer,
-                [recording.shift_audio(int(models.offset))],
-                pretrained.lips if pretrained else None,
-            )
+            synchronised = [part.shift_audio(offsets[part.name]) for part in (recording, *(more or []))]
+            train_lips(models.lips, trainer, synchronised, pretrained.lips if pretrained else None)
             models.training_lips = models.lips.space.encode(recording.expression[valid])
         scale = pretrained.motion.scale if pretrained else None
         motion = fit_motion_space(models, recording, models.eye, models.motion, scale)
@@ -137,6 +141,8 @@ def train_models(
         )
         split = len(valid) - num_val
         train, val = sequences.part(slice(split)), sequences.part(slice(split, None)) if num_val else None
+        if more:
+            train = train.joined(prepare_motion_sequences(models, more, offsets))
         if not pretrained:
             trainer.train_motion_vae(models, train, val)
         if not pretrained or config.finetune > 0:
@@ -229,14 +235,17 @@ def train_attributes(
     options = PretrainedModels.load(config.pretrained).config if config.pretrained else config.models
     feature = audio_feature_from_option(options.lips.features)
     speech = clip_audio_feature(dataset, feature)
-    models = train_models(clip, dataset.num_train, config, str(folder), speech, str(feature.kind))
+    more, skipped = read_recordings(list(config.more), options.lips.features)
+    for line in skipped:
+        raise UserError(f"`more`: {line}")
+    models = train_models(clip, dataset.num_train, config, str(folder), speech, str(feature.kind), more)
     models.save(folder / MODELS_FILE_NAME)
     track = clip_track(models, clip)
     track.save(folder / F_A_TRACK)
     lips = clip_lips(models, clip, dataset.num_train, speech)
     replace(track, mouth=lips, mouth_kind=models.lip_kind).save(folder / TRACK)
     console = Console()
-    metrics = held_out_metrics(models, clip, dataset.num_train)
+    metrics = held_out_metrics(models, clip, dataset.num_train, lips)
     print_metrics(metrics, "held-out frames", console)
     for line in data_warnings(models):
         console.print(line, highlight=False)

@@ -14,6 +14,7 @@ from dfa_nerfstudio.data.dataset_folder import AUDIO, DatasetFolder
 from dfa_nerfstudio.data.renderer import Renderer
 from dfa_nerfstudio.media.audio import read_audio, read_wav
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
+from dfa_nerfstudio.talk.talk_config import AudioConditioningConfig
 
 
 @dataclass
@@ -46,7 +47,9 @@ def source_clips(model: Renderer) -> list[Clip]:
     ]
 
 
-def generate_clip(model: Renderer, audio_path: Path, motion: MotionConfig) -> Clip:
+def generate_clip(
+    model: Renderer, audio_path: Path, motion: MotionConfig, conditioning: AudioConditioningConfig | None = None
+) -> Clip:
     """Generates the attribute track of an audio file.
 
     Raises:
@@ -55,4 +58,4 @@ def generate_clip(model: Renderer, audio_path: Path, motion: MotionConfig) -> Cl
     from dfa_nerfstudio.talk.audio_driver import AudioDriver  # training does not need it
 
     audio = read_audio(audio_path)
-    return Clip(audio_path.name, AttributeTrack.join(AudioDriver(model, motion).stream([audio])), audio)
+    return Clip(audio_path.name, AttributeTrack.join(AudioDriver(model, motion, conditioning).stream([audio])), audio)

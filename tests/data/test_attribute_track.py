@@ -51,7 +51,7 @@ def test_saved_tracks_are_read_back_and_damaged_ones_refused(track: AttributeTra
     path = tmp_path / "track.npz"
     track.save(path)
     loaded = AttributeTrack.load(path)
-    for name in ("head_to_camera", "torso_motion", "eye", "audio"):
+    for name in ("head_to_camera", "torso_motion", "eye", "mouth"):
         assert torch.equal(getattr(loaded, name), getattr(track, name))
     assert (loaded.eye_kind, loaded.mouth_kind, loaded.fps) == (track.eye_kind, track.mouth_kind, track.fps)
     path.write_bytes(path.read_bytes()[:-2000])

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from dfa_nerfstudio.data.attribute_track import AttributeTrack, FeatureKind
 from dfa_nerfstudio.viewer.attribute_edits import NECK_PIVOT, AttributeEdits
 
-ATTRIBUTES = ("head_to_camera", "torso_motion", "eye", "audio")
+ATTRIBUTES = ("head_to_camera", "torso_motion", "eye", "mouth")
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def track() -> AttributeTrack:
     [
         (AttributeEdits(), None),
         (AttributeEdits(eye_opening=0.3), "eye"),
-        (AttributeEdits(mouth_amplitude=0.5), "audio"),
+        (AttributeEdits(mouth_amplitude=0.5), "mouth"),
         (AttributeEdits(yaw=10), "head_to_camera"),
         (AttributeEdits(pitch=-5), "head_to_camera"),
     ],

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from dfa_nerfstudio.attributes.objective import FitConfig
 from dfa_nerfstudio.media.chunks import context_chunks
+from dfa_nerfstudio.media.speech.time_convolution import TimeConvolution
 
 
 @dataclass
@@ -64,20 +65,18 @@ class LipNetwork(nn.Module):
         super().__init__()
         width = config.width
         self.first = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(num_inputs, width))
-        self.convolutions = nn.ModuleList(nn.Conv1d(width, width, config.kernel) for _ in range(2))
+        self.convolutions = nn.ModuleList(TimeConvolution(width, width, config.kernel) for _ in range(2))
         self.dropout = nn.Dropout(config.dropout)
         self.output = nn.Linear(width, config.num_components)
-        reach = config.kernel - 1
-        self.ahead = [min(config.look_ahead - config.look_ahead // 2, reach), min(config.look_ahead // 2, reach)]
+        self.ahead = [config.look_ahead - config.look_ahead // 2, config.look_ahead // 2]
 
     def forward(self, features: Float[Tensor, "B past+T+future F"]) -> Float[Tensor, "B T K"]:
         """Computes the lip components of T frames from features that include the context at both ends."""
-        hidden = F.relu(self.first(features)).transpose(1, 2)
+        hidden = F.relu(self.first(features))
         for layer, ahead in zip(self.convolutions, self.ahead, strict=True):
-            reach = layer.kernel_size[0] - 1
-            own = hidden[:, :, reach - ahead : hidden.shape[2] - ahead]
+            own = hidden[:, layer.reach - ahead : hidden.shape[1] - ahead]
             hidden = own + self.dropout(F.relu(layer(hidden)))
-        return self.output(hidden.transpose(1, 2))
+        return self.output(hidden)
 
 
 class AudioToLips(nn.Module):

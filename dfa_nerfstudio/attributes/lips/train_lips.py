@@ -50,7 +50,11 @@ def train_lips(
     else:
         models.warm_start(pretrained)
     start = copy.deepcopy(models.network)
-    sequences = [lip_sequence(models.network, models.space, recording) for recording in recordings]
+    sequences = [lip_sequence(models.network, models.space, main)]
+    for other in recordings[1:]:  # their mean differs with the view and with the fit of the head shape
+        space = copy.deepcopy(models.space)
+        space.mean = space.mean + space.centred(other.expression[other.valid_frames]).mean(0)
+        sequences.append(lip_sequence(models.network, space, other))
     name = "audio to lips"
     trainer.run(LipObjective(models.network, LipSequence.join(sequences)), models.config.fit, name, share)
     predicted, frames = cross_fit(start, trainer, sequences, main, share)
@@ -87,10 +91,8 @@ def own_space(shared: LipSpace, recording: Recording) -> LipSpace:
     return space
 
 
-def lip_sequence(
-    network: AudioToLips, space: LipSpace, recording: Recording, frames: Int[Tensor, " N"] | None = None
-) -> LipSequence:
-    """Training data of one recording; frames that are not in `frames` are marked as invalid."""
+def lip_sequence(network: AudioToLips, space: LipSpace, recording: Recording) -> LipSequence:
+    """Training data of one recording."""
     features = network.standardise(recording.speech)
     past, future = network.past, network.future
     features = torch.cat([features[:1].expand(past, -1), features, features[-1:].expand(future, -1)])

@@ -16,6 +16,7 @@ from dfa_nerfstudio.data.audio_features.registry import (
     registered_audio_feature,
 )
 from dfa_nerfstudio.data.audio_features.speech_feature import SpeechFeature
+from dfa_nerfstudio.data.audio_features.whisper_feature import WhisperFeature
 
 __all__ = [
     "AUDIO_FEATURES",
@@ -26,6 +27,7 @@ __all__ = [
     "FileFeature",
     "MfccFeature",
     "SpeechFeature",
+    "WhisperFeature",
     "audio_feature_for_driving",
     "audio_feature_from_option",
     "clip_audio_feature",

@@ -101,7 +101,7 @@ def audio_feature_from_option(option: str) -> AudioFeature:
     """The feature that an option names.
 
     Args:
-        option: a registered name, or the path of a `.npy` file.
+        option: a registered name, the path of a `.npy` file, or the folder of a Whisper model.
 
     Raises:
         UserError: if it is neither.
@@ -110,6 +110,8 @@ def audio_feature_from_option(option: str) -> AudioFeature:
     feature = AUDIO_FEATURES.get(option)
     if feature is not None and not feature.NEEDS_FILE:
         return feature()
+    if (Path(option) / "model.bin").is_file():
+        return AUDIO_FEATURES["whisper"](Path(option))
     if not Path(option).is_file():
         registered = [name for name, known in AUDIO_FEATURES.items() if not known.NEEDS_FILE]
         names = ", ".join([LIPS, SYNCHRONIZED, *registered])

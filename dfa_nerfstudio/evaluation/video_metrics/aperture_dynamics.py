@@ -1,20 +1,24 @@
-"""Amplitude and correlation of the mouth and eye openings relative to the truth's."""
+"""Amplitude, correlation and extremes of the mouth and eye openings relative to the truth's."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from dfa_nerfstudio.evaluation.aperture import amplitude_and_correlation
 from dfa_nerfstudio.evaluation.evaluation_context import EvaluationContext
 from dfa_nerfstudio.evaluation.metric_registry import MetricInfo, Scores, video_metric
+from dfa_nerfstudio.metrics.curve_agreement import curve_agreement
 
 _RATIO = "standard deviation of its opening over the truth's"
 _CORRELATION = "of its opening with the true one"
+_CLOSED = "share of the frames with the 15 % smallest true openings in which the mouth is as closed"
+_OPEN = "share of the frames with the 15 % largest true openings in which the mouth is as open"
 
 
 @video_metric(
     MetricInfo("mouth_amplitude_ratio", "Mouth amplitude", "ratio", "as the truth", _RATIO),
     MetricInfo("mouth_correlation", "Mouth correlation", "", "higher", _CORRELATION),
+    MetricInfo("mouth_closed_recall", "Mouth closed", "", "higher", _CLOSED),
+    MetricInfo("mouth_open_recall", "Mouth wide open", "", "higher", _OPEN),
     MetricInfo("eyes_amplitude_ratio", "Eye amplitude", "ratio", "as the truth", _RATIO),
     MetricInfo("eyes_correlation", "Eye correlation", "", "higher", _CORRELATION),
     position=210,
@@ -28,8 +32,10 @@ def aperture_dynamics(context: EvaluationContext) -> Scores:
     }
     scores = Scores({})
     for part, (predicted, true) in openings.items():
-        ratio, correlation = amplitude_and_correlation(predicted[shown], true[shown])
-        scores.values |= {f"{part}_amplitude_ratio": ratio, f"{part}_correlation": correlation}
+        agreement = curve_agreement(predicted[shown], true[shown])._asdict()
+        scores.values |= {f"{part}_{name}": agreement[name] for name in ("amplitude_ratio", "correlation")}
+        if part == "mouth":
+            scores.values |= {f"{part}_{name}": agreement[name] for name in ("closed_recall", "open_recall")}
     scores.curves |= context.paired_curves("mouth opening", *openings["mouth"])
     scores.curves |= context.paired_curves("eye opening", *openings["eyes"])
     return scores

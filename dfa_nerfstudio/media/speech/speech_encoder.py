@@ -21,11 +21,14 @@ from torch import Tensor, nn
 
 from dfa_nerfstudio.media.chunks import context_chunks
 from dfa_nerfstudio.media.speech.log_mel import NUM_MEL, stream_log_mel
+from dfa_nerfstudio.media.speech.time_convolution import TimeConvolution
 
 STATES_PER_FRAME = 2
 """States per video frame: one every 20 ms, as Whisper's encoder has."""
 ROWS_PER_STATE = 2
 """Log-mel rows per state."""
+KERNEL = 3
+"""Kernel size of the convolutions."""
 
 
 @dataclass
@@ -38,8 +41,6 @@ class SpeechEncoderConfig:
     """Dilation of each block, in states of 20 ms."""
     look_ahead: tuple[int, ...] = (1, 1, 2, 0, 0, 0, 0, 1)
     """States that each block reads ahead; its other inputs lie in the past."""
-    kernel: int = 3
-    """Kernel size of the blocks."""
     state_dim: int = 128
     """Number of values of a state: the leading principal components of Whisper's states."""
 
@@ -59,12 +60,10 @@ class SpeechEncoder(nn.Module):
         self.fingerprint = ""
         """Hash of the weights' file; empty for weights that were not loaded from one."""
         width = config.width
-        self.first = nn.Conv1d(NUM_MEL, width, 3)
-        self.second = nn.Conv1d(width, width, 3, stride=ROWS_PER_STATE)
+        self.first = TimeConvolution(NUM_MEL, width, KERNEL)
+        self.second = TimeConvolution(width, width, KERNEL, stride=ROWS_PER_STATE)
         self.blocks = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv1d(width, width, config.kernel, dilation=dilation), nn.GELU(), nn.Conv1d(width, width, 1)
-            )
+            nn.Sequential(TimeConvolution(width, width, KERNEL, dilation), nn.GELU(), nn.Linear(width, width))
             for dilation in config.dilations
         )
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in config.dilations)
@@ -73,8 +72,7 @@ class SpeechEncoder(nn.Module):
     @property
     def past(self) -> int:
         """States of context before a state."""
-        reach = [(self.config.kernel - 1) * dilation for dilation in self.config.dilations]
-        return sum(reach) - sum(self.config.look_ahead) + 1
+        return sum((KERNEL - 1) * dilation for dilation in self.config.dilations) - sum(self.config.look_ahead) + 1
 
     @property
     def future(self) -> int:
@@ -87,15 +85,13 @@ class SpeechEncoder(nn.Module):
         Args:
             rows: 2 * (past + S + future) log-mel rows.
         """
-        hidden = F.gelu(self.first(F.pad(rows.transpose(1, 2), (1, 1))))
-        hidden = F.gelu(self.second(F.pad(hidden, (1, 0))))  # [B, W, past + S + future]
-        for norm, block, dilation, ahead in zip(
-            self.norms, self.blocks, self.config.dilations, self.config.look_ahead, strict=True
-        ):
-            reach = (self.config.kernel - 1) * dilation
-            inputs = norm(hidden.transpose(1, 2)).transpose(1, 2)
-            hidden = hidden[:, :, reach - ahead : hidden.shape[2] - ahead] + block(inputs)
-        return self.last(hidden[:, :, 1:-1].transpose(1, 2))
+        hidden = F.gelu(self.first(F.pad(rows, (0, 0, 1, 1))))
+        hidden = F.gelu(self.second(F.pad(hidden, (0, 0, 1, 0))))  # [B, past + S + future, W]
+        settings = zip(self.norms, self.blocks, self.config.dilations, self.config.look_ahead, strict=True)
+        for norm, block, dilation, ahead in settings:
+            own = hidden[:, (KERNEL - 1) * dilation - ahead : hidden.shape[1] - ahead]
+            hidden = own + block(norm(hidden))
+        return self.last(hidden[:, 1:-1])
 
     @torch.no_grad()
     def stream(self, chunks: Iterable[Float32[np.ndarray, " S"]]) -> Iterator[Float[Tensor, "n 2*D"]]:
