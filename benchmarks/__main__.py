@@ -4,6 +4,7 @@ make bench                                        all benchmarks, several hours 
 make bench BENCH=preprocessing                    dfa-process: head pose, eyes, jitter, speed
 make bench BENCH=memory                           dfa-process: peak memory by video length
 make bench BENCH=attributes                       attribute models: disentanglement and lip sync
+make bench BENCH=lips                             lips from audio: own video, unseen people, little video
 make bench BENCH=motion                           attribute models: head motion and blinks
 make bench BENCH="end-to-end --seconds 60"        all commands on a real clip; shortened
 make bench BENCH=field                            the field at 128x128: every variant and baseline
@@ -31,6 +32,7 @@ BENCHMARKS = {
     "memory": "preprocessing_memory.PreprocessingMemoryBenchmark",
     "training-memory": "training_memory.TrainingMemoryBenchmark",
     "attributes": "attribute_quality.AttributeBenchmark",
+    "lips": "lip_quality.LipBenchmark",
     "motion": "head_motion.HeadMotionBenchmark",
     "end-to-end": "end_to_end.EndToEndBenchmark",
     "encodings": "grid_throughput.GridThroughputBenchmark",

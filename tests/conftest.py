@@ -58,7 +58,7 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
 def ball_person(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset folder of a ball-headed person: 48 frames of 40x40, the last 8 held out.
 
-    The head is a textured sphere that turns; its mouth opens with its condition, its eye closes with f_e; the torso is a
+    The head is a textured sphere that turns; its mouth follows the mouth's condition, its eye f_e; the torso is a
     striped board below it that shifts on its own; the background is a gradient. All of it cast ray by ray.
     """
     folder = tmp_path_factory.mktemp("ball") / "person"

@@ -40,7 +40,7 @@ def test_a_model_trained_on_features_from_a_file_requires_them_for_new_audio(
         np.save(tmp_path / f"{name}.npy", generator.normal(size=(count, 2, 3)))
     runs = ("--output-dir", tmp_path / "runs", "--experiment-name", "test", "--timestamp", "run")
     options = ("--vis", "tensorboard", "--max-num-iterations", "3")
-    features = ("dfa-data", "--audio-features", tmp_path / "clip.npy")
+    features = ("dfa-data", "--mouth", tmp_path / "clip.npy")
     succeed("ns-train", "dfa-nerf-lite", "--data", demo.data, *runs, *options, *features)
     arguments = ("--load-config", tmp_path / "runs/test/dfa-nerf-lite/run/config.yml", "--audio", demo.speech)
     arguments = (*arguments, "--output", video)

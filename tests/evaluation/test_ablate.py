@@ -18,12 +18,12 @@ from tests.pipeline_fixture import PipelineRun, run
 def test_rows_are_trained_and_evaluated_once(demo: PipelineRun, tmp_path: Path):
     out = tmp_path / "ablations"
     command = ("dfa-eval", "ablate", demo.data, "--output", out, "--minutes", "0.05", "--protocols", "full")
-    rows = ("full model", "MFCC instead of f_a")
+    rows = ("full model", "MFCC instead of lips f_m")
     first = run(*command, "--only", *rows)
     assert first.returncode == 0, first.stderr[-3000:]
     table = json.loads((out / "ablations.json").read_text())["rows"]
     assert list(table) == [*rows, "ground truth"]
-    assert table["full model"]["PSNR (full), dB"] != table["MFCC instead of f_a"]["PSNR (full), dB"]
+    assert table["full model"]["PSNR (full), dB"] != table["MFCC instead of lips f_m"]["PSNR (full), dB"]
     page = (out / "ablations.html").read_text()
     assert "full model" in page and r"\toprule" in (out / "ablations.tex").read_text()
     assert page.count('<figure class="strip">') == 1 + len(rows)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
 
 from dfa_nerfstudio.attributes.attribute_models import MODELS_FILE_NAME, AttributeModels
 from dfa_nerfstudio.data.attribute_track import AttributeTrack, FeatureKind
-from dfa_nerfstudio.data.dataset_folder import TRACK, DatasetFolder
+from dfa_nerfstudio.data.dataset_folder import F_A_TRACK
 from dfa_nerfstudio.media.audio import read_audio
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
 from dfa_nerfstudio.talk.audio_conditioning import AudioConditioner
@@ -22,33 +24,33 @@ PAUSE = 2 * SAMPLE_RATE
 
 @pytest.fixture(scope="module")
 def condition(demo: PipelineRun):
-    """A function that returns f_a, the field's audio feature and the closed mouth's feature for audio."""
+    """A function that returns f_a, the condition of the mouth and the closed mouth's condition for audio."""
     models = AttributeModels.load(demo.data / MODELS_FILE_NAME)
-    folder, track = DatasetFolder.open(demo.data), AttributeTrack.load(demo.data / TRACK)
-    closed_mouth = track.mouth[int(folder.attributes.mouth_opening.argmin())]
+    closed = {"lips": models.closed_lips, "f_a": AttributeTrack.load(demo.data / F_A_TRACK).mouth[0]}
 
     def stream(
-        audio: np.ndarray, live: bool = False, **options: object
+        audio: np.ndarray, mouth: Literal["lips", "f_a"] = "lips", live: bool = False, **options: object
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        config = AudioConditioningConfig(**options)
-        conditioner = AudioConditioner(models, closed_mouth, config, live)
+        conditioner = AudioConditioner(models, closed[mouth], AudioConditioningConfig(**options), live)
         with torch.no_grad():
-            chunks = list(conditioner.stream(np.array_split(audio, 37)))
-        return torch.cat([f_a for f_a, _ in chunks]), torch.cat([feature for _, feature in chunks]), closed_mouth
+            chunks = list(conditioner.stream(np.array_split(audio, 37), mouth))
+        return torch.cat([f_a for f_a, _ in chunks]), torch.cat([feature for _, feature in chunks]), closed[mouth]
 
     return stream
 
 
 @pytest.mark.parametrize("live", [False, True])
-def test_the_mouth_closes_in_silence_without_a_jump(demo: PipelineRun, condition, live: bool):
+@pytest.mark.parametrize("mouth", ["lips", "f_a"])
+def test_the_mouth_closes_in_silence_without_a_jump(demo: PipelineRun, condition, mouth: str, live: bool):
     speech = read_audio(demo.speech)
     audio = np.concatenate([speech, np.zeros(PAUSE, np.float32), speech])
-    f_a, feature, closed_mouth = condition(audio, live, smooth_lips=0.0)
+    f_a, feature, closed_mouth = condition(audio, mouth, live, smooth_lips=0.0)
     first = int(len(speech) * FRAME_RATE / SAMPLE_RATE)
     pause = slice(first + 8, first + 42)
     assert (feature[pause] - closed_mouth).norm(dim=-1).max() < 1e-4
-    _, unchanged, _ = condition(audio, live, smooth_lips=0.0, close_in_silence=False)
-    torch.testing.assert_close(unchanged, f_a)
+    _, unchanged, _ = condition(audio, mouth, live, smooth_lips=0.0, close_in_silence=False)
+    if mouth == "f_a":
+        torch.testing.assert_close(unchanged, f_a)
     speaking = (feature - unchanged).norm(dim=-1) < 1e-4
     assert speaking[: first - 5].float().mean() > 0.8, "the mouth is closed during speech"
     steps = feature.diff(dim=0).norm(dim=-1)
@@ -56,11 +58,34 @@ def test_the_mouth_closes_in_silence_without_a_jump(demo: PipelineRun, condition
     assert steps[first - 5 : first + 60].max() < 1.2 * reference.max()
 
 
-def test_lips_are_smoothed_and_do_not_lag(demo: PipelineRun, condition):
-    f_a, feature, _ = condition(read_audio(demo.speech), smooth_lips=1.0, close_in_silence=False)
-    assert feature.diff(n=2, dim=0).norm() < 0.6 * f_a.diff(n=2, dim=0).norm()
-    correlation = [float((f_a[5:-5] * feature[5 + lag : len(feature) - 5 + lag]).sum()) for lag in range(-3, 4)]
-    assert int(np.argmax(correlation)) == 3, "the smoothed feature lags"
+@pytest.mark.parametrize("mouth", ["lips", "f_a"])
+def test_lips_are_smoothed_and_do_not_lag(demo: PipelineRun, condition, mouth: str):
+    raw = {"close_in_silence": False, "lip_projection": 0.0}
+    (_, rough, _), (_, smooth, _) = (
+        condition(read_audio(demo.speech), mouth, smooth_lips=deviation, **raw) for deviation in (0.0, 1.0)
+    )
+    assert smooth.diff(n=2, dim=0).norm() < 0.6 * rough.diff(n=2, dim=0).norm()
+    rough, smooth = rough - rough.mean(0), smooth - smooth.mean(0)
+    correlation = [float((rough[5:-5] * smooth[5 + lag : len(smooth) - 5 + lag]).sum()) for lag in range(-3, 4)]
+    assert int(np.argmax(correlation)) == 3, "the smoothed lips lag"
+
+
+@pytest.mark.parametrize("lead", ["silence", "noise", "tones"])
+@pytest.mark.parametrize("live", [False, True])
+def test_what_stands_before_the_words_does_not_change_their_lips(demo: PipelineRun, condition, lead: str, live: bool):
+    speech, seconds = read_audio(demo.speech), 66
+    times = np.arange(seconds * SAMPLE_RATE) / SAMPLE_RATE
+    before = {
+        "silence": np.zeros(len(times)),
+        "noise": 0.003 * np.random.default_rng(0).standard_normal(len(times)),
+        "tones": 0.1 * np.sin(2 * np.pi * (220 * np.floor(times * 2) % 660 + 220) * times),
+    }[lead].astype(np.float32)
+    alone_f_a, alone, _ = condition(speech, live=live)
+    f_a, after, _ = condition(np.concatenate([before, speech]), live=live)
+    start = round(seconds * FRAME_RATE)
+    difference = (after[start + 5 :] - alone[5:]).square().mean().sqrt()
+    assert difference < 0.05 * alone.std(0).norm(), float(difference / alone.std(0).norm())
+    assert (f_a[start + 15 :] * alone_f_a[15:]).sum(-1).mean() > (0.9 if live else 0.97)
 
 
 @pytest.mark.parametrize("fps", [12.5, 25.0, 30.0, 60.0])

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from dfa_nerfstudio.attributes.lips.audio_to_lips import AudioToLips, AudioToLipsConfig
+from dfa_nerfstudio.attributes.lips.gap_restoration import GapRestoration
 from dfa_nerfstudio.attributes.lips.lip_config import LipConfig
 from dfa_nerfstudio.attributes.lips.lip_space import LipSpace
 from dfa_nerfstudio.attributes.lips.shape_projection import project_to_shapes
@@ -17,7 +18,7 @@ from dfa_nerfstudio.media.chunks import sliding_windows
 
 
 class LipModels(nn.Module):
-    """The lip space, the network from speech features to it, and the restoration of variance."""
+    """The lip space, the network from speech features to it, and the restoration of variance and of the lip gap."""
 
     def __init__(self, config: AudioToLipsConfig, num_inputs: int) -> None:
         super().__init__()
@@ -25,6 +26,7 @@ class LipModels(nn.Module):
         self.space = LipSpace(config.num_components)
         self.network = AudioToLips(config, num_inputs)
         self.restoration = VarianceRestoration(config.num_components)
+        self.gap_restoration = GapRestoration(config.num_components)
 
     def warm_start(self, other: LipModels) -> None:
         """Copies a network of other people; the space must be fitted to this person already."""
@@ -47,12 +49,12 @@ class LipModels(nn.Module):
             closed: f_m of the closed mouth.
             config: post-processing.
         """
-        lips = self.network.stream(features)
+        lips = smooth(self.network.stream(features), config.smooth_lips)
         if config.restore_variance:
             lips = self.restoration.stream(lips, voice)
+            lips = (self.gap_restoration(chunk, self.space.opening(chunk)) for chunk in lips)
         lips = (torch.lerp(closed, chunk, config.mouth_amplitude) for chunk in lips)
-        lips = (project_to_shapes(chunk, shapes, config.lip_projection) for chunk in lips)
-        return smooth(lips, config.smooth_lips)
+        return (project_to_shapes(chunk, shapes, config.lip_projection) for chunk in lips)
 
 
 def smooth(frames: Iterable[Float[Tensor, "n F"]], deviation: float) -> Iterator[Float[Tensor, "n F"]]:

@@ -11,7 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dfa_nerfstudio.attributes.lips.audio_to_lips import AudioToLips
-from dfa_nerfstudio.attributes.lips.lip_models import LipModels
+from dfa_nerfstudio.attributes.lips.lip_config import LipConfig
+from dfa_nerfstudio.attributes.lips.lip_models import LipModels, smooth
 from dfa_nerfstudio.attributes.lips.lip_objective import LipObjective, LipSequence
 from dfa_nerfstudio.attributes.lips.lip_space import LipSpace
 from dfa_nerfstudio.attributes.recordings import Recording, sampling_weights
@@ -62,6 +63,9 @@ def train_lips(
     if len(voiced) > 1:
         true = models.space.encode(main.expression[voiced])
         models.restoration.fit(true, predicted[voiced])
+        restored = models.restoration.restore(predicted[voiced])
+        gaps = models.space.opening(restored), models.space.opening(true)
+        models.gap_restoration.fit(true, *gaps, models.space.gap_slope())
 
 
 def pretrain_lips(models: LipModels, trainer: AttributeTrainer, recordings: list[Recording]) -> None:
@@ -130,6 +134,7 @@ def cross_fit(
         network = copy.deepcopy(start)
         objective = LipObjective(network, LipSequence.join([left_out, *sequences[1:]]))
         trainer.run(objective, start.config.fit, f"lip variance {fold + 1} of {num_folds}", share)
-        predicted[first:stop] = network.predict(main.speech)[first:stop]
+        smoothed = smooth(network.stream([main.speech]), LipConfig.smooth_lips)
+        predicted[first:stop] = torch.cat(list(smoothed))[first:stop]
         frames.append(first + torch.nonzero(main.valid_frames[first:stop]).flatten())
     return predicted, torch.cat(frames) if frames else torch.zeros(0, dtype=torch.long)

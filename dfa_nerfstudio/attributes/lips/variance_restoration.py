@@ -46,6 +46,11 @@ class VarianceRestoration(nn.Module):
         self.true_mean, self.true_std = true.mean(0), true.std(0)
         self.predicted_mean, self.predicted_std = predicted.mean(0), predicted.std(0).clamp(min=1e-6)
 
+    def restore(self, lips: Float[Tensor, "T K"]) -> Float[Tensor, "T K"]:
+        """Restores the variance by the statistics of the training frames."""
+        gain = (self.true_std / self.predicted_std).clamp(max=MAX_GAIN)
+        return self.true_mean + (lips - self.predicted_mean) * gain
+
     def stream(
         self, lips: Iterable[Float[Tensor, "n K"]], voice: Iterable[Bool[Tensor, " n"]]
     ) -> Iterator[Float[Tensor, "m K"]]:

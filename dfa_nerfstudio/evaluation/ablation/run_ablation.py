@@ -60,8 +60,8 @@ class AblateConfig:
 
 def ablate(config: tyro.conf.OmitArgPrefixes[AblateConfig]) -> None:
     """Trains variants of the method for the same time each, evaluates them on the held-out end, and writes tables:
-    audio features (Table 5), motion models (Table 4), f_e (Fig. 7), the latent space (Fig. 6), AD-NeRF conditioning
-    (Table 2) and variants of the field. Rows that were trained or evaluated before with the same options are kept.
+    conditions of the mouth (Table 5), motion models (Table 4), f_e (Fig. 7), the latent space (Fig. 6), AD-NeRF
+    conditioning (Table 2) and variants of the field. Rows that were trained or evaluated before with the same options are kept.
 
     Raises:
         UserError: for bad input, or a row whose training failed.
@@ -75,7 +75,7 @@ def ablate(config: tyro.conf.OmitArgPrefixes[AblateConfig]) -> None:
         raise UserError(f"`minutes={config.minutes:g}`: must be more than 0")
     for path in config.evaluation.speech:
         audio_duration(path)  # reports unreadable files before anything trains
-    files = {FEATURES.format(path.name): ["dfa-data", "--audio-features", str(path)] for path in config.audio_features}
+    files = {FEATURES.format(path.name): ["dfa-data", "--mouth", str(path)] for path in config.audio_features}
     renderer = CONDITIONING_VARIANTS | files | FIELD_VARIANTS
     if unknown := set(config.only) - set(renderer) - set(MOTION_VARIANTS):
         names = ", ".join([*renderer, *MOTION_VARIANTS])

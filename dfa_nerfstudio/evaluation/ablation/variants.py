@@ -5,19 +5,24 @@ from __future__ import annotations
 _NETWORK = "pipeline.model.network:conditioned-field-config"
 _PIXELS = "--pipeline.datamanager.pixels"
 _NO_EYES = ["--pipeline.model.conditions.eyes", "False"]
-_MFCC = ["dfa-data", "--audio-features", "mfcc"]
+_MFCC = ["dfa-data", "--mouth", "mfcc"]
 
 FULL_MODEL = "full model"
 """The method unchanged."""
 ADNERF_CONDITIONING = "AD-NeRF conditioning: MFCC, no f_e"
 """The field is conditioned on MFCC and on no eye feature; poses are those of the video, as for the full model."""
 NO_EYES = "without f_e"
-MFCC = "MFCC instead of f_a"
+F_A = "f_a instead of lips f_m"
+"""The paper's condition: the field itself learns lips from the synchronised audio feature."""
+SPEECH = "speech features instead of lips f_m"
+MFCC = "MFCC instead of lips f_m"
 
 CONDITIONING_VARIANTS: dict[str, list[str]] = {
     FULL_MODEL: [],
     ADNERF_CONDITIONING: [*_NO_EYES, *_MFCC],
     NO_EYES: _NO_EYES,
+    F_A: ["dfa-data", "--mouth", "f_a"],
+    SPEECH: ["dfa-data", "--mouth", "speech"],
     MFCC: _MFCC,
 }
 """Rows of Tables 2 and 5 and of Fig. 7. Options after `dfa-data` are those of the dataparser."""

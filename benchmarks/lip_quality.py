@@ -1,0 +1,332 @@
+"""Measures lips predicted from audio, without a renderer: own video, unseen people, little and much video."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+
+from benchmarks.corpus import MAIN_CLIP, person, process_corpus
+from benchmarks.record import Row, record_header, write_record
+from dfa_nerfstudio.attributes.attribute_trainer import AttributeTrainer
+from dfa_nerfstudio.attributes.lips.audio_to_lips import AudioToLipsConfig
+from dfa_nerfstudio.attributes.lips.lip_config import LipConfig
+from dfa_nerfstudio.attributes.lips.lip_models import LipModels
+from dfa_nerfstudio.attributes.lips.train_lips import pretrain_lips, train_lips
+from dfa_nerfstudio.attributes.recordings import Recording
+from dfa_nerfstudio.data.audio_features import clip_audio_feature
+from dfa_nerfstudio.data.dataset_folder import TRANSFORMS, DatasetFolder
+from dfa_nerfstudio.media.rates import FRAME_RATE, MFCC_PER_FRAME
+from dfa_nerfstudio.metrics.curve_agreement import curve_agreement
+
+OWN_CLIPS = (MAIN_CLIP, "german_anchor_20s", "interview_6min_24fps")
+"""Clips of the people whose own lip models are scored."""
+FOLDS, MARGIN = 4, 12
+"""Contiguous parts of a clip, and frames beside a scored part that are not trained on."""
+PEOPLE_FOLDS = 4
+"""Cross-validation folds by person."""
+MIN_SECONDS = 10.0
+"""Shortest clip of an unseen person that is scored."""
+MAX_LAG = 6
+"""Largest audio delay of a clip in frames that is corrected."""
+LIP_CONFIGS = {
+    "predicted": LipConfig(restore_variance=False, lip_projection=0.0, smooth_lips=0.0),
+    "smoothed": LipConfig(restore_variance=False, lip_projection=0.0),
+    "smoothed, restored": LipConfig(lip_projection=0.0),
+    "smoothed, restored, projected": LipConfig(),
+}
+"""Post-processing of the prediction."""
+
+
+@dataclass
+class LipBenchmark:
+    """Correlation, amplitude and extremes of the lip gap predicted from audio alone."""
+
+    shared: Path = Path("../shared")
+    """Folder of the test material, with clips/."""
+    processed: Path | None = None
+    """Folder of finished dataset folders of all clips; without it they are processed anew."""
+    features: tuple[str, ...] = ("speech", "mfcc")
+    """Audio features to compare; `whisper` needs weights."""
+    seeds: tuple[int, ...] = (0,)
+    """Random seeds of the trainings."""
+    jobs: int = 2
+    """Number of trainings that run in parallel."""
+    only: tuple[str, ...] = ()
+    """Parts to measure: own, unseen, short, minutes; all by default."""
+    config: AudioToLipsConfig = field(default_factory=AudioToLipsConfig)
+    """Options of the lip model."""
+    output: Path = Path("outputs/bench")
+    """Working folder."""
+
+    def run(self) -> None:
+        """Measures everything; writes the record after each table."""
+        head, tables = record_header("cpu"), {}
+        folders = self.processed or process_corpus(self.shared, self.output / "corpus")
+        for feature in self.features:
+            corpus = list(read_corpus(folders, feature))
+            lags = measure_lags(corpus, partial(self._pretrained, feature), self._parallel)
+            corpus = [shifted(recording, lags.get(recording.name, 0)) for recording in corpus]
+            parts: dict[str, Callable[[], list[Row]]] = {
+                "unseen": partial(self._unseen, corpus, feature),
+                "own": partial(self._own, corpus, feature),
+                "short": partial(self._short, corpus, feature),
+                "minutes": partial(self._minutes, corpus, feature),
+            }
+            for name in self.only or parts:
+                tables[f"{name}, {feature}"] = parts[name]()
+                write_record("lips_cpu", head, tables)
+
+    def _parallel(self, calls: list[Callable[[], dict]]) -> list[dict]:
+        def one(call: Callable[[], dict]) -> dict:
+            torch.set_num_threads(1)
+            return call()
+
+        return list(Parallel(n_jobs=self.jobs)(delayed(one)(call) for call in calls))
+
+    def _models(self, feature: str, recording: Recording) -> LipModels:
+        return LipModels(replace(self.config, features=feature), recording.speech.shape[1]).eval()
+
+    def _pretrained(self, feature: str, recordings: list[Recording], seed: int) -> LipModels:
+        torch.manual_seed(seed)
+        models = self._models(feature, recordings[0])
+        pretrain_lips(models, AttributeTrainer(1.0, seed, False), recordings)
+        return models
+
+    def _own_models(
+        self, feature: str, recording: Recording, test: slice, others: list[Recording], seed: int
+    ) -> LipModels:
+        """Models of one person without the frames of `test`, which start from those of others, where there are any."""
+        pretrained = self._pretrained(feature, others, seed) if others else None
+        torch.manual_seed(seed)
+        models = self._models(feature, recording)
+        train_lips(models, AttributeTrainer(1.0, seed, False), [without(recording, test)], pretrained)
+        return models
+
+    def _own(self, corpus: list[Recording], feature: str) -> list[Row]:
+        """Each contiguous part of a clip, predicted by models of its other parts."""
+        rows = []
+        for clip in OWN_CLIPS:
+            recording = next(r for r in corpus if r.name == clip)
+            others = [r for r in corpus if person(r) != person(recording)]
+            for start in (False, True):
+                calls = [
+                    partial(self._score_part, feature, recording, test, others if start else [], seed)
+                    for seed in self.seeds
+                    for test in contiguous_parts(len(recording))
+                ]
+                results = self._parallel(calls)
+                title = f"{clip}, " + ("from other people's" if start else "own video alone")
+                rows += pooled(title, results)
+        return rows
+
+    def _score_part(self, feature: str, recording: Recording, test: slice, others: list[Recording], seed: int) -> dict:
+        models = self._own_models(feature, recording, test, others, seed)
+        return openings(models, without(recording, test), recording, test)
+
+    def _unseen(self, corpus: list[Recording], feature: str) -> list[Row]:
+        """Everybody's lips, predicted by models of other people."""
+        scored = [r for r in corpus if len(r) >= MIN_SECONDS * FRAME_RATE and person(r) != "grid_s1"]
+        calls = []
+        for seed in self.seeds:
+            for fold in range(PEOPLE_FOLDS):
+                test = scored[fold::PEOPLE_FOLDS]
+                train = [r for r in corpus if person(r) not in {person(t) for t in test}]
+                calls.append(partial(self._score_unseen, feature, train, test, seed))
+        results = self._parallel(calls)
+        rows: list[Row] = []
+        for recording in scored:
+            found = [result[recording.name] for result in results if recording.name in result]
+            rows.append({"clip": recording.name, **mean_of(found)})
+        return [*rows, {"clip": f"mean of {len(scored)}", **mean_of(rows)}]
+
+    def _score_unseen(self, feature: str, train: list[Recording], test: list[Recording], seed: int) -> dict:
+        models, result = self._pretrained(feature, train, seed), {}
+        for recording in test:
+            predicted = models.space.opening(models.network.predict(recording.speech)).numpy()
+            true = gap(models, recording)
+            result[recording.name] = {
+                "r": correlation(predicted, true),
+                "r_at_own_lag": own_lag_correlation(predicted, true),
+                "r_other_audio": correlation(np.roll(predicted, len(predicted) // 2), true),
+            }
+        return result
+
+    def _short(self, corpus: list[Recording], feature: str) -> list[Row]:
+        """Ten and twenty seconds of the main clip, the other frames scored."""
+        recording = next(r for r in corpus if r.name == MAIN_CLIP)
+        others, rows = [r for r in corpus if person(r) != MAIN_CLIP], []
+        for seconds in (10, 20):
+            length = round(seconds * FRAME_RATE)
+            starts = np.linspace(0, len(recording) - length, 4).astype(int)
+            for start_from in (False, True):
+                calls = [
+                    partial(self._score_short, feature, recording, slice(a, a + length), others * start_from, seed)
+                    for seed in self.seeds
+                    for a in starts
+                ]
+                title = f"{seconds} s, " + ("from other people's" if start_from else "own video alone")
+                rows += pooled(title, self._parallel(calls))
+        return rows
+
+    def _score_short(
+        self, feature: str, recording: Recording, train: slice, others: list[Recording], seed: int
+    ) -> dict:
+        pretrained = self._pretrained(feature, others, seed) if others else None
+        torch.manual_seed(seed)
+        models, own = self._models(feature, recording), recording.part(train)
+        train_lips(models, AttributeTrainer(1.0, seed, False), [own], pretrained)
+        rest = [slice(0, max(train.start - MARGIN, 0)), slice(train.stop + MARGIN, len(recording))]
+        parts = [openings(models, own, recording, test) for test in rest if test.stop - test.start > MARGIN]
+        return {
+            name: [np.concatenate(values) for values in zip(*(part[name] for part in parts), strict=True)]
+            for name in parts[0]
+        }
+
+    def _minutes(self, corpus: list[Recording], feature: str) -> list[Row]:
+        """The interview's last minute, after more and more of its video."""
+        recording = next(r for r in corpus if r.name == OWN_CLIPS[-1])
+        others, rows = [r for r in corpus if person(r) != person(recording)], []
+        last = len(recording) - round(60 * FRAME_RATE)
+        for minutes in (0.5, 1, 2, 4, (last - MARGIN) / 60 / FRAME_RATE):
+            train = slice(last - MARGIN - round(60 * FRAME_RATE * minutes), last - MARGIN)
+            calls = [
+                partial(self._score_minutes, feature, recording, train, slice(last, None), others, seed)
+                for seed in self.seeds
+            ]
+            rows += pooled(f"{minutes:.1f} minutes", self._parallel(calls))
+        return rows
+
+    def _score_minutes(
+        self, feature: str, recording: Recording, train: slice, test: slice, others: list[Recording], seed: int
+    ) -> dict:
+        pretrained = self._pretrained(feature, others, seed)
+        torch.manual_seed(seed)
+        models, own = self._models(feature, recording), recording.part(train)
+        train_lips(models, AttributeTrainer(1.0, seed, False), [own], pretrained)
+        return openings(models, own, recording, test)
+
+
+def read_corpus(folders: Path, feature: str) -> Iterator[Recording]:
+    """Reads all frames of every dataset folder, with an audio feature."""
+    for path in sorted(path.parent for path in folders.rglob(TRANSFORMS)):
+        relative = path.relative_to(folders)
+        if relative.parts[0] != "hard":
+            folder = DatasetFolder.open(path)
+            rows = clip_audio_feature(folder, feature)
+            yield Recording.from_clip(folder.attributes, slice(None), str(relative), relative.parts[0], rows)
+
+
+def measure_lags(
+    corpus: list[Recording], pretrain: Callable[[list[Recording], int], LipModels], parallel: Callable
+) -> dict[str, int]:
+    """Measures the audio delay of each recording in frames, by lip models of one half of the people for the other half.
+
+    Two rounds; the second trains on recordings that are corrected by the first. All clips of one speaker share a lag.
+    """
+    people, lags = sorted({person(recording) for recording in corpus}), {}
+
+    def half(number: int, lags: dict[str, int]) -> dict[str, int]:
+        train = [shifted(r, lags.get(r.name, 0)) for r in corpus if people.index(person(r)) % 2 == number]
+        models = pretrain(train, number)
+        found: dict[str, list[float]] = {}
+        for recording in corpus:
+            if people.index(person(recording)) % 2 != number:
+                predicted = models.space.opening(models.network.predict(recording.speech)).numpy()
+                true = gap(models, recording)
+                curve = [correlation(predicted, true, lag) for lag in range(-MAX_LAG, MAX_LAG + 1)]
+                key = person(recording) if person(recording) == "grid_s1" else recording.name
+                found[key] = list(np.add(found.get(key, np.zeros(2 * MAX_LAG + 1)), curve))
+        best = {key: int(np.argmax(curve)) - MAX_LAG for key, curve in found.items()}
+        return {r.name: best[key] for r in corpus if (key := person(r) if person(r) == "grid_s1" else r.name) in best}
+
+    for _ in range(2):
+        first, second = parallel([partial(half, number, lags) for number in range(2)])
+        lags = first | second
+    return lags
+
+
+def shifted(recording: Recording, lag: int) -> Recording:
+    """The recording with audio that is `lag` frames later, which corrects lips that are as late."""
+    return recording.shift_audio(-lag * MFCC_PER_FRAME)
+
+
+def without(recording: Recording, test: slice) -> Recording:
+    """The recording with the frames of `test`, and `MARGIN` beside them, marked as invalid."""
+    shot = recording.shot.clone()
+    shot[max(test.start - MARGIN, 0) : test.stop + MARGIN] = -1
+    return replace(recording, shot=shot)
+
+
+def contiguous_parts(length: int) -> list[slice]:
+    """The frames in `FOLDS` contiguous parts."""
+    edges = np.linspace(0, length, FOLDS + 1).astype(int)
+    return [slice(int(first), int(stop)) for first, stop in pairwise(edges)]
+
+
+def gap(models: LipModels, recording: Recording) -> np.ndarray:
+    """True lip gap [T]; NaN in invalid frames."""
+    opening = models.space.opening(models.space.encode(recording.expression)).numpy().copy()
+    opening[~recording.valid_frames.numpy()] = np.nan
+    return opening
+
+
+@torch.no_grad()
+def openings(models: LipModels, train: Recording, recording: Recording, test: slice) -> dict[str, list[np.ndarray]]:
+    """Predicted and true lip gap of the frames of `test`, for each post-processing; and with audio of other frames."""
+    shapes = models.space.encode(train.expression[train.valid_frames])
+    shape_gap = models.space.opening(shapes)
+    closed = shapes[shape_gap <= shape_gap.quantile(0.1)].median(0).values
+    true, result = gap(models, recording)[test], {}
+    for name, config in LIP_CONFIGS.items():
+        lips = torch.cat(list(models.stream([recording.speech[test]], [recording.voice[test]], shapes, closed, config)))
+        predicted = models.space.opening(lips).numpy()
+        result[name] = [predicted, true]
+    result["audio of other frames"] = [np.roll(predicted, len(predicted) // 2), true]
+    return result
+
+
+def pooled(title: str, results: list[dict[str, list[np.ndarray]]]) -> list[Row]:
+    """Scores of each post-processing, over the frames of all parts and seeds."""
+    rows: list[Row] = []
+    for name in results[0]:
+        agreement = [curve_agreement(*result[name]) for result in results]
+        pooled_curves = [np.concatenate(values) for values in zip(*(result[name] for result in results), strict=True)]
+        rows.append(
+            {
+                "lips": f"{title}: {name}",
+                "parts": len(results),
+                "r_mean_of_parts": float(np.mean([one.correlation for one in agreement])),
+                **curve_agreement(*pooled_curves)._asdict(),
+            }
+        )
+    return rows
+
+
+def correlation(predicted: np.ndarray, true: np.ndarray, lag: int = 0) -> float:
+    """Correlation of the prediction with the truth `lag` frames later, over valid frames."""
+    predicted, true = (
+        predicted[max(-lag, 0) : len(predicted) - max(lag, 0)],
+        true[max(lag, 0) :][: len(true) - abs(lag)],
+    )
+    valid = np.isfinite(true)
+    return float(np.corrcoef(predicted[valid], true[valid])[0, 1])
+
+
+def own_lag_correlation(predicted: np.ndarray, true: np.ndarray) -> float:
+    """Mean correlation of the two halves, each at the lag of the highest correlation of the other half."""
+    middle = len(predicted) // 2
+    halves = [(predicted[part], true[part]) for part in (slice(middle), slice(middle, None))]
+    lags = [max(range(-MAX_LAG, MAX_LAG + 1), key=partial(correlation, *half)) for half in halves]
+    return float(np.mean([correlation(*half, lag) for half, lag in zip(halves, lags[::-1], strict=True)]))
+
+
+def mean_of(rows: list[dict]) -> dict[str, float]:
+    """Mean of each number."""
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0] if name != "clip"}

@@ -1,0 +1,159 @@
+"""Lips from audio: the space, the network, restored variance, projection, and the whole on a synthetic person."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from dfa_nerfstudio.attributes.attribute_trainer import AttributeTrainer
+from dfa_nerfstudio.attributes.lips.audio_to_lips import AudioToLips, AudioToLipsConfig
+from dfa_nerfstudio.attributes.lips.lip_config import LipConfig
+from dfa_nerfstudio.attributes.lips.lip_models import LipModels
+from dfa_nerfstudio.attributes.lips.lip_space import LipSpace
+from dfa_nerfstudio.attributes.lips.shape_projection import project_to_shapes
+from dfa_nerfstudio.attributes.lips.train_lips import pretrain_lips, train_lips
+from dfa_nerfstudio.attributes.lips.variance_restoration import VarianceRestoration
+from dfa_nerfstudio.attributes.recordings import Recording
+from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.metrics.curve_agreement import curve_agreement
+from tests.attributes.synthetic import smooth_noise, synthetic_clip
+
+FRAMES, TRAIN = 700, 500
+
+
+def recording(seed: int = 0, frames: int = FRAMES) -> Recording:
+    clip = synthetic_clip(frames, seed)
+    speech = torch.from_numpy(clip.mfcc.reshape(frames, -1) / 20)
+    return Recording.from_clip(clip, slice(None), f"person {seed}", speech=speech)
+
+
+def lip_config() -> AudioToLipsConfig:
+    config = AudioToLipsConfig(num_components=4, num_members=1, folds=2)
+    config.fit.steps = 120
+    return config
+
+
+def curves(models: LipModels, train: Recording, test: Recording, config: LipConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Predicted and true lip gap of a test recording."""
+    shapes = models.space.encode(train.expression)
+    closed = shapes[models.space.opening(shapes).argmin()]
+    lips = torch.cat(list(models.stream([test.speech], [test.voice], shapes, closed, config)))
+    return models.space.opening(lips).numpy(), models.space.opening(models.space.encode(test.expression)).numpy()
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[LipModels, Recording, Recording]:
+    whole, config = recording(), lip_config()
+    train, test = whole.part(slice(TRAIN)), whole.part(slice(TRAIN, None))
+    torch.manual_seed(0)
+    models = LipModels(config, train.speech.shape[1]).eval()
+    train_lips(models, AttributeTrainer(1.0, 0, False), [train])
+    return models, train, test
+
+
+def test_predicted_lips_follow_held_out_audio_as_far_as_the_truth(trained) -> None:
+    models, train, test = trained
+    predicted, restored = (
+        curve_agreement(*curves(models, train, test, replace(LipConfig(), restore_variance=restore)))
+        for restore in (False, True)
+    )
+    assert predicted.correlation > 0.9 and restored.correlation > 0.9
+    assert abs(restored.amplitude_ratio - 1) < 0.15 and restored.amplitude_ratio > predicted.amplitude_ratio
+    assert restored.closed_recall > 0.6 and restored.open_recall > 0.6
+    other = replace(test, speech=test.speech.flip(0))
+    assert curve_agreement(*curves(models, train, other, LipConfig())).correlation < 0.4
+
+
+def test_amplitude_moves_lips_from_the_closed_mouth(trained) -> None:
+    models, train, test = trained
+    unprojected = LipConfig(lip_projection=0.0)
+    plain = curves(models, train, test, unprojected)[0]
+    none, double = (curves(models, train, test, replace(unprojected, mouth_amplitude=value))[0] for value in (0, 2))
+    assert np.ptp(none) < 1e-6
+    np.testing.assert_allclose(double - none, 2 * (plain - none), atol=1e-5)
+
+
+def test_models_of_other_people_are_a_better_start_for_little_video() -> None:
+    people, config = [recording(seed, 300) for seed in range(1, 5)], lip_config()
+    whole = recording()
+    short, test = whole.part(slice(60)), whole.part(slice(TRAIN, None))
+    trainer = AttributeTrainer(1.0, 0, False)
+    torch.manual_seed(0)
+    general = LipModels(config, short.speech.shape[1]).eval()
+    pretrain_lips(general, trainer, people)
+    scores = []
+    for pretrained in (None, general):
+        torch.manual_seed(0)
+        models = LipModels(config, short.speech.shape[1]).eval()
+        train_lips(models, AttributeTrainer(0.1, 0, False), [short], pretrained)
+        scores.append(curve_agreement(*curves(models, short, test, LipConfig(lip_projection=0))).correlation)
+    assert scores[1] > 0.95 and 1 - scores[1] < 0.6 * (1 - scores[0]), scores
+
+
+def test_lip_space_inverts_and_changes_to_another_basis() -> None:
+    person = recording()
+    first, second = LipSpace(60), LipSpace(60)
+    first.fit(person.expression)
+    second.fit(person.expression[: FRAMES // 2])
+    lips = first.encode(person.expression)
+    assert lips[:, 0].std() == pytest.approx(1, abs=1e-3)
+    torch.testing.assert_close(first.decode(lips), person.expression[:, 48:68], atol=1e-5, rtol=0)
+    changed = first.basis_change(second) @ (second.encode(person.expression) * second.scale).T / first.scale
+    centred = changed.T - changed.T.mean(0)
+    torch.testing.assert_close(centred, lips - lips.mean(0), atol=1e-3, rtol=0)
+    slope = (lips[1:] - lips[:-1]) @ first.gap_slope()
+    torch.testing.assert_close(slope, first.opening(lips).diff(), atol=1e-5, rtol=0)
+
+
+def test_streamed_lips_are_equal_and_look_ahead_is_bounded() -> None:
+    torch.manual_seed(0)
+    network = AudioToLips(AudioToLipsConfig(), 6).eval()
+    features = torch.randn(60, 6)
+    whole = network.predict(features)
+    assert len(whole) == 60
+    for size in (1, 7, 100):
+        torch.testing.assert_close(torch.cat(list(network.stream(features.split(size)))), whole)
+    changed = features.clone()
+    changed[30:] = 0
+    same = (network.predict(changed) == whole).all(1)
+    assert same[: 30 - network.future].all() and not same[30 - network.future :].any()
+
+
+def test_restored_variance_depends_on_voice_alone_and_not_on_chunks() -> None:
+    rng = np.random.default_rng(0)
+    true = torch.from_numpy(smooth_noise(rng, 900, 3, 3)).float() + 2
+    predicted = 0.5 * true - 1
+    restoration = VarianceRestoration(3)
+    restoration.fit(true, predicted)
+    voice = torch.ones(900, dtype=torch.bool)
+    alone = torch.cat(list(restoration.stream([predicted], [voice])))
+    torch.testing.assert_close(alone.std(0), true.std(0), atol=0.15, rtol=0)
+    chunked = torch.cat(list(restoration.stream(predicted.split(13), voice.split(70))))
+    torch.testing.assert_close(chunked, alone, atol=1e-5, rtol=0)
+    noise = 5 * torch.randn(500, 3)
+    after = torch.cat(list(restoration.stream([noise, predicted], [torch.zeros(500, dtype=torch.bool), voice])))
+    torch.testing.assert_close(after[500:], alone, atol=1e-5, rtol=0)
+    # Another speaker whose predictions are a third as large gets the person's own amplitude too.
+    quiet = torch.cat(list(restoration.stream([predicted / 1.5] * 4, [voice] * 4)))[-900:]
+    torch.testing.assert_close(quiet.std(0), true.std(0), atol=0.15, rtol=0)
+
+
+def test_projection_keeps_own_shapes_and_brings_others_near() -> None:
+    generator = torch.Generator().manual_seed(0)
+    angle = 2 * torch.pi * torch.rand(400, generator=generator)
+    shapes = torch.stack([angle.cos(), angle.sin(), torch.zeros(400)], 1)  # the person's lips lie on a circle
+    torch.testing.assert_close(project_to_shapes(shapes, shapes), shapes, atol=0.02, rtol=0)
+    far = 1.5 * shapes[:50] + torch.tensor([0.0, 0.0, 0.7])
+    near = project_to_shapes(far, shapes)
+    assert near[:, 2].abs().max() < 1e-5 and (near.norm(dim=1) - 1).abs().max() < 0.3
+    torch.testing.assert_close(project_to_shapes(far, shapes, 0.5), (far + near) / 2)
+    assert torch.equal(project_to_shapes(far, shapes, 0.0), far)
+
+
+@pytest.mark.parametrize("option", ["smooth_lips", "mouth_amplitude", "lip_projection"])
+def test_options_out_of_range_are_refused(option: str) -> None:
+    with pytest.raises(UserError, match=option):
+        LipConfig(**{option: -1.0})
