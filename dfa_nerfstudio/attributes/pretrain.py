@@ -92,7 +92,9 @@ def train_on_corpus(
         trainer.train_autoencoder(models, recordings, val)
         offsets = trainer.measure_offsets(models, recordings, val) if config.offsets else {}
         trainer.train_audio_encoder(models, recordings, offsets, val)
-        pretrain_lips(models.lips, trainer, [r.shift_audio(offsets.get(r.name, 0)) for r in recordings])
+        if recordings[0].speech.shape[1]:
+            synchronised = [recording.shift_audio(offsets.get(recording.name, 0)) for recording in recordings]
+            pretrain_lips(models.lips, trainer, synchronised)
     return models.eval(), offsets
 
 

@@ -25,7 +25,8 @@ from dfa_nerfstudio.attributes.objective import FitConfig
 from dfa_nerfstudio.attributes.recordings import AudioVisualSequence, Recording
 from dfa_nerfstudio.attributes.segments import random_windows
 from dfa_nerfstudio.attributes.sync_metrics import sync_accuracy
-from dfa_nerfstudio.attributes.train_attributes import AttributesConfig, clip_track, train_models
+from dfa_nerfstudio.attributes.train_attributes import AttributesConfig, clip_lips, clip_track, train_models
+from dfa_nerfstudio.data.dataset_folder import ClipAttributes
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.face.landmarks_68 import compose_face
 from dfa_nerfstudio.media.mfcc_statistics import MfccStatistics
@@ -41,6 +42,11 @@ def fast_config(seed: int = 0) -> AttributesConfig:
     config.models.latent.fit.steps = 60
     config.models.cross_modal.fit.steps = 40
     return config
+
+
+def speech_features(clip: ClipAttributes) -> torch.Tensor:
+    """A feature from which lips can be predicted."""
+    return torch.from_numpy(clip.mfcc.reshape(len(clip), -1) / 20)
 
 
 @pytest.fixture(scope="module")
@@ -159,17 +165,21 @@ def test_held_out_frames_do_not_influence_training(clip, models):
         getattr(changed, name)[TRAIN:] = getattr(other, name)[TRAIN:]
     changed.mfcc[4 * TRAIN :] = other.mfcc[4 * TRAIN :]
     config = fast_config()
-    for part in (config.models.disentangling, config.models.audio, config.models.latent, config.models.cross_modal):
+    names = ("disentangling", "audio", "lips", "latent", "cross_modal")
+    for part in (getattr(config.models, name) for name in names):
         part.fit.steps = 3
-    weights = [train_models(c, TRAIN, config).state_dict() for c in (clip, changed)]
+    trained = [train_models(c, TRAIN, config, speech=speech_features(c)) for c in (clip, changed)]
+    weights = [one.state_dict() for one in trained]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
     lips = dataclasses.replace(clip, front_landmarks=clip.front_landmarks.copy())
     lips.front_landmarks[TRAIN:] = other.front_landmarks[TRAIN:]
     lips.mouth_opening = np.zeros_like(clip.mouth_opening)
     before, after = clip_track(models, clip), clip_track(models, lips)
-    for name in ("head_to_camera", "torso_motion", "eye", "audio"):
+    for name in ("head_to_camera", "torso_motion", "eye", "mouth"):
         assert torch.equal(getattr(before, name), getattr(after, name))
+    before, after = (clip_lips(trained[0], c, TRAIN, speech_features(c)) for c in (clip, lips))
+    assert len(before) == FRAMES and torch.equal(before, after)
 
 
 def test_invalid_frames_do_not_influence_training(clip):

@@ -9,11 +9,12 @@ import pytest
 import torch
 from python_speech_features import mfcc as published_mfcc
 
-from dfa_nerfstudio.attributes.pretrained_models import ModelsConfig, PretrainedModels
+from dfa_nerfstudio.attributes.speech_models import SpeechConfig
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation.landmark_track import LandmarkTrack
 from dfa_nerfstudio.evaluation.reference_head import ReferenceHead
-from dfa_nerfstudio.evaluation.sync.av_sync import ENCODERS, AVSyncScore, av_sync_score
+from dfa_nerfstudio.evaluation.sync.av_sync import AVSyncScore, av_sync_score
+from dfa_nerfstudio.evaluation.sync.sync_encoders import ENCODERS, SyncEncoders
 from dfa_nerfstudio.evaluation.sync.syncnet import (
     SyncNet,
     distance_curve,
@@ -73,7 +74,7 @@ def test_the_crop_places_the_face_where_syncnet_expects_it():
 
 def test_the_sync_score_counts_frames_that_show_the_face():
     torch.manual_seed(0)
-    models = PretrainedModels(ModelsConfig(), 26)
+    models = SyncEncoders(SpeechConfig(), 26)
     generator = np.random.default_rng(0)
     expression = 0.01 * generator.standard_normal((50, 68, 3))
     audio = generator.standard_normal(32_000).astype(np.float32)
@@ -102,7 +103,7 @@ def test_the_own_encoders_score_the_true_audio_highest_for_an_unseen_person():
     head = ReferenceHead(landmarks, str(path))
     faces = head.face_track(landmarks)
     assert faces is not None
-    encoders, audio = PretrainedModels.load(ENCODERS), read_audio(path)
+    encoders, audio = SyncEncoders.load(ENCODERS), read_audio(path)
     expression = faces.front_landmarks - head.neutral
     true, late, backwards = (
         av_sync_score(encoders, expression, faces.found, samples)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dfa_nerfstudio.demo.speech import SPEECH
+from dfa_nerfstudio import demo
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.audio import read_audio
 from dfa_nerfstudio.media.speech import whisper_encoder
@@ -19,7 +19,7 @@ from dfa_nerfstudio.media.speech.whisper_encoder import WhisperEncoder, find_whi
 
 @pytest.fixture(scope="module")
 def speech() -> np.ndarray:
-    return read_audio(SPEECH)[: 6 * 16_000 + 77]
+    return read_audio(Path(demo.__file__).with_name("speech.flac"))[: 6 * 16_000 + 77]
 
 
 @pytest.fixture(scope="module")

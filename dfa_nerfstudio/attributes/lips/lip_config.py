@@ -14,8 +14,8 @@ class LipConfig:
     mouth_amplitude: float = 1.0
     """Factor on the distance of the lips from the closed mouth, 0 to 3."""
     restore_variance: bool = True
-    """Gives lip motion the amplitude and the closures that the person has; otherwise it has those of the prediction, which
-    are smaller and fewer."""
+    """Gives lip motion the amplitude and the closures that the person has; otherwise it has those of the prediction,
+    which are smaller and fewer."""
     lip_projection: float = 1.0
     """How far predicted lips are projected onto the person's own lip shapes: 0 (not) to 1 (fully)."""
     smooth_lips: float = 0.7

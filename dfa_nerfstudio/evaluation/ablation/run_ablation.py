@@ -61,7 +61,8 @@ class AblateConfig:
 def ablate(config: tyro.conf.OmitArgPrefixes[AblateConfig]) -> None:
     """Trains variants of the method for the same time each, evaluates them on the held-out end, and writes tables:
     conditions of the mouth (Table 5), motion models (Table 4), f_e (Fig. 7), the latent space (Fig. 6), AD-NeRF
-    conditioning (Table 2) and variants of the field. Rows that were trained or evaluated before with the same options are kept.
+    conditioning (Table 2) and variants of the field. Rows that were trained or evaluated before with the same options
+    are kept.
 
     Raises:
         UserError: for bad input, or a row whose training failed.
