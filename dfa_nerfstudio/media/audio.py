@@ -150,12 +150,19 @@ def write_wav(path: Path, audio: Float32[np.ndarray, " S"]) -> None:
 
 
 def read_wav(path: Path, start: int = 0, stop: int | None = None) -> Float32[np.ndarray, " S"]:
-    """Samples from `start` to before `stop`, or to the end of the file, of a file written by `write_wav`."""
-    with wave.open(str(path), "rb") as file:
-        length = file.getnframes()
-        start = min(start, length)
-        file.setpos(start)
-        samples = np.frombuffer(file.readframes(max((length if stop is None else stop) - start, 0)), "<i2")
+    """Samples from `start` to before `stop`, or to the end of the file, of a file written by `write_wav`.
+
+    Raises:
+        UserError: if the file is missing or damaged.
+    """
+    try:
+        with wave.open(str(path), "rb") as file:
+            length = file.getnframes()
+            start = min(start, length)
+            file.setpos(start)
+            samples = np.frombuffer(file.readframes(max((length if stop is None else stop) - start, 0)), "<i2")
+    except (OSError, EOFError, wave.Error) as error:
+        raise UserError(f"{path}: unreadable ({error or 'it ends too early'}); run dfa-process again") from None
     return samples.astype(np.float32) / PCM16_MAX
 
 

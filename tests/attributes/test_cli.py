@@ -7,12 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dfa_nerfstudio.attributes import cli
 from dfa_nerfstudio.attributes.attribute_models import AttributeModels
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
+from dfa_nerfstudio.data.audio_features import SpeechFeature
 from dfa_nerfstudio.data.dataset_folder import ClipAttributes, DatasetFolder
+from dfa_nerfstudio.media.audio import write_wav
 from tests.attributes.synthetic import synthetic_clip
 
 
@@ -24,7 +27,7 @@ def write_folder(path: Path, frames: int, num_train: int, clip: ClipAttributes |
         (path / f"images/{index:05d}.jpg").touch()
         (path / f"masks/{index:05d}.png").touch()
         (path / f"torso_masks/{index:05d}.png").touch()
-    (path / "audio.wav").touch()
+    write_wav(path / "audio.wav", 0.1 * np.random.default_rng(frames).standard_normal(640 * frames).astype(np.float32))
     (path / "background.png").touch()
     clip.save(path / "attributes.npz")
     DatasetFolder.write_transforms(
@@ -48,7 +51,9 @@ def test_writes_models_and_track_of_all_frames(tmp_path, monkeypatch, capsys):
     report = json.loads((folder / "attribute_report.json").read_text())
     channels = [(one["length scale, frames"], one["nats per frame"]) for one in report["latent channels"]]
     assert len(channels) == models.config.latent.latent_dim and all(nats >= 0 for _, nats in channels)
-    assert (track.eye_kind, track.mouth_kind) == (models.eye_kind, models.audio_kind)
+    assert (track.eye_kind, track.mouth_kind) == (models.eye_kind, models.lip_kind)
+    assert AttributeTrack.load(folder / "track_f_a.npz").mouth_kind == models.audio_kind
+    assert models.sizes["speech_kind"] == str(SpeechFeature().kind)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["me"]  # no logs or checkpoints are left
 
 
@@ -58,6 +63,7 @@ def test_writes_models_and_track_of_all_frames(tmp_path, monkeypatch, capsys):
         (lambda folder: (folder / "attributes.npz").unlink(), "attributes.npz: missing"),
         (lambda folder: (folder / "attributes.npz").write_bytes(b"PK"), "truncated"),
         (lambda folder: (folder / "transforms.json").write_text("{"), "transforms.json: not a dataset"),
+        (lambda folder: (folder / "audio.wav").write_bytes(b"RIFF"), "audio.wav: unreadable"),
     ],
 )
 def test_a_damaged_folder_gives_one_error_line_and_code_2(tmp_path, monkeypatch, capsys, damage, message):

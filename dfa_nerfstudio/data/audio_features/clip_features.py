@@ -27,12 +27,12 @@ def clip_audio_feature(folder: DatasetFolder, feature: AudioFeature | str) -> Fl
         UserError: if the feature cannot be computed or read.
     """
     feature = audio_feature_from_option(feature) if isinstance(feature, str) else feature
-    rows = torch.cat(list(feature.stream(_audio_source(folder))))
-    if len(rows) != folder.num_frames:
+    rows = list(feature.stream(_audio_source(folder)))
+    if sum(map(len, rows)) != folder.num_frames:
         raise UserError(
-            f"{feature.NAME}: {len(rows)} rows for {folder.num_frames} frames; a row for each frame is needed"
+            f"{feature.NAME}: {sum(map(len, rows))} rows for {folder.num_frames} frames; a row for each frame is needed"
         )
-    return rows
+    return torch.cat(rows)
 
 
 def with_audio_feature(track: AttributeTrack, feature: AudioFeature, folder: DatasetFolder) -> AttributeTrack:

@@ -41,17 +41,20 @@ class SpeechEncoderConfig:
     """Dilation of each block, in states of 20 ms."""
     look_ahead: tuple[int, ...] = (1, 1, 2, 0, 0, 0, 0, 1)
     """States that each block reads ahead; its other inputs lie in the past."""
-    state_dim: int = 128
-    """Number of values of a state: the leading principal components of Whisper's states."""
+    joined_block: int = 3
+    """Block whose normalised input joins the states, because lower layers tell more of how a sound is made."""
 
 
 class SpeechEncoder(nn.Module):
     """Log-mel rows to states, two per video frame.
 
+    A state is the last hidden layer and a lower one. The linear layer from the last one to Whisper's states is needed in
+    training only: lips are predicted better from the two hidden layers.
+
     Example:
-        >>> encoder = SpeechEncoder(SpeechEncoderConfig(width=8, state_dim=4))
+        >>> encoder = SpeechEncoder(SpeechEncoderConfig(width=8))
         >>> encoder.encode(np.zeros(16_000, np.float32)).shape
-        torch.Size([25, 8])
+        torch.Size([25, 32])
     """
 
     def __init__(self, config: SpeechEncoderConfig) -> None:
@@ -67,17 +70,28 @@ class SpeechEncoder(nn.Module):
             for dilation in config.dilations
         )
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in config.dilations)
-        self.last = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, config.state_dim))
+        self.last = nn.LayerNorm(width)
+
+    @property
+    def state_dim(self) -> int:
+        """Number of values of a state."""
+        return 2 * self.config.width
+
+    def _context(self, first_block: int) -> tuple[int, int]:
+        """States of context before and after a state that the blocks from `first_block` on need, and one more each."""
+        reach = [(KERNEL - 1) * dilation for dilation in self.config.dilations[first_block:]]
+        after = sum(self.config.look_ahead[first_block:])
+        return sum(reach) - after + 1, after + 1
 
     @property
     def past(self) -> int:
         """States of context before a state."""
-        return sum((KERNEL - 1) * dilation for dilation in self.config.dilations) - sum(self.config.look_ahead) + 1
+        return self._context(0)[0]
 
     @property
     def future(self) -> int:
         """States of context after a state."""
-        return sum(self.config.look_ahead) + 1
+        return self._context(0)[1]
 
     def forward(self, rows: Float[Tensor, "B R 80"]) -> Float[Tensor, "B S D"]:
         """Computes the states of rows that include the context of `past` and `future` states at both ends.
@@ -87,11 +101,16 @@ class SpeechEncoder(nn.Module):
         """
         hidden = F.gelu(self.first(F.pad(rows, (0, 0, 1, 1))))
         hidden = F.gelu(self.second(F.pad(hidden, (0, 0, 1, 0))))  # [B, past + S + future, W]
+        lower = hidden
         settings = zip(self.norms, self.blocks, self.config.dilations, self.config.look_ahead, strict=True)
-        for norm, block, dilation, ahead in settings:
+        for number, (norm, block, dilation, ahead) in enumerate(settings):
+            inputs = norm(hidden)
+            if number == self.config.joined_block:
+                before, after = self._context(number)
+                lower = inputs[:, before:-after]
             own = hidden[:, (KERNEL - 1) * dilation - ahead : hidden.shape[1] - ahead]
-            hidden = own + block(norm(hidden))
-        return self.last(hidden[:, 1:-1])
+            hidden = own + block(inputs)
+        return torch.cat([self.last(hidden[:, 1:-1]), lower], -1)
 
     @torch.no_grad()
     def stream(self, chunks: Iterable[Float32[np.ndarray, " S"]]) -> Iterator[Float[Tensor, "n 2*D"]]:
@@ -105,7 +124,7 @@ class SpeechEncoder(nn.Module):
         rows = (torch.from_numpy(chunk) for chunk in stream_log_mel(chunks))
         before, after = ROWS_PER_STATE * self.past, ROWS_PER_STATE * self.future
         for context in context_chunks(rows, before, after, ROWS_PER_STATE * STATES_PER_FRAME):
-            yield self(context[None])[0].reshape(-1, STATES_PER_FRAME * self.config.state_dim)
+            yield self(context[None])[0].reshape(-1, STATES_PER_FRAME * self.state_dim)
 
     def encode(self, audio: Float32[np.ndarray, " S"]) -> Float[Tensor, "T 2*D"]:
         """Computes the states of all video frames of a recording."""

@@ -65,6 +65,11 @@ class WhisperEncoder:
         self._mel = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=WINDOW, n_mels=self._model.n_mels)
 
     @cached_property
+    def width(self) -> int:
+        """Number of values of a state."""
+        return self.encode_window(np.zeros(0, np.float32), 0, SAMPLE_RATE).shape[1] // STATES_PER_FRAME
+
+    @cached_property
     def fingerprint(self) -> str:
         """The first 12 hexadecimal digits of the weights' SHA-256."""
         return _sha256(self.folder / "model.bin")[:12]
@@ -81,17 +86,17 @@ class WhisperEncoder:
             if chunk is not None:
                 pending = np.concatenate([pending, chunk])
             while chunk is not None and len(pending) >= before + step + context:
-                yield self._states(pending[: before + step + context], before, before + step)
+                yield self.encode_window(pending[: before + step + context], before, before + step)
                 pending = pending[before + step - context :]
                 before = context
         rest = pending[before:]
         if len(rest):
             missing = -len(rest) % round(SAMPLE_RATE / FRAME_RATE)
             pending = np.pad(pending, (0, missing))
-            yield self._states(pending, before, len(pending))
+            yield self.encode_window(pending, before, len(pending))
 
-    def _states(self, samples: Float32[np.ndarray, " S"], first: int, stop: int) -> Float[Tensor, "n 2*D"]:
-        """States of the frames from sample `first` to before `stop`."""
+    def encode_window(self, samples: Float32[np.ndarray, " S"], first: int, stop: int) -> Float[Tensor, "n 2*D"]:
+        """States of the video frames from sample `first` to before `stop` of up to 30 s of audio."""
         padded = np.pad(samples, (0, max(WINDOW_S * SAMPLE_RATE - len(samples), 0)))
         power = np.abs(librosa.stft(padded, n_fft=WINDOW, hop_length=HOP)[:, :-1]) ** 2
         mel = np.log10(np.maximum(self._mel @ power, 1e-10))
