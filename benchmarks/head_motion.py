@@ -153,7 +153,7 @@ class HeadMotionBenchmark:
         train = [recording for recording in material.recordings if person(recording) in train_people]
         others = [recording for recording in material.recordings if person(recording) not in train_people]
         torch.manual_seed(seed)
-        models = PretrainedModels(options, speech_models.sizes["num_coefficients"])
+        models = PretrainedModels(options, speech_models.sizes["num_coefficients"], 0)
         SpeechModels.warm_start(models, speech_models)
         train_motion(models, train, offsets, replace(self.config, models=options, seed=seed))
         config = AttributesConfig(models=options, seed=seed, progress=False)

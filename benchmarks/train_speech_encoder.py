@@ -102,9 +102,8 @@ class TrainSpeechEncoder:
     def _train(self, train: list[Utterance], val: list[Utterance], generator: np.random.Generator) -> SpeechEncoder:
         torch.manual_seed(self.seed)
         encoder, head = SpeechEncoder(self.config), nn.Linear(self.config.width, self.num_targets)
-        optimizer = torch.optim.AdamW(
-            [*encoder.parameters(), *head.parameters()], self.learning_rate, weight_decay=0.01
-        )
+        parameters = [*encoder.parameters(), *head.parameters()]
+        optimizer = torch.optim.AdamW(parameters, self.learning_rate, weight_decay=0.01)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, self.learning_rate, total_steps=self.steps, pct_start=0.1
         )

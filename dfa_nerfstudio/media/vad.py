@@ -35,6 +35,9 @@ MIN_ABOVE_NOISE = 0.1
 """Minimum loudness of a voiced row above the noise, as a fraction of the dB between noise and speech."""
 MAX_BELOW_SPEECH = 25.0
 """Maximum distance of a voiced row below the loudness of speech in dB."""
+PAUSE_ROWS = 50
+"""Rows after speech (0.5 s) whose loudness is that of the noise. What precedes the speech, music for example, may be
+louder."""
 MAX_BRIDGED_ROWS = 13
 """Gaps of fewer rows within speech, such as the closure of a plosive, count as voice."""
 
@@ -150,6 +153,9 @@ def _loudness_threshold(level: Float32[np.ndarray, " R"], speech: Bool[np.ndarra
     """Loudness in dB above which a row of speech counts as voice."""
     if not speech.any():
         return -np.inf
+    rows = np.arange(len(speech))
+    last_speech = np.maximum.accumulate(np.where(speech, rows, -PAUSE_ROWS - 1))
+    pause = ~speech & (rows - last_speech <= PAUSE_ROWS)
     speech_level = float(np.median(level[speech]))
-    noise_level = MIN_LOUDNESS if speech.all() else float(np.median(level[~speech]))
+    noise_level = float(np.median(level[pause])) if pause.any() else MIN_LOUDNESS
     return max(noise_level + MIN_ABOVE_NOISE * (speech_level - noise_level), speech_level - MAX_BELOW_SPEECH)

@@ -20,13 +20,15 @@ from dfa_nerfstudio.media.chunks import sliding_windows, zip_chunks
 from dfa_nerfstudio.media.mfcc import stream_mfcc
 from dfa_nerfstudio.media.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.media.rates import MFCC_PER_FRAME
-from dfa_nerfstudio.media.vad import stream_voice_activity
+from dfa_nerfstudio.media.vad import PAUSE_ROWS, stream_voice_activity
 from dfa_nerfstudio.talk.talk_config import AudioConditioningConfig
 
+OwnCondition = Literal["lips", "f_a"]
+"""Conditions of the mouth that the attribute models compute."""
 STATISTICS_ROWS = 6000
 """Number of MFCC rows (10 ms each, so 60 s) near voice from which a recording's statistics are measured; half of it
 when live."""
-NEAR_VOICE_ROWS = 50
+NEAR_VOICE_ROWS = PAUSE_ROWS
 """Rows after the last voiced one that still count as near voice: pauses between words belong to speech."""
 MIN_STATISTICS_ROWS = 100
 """Fewer rows near voice than this are no speech, and statistics are those of all rows."""
@@ -65,7 +67,7 @@ class AudioConditioner:
     def stream(
         self,
         audio: Iterable[Float32[np.ndarray, " S"]],
-        condition: AudioFeature | Literal["lips", "f_a"],
+        condition: AudioFeature | OwnCondition,
         num_frames: int | None = None,
     ) -> Iterator[tuple[Float[Tensor, "n A"], Float[Tensor, "n M"]]]:
         """Yields f_a and the condition of the mouth for the next n frames.
@@ -85,7 +87,7 @@ class AudioConditioner:
         encoded = self.models.audio.stream(mfcc)
         f_a, conditions = tee(encoded if self.live else self._long_enough(encoded))
         if condition != "f_a":
-            feature = self.lip_feature if condition == "lips" else condition
+            feature = self.lip_feature if isinstance(condition, str) else condition
             conditions = feature.stream(AudioSource(for_feature, mfcc_for_feature, num_frames))
         if condition == "lips":
             conditions = self.models.stream_lips(conditions, _voiced_frames(for_lips), self.config)
@@ -168,6 +170,8 @@ class AudioConditioner:
 
 def _running_statistics(prior: MfccStatistics, mfcc: Float32[np.ndarray, "R D"]) -> MfccStatistics:
     """Blends the training video's statistics into those of the recording so far, by its length up to `PRIOR_ROWS`."""
+    if not len(mfcc):
+        return prior
     try:
         own = MfccStatistics.from_mfcc(mfcc)
     except UserError:

@@ -14,21 +14,17 @@ from jaxtyping import Float32
 from dfa_nerfstudio.attributes.attribute_models import MODELS_FILE_NAME, AttributeModels
 from dfa_nerfstudio.attributes.motion_config import MotionConfig
 from dfa_nerfstudio.attributes.motion_source import MotionSource
-from dfa_nerfstudio.data.attribute_track import AttributeTrack
+from dfa_nerfstudio.data.attribute_track import AttributeTrack, FeatureKind
 from dfa_nerfstudio.data.audio_features import (
-    LIPS,
     audio_feature_for_driving,
     refuse_feature_file,
     registered_audio_feature,
-)
-from dfa_nerfstudio.data.audio_features import (
-    SYNCHRONIZED as F_A,
 )
 from dfa_nerfstudio.data.renderer import Renderer
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.chunks import zip_chunks
 from dfa_nerfstudio.media.rates import FRAME_RATE
-from dfa_nerfstudio.talk.audio_conditioning import AudioConditioner
+from dfa_nerfstudio.talk.audio_conditioning import AudioConditioner, OwnCondition
 from dfa_nerfstudio.talk.talk_config import AudioConditioningConfig
 
 
@@ -59,7 +55,11 @@ class AudioDriver:
         clip = model.clip
         models = AttributeModels.load(clip.folder / MODELS_FILE_NAME)
         self.kind, self.live = clip.track.mouth_kind, live
-        own = {kind.name: (condition, kind) for condition, kind in ((LIPS, models.lip_kind), (F_A, models.audio_kind))}
+        own: dict[str, tuple[OwnCondition | None, FeatureKind]] = {
+            models.lip_kind.name: ("lips", models.lip_kind),
+            models.audio_kind.name: ("f_a", models.audio_kind),
+        }
+        self._own_condition: OwnCondition | None
         self._own_condition, kind = own.get(self.kind.name, (None, self.kind))
         if self._own_condition is None:
             registered_audio_feature(self.kind)

@@ -74,6 +74,7 @@ class LipNetwork(nn.Module):
         """Computes the lip components of T frames from features that include the context at both ends."""
         hidden = F.relu(self.first(features))
         for layer, ahead in zip(self.convolutions, self.ahead, strict=True):
+            assert isinstance(layer, TimeConvolution)
             own = hidden[:, layer.reach - ahead : hidden.shape[1] - ahead]
             hidden = own + self.dropout(F.relu(layer(hidden)))
         return self.output(hidden)

@@ -69,7 +69,7 @@ class LipObjective(Objective):
     def training_loss(self, progress: float) -> dict[str, Tensor]:
         """Computes the three terms, each the mean over members."""
         config = self.model.config
-        total = {"position": 0.0, "velocity": 0.0, "closures": 0.0}
+        total = dict.fromkeys(("position", "velocity", "closures"), self.lips.new_zeros(()))
         for member in self.model.members:
             frames = random_windows(config.batch_size, config.segment_length, self.shot, self.weight)
             context = torch.arange(-self.model.past, config.segment_length + self.model.future, device=frames.device)

@@ -48,8 +48,8 @@ class SpeechEncoderConfig:
 class SpeechEncoder(nn.Module):
     """Log-mel rows to states, two per video frame.
 
-    A state is the last hidden layer and a lower one. The linear layer from the last one to Whisper's states is needed in
-    training only: lips are predicted better from the two hidden layers.
+    A state is the last hidden layer and a lower one. The linear layer from the last one to Whisper's states is needed
+    in training only: lips are predicted better from the two hidden layers.
 
     Example:
         >>> encoder = SpeechEncoder(SpeechEncoderConfig(width=8))

@@ -127,7 +127,8 @@ def find_whisper() -> Path:
 
 def _join_split_packages() -> Path:
     """Joins the weights of the split packages in the user's cache, and checks their hash."""
-    parts = [Path(spec.submodule_search_locations[0]) / "data" for spec in map(find_spec, SPLIT_PACKAGES) if spec]
+    specs = [find_spec(package) for package in SPLIT_PACKAGES]
+    parts = [Path((spec.submodule_search_locations or [""])[0]) / "data" for spec in specs if spec]
     folder = Path.home() / ".cache/dfa-nerfstudio/whisper-base"
     weights = folder / "model.bin"
     if not weights.is_file() or _sha256(weights) != SPLIT_SHA256:
