@@ -24,13 +24,16 @@ from dfa_nerfstudio.talk.frame_renderer import render_track, source_cameras
 from dfa_nerfstudio.talk.load_model import load_model
 
 
-def _trainer(method: str, data: Path, output: Path, steps: int, rays: int = 1024, device: str = "cpu") -> Trainer:
+def _trainer(
+    method: str, data: Path, output: Path, steps: int, rays: int = 1024, device: str = "cpu", mouth: str = "lips"
+) -> Trainer:
     config = copy.deepcopy(getattr(methods, method.replace("-", "_")).config)
     assert isinstance(config, TrainerConfig)
     config.data = config.pipeline.datamanager.data = data
     config.output_dir, config.timestamp, config.experiment_name = output, "run", "ball"
     config.max_num_iterations, config.vis, config.machine.device_type = steps, "tensorboard", device
     config.pipeline.datamanager.train_num_rays_per_batch = rays
+    config.pipeline.datamanager.dataparser.mouth = mouth
     config.set_timestamp()
     config.save_config()
     trainer = config.setup(local_rank=0, world_size=1)
@@ -139,15 +142,20 @@ def test_training_stops_at_the_time_limit_with_final_learning_rates(
     assert final == pytest.approx(start * schedule.final_rate, rel=1e-6)
 
 
-def test_closed_mouth_feature_closes_the_mouth(trained: Trainer):
+@pytest.mark.parametrize("mouth", ["lips", "f_a"])
+def test_closed_mouth_feature_closes_the_mouth(trained: Trainer, ball_person: Path, tmp_path: Path, mouth: str):
+    """For f_a it is a learned embedding, for lips the closed lips of the training frames."""
+    if mouth == "f_a":
+        trained = _trainer("dfa-nerf-lite", ball_person, tmp_path, steps=800, mouth=mouth)
+        trained.train()
     model = trained.pipeline.model
     assert isinstance(model, DFANerfModel)
     train = model.clip.track[model.clip.train_frames]
     opening = train.mouth[:, 0]  # of the ball person
     one = train[:1]
 
-    def render(audio: torch.Tensor) -> torch.Tensor:
-        image = next(render_track(model, replace(one, mouth=audio[None])))
+    def render(condition: torch.Tensor) -> torch.Tensor:
+        image = next(render_track(model, replace(one, mouth=condition[None])))
         return torch.from_numpy(image).float() / 255
 
     closed, narrowest, widest = map(

@@ -33,7 +33,7 @@ class AudioToLipsConfig:
     """Kernel size of the two convolutions over time, in frames."""
     look_ahead: int = 2
     """Frames that the model reads ahead, beside those of the speech features."""
-    num_members: int = 3
+    num_members: int = 2
     """Number of networks whose mean is the prediction."""
     dropout: float = 0.3
     """Dropout rate of inputs and hidden layers."""
@@ -49,7 +49,7 @@ class AudioToLipsConfig:
     """Segments per step."""
     segment_length: int = 48
     """Frames per segment."""
-    folds: int = 4
+    folds: int = 3
     """Number of contiguous parts of the training frames that are predicted by models of the other parts. The spread of
     these predictions decides how far variance is restored; 0 restores none."""
     pretrain_factor: float = 3.0
