@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,9 +22,11 @@ from benchmarks.held_out import (
     train_and_score,
 )
 from benchmarks.record import RESULTS, Row, clip_path, load_unfinished_record, record_header, run_timed, write_record
+from dfa_nerfstudio.attributes.attribute_models import MODELS_FILE_NAME, AttributeModels
+from dfa_nerfstudio.attributes.recordings import Recording
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.evaluation.ablation.variants import FIELD_VARIANTS, FULL_MODEL
+from dfa_nerfstudio.evaluation.ablation.variants import CONDITIONING_VARIANTS, F_A, FIELD_VARIANTS, FULL_MODEL
 from dfa_nerfstudio.nerf.model import DFANerfModel
 
 _TIMES = "training time of the first of these rows that reaches"
@@ -33,6 +36,8 @@ _BFLOAT16 = [_PAPER, "--pipeline.model.network.bfloat16", "True"]
 _TORSO = [*_BFLOAT16, "--pipeline.model.network.torso-space", "True"]
 _BACKGROUND = ["--pipeline.model.appearance.dim", "8", "--pipeline.model.background.learned", "True"]
 _EMPTY = ["--pipeline.model.occupancy-resolution", "32", "--pipeline.samples-per-step", "16384"]
+TRUE_LIPS = "true lips"
+"""The field is conditioned on the true lips of all frames, held-out ones included: how far it follows its condition."""
 PAPER: dict[str, list[str]] = {
     "dfa-nerf-paper": [],
     "dfa-nerf-paper, bfloat16": _BFLOAT16,
@@ -79,7 +84,7 @@ class FieldBenchmark:
     def run(self) -> None:
         """Measures row by row; rewrites the record after each."""
         sparse = min(max(self.size * self.size // 1024, 1), 16)  # the paper's network takes seconds per frame
-        names = [FULL_MODEL, *FIELD_VARIANTS, torch_hash.METHOD, *PAPER]
+        names = [FULL_MODEL, F_A, TRUE_LIPS, *FIELD_VARIANTS, torch_hash.METHOD, *PAPER]
         if unknown := set(self.only) - set(names):
             raise UserError(f"`only`: no row is named {unknown.pop()!r}; choose from {', '.join(names)}")
         wanted = [name for name in names if not self.only or name in self.only]
@@ -90,7 +95,11 @@ class FieldBenchmark:
         if FULL_MODEL in wanted:
             self._full_model(folder, record)
         for name in wanted:
-            if name in FIELD_VARIANTS:
+            if name == F_A:
+                record.add(self._train(folder, self.method, name, CONDITIONING_VARIANTS[F_A])[0])
+            elif name == TRUE_LIPS:
+                record.add(self._train(folder, self.method, name, ["dfa-data", "--mouth", self._true_lips(folder)])[0])
+            elif name in FIELD_VARIANTS:
                 record.add(self._train(folder, self.method, name, FIELD_VARIANTS[name])[0])
             elif name == torch_hash.METHOD:
                 record.add(self._train(folder, name, environment=torch_hash.ENVIRONMENT)[0])
@@ -135,6 +144,13 @@ class FieldBenchmark:
             environment=environment,
         )
 
+    def _true_lips(self, folder: DatasetFolder) -> str:
+        """Writes the true f_m of all frames, held-out ones included, as a feature file; returns its path."""
+        models, path = AttributeModels.load(folder.path / MODELS_FILE_NAME), self.output / "true_lips.npy"
+        recording = Recording.from_clip(folder.attributes, slice(None))
+        np.save(path, models.lips.space.encode(recording.expression).numpy())
+        return str(path)
+
     def folder(self) -> DatasetFolder:
         """Returns the dataset folder: the given one, or one made anew from the clip."""
         if self.data is not None:
@@ -158,7 +174,7 @@ class _Record:
         self._title = f"{folder.path.name}, {width}x{height}, held-out end, protocol full"
         self.name = name
         self._head, before = load_unfinished_record(name, head) if resume else (head, {})
-        complete, others = _TIMES in before, {*FIELD_VARIANTS, torch_hash.METHOD, *PAPER}
+        complete, others = _TIMES in before, {F_A, TRUE_LIPS, *FIELD_VARIANTS, torch_hash.METHOD, *PAPER}
         if not complete:  # an incomplete full model is measured again
             kept = [row for row in before.get(self._title, []) if not others.isdisjoint(_names(row))]
             before = {self._title: [mean_row(folder), *kept]}

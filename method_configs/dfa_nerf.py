@@ -21,7 +21,6 @@ dfa_nerf = MethodSpecification(
             network=ConditionedFieldConfig(
                 grid=GridConfig(num_levels=6, max_resolution=512),
                 width=128,
-                condition_width=64,
             ),
             num_samples=8,
             occupancy_resolution=64,

@@ -50,7 +50,7 @@ class ConditionedFieldConfig(InstantiateConfig):
     """Coordinate frames: head space and torso space, or one of them."""
     width: int = 64
     """Width of the hidden layers."""
-    condition_width: int = 32
+    condition_width: int = 64
     """Width of the small networks that encode f_m, f_e and the poses once per frame."""
     gates: Literal["landmarks", "learned", "none"] = "landmarks"
     """Gates that weight f_m and f_e by position. `landmarks`: they start open at the lower face and at the eyes, as

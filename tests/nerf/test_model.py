@@ -146,7 +146,7 @@ def test_training_stops_at_the_time_limit_with_final_learning_rates(
 def test_closed_mouth_feature_closes_the_mouth(trained: Trainer, ball_person: Path, tmp_path: Path, mouth: str):
     """For f_a it is a learned embedding, for lips the closed lips of the training frames."""
     if mouth == "f_a":
-        trained = _trainer("dfa-nerf-lite", ball_person, tmp_path, steps=800, mouth=mouth)
+        trained = _trainer("dfa-nerf-lite", ball_person, tmp_path, steps=200, mouth=mouth)
         trained.train()
     model = trained.pipeline.model
     assert isinstance(model, DFANerfModel)
