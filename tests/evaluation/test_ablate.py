@@ -27,7 +27,7 @@ def test_rows_are_trained_and_evaluated_once(demo: PipelineRun, tmp_path: Path):
     page = (out / "ablations.html").read_text()
     assert "full model" in page and r"\toprule" in (out / "ablations.tex").read_text()
     assert page.count('<figure class="strip">') == 1 + len(rows)
-    truths = [(out / name / "truth.png").read_bytes() for name in ("full_model", "MFCC_instead_of_f_a")]
+    truths = [(out / name / "truth.png").read_bytes() for name in ("full_model", "MFCC_instead_of_lips_f_m")]
     assert truths[0] == truths[1], "the strips of two rows show different frames"
     reports = {path: path.stat().st_mtime_ns for path in out.glob("*/report.json")}
     assert len(reports) == 2

@@ -92,7 +92,8 @@ def test_reports_list_metrics_in_a_fixed_order():
     assert list(metric_registry.metric_infos()) == [
         *("psnr", "ssim", "ms_ssim", "lpips", "sharpness"),
         *("lmd", "lmd_normalized", "face_lmd", "face_lmd_normalized", "upper_face", "lower_face"),
-        *("mouth_amplitude_ratio", "mouth_correlation", "eyes_amplitude_ratio", "eyes_correlation"),
+        *("mouth_amplitude_ratio", "mouth_correlation", "mouth_closed_recall", "mouth_open_recall"),
+        *("eyes_amplitude_ratio", "eyes_correlation"),
         *("blink_rate", "blink_duration", "d_rot", "d_pos", "jitter_rotation", "jitter_position"),
         *("sync", "sync_error", "sync_confidence", "sync_offset", "sync_shifted"),
         *("cross_driven_sync", "cross_driven_sync_error", "cross_driven_sync_offset"),
