@@ -93,6 +93,7 @@ class AudioConditioner:
             conditions = self.models.stream_lips(conditions, _voiced_frames(for_lips), self.config)
         else:
             conditions = smooth(conditions, self.config.smooth_lips)
+            conditions = (torch.lerp(self.closed_mouth, chunk, self.config.mouth_amplitude) for chunk in conditions)
         if self.config.close_in_silence:
             conditions = (
                 torch.lerp(chunk, self.closed_mouth, closing)

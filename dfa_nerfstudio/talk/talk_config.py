@@ -13,7 +13,7 @@ from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
 
 @dataclass
 class AudioConditioningConfig(LipConfig):
-    """How lips are post-processed; of a renderer that is conditioned on an audio feature, smoothing and closing."""
+    """How lips are post-processed; for a renderer on an audio feature, its amplitude, smoothing and closing."""
 
     close_in_silence: bool = True
     """Closes the mouth where voice activity detection finds no speech."""
