@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from dfa_nerfstudio.attributes import cli
 from dfa_nerfstudio.attributes.attribute_models import AttributeModels
@@ -55,6 +56,23 @@ def test_writes_models_and_track_of_all_frames(tmp_path, monkeypatch, capsys):
     assert AttributeTrack.load(folder / "track_f_a.npz").mouth_kind == models.audio_kind
     assert models.sizes["speech_kind"] == str(SpeechFeature().kind)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["me"]  # no logs or checkpoints are left
+
+
+def test_further_videos_of_the_person_are_used_and_bad_ones_named(tmp_path, monkeypatch, capsys):
+    folder, take = write_folder(tmp_path / "me", 150, 120), write_folder(tmp_path / "take2", 160, 140)
+    options = ("--step-multiplier", "0.02", "--no-progress")
+    weights = []
+    for more in ((), ("--more", str(take))):
+        run_command(monkeypatch, str(folder), *more, *options)
+        weights.append(AttributeModels.load(folder / "attribute_models.pt").state_dict())
+    for name in ("lips.network.members.0.output.weight", "cross_modal.audio.weight"):
+        assert not torch.equal(weights[0][name], weights[1][name]), f"{name} does not depend on the further video"
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0] if name.startswith("autoencoder"))
+    (take / "attributes.npz").unlink()
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        run_command(monkeypatch, str(folder), "--more", str(take), *options)
+    assert stop.value.code == 2 and "take2/attributes.npz: missing" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

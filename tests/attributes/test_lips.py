@@ -93,6 +93,23 @@ def test_models_of_other_people_are_a_better_start_for_little_video() -> None:
     assert scores[1] > 0.95 and 1 - scores[1] < 0.6 * (1 - scores[0]), scores
 
 
+def test_further_recordings_of_the_person_teach_lips() -> None:
+    whole, other = recording(), recording(seed=1)
+    lower_lip = torch.zeros(68, 3)
+    lower_lip[[*range(55, 60), *range(65, 68)], 1] = -0.1
+    moved = replace(other, expression=other.expression + lower_lip)  # the face is fitted differently in another video
+    short, test = whole.part(slice(60)), whole.part(slice(TRAIN, None))
+    scores = []
+    for more in ([], [moved]):
+        torch.manual_seed(0)
+        models = LipModels(lip_config(), short.speech.shape[1]).eval()
+        train_lips(models, AttributeTrainer(0.3, 0, False), [short, *more])
+        predicted, true = curves(models, short, test, LipConfig(lip_projection=0))
+        scores.append(np.corrcoef(predicted, true)[0, 1])
+        assert abs(predicted.mean() - true.mean()) < 0.04
+    assert 1 - scores[1] < 0.7 * (1 - scores[0]), scores
+
+
 def test_lip_space_inverts_and_changes_to_another_basis() -> None:
     person = recording()
     first, second = LipSpace(60), LipSpace(60)
