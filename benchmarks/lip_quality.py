@@ -281,8 +281,7 @@ def gap(models: LipModels, recording: Recording) -> np.ndarray:
 def openings(models: LipModels, train: Recording, recording: Recording, test: slice) -> dict[str, list[np.ndarray]]:
     """Predicted and true lip gap of the frames of `test`, for each post-processing; and with audio of other frames."""
     shapes = models.space.encode(train.expression[train.valid_frames])
-    shape_gap = models.space.opening(shapes)
-    closed = shapes[shape_gap <= shape_gap.quantile(0.1)].median(0).values
+    closed = models.closed_shape(shapes)
     true, result = gap(models, recording)[test], {}
     for name, config in LIP_CONFIGS.items():
         lips = torch.cat(list(models.stream([recording.speech[test]], [recording.voice[test]], shapes, closed, config)))

@@ -2,8 +2,8 @@
 
     python -m benchmarks.train_speech_encoder SPEECH --output dfa_nerfstudio/media/speech/speech_encoder.pt
 
-`SPEECH` is a folder of audio files, at any depth. `dfa_nerfstudio/media/speech/speech_encoder.md` lists the sources of
-the weights that the package has.
+`SPEECH` is a folder of audio files, at any depth. `docs/speech-encoder.md` lists the sources of the weights that the
+package has.
 """
 
 from __future__ import annotations

@@ -22,8 +22,6 @@ MODELS_FILE_NAME, REPORT_FILE_NAME = "attribute_models.pt", "attribute_report.js
 """Names of the files in the dataset folder."""
 EYE_FEATURE, EYE_VERSION = "eye-blink", 1
 LIP_VERSION = 1
-CLOSED_SHARE = 0.1
-"""Share of the training frames, those with the smallest lip gap, whose median shape is that of the closed mouth."""
 
 
 class AttributeModels(PretrainedModels):
@@ -117,9 +115,8 @@ class AttributeModels(PretrainedModels):
 
     @property
     def closed_lips(self) -> Float[Tensor, " K"]:
-        """f_m of the closed mouth: the median of the training frames with the smallest lip gap."""
-        gap = self.lips.space.opening(self.training_lips)
-        return self.training_lips[gap <= gap.quantile(CLOSED_SHARE)].median(0).values
+        """f_m of the closed mouth."""
+        return self.lips.closed_shape(self.training_lips)
 
     def stream_lips(
         self, speech: Iterable[Float[Tensor, "n F"]], voice: Iterable[Bool[Tensor, " n"]], config: LipConfig

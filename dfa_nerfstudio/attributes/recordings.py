@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor
 
-from dfa_nerfstudio.data.audio_features import clip_audio_feature
+from dfa_nerfstudio.data.audio_features import audio_feature_from_option, clip_audio_feature
 from dfa_nerfstudio.data.dataset_folder import TRANSFORMS, ClipAttributes, DatasetFolder
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.face.topology import LANDMARKS_68
@@ -29,6 +29,11 @@ def neutral_face(clip: ClipAttributes) -> Float[Tensor, "68 3"]:
     """The person's face without expression in head space: S-bar + B_id F_id of Eq. 1 at the 68 landmarks."""
     face = torch.from_numpy(clip.mean_shape + clip.identity_basis @ clip.identity)
     return face if len(face) == len(LANDMARKS_68) else face[torch.from_numpy(LANDMARKS_68)]
+
+
+def voiced_frames(clip: ClipAttributes) -> Bool[Tensor, " T"]:
+    """Whether someone speaks in each frame."""
+    return torch.from_numpy(clip.voice).view(-1, MFCC_PER_FRAME).float().mean(1) >= 0.5
 
 
 @dataclass
@@ -118,7 +123,7 @@ class Recording:
             torso=torch.from_numpy(clip.torso_motion[start:stop]),
             mfcc=torch.from_numpy(MfccStatistics.from_mfcc(mfcc, name).normalise(mfcc)),
             shot=torch.from_numpy(clip.shot[start:stop]).long(),
-            voice=torch.from_numpy(clip.voice).view(-1, MFCC_PER_FRAME).float().mean(1)[start:stop] >= 0.5,
+            voice=voiced_frames(clip)[start:stop],
             speech=torch.zeros(stop - start, 0) if speech is None else speech[start:stop],
         )
 
@@ -156,6 +161,7 @@ def read_recordings(folders: list[Path], speech: str | None = None) -> tuple[lis
         UserError: if a folder contains no dataset folder.
     """
     recordings, skipped = [], []
+    feature = None if speech is None else audio_feature_from_option(speech)  # once: it may load a model
     for root in folders:
         found = sorted(path.parent for path in root.rglob(TRANSFORMS)) if root.is_dir() else []
         if not found:
@@ -164,7 +170,7 @@ def read_recordings(folders: list[Path], speech: str | None = None) -> tuple[lis
             group = str(root / path.relative_to(root).parts[0]) if path != root else str(root)
             try:
                 folder = DatasetFolder.open(path)
-                rows = None if speech is None else clip_audio_feature(folder, speech)
+                rows = None if feature is None else clip_audio_feature(folder, feature)
                 recording = Recording.from_clip(folder.attributes, slice(folder.num_train), str(path), group, rows)
                 seconds = int(recording.valid_frames.sum()) / FRAME_RATE
                 if seconds < MIN_SECONDS:

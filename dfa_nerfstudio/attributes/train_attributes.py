@@ -25,7 +25,7 @@ from dfa_nerfstudio.attributes.motion_dataset import fit_motion_space, prepare_m
 from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.objective import Hardware
 from dfa_nerfstudio.attributes.pretrained_models import ModelsConfig, PretrainedModels
-from dfa_nerfstudio.attributes.recordings import Recording, read_recordings, shifted_rows
+from dfa_nerfstudio.attributes.recordings import Recording, read_recordings, shifted_rows, voiced_frames
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.audio_features import audio_feature_from_option, clip_audio_feature
@@ -195,8 +195,7 @@ def clip_lips(
     lips = [models.lips.space.encode(recording.expression)]
     if num_train < len(clip):
         frames = torch.from_numpy(shifted_rows(len(clip), round(int(models.offset) / MFCC_PER_FRAME)))[num_train:]
-        voice = torch.from_numpy(clip.voice).view(-1, MFCC_PER_FRAME).float().mean(1) >= 0.5
-        lips += models.stream_lips([speech[frames]], [voice[frames]], LipConfig())
+        lips += models.stream_lips([speech[frames]], [voiced_frames(clip)[frames]], LipConfig())
     return torch.cat(lips)
 
 

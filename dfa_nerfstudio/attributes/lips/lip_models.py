@@ -16,6 +16,9 @@ from dfa_nerfstudio.attributes.lips.shape_projection import project_to_shapes
 from dfa_nerfstudio.attributes.lips.variance_restoration import VarianceRestoration
 from dfa_nerfstudio.media.chunks import sliding_windows
 
+CLOSED_SHARE = 0.1
+"""Share of the training frames, those with the smallest lip gap, whose median shape is that of the closed mouth."""
+
 
 class LipModels(nn.Module):
     """The lip space, the network from speech features to it, and the restoration of variance and of the lip gap."""
@@ -27,6 +30,11 @@ class LipModels(nn.Module):
         self.network = AudioToLips(config, num_inputs)
         self.restoration = VarianceRestoration(config.num_components)
         self.gap_restoration = GapRestoration(config.num_components)
+
+    def closed_shape(self, shapes: Float[Tensor, "N K"]) -> Float[Tensor, " K"]:
+        """f_m of the closed mouth: the median of the shapes with the smallest lip gap."""
+        gap = self.space.opening(shapes)
+        return shapes[gap <= gap.quantile(CLOSED_SHARE)].median(0).values
 
     def warm_start(self, other: LipModels) -> None:
         """Copies a network of other people; the space must be fitted to this person already."""

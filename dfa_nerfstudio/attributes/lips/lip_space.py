@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -35,11 +37,17 @@ class LipSpace(nn.Module):
 
     def fit(self, expression: Float[Tensor, "N 68 3"]) -> None:
         """Sets the principal components of N training frames."""
-        values = expression[:, LIPS_68].flatten(1)
-        self.mean = values.mean(0)
-        centred = (values - self.mean).double()
+        self.mean = expression[:, LIPS_68].flatten(1).mean(0)
+        centred = self.centred(expression).double()
         self.basis = torch.linalg.svd(centred, full_matrices=False)[2][: len(self.basis)].float()
         self.scale = (centred.float() @ self.basis[0]).std().clamp(min=1e-6)
+
+    def recentred(self, expression: Float[Tensor, "N 68 3"]) -> LipSpace:
+        """This space with the mean of other frames, because the mean differs with the person, the view and the fit of
+        the head shape."""
+        other = copy.deepcopy(self)
+        other.mean = self.mean + self.centred(expression).mean(0)
+        return other
 
     def centred(self, expression: Float[Tensor, "T 68 3"]) -> Float[Tensor, "T 60"]:
         """Displacements of the lip landmarks minus their mean."""

@@ -52,9 +52,8 @@ def train_lips(
         models.warm_start(pretrained)
     start = copy.deepcopy(models.network)
     sequences = [lip_sequence(models.network, models.space, main)]
-    for other in recordings[1:]:  # their mean differs with the view and with the fit of the head shape
-        space = copy.deepcopy(models.space)
-        space.mean = space.mean + space.centred(other.expression[other.valid_frames]).mean(0)
+    for other in recordings[1:]:
+        space = models.space.recentred(other.expression[other.valid_frames])
         sequences.append(lip_sequence(models.network, space, other))
     name = "audio to lips"
     trainer.run(LipObjective(models.network, LipSequence.join(sequences)), models.config.fit, name, share)
@@ -89,9 +88,9 @@ def pretrain_lips(models: LipModels, trainer: AttributeTrainer, recordings: list
 
 def own_space(shared: LipSpace, recording: Recording) -> LipSpace:
     """The shared space with the mean and the scale of one recording."""
-    space = copy.deepcopy(shared)
-    values = space.centred(recording.expression[recording.valid_frames])
-    space.mean, space.scale = space.mean + values.mean(0), ((values - values.mean(0)) @ space.basis[0]).std()
+    expression = recording.expression[recording.valid_frames]
+    space = shared.recentred(expression)
+    space.scale = (space.centred(expression) @ space.basis[0]).std()
     return space
 
 
@@ -100,7 +99,8 @@ def lip_sequence(network: AudioToLips, space: LipSpace, recording: Recording) ->
     features = network.standardise(recording.speech)
     past, future = network.past, network.future
     features = torch.cat([features[:1].expand(past, -1), features, features[-1:].expand(future, -1)])
-    lips, opening = space.encode(recording.expression), space.opening(space.encode(recording.expression))
+    lips = space.encode(recording.expression)
+    opening = space.opening(lips)
     valid = recording.valid_frames
     mean, std = opening[valid].mean(), opening[valid].std().clamp(min=1e-6)
     return LipSequence(

@@ -24,7 +24,7 @@ class WhisperFeature:
     def __init__(self, folder: Path | None = None) -> None:
         """
         Args:
-            folder: a CTranslate2 model; by default one that is at hand.
+            folder: a CTranslate2 model; by default one that is found on this machine.
 
         Raises:
             UserError: if there is no model, or CTranslate2 is not installed.

@@ -1,7 +1,7 @@
 """The speech encoder: a small causal network that imitates Whisper's encoder, with bounded look-ahead.
 
-Whisper's encoder reads 30 s in both directions and has 20 million weights. The speech encoder reads 0.13 s ahead and
-has about one million, so it serves live audio, and its weights travel with the package.
+Whisper's encoder reads 30 s in both directions and has 20 million weights. The speech encoder reads 0.13 s ahead of a
+frame's end and has about one million, so it serves live audio, and its weights travel with the package.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class SpeechEncoder(nn.Module):
 
 
 WEIGHTS = Path(__file__).with_name("speech_encoder.pt")
-"""The package's own weights, in half precision, and where they come from: `speech_encoder.md` beside them."""
+"""The package's own weights, in half precision, and where they come from: `docs/speech-encoder.md`."""
 
 
 @cache

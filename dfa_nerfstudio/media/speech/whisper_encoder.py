@@ -108,7 +108,7 @@ class WhisperEncoder:
 
 @cache
 def find_whisper() -> Path:
-    """The folder of a Whisper model that is at hand: in the cache of the Hugging Face hub, or in installed packages.
+    """The folder of a Whisper model on this machine: in the cache of the Hugging Face hub, or in installed packages.
 
     Raises:
         UserError: if there is none.
