@@ -119,7 +119,11 @@ class AttributeModels(PretrainedModels):
         return self.lips.closed_shape(self.training_lips)
 
     def stream_lips(
-        self, speech: Iterable[Float[Tensor, "n F"]], voice: Iterable[Bool[Tensor, " n"]], config: LipConfig
+        self,
+        speech: Iterable[Float[Tensor, "n F"]],
+        voice: Iterable[Bool[Tensor, " n"]],
+        config: LipConfig,
+        live: bool = False,
     ) -> Iterator[Float[Tensor, "m K"]]:
         """Yields f_m of the next frames of any audio.
 
@@ -127,8 +131,9 @@ class AttributeModels(PretrainedModels):
             speech: the audio feature that lips are predicted from, in chunks of any length.
             voice: whether someone speaks in each frame.
             config: post-processing.
+            live: see `LipModels.stream`.
         """
-        return self.lips.stream(speech, voice, self.training_lips, self.closed_lips, config)
+        return self.lips.stream(speech, voice, self.training_lips, self.closed_lips, config, live)
 
     @property
     def lip_kind(self) -> FeatureKind:

@@ -90,7 +90,7 @@ class AudioConditioner:
             feature = self.lip_feature if isinstance(condition, str) else condition
             conditions = feature.stream(AudioSource(for_feature, mfcc_for_feature, num_frames))
         if condition == "lips":
-            conditions = self.models.stream_lips(conditions, _voiced_frames(for_lips), self.config)
+            conditions = self.models.stream_lips(conditions, _voiced_frames(for_lips), self.config, self.live)
         else:
             conditions = smooth(conditions, self.config.smooth_lips)
             conditions = (torch.lerp(self.closed_mouth, chunk, self.config.mouth_amplitude) for chunk in conditions)

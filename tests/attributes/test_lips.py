@@ -99,14 +99,15 @@ def test_further_recordings_of_the_person_teach_lips() -> None:
     lower_lip[[*range(55, 60), *range(65, 68)], 1] = -0.1
     moved = replace(other, expression=other.expression + lower_lip)  # the face is fitted differently in another video
     short, test = whole.part(slice(60)), whole.part(slice(TRAIN, None))
-    scores = []
+    scores, means = [], []
     for more in ([], [moved]):
         torch.manual_seed(0)
         models = LipModels(lip_config(), short.speech.shape[1]).eval()
         train_lips(models, AttributeTrainer(0.3, 0, False), [short, *more])
         predicted, true = curves(models, short, test, LipConfig(lip_projection=0))
         scores.append(np.corrcoef(predicted, true)[0, 1])
-        assert abs(predicted.mean() - true.mean()) < 0.04
+        means.append(predicted.mean())
+    assert abs(means[1] - means[0]) < 0.02, means
     assert 1 - scores[1] < 0.7 * (1 - scores[0]), scores
 
 
@@ -139,22 +140,24 @@ def test_streamed_lips_are_equal_and_look_ahead_is_bounded() -> None:
     assert same[: 30 - network.future].all() and not same[30 - network.future :].any()
 
 
-def test_restored_variance_depends_on_voice_alone_and_not_on_chunks() -> None:
+@pytest.mark.parametrize("lookahead", [0, 300, 1500])
+def test_restored_variance_depends_on_voice_alone_and_not_on_chunks(lookahead: int) -> None:
     rng = np.random.default_rng(0)
     true = torch.from_numpy(smooth_noise(rng, 900, 3, 3)).float() + 2
     predicted = 0.8 * true - 1
     restoration = VarianceRestoration(3)
     restoration.fit(true, predicted)
     voice = torch.ones(900, dtype=torch.bool)
-    alone = torch.cat(list(restoration.stream([predicted], [voice])))
+    alone = torch.cat(list(restoration.stream([predicted], [voice], lookahead)))
     torch.testing.assert_close(alone.std(0), true.std(0), atol=0.15, rtol=0)
-    chunked = torch.cat(list(restoration.stream(predicted.split(13), voice.split(70))))
+    chunked = torch.cat(list(restoration.stream(predicted.split(13), voice.split(10), lookahead)))
     torch.testing.assert_close(chunked, alone, atol=1e-5, rtol=0)
     noise = 5 * torch.randn(500, 3)
-    after = torch.cat(list(restoration.stream([noise, predicted], [torch.zeros(500, dtype=torch.bool), voice])))
+    unvoiced = torch.zeros(500, dtype=torch.bool)
+    after = torch.cat(list(restoration.stream([noise, predicted], [unvoiced, voice], lookahead)))
     torch.testing.assert_close(after[500:], alone, atol=1e-5, rtol=0)
     # Another speaker, whose predictions are smaller, gets the person's own amplitude too.
-    quiet = torch.cat(list(restoration.stream([predicted / 1.3] * 4, [voice] * 4)))[-900:]
+    quiet = torch.cat(list(restoration.stream([predicted / 1.3] * 4, [voice] * 4, lookahead)))[-900:]
     torch.testing.assert_close(quiet.std(0), true.std(0), atol=0.15, rtol=0)
 
 

@@ -13,7 +13,7 @@ from dfa_nerfstudio.attributes.lips.gap_restoration import GapRestoration
 from dfa_nerfstudio.attributes.lips.lip_config import LipConfig
 from dfa_nerfstudio.attributes.lips.lip_space import LipSpace
 from dfa_nerfstudio.attributes.lips.shape_projection import project_to_shapes
-from dfa_nerfstudio.attributes.lips.variance_restoration import VarianceRestoration
+from dfa_nerfstudio.attributes.lips.variance_restoration import STATISTICS_FRAMES, VarianceRestoration
 from dfa_nerfstudio.media.chunks import sliding_windows
 
 CLOSED_SHARE = 0.1
@@ -47,6 +47,7 @@ class LipModels(nn.Module):
         shapes: Float[Tensor, "N K"],
         closed: Float[Tensor, " K"],
         config: LipConfig,
+        live: bool = False,
     ) -> Iterator[Float[Tensor, "m K"]]:
         """Yields f_m of the next frames.
 
@@ -56,10 +57,11 @@ class LipModels(nn.Module):
             shapes: f_m of the person's training frames.
             closed: f_m of the closed mouth.
             config: post-processing.
+            live: reads nothing ahead for the statistics of `restore_variance`.
         """
         lips = smooth(self.network.stream(features), config.smooth_lips)
         if config.restore_variance:
-            lips = self.restoration.stream(lips, voice)
+            lips = self.restoration.stream(lips, voice, 0 if live else STATISTICS_FRAMES)
             lips = (self.gap_restoration(chunk, self.space.opening(chunk)) for chunk in lips)
         lips = (torch.lerp(closed, chunk, config.mouth_amplitude) for chunk in lips)
         return (project_to_shapes(chunk, shapes, config.lip_projection) for chunk in lips)

@@ -12,8 +12,10 @@ from dfa_nerfstudio.media.chunks import zip_chunks
 
 MAX_GAIN = 1.8
 """Largest factor on a component: a component that audio hardly predicts is noise, and stays small."""
-PRIOR_FRAMES = 250.0
-"""Number of voiced frames (10 s) after which statistics of new audio weigh as much as those of the training video."""
+PRIOR_FRAMES = 100.0
+"""Number of voiced frames (4 s) after which statistics of new audio weigh as much as those of the training video."""
+STATISTICS_FRAMES = 1500
+"""Number of voiced frames (60 s) of a recording from which its statistics are measured before its first frame."""
 
 
 class VarianceRestoration(nn.Module):
@@ -21,8 +23,9 @@ class VarianceRestoration(nn.Module):
 
     A prediction that minimises a squared error moves less than the truth, by about its correlation, and never closes.
     The spread of predictions is measured on training frames that the model was not trained on, because on its own
-    training frames it is too large. For new audio, which another person may speak, it is updated with every voiced
-    frame; silence, noise and music do not count, so lips do not depend on what precedes the words.
+    training frames it is too large. For new audio, which another person may speak, it is measured on the first minute
+    of voiced frames, and updated with every further one; live, from the first one on. Silence, noise and music do not
+    count, so lips do not depend on what precedes the words.
     """
 
     true_mean: Tensor
@@ -52,23 +55,49 @@ class VarianceRestoration(nn.Module):
         return self.true_mean + (lips - self.predicted_mean) * gain
 
     def stream(
-        self, lips: Iterable[Float[Tensor, "n K"]], voice: Iterable[Bool[Tensor, " n"]]
+        self,
+        lips: Iterable[Float[Tensor, "n K"]],
+        voice: Iterable[Bool[Tensor, " n"]],
+        lookahead_frames: int = STATISTICS_FRAMES,
     ) -> Iterator[Float[Tensor, "m K"]]:
-        """Restores the variance of arriving predictions; each frame is scaled by the statistics up to itself.
+        """Restores the variance of predictions by the statistics of the voiced frames so far.
 
         Args:
             lips: predicted components.
             voice: whether someone speaks in each frame.
+            lookahead_frames: voiced frames that are read before the first frame is yielded, so that the first words
+                are scaled by the statistics of the recording too; 0 for live audio.
         """
         mean, std = self.predicted_mean.double(), self.predicted_std.double()
-        count = torch.tensor(PRIOR_FRAMES, dtype=torch.float64)
+        count = torch.full((1,), PRIOR_FRAMES, dtype=torch.float64)
         total, squares = count * mean, count * (mean.square() + std.square())
+        pending: list[Tensor] = []
         for chunk, voiced in zip_chunks(lips, voice):
             counted = chunk.double() * voiced[:, None]
+            counts = count + voiced.double().cumsum(0)[:, None]
             totals, all_squares = total + counted.cumsum(0), squares + (counted * chunk).cumsum(0)
-            counts = count + voiced.double().cumsum(0)
-            means = totals / counts[:, None]
-            spread = (all_squares / counts[:, None] - means.square()).clamp(min=1e-12).sqrt()
-            gain = (self.true_std / spread).clamp(max=MAX_GAIN)
-            yield (self.true_mean + (chunk - means) * gain).float()
+            num_before = int((counts < PRIOR_FRAMES + lookahead_frames).sum()) if lookahead_frames else 0
+            if lookahead_frames and num_before < len(chunk):
+                pending.append(chunk[:num_before])
+                yield self._scaled(torch.cat(pending), counts[num_before], totals[num_before], all_squares[num_before])
+                lookahead_frames = 0
+            if lookahead_frames:
+                pending.append(chunk)
+            else:
+                part = slice(num_before, None)
+                yield self._scaled(chunk[part], counts[part], totals[part], all_squares[part])
             count, total, squares = counts[-1], totals[-1], all_squares[-1]
+        if lookahead_frames and pending:
+            yield self._scaled(torch.cat(pending), count, total, squares)
+
+    def _scaled(
+        self,
+        lips: Float[Tensor, "T K"],
+        count: Float[Tensor, "*T 1"],
+        total: Float[Tensor, "*T K"],
+        squares: Float[Tensor, "*T K"],
+    ) -> Float[Tensor, "T K"]:
+        """Scales lips by the number, the sum and the sum of squares of predictions."""
+        mean = total / count
+        gain = (self.true_std / (squares / count - mean.square()).clamp(min=1e-12).sqrt()).clamp(max=MAX_GAIN)
+        return (self.true_mean + (lips - mean) * gain).float()
