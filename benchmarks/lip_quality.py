@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,15 +17,17 @@ from benchmarks.corpus import MAIN_CLIP, person, process_corpus
 from benchmarks.record import Row, record_header, write_record
 from dfa_nerfstudio.attributes.attribute_trainer import AttributeTrainer
 from dfa_nerfstudio.attributes.lips.audio_to_lips import AudioToLipsConfig
+from dfa_nerfstudio.attributes.lips.general_lips import general_lip_models
 from dfa_nerfstudio.attributes.lips.lip_config import LipConfig
 from dfa_nerfstudio.attributes.lips.lip_models import LipModels
 from dfa_nerfstudio.attributes.lips.train_lips import pretrain_lips, train_lips
 from dfa_nerfstudio.attributes.recordings import Recording
-from dfa_nerfstudio.data.audio_features import clip_audio_feature
+from dfa_nerfstudio.data.audio_features import audio_feature_from_option, clip_audio_feature
 from dfa_nerfstudio.data.dataset_folder import TRANSFORMS, DatasetFolder
 from dfa_nerfstudio.media.rates import FRAME_RATE, MFCC_PER_FRAME
 from dfa_nerfstudio.metrics.curve_agreement import curve_agreement
 
+Result = TypeVar("Result")
 OWN_CLIPS = (MAIN_CLIP, "german_anchor_20s", "interview_6min_24fps")
 """Clips of the people whose own lip models are scored."""
 FOLDS, MARGIN = 4, 12
@@ -83,8 +86,8 @@ class LipBenchmark:
                 tables[f"{name}, {feature}"] = parts[name]()
                 write_record("lips_cpu", head, tables)
 
-    def _parallel(self, calls: list[Callable[[], dict]]) -> list[dict]:
-        def one(call: Callable[[], dict]) -> dict:
+    def _parallel(self, calls: list[Callable[[], Result]]) -> list[Result]:
+        def one(call: Callable[[], Result]) -> Result:
             torch.set_num_threads(1)
             return call()
 
@@ -99,14 +102,23 @@ class LipBenchmark:
         pretrain_lips(models, AttributeTrainer(1.0, seed, False), recordings)
         return models
 
-    def _own_models(
-        self, feature: str, recording: Recording, test: slice, others: list[Recording], seed: int
-    ) -> LipModels:
-        """Models of one person without the frames of `test`, which start from those of others, where there are any."""
-        pretrained = self._pretrained(feature, others, seed) if others else None
+    def _starts(self, corpus: list[Recording], feature: str, clip: str) -> dict[str, list[LipModels | None]]:
+        """Models that the lip model of the person in `clip` starts from, one for each seed."""
+        recording = next(r for r in corpus if r.name == clip)
+        others = [r for r in corpus if person(r) != person(recording)]
+        pretrained = self._parallel([partial(self._pretrained, feature, others, seed) for seed in self.seeds])
+        config = replace(self.config, features=feature)
+        general = general_lip_models(config, str(audio_feature_from_option(feature).kind))
+        starts: dict[str, list[LipModels | None]] = {"own video alone": [None] * len(self.seeds)}
+        if general is not None:
+            starts["from the package's model"] = [general] * len(self.seeds)
+        return starts | {"from other people's": pretrained}
+
+    def _trained(self, feature: str, train: Recording, start: LipModels | None, seed: int) -> LipModels:
+        """A lip model of one person."""
         torch.manual_seed(seed)
-        models = self._models(feature, recording)
-        train_lips(models, AttributeTrainer(1.0, seed, False), [without(recording, test)], pretrained)
+        models = self._models(feature, train)
+        train_lips(models, AttributeTrainer(1.0, seed, False), [train], start)
         return models
 
     def _own(self, corpus: list[Recording], feature: str) -> list[Row]:
@@ -114,21 +126,20 @@ class LipBenchmark:
         rows = []
         for clip in OWN_CLIPS:
             recording = next(r for r in corpus if r.name == clip)
-            others = [r for r in corpus if person(r) != person(recording)]
-            for start in (False, True):
+            for name, starts in self._starts(corpus, feature, clip).items():
                 calls = [
-                    partial(self._score_part, feature, recording, test, others if start else [], seed)
-                    for seed in self.seeds
+                    partial(self._score_part, feature, recording, test, start, seed)
+                    for seed, start in zip(self.seeds, starts, strict=True)
                     for test in contiguous_parts(len(recording))
                 ]
-                results = self._parallel(calls)
-                title = f"{clip}, " + ("from other people's" if start else "own video alone")
-                rows += pooled(title, results)
+                rows += pooled(f"{clip}, {name}", self._parallel(calls))
         return rows
 
-    def _score_part(self, feature: str, recording: Recording, test: slice, others: list[Recording], seed: int) -> dict:
-        models = self._own_models(feature, recording, test, others, seed)
-        return openings(models, without(recording, test), recording, test)
+    def _score_part(
+        self, feature: str, recording: Recording, test: slice, start: LipModels | None, seed: int
+    ) -> dict[str, list[np.ndarray]]:
+        train = without(recording, test)
+        return openings(self._trained(feature, train, start, seed), train, recording, test)
 
     def _unseen(self, corpus: list[Recording], feature: str) -> list[Row]:
         """Everybody's lips, predicted by models of other people."""
@@ -160,28 +171,25 @@ class LipBenchmark:
 
     def _short(self, corpus: list[Recording], feature: str) -> list[Row]:
         """Ten and twenty seconds of the main clip, the other frames scored."""
-        recording = next(r for r in corpus if r.name == MAIN_CLIP)
-        others, rows = [r for r in corpus if person(r) != MAIN_CLIP], []
+        recording, rows = next(r for r in corpus if r.name == MAIN_CLIP), []
+        starts_by_name = self._starts(corpus, feature, MAIN_CLIP)
         for seconds in (10, 20):
             length = round(seconds * FRAME_RATE)
-            starts = np.linspace(0, len(recording) - length, 4).astype(int)
-            for start_from in (False, True):
+            parts = [slice(a, a + length) for a in np.linspace(0, len(recording) - length, 4).astype(int)]
+            for name, starts in starts_by_name.items():
                 calls = [
-                    partial(self._score_short, feature, recording, slice(a, a + length), others * start_from, seed)
-                    for seed in self.seeds
-                    for a in starts
+                    partial(self._score_short, feature, recording, part, start, seed)
+                    for seed, start in zip(self.seeds, starts, strict=True)
+                    for part in parts
                 ]
-                title = f"{seconds} s, " + ("from other people's" if start_from else "own video alone")
-                rows += pooled(title, self._parallel(calls))
+                rows += pooled(f"{seconds} s, {name}", self._parallel(calls))
         return rows
 
     def _score_short(
-        self, feature: str, recording: Recording, train: slice, others: list[Recording], seed: int
-    ) -> dict:
-        pretrained = self._pretrained(feature, others, seed) if others else None
-        torch.manual_seed(seed)
-        models, own = self._models(feature, recording), recording.part(train)
-        train_lips(models, AttributeTrainer(1.0, seed, False), [own], pretrained)
+        self, feature: str, recording: Recording, train: slice, start: LipModels | None, seed: int
+    ) -> dict[str, list[np.ndarray]]:
+        own = recording.part(train)
+        models = self._trained(feature, own, start, seed)
         rest = [slice(0, max(train.start - MARGIN, 0)), slice(train.stop + MARGIN, len(recording))]
         parts = [openings(models, own, recording, test) for test in rest if test.stop - test.start > MARGIN]
         return {
@@ -191,26 +199,23 @@ class LipBenchmark:
 
     def _minutes(self, corpus: list[Recording], feature: str) -> list[Row]:
         """The interview's last minute, after more and more of its video."""
-        recording = next(r for r in corpus if r.name == OWN_CLIPS[-1])
-        others, rows = [r for r in corpus if person(r) != person(recording)], []
+        recording, rows = next(r for r in corpus if r.name == OWN_CLIPS[-1]), []
+        starts_by_name = self._starts(corpus, feature, OWN_CLIPS[-1])
         last = len(recording) - round(60 * FRAME_RATE)
         for minutes in (0.5, 1, 2, 4, (last - MARGIN) / 60 / FRAME_RATE):
-            train = slice(last - MARGIN - round(60 * FRAME_RATE * minutes), last - MARGIN)
-            calls = [
-                partial(self._score_minutes, feature, recording, train, slice(last, None), others, seed)
-                for seed in self.seeds
-            ]
-            rows += pooled(f"{minutes:.1f} minutes", self._parallel(calls))
+            own = recording.part(slice(last - MARGIN - round(60 * FRAME_RATE * minutes), last - MARGIN))
+            for name, starts in starts_by_name.items():
+                calls = [
+                    partial(self._score_minutes, feature, recording, own, slice(last, None), start, seed)
+                    for seed, start in zip(self.seeds, starts, strict=True)
+                ]
+                rows += pooled(f"{minutes:.1f} minutes, {name}", self._parallel(calls))
         return rows
 
     def _score_minutes(
-        self, feature: str, recording: Recording, train: slice, test: slice, others: list[Recording], seed: int
-    ) -> dict:
-        pretrained = self._pretrained(feature, others, seed)
-        torch.manual_seed(seed)
-        models, own = self._models(feature, recording), recording.part(train)
-        train_lips(models, AttributeTrainer(1.0, seed, False), [own], pretrained)
-        return openings(models, own, recording, test)
+        self, feature: str, recording: Recording, own: Recording, test: slice, start: LipModels | None, seed: int
+    ) -> dict[str, list[np.ndarray]]:
+        return openings(self._trained(feature, own, start, seed), own, recording, test)
 
 
 def read_corpus(folders: Path, feature: str) -> Iterator[Recording]:

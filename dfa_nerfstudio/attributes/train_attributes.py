@@ -19,6 +19,7 @@ from dfa_nerfstudio.attributes.attribute_models import MODELS_FILE_NAME, REPORT_
 from dfa_nerfstudio.attributes.attribute_report import data_warnings, held_out_metrics, latent_channels, print_metrics
 from dfa_nerfstudio.attributes.attribute_trainer import AttributeTrainer
 from dfa_nerfstudio.attributes.av_offset import measure_offset
+from dfa_nerfstudio.attributes.lips.general_lips import general_lip_models
 from dfa_nerfstudio.attributes.lips.lip_config import LipConfig
 from dfa_nerfstudio.attributes.lips.train_lips import train_lips
 from dfa_nerfstudio.attributes.motion_dataset import fit_motion_space, prepare_motion_sequences
@@ -43,6 +44,10 @@ class AttributesConfig:
     """Options of each model."""
     pretrained: Path | None = None
     """Weights of `dfa-attributes pretrain` that training starts from. Their model options replace `models`."""
+    general_lips: bool = True
+    """Whether the lip model starts from the package's, which was trained on seven people of the GRID corpus. It helps
+    with less than half a minute of video and changes little with more. Without effect if `pretrained` is given, or if
+    `models.lips` names another audio feature or another size."""
     more: tuple[Path, ...] = ()
     """Further dataset folders of the same person, in other clothes, rooms or cameras. Their training frames teach lips
     and head motion, which do not depend on appearance; the renderer learns from the first folder alone."""
@@ -130,7 +135,8 @@ def train_models(
         offsets |= {other.name: measure_offset(pretrained or models, other) for other in more or []}
         if recording.speech.shape[1]:
             synchronised = [part.shift_audio(offsets[part.name]) for part in (recording, *(more or []))]
-            train_lips(models.lips, trainer, synchronised, pretrained.lips if pretrained else None)
+            general = general_lip_models(options.lips, speech_kind) if config.general_lips else None
+            train_lips(models.lips, trainer, synchronised, pretrained.lips if pretrained else general)
             models.training_lips = models.lips.space.encode(recording.expression[valid])
         scale = pretrained.motion.scale if pretrained else None
         motion = fit_motion_space(models, recording, models.eye, models.motion, scale)

@@ -10,6 +10,7 @@ import torch
 
 from dfa_nerfstudio.attributes.attribute_trainer import AttributeTrainer
 from dfa_nerfstudio.attributes.lips.audio_to_lips import AudioToLips, AudioToLipsConfig
+from dfa_nerfstudio.attributes.lips.general_lips import general_lip_models
 from dfa_nerfstudio.attributes.lips.lip_config import LipConfig
 from dfa_nerfstudio.attributes.lips.lip_models import LipModels
 from dfa_nerfstudio.attributes.lips.lip_space import LipSpace
@@ -17,7 +18,12 @@ from dfa_nerfstudio.attributes.lips.shape_projection import project_to_shapes
 from dfa_nerfstudio.attributes.lips.train_lips import pretrain_lips, train_lips
 from dfa_nerfstudio.attributes.lips.variance_restoration import VarianceRestoration
 from dfa_nerfstudio.attributes.recordings import Recording
+from dfa_nerfstudio.data.audio_features import audio_feature_from_option
+from dfa_nerfstudio.demo.speech import make_speech
+from dfa_nerfstudio.demo.visemes import mouth_shape
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.media.rates import FRAME_RATE
+from dfa_nerfstudio.media.speech.speech_encoder import shipped_speech_encoder
 from dfa_nerfstudio.metrics.curve_agreement import curve_agreement
 from tests.attributes.synthetic import smooth_noise, synthetic_clip
 
@@ -177,3 +183,20 @@ def test_projection_keeps_own_shapes_and_brings_others_near() -> None:
 def test_options_out_of_range_are_refused(option: str) -> None:
     with pytest.raises(UserError, match=option):
         LipConfig(**{option: -1.0})
+
+
+def test_the_general_model_follows_speech_that_it_was_not_trained_on() -> None:
+    config, speech = AudioToLipsConfig(), make_speech(40.0, 0)
+    models = general_lip_models(config, str(audio_feature_from_option(config.features).kind))
+    assert models is not None
+    gap = models.space.opening(models.network.predict(shipped_speech_encoder().encode(speech.samples))).numpy()
+    opening = mouth_shape(speech.phonemes, np.arange(len(gap)) / FRAME_RATE)[0]
+    # People's lips move before the sound; those of the demo subject do not.
+    scores = [np.corrcoef(np.roll(gap, delay), opening)[0, 1] for delay in (0, 1, 2, 3, len(gap) // 2)]
+    assert max(scores[:4]) > 0.4 and scores[4] < 0.2, scores
+
+
+def test_the_general_model_fits_its_own_audio_feature_and_size_alone() -> None:
+    kind = str(audio_feature_from_option("speech").kind)
+    assert general_lip_models(AudioToLipsConfig(), "mfcc-frames v1") is None
+    assert general_lip_models(AudioToLipsConfig(width=64), kind) is None

@@ -1,0 +1,45 @@
+"""The lip model of several people that the package has, from which a person's own lip model starts."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import torch
+
+from dfa_nerfstudio.atomic_write import atomic_write
+from dfa_nerfstudio.attributes.lips.audio_to_lips import AudioToLipsConfig
+from dfa_nerfstudio.attributes.lips.lip_models import LipModels
+
+WEIGHTS = Path(__file__).with_name("general_lips.pt")
+"""Weights in half precision, by `benchmarks/train_general_lips.py`."""
+
+
+def general_lip_models(config: AudioToLipsConfig, speech_kind: str) -> LipModels | None:
+    """The package's lip model, or None if it does not fit.
+
+    Args:
+        config: options of the model that is to start from it; a model of another size does not fit.
+        speech_kind: kind of the audio feature (`FeatureKind`); a model of another feature does not fit.
+    """
+    stored = torch.load(WEIGHTS, map_location="cpu", weights_only=True)
+    if stored["speech_kind"] != speech_kind:
+        return None
+    models = LipModels(config, stored["num_inputs"])
+    shapes = {name: values.shape for name, values in models.state_dict().items()}
+    if shapes != {name: values.shape for name, values in stored["weights"].items()}:
+        return None
+    models.load_state_dict({name: values.float() for name, values in stored["weights"].items()})
+    return models.eval()
+
+
+def save_general_lip_models(models: LipModels, speech_kind: str, path: Path) -> None:
+    """Writes the file that `general_lip_models` reads."""
+    content = {
+        "speech_kind": speech_kind,
+        "num_inputs": len(models.network.mean),
+        "config": dataclasses.asdict(models.config),
+        "weights": {name: values.half() for name, values in models.state_dict().items()},
+    }
+    with atomic_write(path) as partial:
+        torch.save(content, partial)
