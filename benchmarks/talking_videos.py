@@ -161,7 +161,7 @@ class TalkBenchmark:
             run_timed(
                 ["dfa-talk", "--load-config", config, "--audio", audio, "--output", video, "--pose", "still", *options]
             )
-            opening = Aperture.from_frames(_read_frames(video)).mouth[: len(frames)]
+            opening = Aperture.from_frames(read_frames(video)).mouth[: len(frames)]
             rows.append({"video": name, **_silence_metrics(opening, silent, talking)})
         folder = DatasetFolder.open(load_model(config).clip.folder)
         voice = folder.attributes.voice.reshape(-1, MFCC_PER_FRAME)
@@ -253,7 +253,8 @@ def _silence_metrics(opening: np.ndarray, silent: np.ndarray, talking: np.ndarra
     return {"silent": in_silence, "speaking": in_speech, "ratio": ratio, "closed": low, "jitter": jitter}
 
 
-def _read_frames(video: Path) -> Iterator[np.ndarray]:
+def read_frames(video: Path) -> Iterator[np.ndarray]:
+    """Yields the frames of a video, RGB."""
     with av.open(str(video)) as container:
         for frame in container.decode(video=0):
             yield frame.to_ndarray(format="rgb24")

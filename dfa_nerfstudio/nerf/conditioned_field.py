@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from dfa_nerfstudio.nerf.conditions import Conditions
 from dfa_nerfstudio.nerf.encodings import GridConfig
+from dfa_nerfstudio.nerf.mouth_warp import MouthWarp
 
 _CHUNK = 8192
 """Samples per evaluation when rendering on a CPU: the hidden layers then fit its cache, which is twice as fast."""
@@ -59,6 +60,8 @@ class ConditionedFieldConfig(InstantiateConfig):
     pose: Literal["density", "colour", "none"] = "density"
     """Outputs that depend on head pose and torso motion: density and colour, colour alone (as NeRF's view direction),
     or none."""
+    warp_resolution: int = 16
+    """Vertices along an axis of the grid that deforms head space around the mouth (`MouthWarp`); 0 deforms nothing."""
     torso_condition: bool = True
     """Conditions on the torso motion in addition to the head pose."""
 
@@ -92,6 +95,10 @@ class ConditionedField(nn.Module):
         self.config = config
         self.register_buffer("regions", regions)
         self.grid = config.grid.setup(spaces=2 if config.spaces == "both" else 1)
+        self.warp = None
+        if config.warp_resolution and config.spaces != "torso":
+            centre, radii = regions[0]
+            self.warp = MouthWarp(config.warp_resolution, mouth_dim, centre, GATE_CUTOFF_RADII * radii)
         width, inner = config.width, config.condition_width
 
         def per_frame(inputs: int) -> nn.Sequential:
@@ -124,7 +131,8 @@ class ConditionedField(nn.Module):
             frame: row of `conditions` per sample.
             conditions: conditions of U frames.
         """
-        points_of = {"both": [head_points, torso_points], "head": [head_points], "torso": [torso_points]}
+        warped = head_points if self.warp is None else self.warp(head_points, frame, conditions.mouth)
+        points_of = {"both": [warped, torso_points], "head": [warped], "torso": [torso_points]}
         points = torch.stack(points_of[self.config.spaces])
         per_frame = self.encode_conditions(conditions)
         if torch.is_grad_enabled() or points.is_cuda or len(frame) <= _CHUNK:

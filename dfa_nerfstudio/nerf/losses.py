@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -14,6 +13,10 @@ from torch import Tensor, nn
 class LossConfig:
     """Weights of the losses."""
 
+    robust: float = 0.02
+    """Error of a colour, 0 to 1, above which the photometric loss grows linearly instead of quadratically
+    (pseudo-Huber); 0 is Eq. 11's squared error throughout. A squared error averages over what the conditions do not
+    decide, such as teeth, which makes mouths pale and half open."""
     mask: float = 0.01
     """Weight of the squared difference between opacity and person mask. It leaves what is not the person to the
     background model, so that this space can be skipped."""
@@ -25,16 +28,20 @@ class LossConfig:
 
 
 def photometric(
-    rendered: Float[Tensor, "R 3"], truth: Float[Tensor, "R 3"], weight: Float[Tensor, " R"]
+    rendered: Float[Tensor, "R 3"], truth: Float[Tensor, "R 3"], weight: Float[Tensor, " R"], robust: float = 0.0
 ) -> Float[Tensor, ""]:
-    """Eq. 11 as a weighted mean over rays.
+    """Eq. 11 as a weighted mean over rays; squared errors, or pseudo-Huber ones.
 
     Args:
         rendered: colours of the rays, 0 to 1.
         truth: true colours, 0 to 1.
         weight: corrects for the uneven sampling of pixels.
+        robust: see `LossConfig.robust`.
     """
-    return (weight[:, None] * F.mse_loss(rendered, truth, reduction="none")).mean()
+    error = (rendered - truth).square()
+    if robust:
+        error = 2 * robust**2 * ((1 + error / robust**2).sqrt() - 1)
+    return (weight[:, None] * error).mean()
 
 
 class GatePenalty(nn.Module):

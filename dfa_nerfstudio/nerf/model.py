@@ -335,7 +335,7 @@ class DFANerfModel(Model):
         weight, truth = batch["weight"].to(self.device), batch["image"].to(self.device)
         num_single = len(weight)
         pixels, patches = outputs["rgb"].tensor_split([num_single])
-        losses = {"photometric": photometric(pixels, truth[:num_single], weight)}
+        losses = {"photometric": photometric(pixels, truth[:num_single], weight, config.robust)}
         if len(patches):
             shape = (-1, self.patch_size, self.patch_size, 3)
             losses["patches"] = self.patch_loss(patches.view(shape), truth[num_single:].view(shape))

@@ -22,11 +22,12 @@ VARIANTS = {
     "head space only": {"spaces": "head"},
     "torso space only": {"spaces": "torso", "gates": "learned"},
     "no gates": {"gates": "none"},
+    "no warp": {"warp_resolution": 0},
 }
 SCENE = SceneBounds(torch.tensor([[-1.0] * 3, [1.0] * 3]), torch.tensor([0.3, 0.25]), 2.0, 4.5)
 
 
-def scattered_field(features: int = 4, width: int = 16, **options: str) -> ConditionedField:
+def scattered_field(features: int = 4, width: int = 16, **options: str | int) -> ConditionedField:
     """A field with random weights that is dense enough to stop rays."""
     torch.manual_seed(0)
     grid = GridConfig(
@@ -43,6 +44,8 @@ def scattered_field(features: int = 4, width: int = 16, **options: str) -> Condi
         field.grid.table.mul_(10)
         field.first.weight[-2:].normal_(std=0.3)
         field.density_head.weight.mul_(6)
+        if field.warp is not None:
+            field.warp.fields.normal_(std=10)
     return field
 
 
@@ -138,7 +141,7 @@ def test_the_kernel_compiles_for_other_gpus():
     halves, integers = {"first", "second", "colour"}, {"count", "levels", "entries_of_grid"}
     for capability, width, cells in ((75, 64, 32), (90, 128, 64)):
         constants = {"SAMPLES": 8, "CELLS": cells, "PLANES": 6, "GRIDS": 8, "FEATURES": 4, "WIDTH": width, "BLOCK": 64}
-        constants |= {"GATED": True, "GATE_PRIOR": True, "TORSO_ONLY": False}
+        constants |= {"GATED": True, "GATE_PRIOR": True, "WARP": 16, "TORSO_ONLY": False}
         types = {
             name: "*fp16"
             if name in halves

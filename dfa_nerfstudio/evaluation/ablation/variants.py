@@ -36,6 +36,7 @@ FIELD_VARIANTS: dict[str, list[str]] = {
     "pose in colour only": [_NETWORK, "--pipeline.model.network.pose", "colour"],
     "no pose": [_NETWORK, "--pipeline.model.network.pose", "none"],
     "no torso condition": [_NETWORK, "--pipeline.model.network.torso-condition", "False"],
+    "no mouth warp": [_NETWORK, "--pipeline.model.network.warp-resolution", "0"],
     "no pose clamping": ["--pipeline.model.conditions.pose-limit", "100"],
     "3-D hash grid": [_NETWORK, "--pipeline.model.network.grid.kind", "volume"],
     "no appearance code": ["--pipeline.model.appearance.dim", "0"],
@@ -45,6 +46,7 @@ FIELD_VARIANTS: dict[str, list[str]] = {
     "16 samples": ["--pipeline.model.num-samples", "16"],
     "no mouth and eye sampling": [f"{_PIXELS}.mouth", "0", f"{_PIXELS}.eyes", "0"],
     "no error-based sampling": [f"{_PIXELS}.error", "0"],
+    "squared error": ["--pipeline.model.losses.robust", "0"],
     "no mask loss": ["--pipeline.model.losses.mask", "0"],
     "SSIM patch loss": ["--pipeline.model.patches.ssim", "0.03"],
 }

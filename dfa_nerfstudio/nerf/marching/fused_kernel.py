@@ -77,6 +77,8 @@ def render_rays(
     scales,  # [levels]
     numbers,  # [levels, 4]
     regions,  # [3, 2, 3] centres and radii
+    warp,  # [WARP, WARP, WARP, 3] displacement of head space in this frame
+    warp_region,  # [2, 3] centre and radii of the ellipsoid that is displaced
     first,  # [levels, GRIDS FEATURES, WIDTH] fp16
     gate,  # [levels, GRIDS FEATURES, 2]
     second,  # [WIDTH, WIDTH] fp16
@@ -97,6 +99,7 @@ def render_rays(
     WIDTH: tl.constexpr,
     GATED: tl.constexpr,
     GATE_PRIOR: tl.constexpr,
+    WARP: tl.constexpr,
     TORSO_ONLY: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -130,15 +133,18 @@ def render_rays(
             u, v, w = _position(torso, ray, inside, distance)
             w = tl.maximum(w, 0.1 * scene_near)
             u, v, w = u / (w * width), v / (w * height), (w - scene_near) * (2 / (scene_far - scene_near)) - 1
+            hx, hy, hz = x, y, z
+            if WARP > 0:
+                hx, hy, hz = _warped(warp, warp_region, x, y, z, WARP)
             plane_u = tl.where(
                 in_torso,
                 tl.where(plane == 2, v[:, None], u[:, None]),
-                tl.where(plane == 2, y[:, None], x[:, None]),
+                tl.where(plane == 2, hy[:, None], hx[:, None]),
             )
             plane_v = tl.where(
                 in_torso,
                 tl.where(plane == 0, v[:, None], w[:, None]),
-                tl.where(plane == 0, y[:, None], z[:, None]),
+                tl.where(plane == 0, hy[:, None], hz[:, None]),
             )
             plane_u = tl.minimum(tl.maximum(plane_u, -1.0), 1.0) * (0.5 - margin) + 0.5
             plane_v = tl.minimum(tl.maximum(plane_v, -1.0), 1.0) * (0.5 - margin) + 0.5
@@ -208,6 +214,31 @@ def _radius(region, x, y, z):
     dy = (y - tl.load(region + 1)) / tl.load(region + 4)
     dz = (z - tl.load(region + 2)) / tl.load(region + 5)
     return tl.sqrt(dx * dx + dy * dy + dz * dz)
+
+
+@triton.jit
+def _warped(warp, region, x, y, z, WARP: tl.constexpr):
+    """Positions in the mean mouth; see `MouthWarp`."""
+    px = (((x - tl.load(region)) / tl.load(region + 3)) * 0.5 + 0.5) * (WARP - 1)
+    py = (((y - tl.load(region + 1)) / tl.load(region + 4)) * 0.5 + 0.5) * (WARP - 1)
+    pz = (((z - tl.load(region + 2)) / tl.load(region + 5)) * 0.5 + 0.5) * (WARP - 1)
+    radius = _radius(region, x, y, z)
+    window = tl.minimum(tl.maximum(2 * (1 - radius), 0.0), 1.0)
+    inside = window > 0
+    lx = tl.minimum(tl.maximum(tl.floor(px), 0.0), WARP - 2.0)
+    ly = tl.minimum(tl.maximum(tl.floor(py), 0.0), WARP - 2.0)
+    lz = tl.minimum(tl.maximum(tl.floor(pz), 0.0), WARP - 2.0)
+    fx, fy, fz = px - lx, py - ly, pz - lz
+    first = ((lx * WARP + ly) * WARP + lz).to(tl.int32)
+    dx, dy, dz = tl.zeros_like(x), tl.zeros_like(x), tl.zeros_like(x)
+    for corner in tl.static_range(8):
+        cx, cy, cz = corner & 1, corner >> 1 & 1, corner >> 2
+        weight = (fx if cx else 1 - fx) * (fy if cy else 1 - fy) * (fz if cz else 1 - fz) * window
+        vertex = warp + (first + (cx * WARP + cy) * WARP + cz) * 3
+        dx += weight * tl.load(vertex, mask=inside, other=0.0)
+        dy += weight * tl.load(vertex + 1, mask=inside, other=0.0)
+        dz += weight * tl.load(vertex + 2, mask=inside, other=0.0)
+    return x - dx, y - dy, z - dz
 
 
 @triton.jit

@@ -89,6 +89,7 @@ def render(
         field.grid.table,
         *triton_grid.level_tensors(layout, near.device),
         field.regions,
+        *_warp(field, conditions),
         *layers,
         _frame_vectors(field, conditions),
         biases,
@@ -106,6 +107,7 @@ def render(
         WIDTH=config.width,
         GATED=config.gates != "none",
         GATE_PRIOR=config.gates == "landmarks",
+        WARP=0 if field.warp is None else config.warp_resolution,
         TORSO_ONLY=config.spaces == "torso",
         BLOCK=_BLOCK,
         num_warps=_WARPS,
@@ -141,6 +143,16 @@ def _weights(
         field.colour.weight.t().half().contiguous(),
         torch.cat(biases).float(),
     )
+
+
+def _warp(
+    field: ConditionedField, conditions: Conditions
+) -> tuple[Float[Tensor, "R R R 3"] | Float[Tensor, "1"], Float[Tensor, "2 3"]]:
+    """Displacement of head space in the frame, and its region; of any content if the field has no warp."""
+    if field.warp is None:
+        return field.regions.new_zeros(1), field.regions[0]
+    moved = field.warp.displacement(conditions.mouth).permute(1, 2, 3, 0)
+    return moved.float().contiguous(), torch.stack([field.warp.centre, field.warp.radii])
 
 
 def _frame_vectors(field: ConditionedField, conditions: Conditions) -> Float[Tensor, "9 W"]:
