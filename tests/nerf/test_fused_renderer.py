@@ -22,7 +22,6 @@ VARIANTS = {
     "head space only": {"spaces": "head"},
     "torso space only": {"spaces": "torso", "gates": "learned"},
     "no gates": {"gates": "none"},
-    "no warp": {"warp_resolution": 0},
 }
 SCENE = SceneBounds(torch.tensor([[-1.0] * 3, [1.0] * 3]), torch.tensor([0.3, 0.25]), 2.0, 4.5)
 
