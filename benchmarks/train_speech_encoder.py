@@ -59,7 +59,7 @@ class Utterance:
 
 @dataclass
 class TrainSpeechEncoder:
-    """Trains the speech encoder on two cores in an hour."""
+    """Trains the speech encoder: with four hours of speech, an hour on two cores, half of it for the teacher."""
 
     speech: tyro.conf.Positional[Path]
     """Folder of audio files."""
@@ -72,7 +72,7 @@ class TrainSpeechEncoder:
     """Sizes of the encoder."""
     num_targets: int = 128
     """Number of principal components of the teacher's states that are predicted."""
-    steps: int = 9000
+    steps: int = 4500
     """Number of optimiser steps."""
     batch_size: int = 12
     """Segments per step."""
