@@ -63,6 +63,8 @@ class LipBenchmark:
     """Number of trainings that run in parallel."""
     only: tuple[str, ...] = ()
     """Parts to measure: own, unseen, short, minutes; all by default."""
+    clips: tuple[str, ...] = OWN_CLIPS
+    """Clips of the people whose own lip models are scored."""
     config: AudioToLipsConfig = field(default_factory=AudioToLipsConfig)
     """Options of the lip model."""
     output: Path = Path("outputs/bench")
@@ -124,7 +126,7 @@ class LipBenchmark:
     def _own(self, corpus: list[Recording], feature: str) -> list[Row]:
         """Each contiguous part of a clip, predicted by models of its other parts."""
         rows = []
-        for clip in OWN_CLIPS:
+        for clip in self.clips:
             recording = next(r for r in corpus if r.name == clip)
             for name, starts in self._starts(corpus, feature, clip).items():
                 calls = [

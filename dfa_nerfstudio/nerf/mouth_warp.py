@@ -10,15 +10,17 @@ from torch import Tensor, nn
 UNIT = 0.01
 """Displacement by a parameter of 1, in units of the scene box scaled to [-1, 1]^3. Lips move by a few of them, and the
 optimiser's steps suit parameters around 1."""
+MAX_FIELDS = 10
+"""Number of deformation fields; conditions of more dimensions are projected onto as many."""
 
 
 class MouthWarp(nn.Module):
     """Maps positions of a frame to those of the mean mouth, before the features are looked up.
 
-    x' = x - w(x) sum_k f_m,k D_k(x): each dimension of the condition moves space by a field D_k of its own, which is
-    learned on a coarse grid, starting from zero. The window w is 1 inside half of the ellipsoid's radii and falls to
-    0 at its surface. Lips that move keep their features; without the warp the network has to redraw them at every
-    place, which blurs them.
+    x' = x - w(x) sum_k c_k D_k(x): each component c_k of the condition moves space by a field D_k of its own. A field
+    is learned on a coarse grid over the face's plane, starting from zero; it does not depend on depth, because the
+    surface decides that. The window w is 1 inside half of the ellipsoid's radii and falls to 0 at its surface. Lips
+    that move keep their features; without the warp the network has to redraw them at every place, which blurs them.
     """
 
     centre: Tensor
@@ -35,10 +37,12 @@ class MouthWarp(nn.Module):
         super().__init__()
         self.register_buffer("centre", centre.clone())
         self.register_buffer("radii", radii.clone())
-        self.fields = nn.Parameter(torch.zeros(mouth_dim, 3, resolution, resolution, resolution))
+        many = mouth_dim > MAX_FIELDS
+        self.code = nn.Linear(mouth_dim, MAX_FIELDS, bias=False) if many else nn.Identity()
+        self.fields = nn.Parameter(torch.zeros(min(mouth_dim, MAX_FIELDS), 3, resolution, resolution))
 
     def forward(
-        self, points: Float[Tensor, "S 3"], frame: Int[Tensor, " S"], mouth: Float[Tensor, "U K"]
+        self, points: Float[Tensor, "S 3"], frame: Int[Tensor, " S"], mouth: Float[Tensor, "U M"]
     ) -> Float[Tensor, "S 3"]:
         """Returns the warped positions of S points.
 
@@ -50,16 +54,16 @@ class MouthWarp(nn.Module):
         local = (points - self.centre) / self.radii
         radius = local.norm(dim=-1)
         rows = torch.nonzero(radius < 1)[:, 0]  # a fifth of the samples
-        where = local[rows].flip(-1)[None, None, None]  # grid_sample names the last axis first
+        where = local[rows, :2].flip(-1)[None, None]  # grid_sample names the last axis first
         if len(mouth) == 1:
-            moved = F.grid_sample(self.displacement(mouth)[None], where, align_corners=True)[0, :, 0, 0]
+            moved = F.grid_sample(self.displacement(mouth)[None], where, align_corners=True)[0, :, 0]
         else:
-            fields = F.grid_sample(self.fields.flatten(0, 1)[None], where, align_corners=True)[0, :, 0, 0]
-            code = mouth.index_select(0, frame[rows]).T
-            moved = UNIT * torch.einsum("kds,ks->ds", fields.unflatten(0, (-1, 3)), code)
+            fields = F.grid_sample(self.fields.flatten(0, 1)[None], where, align_corners=True)[0, :, 0]
+            code = self.code(mouth).index_select(0, frame[rows]).T
+            moved = UNIT * (fields.unflatten(0, (-1, 3)) * code[:, None]).sum(0)
         window = (2 * (1 - radius[rows])).clamp(0, 1)
         return points.index_add(0, rows, (-window * moved).T)
 
-    def displacement(self, mouth: Float[Tensor, "1 K"]) -> Float[Tensor, "3 R R R"]:
+    def displacement(self, mouth: Float[Tensor, "1 M"]) -> Float[Tensor, "3 R R"]:
         """The sum of all fields for one frame's condition; the window is not applied."""
-        return UNIT * torch.einsum("k,kdxyz->dxyz", mouth[0], self.fields)
+        return UNIT * torch.einsum("k,kdxy->dxy", self.code(mouth)[0], self.fields)

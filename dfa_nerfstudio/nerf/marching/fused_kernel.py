@@ -77,7 +77,7 @@ def render_rays(
     scales,  # [levels]
     numbers,  # [levels, 4]
     regions,  # [3, 2, 3] centres and radii
-    warp,  # [WARP, WARP, WARP, 3] displacement of head space in this frame
+    warp,  # [WARP, WARP, 3] displacement of head space in this frame
     warp_region,  # [2, 3] centre and radii of the ellipsoid that is displaced
     first,  # [levels, GRIDS FEATURES, WIDTH] fp16
     gate,  # [levels, GRIDS FEATURES, 2]
@@ -221,20 +221,17 @@ def _warped(warp, region, x, y, z, WARP: tl.constexpr):
     """Positions in the mean mouth; see `MouthWarp`."""
     px = (((x - tl.load(region)) / tl.load(region + 3)) * 0.5 + 0.5) * (WARP - 1)
     py = (((y - tl.load(region + 1)) / tl.load(region + 4)) * 0.5 + 0.5) * (WARP - 1)
-    pz = (((z - tl.load(region + 2)) / tl.load(region + 5)) * 0.5 + 0.5) * (WARP - 1)
-    radius = _radius(region, x, y, z)
-    window = tl.minimum(tl.maximum(2 * (1 - radius), 0.0), 1.0)
+    window = tl.minimum(tl.maximum(2 * (1 - _radius(region, x, y, z)), 0.0), 1.0)
     inside = window > 0
     lx = tl.minimum(tl.maximum(tl.floor(px), 0.0), WARP - 2.0)
     ly = tl.minimum(tl.maximum(tl.floor(py), 0.0), WARP - 2.0)
-    lz = tl.minimum(tl.maximum(tl.floor(pz), 0.0), WARP - 2.0)
-    fx, fy, fz = px - lx, py - ly, pz - lz
-    first = ((lx * WARP + ly) * WARP + lz).to(tl.int32)
+    fx, fy = px - lx, py - ly
+    first = (lx * WARP + ly).to(tl.int32)
     dx, dy, dz = tl.zeros_like(x), tl.zeros_like(x), tl.zeros_like(x)
-    for corner in tl.static_range(8):
-        cx, cy, cz = corner & 1, corner >> 1 & 1, corner >> 2
-        weight = (fx if cx else 1 - fx) * (fy if cy else 1 - fy) * (fz if cz else 1 - fz) * window
-        vertex = warp + (first + (cx * WARP + cy) * WARP + cz) * 3
+    for corner in tl.static_range(4):
+        cx, cy = corner & 1, corner >> 1
+        weight = (fx if cx else 1 - fx) * (fy if cy else 1 - fy) * window
+        vertex = warp + (first + cx * WARP + cy) * 3
         dx += weight * tl.load(vertex, mask=inside, other=0.0)
         dy += weight * tl.load(vertex + 1, mask=inside, other=0.0)
         dz += weight * tl.load(vertex + 2, mask=inside, other=0.0)

@@ -147,11 +147,11 @@ def _weights(
 
 def _warp(
     field: ConditionedField, conditions: Conditions
-) -> tuple[Float[Tensor, "R R R 3"] | Float[Tensor, "1"], Float[Tensor, "2 3"]]:
+) -> tuple[Float[Tensor, "R R 3"] | Float[Tensor, "1"], Float[Tensor, "2 3"]]:
     """Displacement of head space in the frame, and its region; of any content if the field has no warp."""
     if field.warp is None:
         return field.regions.new_zeros(1), field.regions[0]
-    moved = field.warp.displacement(conditions.mouth).permute(1, 2, 3, 0)
+    moved = field.warp.displacement(conditions.mouth).permute(1, 2, 0)
     return moved.float().contiguous(), torch.stack([field.warp.centre, field.warp.radii])
 
 
