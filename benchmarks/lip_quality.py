@@ -220,11 +220,11 @@ class LipBenchmark:
         return openings(self._trained(feature, own, start, seed), own, recording, test)
 
 
-def read_corpus(folders: Path, feature: str) -> Iterator[Recording]:
-    """Reads all frames of every dataset folder, with an audio feature."""
+def read_corpus(folders: Path, feature: str, keep: Callable[[Path], bool] = lambda path: True) -> Iterator[Recording]:
+    """Reads all frames of the dataset folders whose path `keep` accepts, with an audio feature."""
     for path in sorted(path.parent for path in folders.rglob(TRANSFORMS)):
         relative = path.relative_to(folders)
-        if relative.parts[0] != "hard":
+        if relative.parts[0] != "hard" and keep(path):
             folder = DatasetFolder.open(path)
             rows = clip_audio_feature(folder, feature)
             yield Recording.from_clip(folder.attributes, slice(None), str(relative), relative.parts[0], rows)

@@ -14,16 +14,14 @@ import torch
 import tyro
 
 from benchmarks.corpus import is_grid, person
-from benchmarks.lip_quality import shifted
+from benchmarks.lip_quality import read_corpus, shifted
 from benchmarks.record import console
 from dfa_nerfstudio.attributes.attribute_trainer import AttributeTrainer
 from dfa_nerfstudio.attributes.lips.audio_to_lips import AudioToLipsConfig
 from dfa_nerfstudio.attributes.lips.general_lips import save_general_lip_models
 from dfa_nerfstudio.attributes.lips.lip_models import LipModels
 from dfa_nerfstudio.attributes.lips.train_lips import pretrain_lips
-from dfa_nerfstudio.attributes.recordings import Recording
-from dfa_nerfstudio.data.audio_features import audio_feature_from_option, clip_audio_feature
-from dfa_nerfstudio.data.dataset_folder import TRANSFORMS, DatasetFolder
+from dfa_nerfstudio.data.audio_features import audio_feature_from_option
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 
 
@@ -44,16 +42,12 @@ class TrainGeneralLips:
 
     def run(self) -> None:
         """Trains, and writes the weights in half precision."""
-        paths = sorted(path.parent for path in self.folder.rglob(TRANSFORMS) if is_grid(path.parent))
-        if not paths:
+        recordings = [
+            shifted(replace(recording, group=person(recording)), self.delay)
+            for recording in read_corpus(self.folder, self.config.features, is_grid)
+        ]
+        if not recordings:
             raise UserError(f"{self.folder}: holds no dataset folder of a GRID clip")
-        recordings = []
-        for path in paths:
-            folder = DatasetFolder.open(path)
-            speech = clip_audio_feature(folder, self.config.features)
-            name = str(path.relative_to(self.folder))
-            recording = Recording.from_clip(folder.attributes, slice(None), name, speech=speech)
-            recordings.append(shifted(replace(recording, group=person(recording)), self.delay))
         console.print(f"{len(recordings)} clips, {sum(map(len, recordings))} frames")
         torch.manual_seed(self.seed)
         models = LipModels(self.config, recordings[0].speech.shape[1]).eval()

@@ -135,8 +135,10 @@ def train_models(
         offsets |= {other.name: measure_offset(pretrained or models, other) for other in more or []}
         if recording.speech.shape[1]:
             synchronised = [part.shift_audio(offsets[part.name]) for part in (recording, *(more or []))]
-            general = general_lip_models(options.lips, speech_kind) if config.general_lips else None
-            train_lips(models.lips, trainer, synchronised, pretrained.lips if pretrained else general)
+            start = pretrained.lips if pretrained else None
+            if start is None and config.general_lips:
+                start = general_lip_models(options.lips, speech_kind)
+            train_lips(models.lips, trainer, synchronised, start)
             models.training_lips = models.lips.space.encode(recording.expression[valid])
         scale = pretrained.motion.scale if pretrained else None
         motion = fit_motion_space(models, recording, models.eye, models.motion, scale)

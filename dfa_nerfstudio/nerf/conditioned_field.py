@@ -98,7 +98,8 @@ class ConditionedField(nn.Module):
         self.warp = None
         if config.warp_resolution and config.spaces != "torso":
             centre, radii = regions[0]
-            self.warp = MouthWarp(config.warp_resolution, mouth_dim, centre, GATE_CUTOFF_RADII * radii)
+            region = torch.stack([centre, GATE_CUTOFF_RADII * radii])
+            self.warp = MouthWarp(config.warp_resolution, mouth_dim, region)
         width, inner = config.width, config.condition_width
 
         def per_frame(inputs: int) -> nn.Sequential:

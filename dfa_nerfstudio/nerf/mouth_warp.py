@@ -23,20 +23,17 @@ class MouthWarp(nn.Module):
     that move keep their features; without the warp the network has to redraw them at every place, which blurs them.
     """
 
-    centre: Tensor
-    radii: Tensor
+    region: Tensor
 
-    def __init__(self, resolution: int, mouth_dim: int, centre: Float[Tensor, "3"], radii: Float[Tensor, "3"]) -> None:
+    def __init__(self, resolution: int, mouth_dim: int, region: Float[Tensor, "2 3"]) -> None:
         """
         Args:
             resolution: number of vertices of the grid along each axis.
             mouth_dim: length of the mouth's condition.
-            centre: centre of the ellipsoid that is deformed, in the scaled scene box.
-            radii: its radii.
+            region: centre and radii of the ellipsoid that is deformed, in the scaled scene box.
         """
         super().__init__()
-        self.register_buffer("centre", centre.clone())
-        self.register_buffer("radii", radii.clone())
+        self.register_buffer("region", region)
         many = mouth_dim > MAX_FIELDS
         self.code = nn.Linear(mouth_dim, MAX_FIELDS, bias=False) if many else nn.Identity()
         self.fields = nn.Parameter(torch.zeros(min(mouth_dim, MAX_FIELDS), 3, resolution, resolution))
@@ -51,9 +48,10 @@ class MouthWarp(nn.Module):
             frame: row of `mouth` per point.
             mouth: standardised conditions of U frames.
         """
-        local = (points - self.centre) / self.radii
+        centre, radii = self.region
+        local = (points - centre) / radii
         radius = local.norm(dim=-1)
-        rows = torch.nonzero(radius < 1)[:, 0]  # a fifth of the samples
+        rows = torch.nonzero(radius < 1)[:, 0]  # the window is 0 elsewhere
         where = local[rows, :2].flip(-1)[None, None]  # grid_sample names the last axis first
         if len(mouth) == 1:
             moved = F.grid_sample(self.displacement(mouth)[None], where, align_corners=True)[0, :, 0]

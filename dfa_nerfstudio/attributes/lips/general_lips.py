@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import torch
@@ -38,7 +37,6 @@ def save_general_lip_models(models: LipModels, speech_kind: str, path: Path) -> 
     content = {
         "speech_kind": speech_kind,
         "num_inputs": len(models.network.mean),
-        "config": dataclasses.asdict(models.config),
         "weights": {name: values.half() for name, values in models.state_dict().items()},
     }
     with atomic_write(path) as partial:

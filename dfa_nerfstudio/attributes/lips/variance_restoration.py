@@ -58,7 +58,7 @@ class VarianceRestoration(nn.Module):
         self,
         lips: Iterable[Float[Tensor, "n K"]],
         voice: Iterable[Bool[Tensor, " n"]],
-        lookahead_frames: int = STATISTICS_FRAMES,
+        lookahead_frames: int,
     ) -> Iterator[Float[Tensor, "m K"]]:
         """Restores the variance of predictions by the statistics of the voiced frames so far.
 
@@ -75,19 +75,17 @@ class VarianceRestoration(nn.Module):
         for chunk, voiced in zip_chunks(lips, voice):
             counted = chunk.double() * voiced[:, None]
             counts = count + voiced.double().cumsum(0)[:, None]
-            totals, all_squares = total + counted.cumsum(0), squares + (counted * chunk).cumsum(0)
-            num_before = int((counts < PRIOR_FRAMES + lookahead_frames).sum()) if lookahead_frames else 0
-            if lookahead_frames and num_before < len(chunk):
+            statistics = counts, total + counted.cumsum(0), squares + (counted * chunk).cumsum(0)
+            num_before = int((counts < PRIOR_FRAMES + lookahead_frames).sum())
+            if num_before:
                 pending.append(chunk[:num_before])
-                yield self._scaled(torch.cat(pending), counts[num_before], totals[num_before], all_squares[num_before])
-                lookahead_frames = 0
-            if lookahead_frames:
-                pending.append(chunk)
-            else:
-                part = slice(num_before, None)
-                yield self._scaled(chunk[part], counts[part], totals[part], all_squares[part])
-            count, total, squares = counts[-1], totals[-1], all_squares[-1]
-        if lookahead_frames and pending:
+            if num_before < len(chunk):
+                if pending:
+                    yield self._scaled(torch.cat(pending), *(values[num_before] for values in statistics))
+                    pending = []
+                yield self._scaled(chunk[num_before:], *(values[num_before:] for values in statistics))
+            count, total, squares = (values[-1] for values in statistics)
+        if pending:
             yield self._scaled(torch.cat(pending), count, total, squares)
 
     def _scaled(

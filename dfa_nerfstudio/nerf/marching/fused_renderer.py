@@ -152,7 +152,7 @@ def _warp(
     if field.warp is None:
         return field.regions.new_zeros(1), field.regions[0]
     moved = field.warp.displacement(conditions.mouth).permute(1, 2, 0)
-    return moved.float().contiguous(), torch.stack([field.warp.centre, field.warp.radii])
+    return moved.float().contiguous(), field.warp.region
 
 
 def _frame_vectors(field: ConditionedField, conditions: Conditions) -> Float[Tensor, "9 W"]:
