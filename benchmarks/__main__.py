@@ -15,6 +15,7 @@ make bench BENCH=ablation                         dfa-eval ablate: Tables 2, 4 a
 make bench BENCH=encodings                        throughput of feature grids by backend
 make bench BENCH=training-memory                  ns-train: peak memory by video length
 make bench BENCH="words --load-config C"           lips of single words, closed at m, p and b, with a contact sheet
+make bench BENCH="other-speech --load-config C"    sync and mouth motion in other speech, three languages
 make bench BENCH="pack --data D --target P"       packs a dataset folder into 40 MiB, to copy it to a GPU machine
 make bench BENCH="cuda --data P --piece short"    on a GPU: one piece of the field benchmark, in less than 8 minutes
 """
@@ -44,7 +45,12 @@ BENCHMARKS = {
 }
 """Module and class of each benchmark. A module is imported only when its benchmark runs, because each needs other
 packages."""
-ON_REQUEST = {"words": "words.WordBenchmark", "pack": "packed_dataset.PackDataset", "cuda": "cuda.CudaBenchmark"}
+ON_REQUEST = {
+    "words": "words.WordBenchmark",
+    "other-speech": "other_speech.OtherSpeechBenchmark",
+    "pack": "packed_dataset.PackDataset",
+    "cuda": "cuda.CudaBenchmark",
+}
 """Benchmarks with required options, which run only when named."""
 
 

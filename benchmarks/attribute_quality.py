@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +59,10 @@ class AttributeBenchmark:
     """Number of trainings that run in parallel."""
     losses: tuple[str, ...] = ("bce", "infonce")
     """Contrastive losses to compare: Eq. 3 (bce) and InfoNCE."""
+    features: tuple[str, ...] = ("mfcc", "speech")
+    """What E_a reads: MFCC, as in the paper, and the states of the package's speech encoder."""
+    only: tuple[str, ...] = ()
+    """Parts to measure: clips, own, people, pretrain; all by default."""
     processed: Path | None = None
     """Folder of finished dataset folders of all clips; without it they are processed anew."""
     config: PretrainConfig = field(default_factory=lambda: PretrainConfig(progress=False, step_multiplier=2.0))
@@ -71,16 +74,20 @@ class AttributeBenchmark:
         """Measures everything; writes the record after each table."""
         head, tables = record_header("cpu"), {}
         corpus = self.processed or process_corpus(self.shared, self.output / "corpus")
-        material = read_corpus(corpus)
-        parts: dict[str, Callable[[], list[Row]]] = {}
-        for loss in self.losses:
-            by_clip, by_person = partial(self._by_clip, material, loss), partial(self._by_person, material, loss)
-            parts[f"{loss}: held-out clips of grid_s1 ({FOLDS} folds) and held-out end of {MAIN_CLIP}"] = by_clip
-            parts[f"{loss}: {MAIN_CLIP}'s own models, its held-out end"] = partial(self._single_clip, material, loss)
-            parts[f"{loss}: unseen people ({PEOPLE_FOLDS} folds by person)"] = by_person
-        parts["one training on all clips"] = lambda: [self._pretrain(corpus)]
-        for title, measure_table in parts.items():
-            tables[title] = measure_table()
+        titles = {
+            "clips": f"held-out clips of grid_s1 ({FOLDS} folds) and held-out end of {MAIN_CLIP}",
+            "own": f"{MAIN_CLIP}'s own models, its held-out end",
+            "people": f"unseen people ({PEOPLE_FOLDS} folds by person)",
+        }
+        measures = {"clips": self._by_clip, "own": self._single_clip, "people": self._by_person}
+        for feature in self.features:
+            material = read_corpus(corpus, feature)
+            for loss, part in product(self.losses, titles):
+                if part in (self.only or titles):
+                    tables[f"{loss}, {feature}: {titles[part]}"] = measures[part](material, loss)
+                    write_record("attributes_cpu", head, tables)
+        if "pretrain" in (self.only or ["pretrain"]):
+            tables["one training on all clips"] = [self._pretrain(corpus)]
             write_record("attributes_cpu", head, tables)
 
     def _pretrain(self, corpus: Path) -> Row:

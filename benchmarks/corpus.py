@@ -9,7 +9,10 @@ import torch
 
 from benchmarks.record import run_timed
 from dfa_nerfstudio.attributes.recordings import PER_FRAME_FIELDS, Recording
+from dfa_nerfstudio.data.audio_features import clip_audio_feature
 from dfa_nerfstudio.data.dataset_folder import TRANSFORMS, DatasetFolder
+from dfa_nerfstudio.media.rates import MFCC_PER_FRAME
+from dfa_nerfstudio.media.speech.speech_encoder import STATES_PER_FRAME
 
 SAME_PERSON = {"vexpress_aoc_4s": "hdtf_WDA_AlexandriaOcasioCortez_000", "grid_pwij3p": "grid_id2_vcd_swwp2s"}
 """Clips mapped to another clip of the same person."""
@@ -54,18 +57,33 @@ def process_corpus(shared: Path, output: Path) -> Path:
     return output
 
 
-def read_corpus(corpus: Path) -> Corpus:
-    """Loads the recordings from the dataset folders of all clips."""
+def read_corpus(corpus: Path, feature: str = "mfcc") -> Corpus:
+    """Loads the recordings from the dataset folders of all clips.
+
+    Args:
+        corpus: their folder.
+        feature: what E_a reads: `mfcc`, or `speech`, the states of the speech encoder instead of MFCC.
+    """
     recordings = []
     for path in sorted(path.parent for path in corpus.rglob(TRANSFORMS)):
         relative = path.relative_to(corpus)
         if relative.parts[0] not in EXCLUDED_FOLDERS and str(relative) != MAIN_CLIP:
-            clip = DatasetFolder.open(path).attributes
-            recordings.append(Recording.from_clip(clip, slice(None), str(relative), relative.parts[0]))
+            folder = DatasetFolder.open(path)
+            recordings.append(read_recording(folder, feature, slice(None), str(relative), relative.parts[0]))
     folder = DatasetFolder.open(corpus / MAIN_CLIP)
-    clip, parts = folder.attributes, (slice(folder.num_train), slice(folder.num_train, None))
-    main, end = (Recording.from_clip(clip, part, MAIN_CLIP, MAIN_CLIP) for part in parts)
+    parts = slice(folder.num_train), slice(folder.num_train, None)
+    main, end = (read_recording(folder, feature, part, MAIN_CLIP, MAIN_CLIP) for part in parts)
     return Corpus(recordings, main, end)
+
+
+def read_recording(folder: DatasetFolder, feature: str, frames: slice, name: str, group: str) -> Recording:
+    """Reads frames of a dataset folder, with `feature` in the place of MFCC."""
+    recording = Recording.from_clip(folder.attributes, frames, name, group)
+    if feature == "mfcc":
+        return recording
+    states = clip_audio_feature(folder, feature)[frames].reshape(len(recording) * STATES_PER_FRAME, -1)
+    states = ((states - states.mean(0)) / states.std(0).clamp(min=1e-3)).clamp(-6, 6)
+    return replace(recording, mfcc=states.repeat_interleave(MFCC_PER_FRAME // STATES_PER_FRAME, 0))
 
 
 def join(first: Recording, second: Recording) -> Recording:

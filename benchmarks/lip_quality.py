@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
@@ -15,7 +16,6 @@ from joblib import Parallel, delayed
 
 from benchmarks.corpus import MAIN_CLIP, person, process_corpus
 from benchmarks.record import Row, record_header, write_record
-from dfa_nerfstudio.attributes.attribute_trainer import AttributeTrainer
 from dfa_nerfstudio.attributes.lips.audio_to_lips import AudioToLipsConfig
 from dfa_nerfstudio.attributes.lips.general_lips import general_lip_models
 from dfa_nerfstudio.attributes.lips.lip_config import LipConfig
@@ -56,7 +56,7 @@ class LipBenchmark:
     processed: Path | None = None
     """Folder of finished dataset folders of all clips; without it they are processed anew."""
     features: tuple[str, ...] = ("speech", "mfcc")
-    """Audio features to compare; `whisper` needs weights."""
+    """Audio features to compare; `whisper` and `whisper_short` (`benchmarks/short_whisper.py`) need weights."""
     seeds: tuple[int, ...] = (0,)
     """Random seeds of the trainings."""
     jobs: int = 2
@@ -72,6 +72,7 @@ class LipBenchmark:
 
     def run(self) -> None:
         """Measures everything; writes the record after each table."""
+        import_module("benchmarks.short_whisper")  # registers its feature
         head, tables = record_header("cpu"), {}
         folders = self.processed or process_corpus(self.shared, self.output / "corpus")
         for feature in self.features:
@@ -101,7 +102,7 @@ class LipBenchmark:
     def _pretrained(self, feature: str, recordings: list[Recording], seed: int) -> LipModels:
         torch.manual_seed(seed)
         models = self._models(feature, recordings[0])
-        pretrain_lips(models, AttributeTrainer(1.0, seed, False), recordings)
+        pretrain_lips(models, recordings)
         return models
 
     def _starts(self, corpus: list[Recording], feature: str, clip: str) -> dict[str, list[LipModels | None]]:
@@ -120,7 +121,7 @@ class LipBenchmark:
         """A lip model of one person."""
         torch.manual_seed(seed)
         models = self._models(feature, train)
-        train_lips(models, AttributeTrainer(1.0, seed, False), [train], start)
+        train_lips(models, [train], start)
         return models
 
     def _own(self, corpus: list[Recording], feature: str) -> list[Row]:

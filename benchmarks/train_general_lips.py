@@ -16,7 +16,6 @@ import tyro
 from benchmarks.corpus import is_grid, person
 from benchmarks.lip_quality import read_corpus, shifted
 from benchmarks.record import console
-from dfa_nerfstudio.attributes.attribute_trainer import AttributeTrainer
 from dfa_nerfstudio.attributes.lips.audio_to_lips import AudioToLipsConfig
 from dfa_nerfstudio.attributes.lips.general_lips import save_general_lip_models
 from dfa_nerfstudio.attributes.lips.lip_models import LipModels
@@ -51,7 +50,7 @@ class TrainGeneralLips:
         console.print(f"{len(recordings)} clips, {sum(map(len, recordings))} frames")
         torch.manual_seed(self.seed)
         models = LipModels(self.config, recordings[0].speech.shape[1]).eval()
-        pretrain_lips(models, AttributeTrainer(1.0, self.seed, False), recordings)
+        pretrain_lips(models, recordings)
         kind = str(audio_feature_from_option(self.config.features).kind)
         save_general_lip_models(models, kind, self.output)
 

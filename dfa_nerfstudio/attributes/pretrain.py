@@ -94,7 +94,7 @@ def train_on_corpus(
         trainer.train_audio_encoder(models, recordings, offsets, val)
         if recordings[0].speech.shape[1]:
             synchronised = [recording.shift_audio(offsets.get(recording.name, 0)) for recording in recordings]
-            pretrain_lips(models.lips, trainer, synchronised)
+            pretrain_lips(models.lips, synchronised)
     return models.eval(), offsets
 
 

@@ -138,7 +138,7 @@ def train_models(
             start = pretrained.lips if pretrained else None
             if start is None and config.general_lips:
                 start = general_lip_models(options.lips, speech_kind)
-            train_lips(models.lips, trainer, synchronised, start)
+            train_lips(models.lips, synchronised, start)
             models.training_lips = models.lips.space.encode(recording.expression[valid])
         scale = pretrained.motion.scale if pretrained else None
         motion = fit_motion_space(models, recording, models.eye, models.motion, scale)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.attributes.lips.audio_to_lips import AudioToLipsConfig
@@ -18,17 +19,14 @@ def general_lip_models(config: AudioToLipsConfig, speech_kind: str) -> LipModels
     """The package's lip model, or None if it does not fit.
 
     Args:
-        config: options of the model that is to start from it; a model of another size does not fit.
+        config: options of the model that is to start from it; one with other `inputs` does not fit.
         speech_kind: kind of the audio feature (`FeatureKind`); a model of another feature does not fit.
     """
     stored = torch.load(WEIGHTS, map_location="cpu", weights_only=True)
-    if stored["speech_kind"] != speech_kind:
+    if (stored["speech_kind"], stored["inputs"]) != (speech_kind, config.inputs):
         return None
     models = LipModels(config, stored["num_inputs"])
-    shapes = {name: values.shape for name, values in models.state_dict().items()}
-    if shapes != {name: values.shape for name, values in stored["weights"].items()}:
-        return None
-    models.load_state_dict({name: values.float() for name, values in stored["weights"].items()})
+    models.load_state_dict({name: _convert(values, torch.float32) for name, values in stored["weights"].items()})
     return models.eval()
 
 
@@ -36,8 +34,13 @@ def save_general_lip_models(models: LipModels, speech_kind: str, path: Path) -> 
     """Writes the file that `general_lip_models` reads."""
     content = {
         "speech_kind": speech_kind,
-        "num_inputs": len(models.network.mean),
-        "weights": {name: values.half() for name, values in models.state_dict().items()},
+        "inputs": models.config.inputs,
+        "num_inputs": len(models.network.feature_mean),
+        "weights": {name: _convert(values, torch.float16) for name, values in models.state_dict().items()},
     }
     with atomic_write(path) as partial:
         torch.save(content, partial)
+
+
+def _convert(values: Tensor, dtype: torch.dtype) -> Tensor:
+    return values.to(dtype) if values.is_floating_point() else values

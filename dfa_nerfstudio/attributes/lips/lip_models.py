@@ -21,7 +21,7 @@ CLOSED_SHARE = 0.1
 
 
 class LipModels(nn.Module):
-    """The lip space, the network from speech features to it, and the restoration of variance and of the lip gap."""
+    """The lip space, the model from speech features to it, and the restoration of variance and of the lip gap."""
 
     def __init__(self, config: AudioToLipsConfig, num_inputs: int) -> None:
         super().__init__()
@@ -35,10 +35,6 @@ class LipModels(nn.Module):
         """f_m of the closed mouth: the median of the shapes with the smallest lip gap."""
         gap = self.space.opening(shapes)
         return shapes[gap <= gap.quantile(CLOSED_SHARE)].median(0).values
-
-    def warm_start(self, other: LipModels) -> None:
-        """Copies a network of other people; the space must be fitted to this person already."""
-        self.network.warm_start(other.network, self.space.basis_change(other.space))
 
     def stream(
         self,
@@ -62,9 +58,11 @@ class LipModels(nn.Module):
         lips = smooth(self.network.stream(features), config.smooth_lips)
         if config.restore_variance:
             lips = self.restoration.stream(lips, voice, 0 if live else STATISTICS_FRAMES)
+        lips = (project_to_shapes(chunk, shapes, config.lip_projection) for chunk in lips)
+        if config.restore_variance:
+            # after the projection, which is a mean of similar shapes and therefore never quite closed
             lips = (self.gap_restoration(chunk, self.space.opening(chunk)) for chunk in lips)
-        lips = (torch.lerp(closed, chunk, config.mouth_amplitude) for chunk in lips)
-        return (project_to_shapes(chunk, shapes, config.lip_projection) for chunk in lips)
+        return (torch.lerp(closed, chunk, config.mouth_amplitude) for chunk in lips)
 
 
 def smooth(frames: Iterable[Float[Tensor, "n F"]], deviation: float) -> Iterator[Float[Tensor, "n F"]]:

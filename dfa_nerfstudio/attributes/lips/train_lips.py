@@ -1,89 +1,165 @@
-"""Trains the lip model: the space, the network, and the cross-fitted predictions that restore variance."""
+"""Fits the lip model: the space, the regressions, and the cross-fitted predictions that restore variance."""
 
 from __future__ import annotations
 
-import copy
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from dfa_nerfstudio.attributes.lips.audio_to_lips import AudioToLips
-from dfa_nerfstudio.attributes.lips.lip_config import LipConfig
-from dfa_nerfstudio.attributes.lips.lip_models import LipModels, smooth
-from dfa_nerfstudio.attributes.lips.lip_objective import LipObjective, LipSequence
+from dfa_nerfstudio.attributes.lips.audio_to_lips import AudioToLips, standardise
+from dfa_nerfstudio.attributes.lips.lip_models import LipModels
 from dfa_nerfstudio.attributes.lips.lip_space import LipSpace
+from dfa_nerfstudio.attributes.lips.shape_projection import project_to_shapes
 from dfa_nerfstudio.attributes.recordings import Recording, sampling_weights
-
-if TYPE_CHECKING:
-    from dfa_nerfstudio.attributes.attribute_trainer import AttributeTrainer
 
 FOLD_MARGIN = 12
 """Frames on either side of a predicted part that are not used for training, because lips of neighbouring frames are
 alike."""
-MIN_FOLD_FRAMES = 100
+MIN_FOLD_FRAMES = 75
 """Shortest part of the training frames that is predicted by models of the others."""
+MAX_GAIN = 3.0
+"""Largest factor on the lip motion that a model of other people predicts."""
+MAX_GAP_FRAMES, PROJECTED_AT_ONCE = 4000, 500
+"""Largest number of frames that the distribution of the lip gap is measured in, and of those projected at once."""
 
 
-def train_lips(
-    models: LipModels,
-    trainer: AttributeTrainer,
-    recordings: list[Recording],
-    pretrained: LipModels | None = None,
-    share: float = 1.0,
-) -> None:
-    """Trains on one person's recordings, the first of which is the video that the field is trained on.
+@dataclass
+class LipFrames:
+    """N training frames, of one recording or of several."""
+
+    features: Float[Tensor, "R D"]
+    """Reduced audio features; those of each recording are extended at both ends by the model's context."""
+    centres: Int[Tensor, " N"]
+    """Index of each training frame in `features`."""
+    lips: Float[Tensor, "N K"]
+    """True lip components."""
+    general: Float[Tensor, "N K"]
+    """Those that the model of many people predicts."""
+
+    @classmethod
+    def of(cls, network: AudioToLips, space: LipSpace, recording: Recording) -> LipFrames:
+        """The valid frames of a recording, whose audio features are standardised by its own statistics, because each
+        recording has its own microphone."""
+        valid, config = recording.valid_frames, network.config
+        own = recording.speech[valid]
+        features = standardise(recording.speech, own.mean(0), own.std(0).clamp(min=1e-4)) @ network.basis.T
+        before, after = features[:1].expand(config.past, -1), features[-1:].expand(config.look_ahead, -1)
+        centres = torch.nonzero(valid).flatten()
+        lips = space.encode(recording.expression)[valid]
+        return cls(torch.cat([before, features, after]), centres + config.past, lips, torch.zeros_like(lips))
+
+    @classmethod
+    def join(cls, parts: list[LipFrames]) -> LipFrames:
+        """Concatenates the frames of several recordings."""
+        starts = torch.tensor([0, *(len(part.features) for part in parts)]).cumsum(0)
+        centres = torch.cat([part.centres + start for part, start in zip(parts, starts, strict=False)])
+        names = ("features", "lips", "general")
+        return cls(centres=centres, **{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+
+    def __getitem__(self, chosen: Bool[Tensor, " N"] | Int[Tensor, " M"]) -> LipFrames:
+        return LipFrames(self.features, self.centres[chosen], self.lips[chosen], self.general[chosen])
+
+
+@torch.no_grad()
+def train_lips(models: LipModels, recordings: list[Recording], pretrained: LipModels | None = None) -> None:
+    """Fits the models to one person's recordings, the first of which is the video that the field is trained on.
 
     Args:
-        models: the models to train, in place.
-        trainer: runs the training.
+        models: the models to fit, in place.
         recordings: the person's recordings; their audio delays are corrected already.
-        pretrained: models of other people, of the same configuration, from which training starts.
-        share: share of the training steps.
+        pretrained: models of other people, with the same `AudioToLipsConfig.inputs`, which the person's correct.
     """
-    main = recordings[0]
+    main, network = recordings[0], models.network
     models.space.fit(main.expression[main.valid_frames])
+    speech = main.speech[main.valid_frames]
+    network.set_statistics(speech)
+    change = torch.zeros_like(network.change)
     if pretrained is None:
-        features = torch.cat([recording.speech[recording.valid_frames] for recording in recordings])
-        models.network.set_statistics(features)
+        network.set_basis(standardise(speech, network.feature_mean, network.feature_std))
     else:
-        models.warm_start(pretrained)
-    start = copy.deepcopy(models.network)
-    sequences = [lip_sequence(models.network, models.space, main)]
+        network.basis = pretrained.network.basis.clone()
+        network.general.load_state_dict(pretrained.network.general.state_dict())
+        change = models.space.basis_change(pretrained.space)
+    parts = [LipFrames.of(network, models.space, main)]
     for other in recordings[1:]:
         space = models.space.recentred(other.expression[other.valid_frames])
-        sequences.append(lip_sequence(models.network, space, other))
-    name = "audio to lips"
-    trainer.run(LipObjective(models.network, LipSequence.join(sequences)), models.config.fit, name, share)
-    predicted, frames = cross_fit(start, trainer, sequences, main, share)
-    voiced = frames[main.voice[frames]]
+        parts.append(LipFrames.of(network, space, other))
+    frames = LipFrames.join(parts)
+    frames.general = network.general(frames.features)[frames.centres - network.config.past] @ change.T
+    predicted, found = cross_fit(models, frames, change, main)
+    fit_person(models, frames, change)
+    voiced = found[main.voice[found]]
     if len(voiced) > 1:
         true = models.space.encode(main.expression[voiced])
         models.restoration.fit(true, predicted[voiced])
-        restored = models.restoration.restore(predicted[voiced])
-        gaps = models.space.opening(restored), models.space.opening(true)
+        chosen = torch.linspace(0, len(voiced) - 1, min(len(voiced), MAX_GAP_FRAMES)).long()
+        restored, true = models.restoration.restore(predicted[voiced[chosen]]), true[chosen]
+        projected = torch.cat([project_to_shapes(part, true) for part in restored.split(PROJECTED_AT_ONCE)])
+        gaps = models.space.opening(projected), models.space.opening(true)
         models.gap_restoration.fit(true, *gaps, models.space.gap_slope())
 
 
-def pretrain_lips(models: LipModels, trainer: AttributeTrainer, recordings: list[Recording]) -> None:
-    """Trains on recordings of many people, each with its own mean and amplitude of lip motion."""
-    weights = sampling_weights(recordings)
+def fit_person(models: LipModels, frames: LipFrames, change: Float[Tensor, "K K"]) -> None:
+    """Fits the person's own regression to what the model of many people leaves.
+
+    That model's lip motion is scaled first, because each person moves the lips as far as they do: by the factor that
+    fits the lip gap best.
+    """
+    network, config, slope = models.network, models.config, models.space.gap_slope()
+    predicted, true = ((lips - lips.mean(0)) @ slope for lips in (frames.general, frames.lips))
+    gain = ((predicted @ true) / (predicted @ predicted).clamp(min=1e-9)).clamp(0, MAX_GAIN)
+    network.change = gain * change
+    rest = frames.lips - gain * frames.general
+    network.own.fit(frames.features, frames.centres, rest, config.noise, config.max_frames)
+
+
+def cross_fit(
+    models: LipModels, frames: LipFrames, change: Float[Tensor, "K K"], main: Recording
+) -> tuple[Float[Tensor, "T K"], Int[Tensor, " N"]]:
+    """Predicts each contiguous part of the main recording by a model that is fitted to everything else.
+
+    Returns:
+        The predictions (zero where there are none), and the frames that have one.
+    """
+    folds, past = models.config.folds, models.config.past
+    folds = folds if len(main) >= folds * MIN_FOLD_FRAMES else 0
+    predicted, found = torch.zeros(len(main), models.config.num_components), [torch.zeros(0, dtype=torch.long)]
+    edges = torch.linspace(0, len(main), folds + 1).long().tolist()
+    for first, stop in pairwise(edges):
+        position = frames.centres - past  # frame number, in the main recording, which comes first
+        kept = (position < first - FOLD_MARGIN) | (position >= stop + FOLD_MARGIN)
+        if not kept.any():
+            continue
+        fit_person(models, frames[kept], change)
+        predicted[first:stop] = models.network(frames.features[first : stop + past + models.config.look_ahead])
+        found.append(first + torch.nonzero(main.valid_frames[first:stop]).flatten())
+    return predicted, torch.cat(found)
+
+
+@torch.no_grad()
+def pretrain_lips(models: LipModels, recordings: list[Recording]) -> None:
+    """Fits the models to recordings of many people, each with its own mean and amplitude of lip motion."""
+    network, config, weights = models.network, models.config, sampling_weights(recordings)
     displacements = []
     for recording in recordings:
         own = recording.expression[recording.valid_frames]
         own = own - own.mean(0)
         displacements.append(own / own.square().mean().sqrt() * weights[recording.name])
     models.space.fit(torch.cat(displacements))
-    models.network.set_statistics(torch.cat([recording.speech[recording.valid_frames] for recording in recordings]))
-    sequences = []
+    speech = [recording.speech[recording.valid_frames] for recording in recordings]
+    network.set_statistics(torch.cat(speech))
+    network.set_basis(torch.cat([standardise(one, one.mean(0), one.std(0).clamp(min=1e-4)) for one in speech]))
+    total = sum(weights[recording.name] * int(recording.valid_frames.sum()) for recording in recordings)
+    parts = []
     for recording in recordings:
-        sequence = lip_sequence(models.network, own_space(models.space, recording), recording)
-        sequence.weight *= weights[recording.name]
-        sequences.append(sequence)
-    objective = LipObjective(models.network, LipSequence.join(sequences))
-    trainer.run(objective, models.config.fit, "audio to lips", models.config.pretrain_factor)
+        part = LipFrames.of(network, own_space(models.space, recording), recording)
+        count = round(config.max_general_frames * weights[recording.name] * len(part.lips) / total)
+        parts.append(part[torch.linspace(0, len(part.lips) - 1, min(max(count, 1), len(part.lips))).long()])
+    frames = LipFrames.join(parts)
+    network.general.fit(frames.features, frames.centres, frames.lips, config.noise, len(frames.lips))
 
 
 def own_space(shared: LipSpace, recording: Recording) -> LipSpace:
@@ -92,49 +168,3 @@ def own_space(shared: LipSpace, recording: Recording) -> LipSpace:
     space = shared.recentred(expression)
     space.scale = (space.centred(expression) @ space.basis[0]).std()
     return space
-
-
-def lip_sequence(network: AudioToLips, space: LipSpace, recording: Recording) -> LipSequence:
-    """Training data of one recording."""
-    features = network.standardise(recording.speech)
-    past, future = network.past, network.future
-    features = torch.cat([features[:1].expand(past, -1), features, features[-1:].expand(future, -1)])
-    lips = space.encode(recording.expression)
-    opening = space.opening(lips)
-    valid = recording.valid_frames
-    mean, std = opening[valid].mean(), opening[valid].std().clamp(min=1e-6)
-    return LipSequence(
-        features=features,
-        row=torch.arange(len(recording)) + past,
-        lips=lips,
-        gap=(opening - mean) / std,
-        gap_slope=(space.gap_slope() / std).expand(len(recording), -1),
-        shot=recording.shot.clone(),
-        weight=torch.ones(len(recording)),
-    )
-
-
-def cross_fit(
-    start: AudioToLips, trainer: AttributeTrainer, sequences: list[LipSequence], main: Recording, share: float
-) -> tuple[Float[Tensor, "T K"], Int[Tensor, " N"]]:
-    """Predicts each contiguous part of the main recording by a network that is trained on everything else.
-
-    Returns:
-        The predictions (zero where there are none), and the frames that have one.
-    """
-    num_folds = start.config.folds if len(main) >= start.config.folds * MIN_FOLD_FRAMES else 0
-    predicted, frames = torch.zeros_like(sequences[0].lips), []
-    edges = torch.linspace(0, len(main), num_folds + 1).long().tolist()
-    for fold, (first, stop) in enumerate(pairwise(edges)):
-        left_out = copy.copy(sequences[0])
-        left_out.shot = left_out.shot.clone()
-        left_out.shot[max(first - FOLD_MARGIN, 0) : stop + FOLD_MARGIN] = -1
-        if not (left_out.shot >= 0).any():
-            continue
-        network = copy.deepcopy(start)
-        objective = LipObjective(network, LipSequence.join([left_out, *sequences[1:]]))
-        trainer.run(objective, start.config.fit, f"lip variance {fold + 1} of {num_folds}", share)
-        smoothed = smooth(network.stream([main.speech]), LipConfig.smooth_lips)
-        predicted[first:stop] = torch.cat(list(smoothed))[first:stop]
-        frames.append(first + torch.nonzero(main.valid_frames[first:stop]).flatten())
-    return predicted, torch.cat(frames) if frames else torch.zeros(0, dtype=torch.long)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dfa_nerfstudio.media.chunks import zip_chunks
 
-MAX_GAIN = 1.8
+MAX_GAIN = 1.5
 """Largest factor on a component: a component that audio hardly predicts is noise, and stays small."""
 PRIOR_FRAMES = 100.0
 """Number of voiced frames (4 s) after which statistics of new audio weigh as much as those of the training video."""

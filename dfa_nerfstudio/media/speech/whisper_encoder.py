@@ -8,7 +8,7 @@ from functools import cache, cached_property
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import librosa
 import numpy as np
@@ -42,6 +42,9 @@ ADVICE = (
 
 class WhisperEncoder:
     """Whisper's encoder on the CPU, by CTranslate2."""
+
+    PADDED_S: ClassVar[float] = WINDOW_S
+    """Seconds to which audio is padded with silence, as Whisper was trained."""
 
     def __init__(self, folder: Path) -> None:
         """
@@ -97,7 +100,7 @@ class WhisperEncoder:
 
     def encode_window(self, samples: Float32[np.ndarray, " S"], first: int, stop: int) -> Float[Tensor, "n 2*D"]:
         """States of the video frames from sample `first` to before `stop` of up to 30 s of audio."""
-        padded = np.pad(samples, (0, max(WINDOW_S * SAMPLE_RATE - len(samples), 0)))
+        padded = np.pad(samples, (0, max(round(self.PADDED_S * SAMPLE_RATE) - len(samples), 0)))
         power = np.abs(librosa.stft(padded, n_fft=WINDOW, hop_length=HOP)[:, :-1]) ** 2
         mel = np.log10(np.maximum(self._mel @ power, 1e-10))
         mel = ((np.maximum(mel, mel.max() - 8) + 4) / 4).astype(np.float32)  # as Whisper was trained
