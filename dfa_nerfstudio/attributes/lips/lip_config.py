@@ -19,8 +19,8 @@ class LipConfig:
     lip_projection: float = 1.0
     """How far predicted lips are projected onto the person's own lip shapes: 0 (not) to 1 (fully)."""
     smooth_lips: float = 0.0
-    """Standard deviation, in frames, of a Gaussian window that smooths lip motion, 0 to 10; 0 disables it. The window is
-    symmetric, so that lips do not lag behind the audio."""
+    """Standard deviation, in frames, of a Gaussian window that smooths lip motion, 0 to 10; 0 disables it. The window
+    is symmetric, so that lips do not lag behind the audio."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.smooth_lips <= 10:
