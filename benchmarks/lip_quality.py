@@ -39,10 +39,9 @@ MIN_SECONDS = 10.0
 MAX_LAG = 6
 """Largest audio delay of a clip in frames that is corrected."""
 LIP_CONFIGS = {
-    "predicted": LipConfig(restore_variance=False, lip_projection=0.0, smooth_lips=0.0),
-    "smoothed": LipConfig(restore_variance=False, lip_projection=0.0),
-    "smoothed, restored": LipConfig(lip_projection=0.0),
-    "smoothed, restored, projected": LipConfig(),
+    "predicted": LipConfig(restore_variance=False, lip_projection=0.0),
+    "restored": LipConfig(lip_projection=0.0),
+    "restored, projected": LipConfig(),
 }
 """Post-processing of the prediction."""
 

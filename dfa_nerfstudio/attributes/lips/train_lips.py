@@ -18,7 +18,7 @@ from dfa_nerfstudio.attributes.recordings import Recording, sampling_weights
 FOLD_MARGIN = 12
 """Frames on either side of a predicted part that are not used for training, because lips of neighbouring frames are
 alike."""
-MIN_FOLD_FRAMES = 75
+MIN_FOLD_FRAMES = 50
 """Shortest part of the training frames that is predicted by models of the others."""
 MAX_GAIN = 3.0
 """Largest factor on the lip motion that a model of other people predicts."""
@@ -91,6 +91,9 @@ def train_lips(models: LipModels, recordings: list[Recording], pretrained: LipMo
     frames.general = network.general(frames.features)[frames.centres - network.config.past] @ change.T
     predicted, found = cross_fit(models, frames, change, main)
     fit_person(models, frames, change)
+    if not len(found):  # too short: new audio is compared with the true lips instead
+        found = torch.nonzero(main.valid_frames).flatten()
+        predicted = models.space.encode(main.expression)
     voiced = found[main.voice[found]]
     if len(voiced) > 1:
         true = models.space.encode(main.expression[voiced])
