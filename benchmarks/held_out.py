@@ -33,11 +33,13 @@ _CLOSED = 0.25
 
 @dataclass
 class Regions:
-    """Regions of mouth, eyes and chin in each of T held-out frames, from the true landmarks, in pixels.
+    """Regions of face, mouth, eyes and chin in each of T held-out frames, from the true landmarks, in pixels.
 
     Boxes are left, top, right, bottom.
     """
 
+    face: Int[np.ndarray, "T 4"]
+    """Square around the face landmarks, 1.2 times as large, as the protocol *face* of `dfa-eval` crops."""
     mouth: Int[np.ndarray, "T 4"]
     """Mouth box: 1.5 times as wide as the lips, as high as the lips are wide."""
     eyes: Int[np.ndarray, "T 4"]
@@ -59,7 +61,10 @@ class Regions:
         lids = marks[:, [*EYE_CONTOURS[0], *EYE_CONTOURS[1]], :2]
         rim = np.ptp(lids, axis=1)[:, :1] / 10
         eyes = np.concatenate([lids.min(1) - rim, lids.max(1) + rim], -1)
-        boxes = (box.round().astype(int).clip(0, [width, height] * 2) for box in (mouth, eyes))
+        low, high = marks[:, :, :2].min(1), marks[:, :, :2].max(1)
+        side = 0.6 * (high - low).max(1, keepdims=True)
+        face = np.concatenate([(low + high) / 2 - side, (low + high) / 2 + side], -1)
+        boxes = (box.round().astype(int).clip(0, [width, height] * 2) for box in (face, mouth, eyes))
         chin = marks[:, CHIN, 1].round().astype(int).clip(0, height - 1)
         return cls(*boxes, chin, folder.attributes.eye_opening[folder.held_out_frames].max(1) < _CLOSED)
 
@@ -80,9 +85,10 @@ def _image(folder: DatasetFolder, number: int) -> UInt8[np.ndarray, "H W 3"]:
 def score(images: Float[Tensor, "T H W 3"], truth: Float[Tensor, "T H W 3"], regions: Regions) -> dict[str, float]:
     """Computes metrics of rendered frames, as means over frames.
 
-    PSNR in dB of the whole frame, the mouth box, the eye box, the eye box of frames with closed eyes (NaN if there are
-    none) and the image below the chin; SSIM of the whole frame. Where mediapipe is installed, also the amplitude ratio
-    of mouth and eye apertures (rendered over true standard deviation) and their correlation with the truth.
+    PSNR in dB of the whole frame, the face, the mouth box, the eye box, the eye box of frames with closed eyes (NaN if
+    there are none) and the image below the chin; SSIM of the whole frame. Where mediapipe is installed, also the
+    amplitude ratio of mouth and eye apertures (rendered over true standard deviation) and their correlation with the
+    truth.
     """
 
     def frame_metrics(frame: tuple[int, Tensor, Tensor]) -> dict[str, float]:
@@ -96,6 +102,7 @@ def score(images: Float[Tensor, "T H W 3"], truth: Float[Tensor, "T H W 3"], reg
         return {
             "psnr": float(psnr(image, true)),
             "ssim": ssim(image, true),
+            "face_psnr": within(*regions.face[index]),
             "mouth_psnr": within(*regions.mouth[index]),
             "eyes_psnr": eyes,
             "blink_psnr": eyes if regions.closed[index] else np.nan,

@@ -286,7 +286,8 @@ def gap(models: LipModels, recording: Recording) -> np.ndarray:
 
 @torch.no_grad()
 def openings(models: LipModels, train: Recording, recording: Recording, test: slice) -> dict[str, list[np.ndarray]]:
-    """Predicted and true lip gap of the frames of `test`, for each post-processing; and with audio of other frames."""
+    """Predicted and true lip gap of the frames of `test`, for each post-processing and with audio of other frames, and
+    the true one without the frames in which nobody speaks."""
     shapes = models.space.encode(train.expression[train.valid_frames])
     closed = models.closed_shape(shapes)
     true, result = gap(models, recording)[test], {}
@@ -295,21 +296,23 @@ def openings(models: LipModels, train: Recording, recording: Recording, test: sl
         predicted = models.space.opening(lips).numpy()
         result[name] = [predicted, true]
     result["audio of other frames"] = [np.roll(predicted, len(predicted) // 2), true]
-    return result
+    voice = recording.voice[test].numpy()
+    return {name: [*both, np.where(voice, both[1], np.nan)] for name, both in result.items()}
 
 
 def pooled(title: str, results: list[dict[str, list[np.ndarray]]]) -> list[Row]:
     """Scores of each post-processing, over the frames of all parts and seeds."""
     rows: list[Row] = []
     for name in results[0]:
-        agreement = [curve_agreement(*result[name]) for result in results]
+        agreement = [curve_agreement(*result[name][:2]) for result in results]
         pooled_curves = [np.concatenate(values) for values in zip(*(result[name] for result in results), strict=True)]
         rows.append(
             {
                 "lips": f"{title}: {name}",
                 "parts": len(results),
                 "r_mean_of_parts": float(np.mean([one.correlation for one in agreement])),
-                **curve_agreement(*pooled_curves)._asdict(),
+                **curve_agreement(*pooled_curves[:2])._asdict(),
+                "closed_recall_in_speech": curve_agreement(pooled_curves[0], pooled_curves[2]).closed_recall,
             }
         )
     return rows

@@ -89,20 +89,39 @@ def train_lips(models: LipModels, recordings: list[Recording], pretrained: LipMo
         parts.append(LipFrames.of(network, space, other))
     frames = LipFrames.join(parts)
     frames.general = network.general(frames.features)[frames.centres - network.config.past] @ change.T
-    predicted, found = cross_fit(models, frames, change, main)
+    predicted, part = cross_fit(models, frames, change, main)
     fit_person(models, frames, change)
-    if not len(found):  # too short: new audio is compared with the true lips instead
-        found = torch.nonzero(main.valid_frames).flatten()
-        predicted = models.space.encode(main.expression)
-    voiced = found[main.voice[found]]
-    if len(voiced) > 1:
-        true = models.space.encode(main.expression[voiced])
-        models.restoration.fit(true, predicted[voiced])
-        chosen = torch.linspace(0, len(voiced) - 1, min(len(voiced), MAX_GAP_FRAMES)).long()
-        restored, true = models.restoration.restore(predicted[voiced[chosen]]), true[chosen]
-        projected = torch.cat([project_to_shapes(part, true) for part in restored.split(PROJECTED_AT_ONCE)])
-        gaps = models.space.opening(projected), models.space.opening(true)
-        models.gap_restoration.fit(true, *gaps, models.space.gap_slope())
+    fit_restoration(models, main, predicted, part)
+
+
+def fit_restoration(
+    models: LipModels, main: Recording, predicted: Float[Tensor, "T K"], part: Int[Tensor, " T"]
+) -> None:
+    """Measures the distributions of true and of cross-fitted lips in voiced frames.
+
+    Args:
+        models: the models, with a fitted lip space.
+        main: the main recording.
+        predicted: its cross-fitted predictions.
+        part: see `cross_fit`.
+    """
+    if (part < 0).all():  # too short: new audio is compared with the true lips instead
+        predicted, part = models.space.encode(main.expression), torch.where(main.valid_frames, 0, -1)
+    voiced = torch.nonzero((part >= 0) & main.voice).flatten()
+    if len(voiced) < 2:
+        return
+    true = models.space.encode(main.expression[voiced])
+    models.restoration.fit(true, predicted[voiced])
+    chosen = torch.linspace(0, len(voiced) - 1, min(len(voiced), MAX_GAP_FRAMES)).long()
+    restored, true, part = models.restoration.restore(predicted[voiced[chosen]]), true[chosen], part[voiced[chosen]]
+    projected = torch.empty_like(restored)
+    for number in part.unique():
+        own = part == number
+        others = true if own.all() else true[~own]  # as for new audio, whose lips are not among the shapes
+        nearest = [project_to_shapes(some, others) for some in restored[own].split(PROJECTED_AT_ONCE)]
+        projected[own] = torch.cat(nearest)
+    gaps = models.space.opening(projected), models.space.opening(true)
+    models.gap_restoration.fit(true, *gaps, models.space.gap_slope())
 
 
 def fit_person(models: LipModels, frames: LipFrames, change: Float[Tensor, "K K"]) -> None:
@@ -121,25 +140,25 @@ def fit_person(models: LipModels, frames: LipFrames, change: Float[Tensor, "K K"
 
 def cross_fit(
     models: LipModels, frames: LipFrames, change: Float[Tensor, "K K"], main: Recording
-) -> tuple[Float[Tensor, "T K"], Int[Tensor, " N"]]:
+) -> tuple[Float[Tensor, "T K"], Int[Tensor, " T"]]:
     """Predicts each contiguous part of the main recording by a model that is fitted to everything else.
 
     Returns:
-        The predictions (zero where there are none), and the frames that have one.
+        The predictions, and the number of the part of each frame; -1 for frames without a prediction.
     """
     folds, past = models.config.folds, models.config.past
     folds = folds if len(main) >= folds * MIN_FOLD_FRAMES else 0
-    predicted, found = torch.zeros(len(main), models.config.num_components), [torch.zeros(0, dtype=torch.long)]
+    predicted, part = torch.zeros(len(main), models.config.num_components), torch.full((len(main),), -1)
     edges = torch.linspace(0, len(main), folds + 1).long().tolist()
-    for first, stop in pairwise(edges):
+    for number, (first, stop) in enumerate(pairwise(edges)):
         position = frames.centres - past  # frame number, in the main recording, which comes first
         kept = (position < first - FOLD_MARGIN) | (position >= stop + FOLD_MARGIN)
         if not kept.any():
             continue
         fit_person(models, frames[kept], change)
         predicted[first:stop] = models.network(frames.features[first : stop + past + models.config.look_ahead])
-        found.append(first + torch.nonzero(main.valid_frames[first:stop]).flatten())
-    return predicted, torch.cat(found)
+        part[first:stop] = torch.where(main.valid_frames[first:stop], number, -1)
+    return predicted, part
 
 
 @torch.no_grad()
