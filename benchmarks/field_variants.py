@@ -26,7 +26,7 @@ from dfa_nerfstudio.attributes.attribute_models import MODELS_FILE_NAME, Attribu
 from dfa_nerfstudio.attributes.recordings import Recording
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.evaluation.ablation.variants import CONDITIONING_VARIANTS, F_A, FIELD_VARIANTS, FULL_MODEL
+from dfa_nerfstudio.evaluation.ablation.variants import CONDITIONING_VARIANTS, FIELD_VARIANTS, FULL_MODEL
 from dfa_nerfstudio.nerf.model import DFANerfModel
 
 _TIMES = "training time of the first of these rows that reaches"
@@ -36,6 +36,8 @@ _BFLOAT16 = [_PAPER, "--pipeline.model.network.bfloat16", "True"]
 _TORSO = [*_BFLOAT16, "--pipeline.model.network.torso-space", "True"]
 _BACKGROUND = ["--pipeline.model.appearance.dim", "8", "--pipeline.model.background.learned", "True"]
 _EMPTY = ["--pipeline.model.occupancy-resolution", "32", "--pipeline.samples-per-step", "16384"]
+OTHER_CONDITIONS = tuple(name for name in CONDITIONING_VARIANTS if name != FULL_MODEL)
+"""Rows of Tables 2 and 5 besides the full model."""
 TRUE_LIPS = "true lips"
 """The field is conditioned on the true lips of all frames, held-out ones included: how far it follows its condition."""
 PAPER: dict[str, list[str]] = {
@@ -84,10 +86,11 @@ class FieldBenchmark:
     def run(self) -> None:
         """Measures row by row; rewrites the record after each."""
         sparse = min(max(self.size * self.size // 1024, 1), 16)  # the paper's network takes seconds per frame
-        names = [FULL_MODEL, F_A, TRUE_LIPS, *FIELD_VARIANTS, torch_hash.METHOD, *PAPER]
+        names = [*CONDITIONING_VARIANTS, TRUE_LIPS, *FIELD_VARIANTS, torch_hash.METHOD, *PAPER]
         if unknown := set(self.only) - set(names):
             raise UserError(f"`only`: no row is named {unknown.pop()!r}; choose from {', '.join(names)}")
         wanted = [name for name in names if not self.only or name in self.only]
+        variants = {name: CONDITIONING_VARIANTS[name] for name in OTHER_CONDITIONS} | FIELD_VARIANTS
         torch_hash.register()
         folder = self.folder()
         record = _Record(f"field_{folder.path.name}_{self.device}", record_header(self.device), folder, self.resume)
@@ -95,12 +98,10 @@ class FieldBenchmark:
         if FULL_MODEL in wanted:
             self._full_model(folder, record)
         for name in wanted:
-            if name == F_A:
-                record.add(self._train(folder, self.method, name, CONDITIONING_VARIANTS[F_A])[0])
-            elif name == TRUE_LIPS:
+            if name == TRUE_LIPS:
                 record.add(self._train(folder, self.method, name, ["dfa-data", "--mouth", self._true_lips(folder)])[0])
-            elif name in FIELD_VARIANTS:
-                record.add(self._train(folder, self.method, name, FIELD_VARIANTS[name])[0])
+            elif name in variants:
+                record.add(self._train(folder, self.method, name, variants[name])[0])
             elif name == torch_hash.METHOD:
                 record.add(self._train(folder, name, environment=torch_hash.ENVIRONMENT)[0])
             elif name in PAPER:
@@ -174,7 +175,7 @@ class _Record:
         self._title = f"{folder.path.name}, {width}x{height}, held-out end, protocol full"
         self.name = name
         self._head, before = load_unfinished_record(name, head) if resume else (head, {})
-        complete, others = _TIMES in before, {F_A, TRUE_LIPS, *FIELD_VARIANTS, torch_hash.METHOD, *PAPER}
+        complete, others = _TIMES in before, {*OTHER_CONDITIONS, TRUE_LIPS, *FIELD_VARIANTS, torch_hash.METHOD, *PAPER}
         if not complete:  # an incomplete full model is measured again
             kept = [row for row in before.get(self._title, []) if not others.isdisjoint(_names(row))]
             before = {self._title: [mean_row(folder), *kept]}

@@ -32,7 +32,7 @@ class AttributeModels(PretrainedModels):
         >>> f_a = models.audio_features(mfcc)  # doctest: +SKIP
     """
 
-    file_format, file_version = "dfa-nerfstudio attribute models", 8
+    file_format, file_version = "dfa-nerfstudio attribute models", 9
     command = "dfa-attributes {folder}"
 
     mfcc_mean: Tensor

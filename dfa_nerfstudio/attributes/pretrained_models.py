@@ -34,7 +34,7 @@ class PretrainedModels(SpeechModels, StoredModels):
         >>> f_a = models.audio.features(recording.mfcc)  # doctest: +SKIP
     """
 
-    file_format, file_version = "dfa-nerfstudio pretrained models", 4
+    file_format, file_version = "dfa-nerfstudio pretrained models", 5
     config_type: type = ModelsConfig
     command = "dfa-attributes pretrain FOLDERS... --output {path}"
 

@@ -45,10 +45,9 @@ class AudioToLipsConfig:
 
     @property
     def inputs(self) -> tuple[str, int, int, int, float, int]:
-        """What two models must have in common, so that one can start from the other."""
-        return (
-            self.features, self.num_features, self.past, self.look_ahead, self.window_width, self.num_components
-        )  # fmt: skip
+        """What a model of many people and one of a person that corrects it must have in common."""
+        window = self.past, self.look_ahead, self.window_width
+        return self.features, self.num_features, *window, self.num_components
 
 
 class AudioToLips(nn.Module):

@@ -1,4 +1,4 @@
-"""The lip model of several people that the package has, from which a person's own lip model starts."""
+"""The lip model of several people that the package has, which a person's own lip model corrects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def general_lip_models(config: AudioToLipsConfig, speech_kind: str) -> LipModels
     """The package's lip model, or None if it does not fit.
 
     Args:
-        config: options of the model that is to start from it; one with other `inputs` does not fit.
+        config: options of the person's model; one with other `inputs` does not fit.
         speech_kind: kind of the audio feature (`FeatureKind`); a model of another feature does not fit.
     """
     stored = torch.load(WEIGHTS, map_location="cpu", weights_only=True)
