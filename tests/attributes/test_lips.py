@@ -72,6 +72,17 @@ def test_predicted_lips_follow_held_out_audio_as_far_as_the_truth(trained) -> No
     assert curve_agreement(*curves(models, train, other, LipConfig())).correlation < 0.4
 
 
+def test_a_video_too_short_for_cross_fitting_still_restores_the_amplitude() -> None:
+    whole = recording()
+    short, test = whole.part(slice(90)), whole.part(slice(TRAIN, None))
+    models = LipModels(lip_config(), short.speech.shape[1]).eval()
+    train_lips(models, [short])
+    agreement = [
+        curve_agreement(*curves(models, short, test, LipConfig(restore_variance=restore))) for restore in (False, True)
+    ]
+    assert agreement[0].amplitude_ratio < agreement[1].amplitude_ratio < 1.2, agreement
+
+
 def test_amplitude_moves_lips_from_the_closed_mouth(trained) -> None:
     models, train, test = trained
     unprojected = LipConfig(lip_projection=0.0)
@@ -137,7 +148,8 @@ def test_streamed_lips_are_equal_and_look_ahead_is_bounded() -> None:
     whole = network.predict(features)
     assert len(whole) == 60
     for size in (1, 7, 100):
-        torch.testing.assert_close(torch.cat(list(network.stream(features.split(size)))), whole)
+        streamed = network.stream(features.split(size), [torch.zeros(60, dtype=torch.bool)], 0)
+        torch.testing.assert_close(torch.cat(list(streamed)), whole)
     changed = features.clone()
     changed[30:] = 0
     same = ((network.predict(changed) - whole).abs() < 1e-5).all(1)

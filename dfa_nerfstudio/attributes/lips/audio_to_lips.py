@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from dfa_nerfstudio.attributes.lips.running_statistics import running_statistics
 from dfa_nerfstudio.attributes.lips.window_regression import WindowRegression
 from dfa_nerfstudio.media.chunks import context_chunks
 
@@ -87,23 +88,34 @@ class AudioToLips(nn.Module):
         values, vectors = torch.linalg.eigh(standardised.double().T.cov())
         self.basis = vectors[:, values.argsort(descending=True)[: len(self.basis)]].T.float()
 
-    def reduce(self, features: Float[Tensor, "*B F"]) -> Float[Tensor, "*B D"]:
-        """Principal components of the standardised feature."""
-        return standardise(features, self.feature_mean, self.feature_std) @ self.basis.T
-
     def forward(self, reduced: Float[Tensor, "past+T+future D"]) -> Float[Tensor, "T K"]:
-        """Predicts the lip components of T frames from `reduce`d features with context."""
+        """Predicts the lip components of T frames from principal components of the features, with context."""
         return self.general(reduced) @ self.change.T + self.own(reduced)
 
     @torch.no_grad()
-    def stream(self, chunks: Iterable[Float[Tensor, "n F"]]) -> Iterator[Float[Tensor, "m K"]]:
-        """Predicts the lip components of the next frames, `look_ahead` frames behind the features."""
-        for context in context_chunks(chunks, self.config.past, self.config.look_ahead):
-            yield self(self.reduce(context))
+    def stream(
+        self, chunks: Iterable[Float[Tensor, "n F"]], voice: Iterable[Bool[Tensor, " n"]], lookahead_frames: int
+    ) -> Iterator[Float[Tensor, "m K"]]:
+        """Predicts the lip components of the next frames, `look_ahead` frames behind the features.
+
+        The mean of the features is that of the voice that is heard, because another person's voice, microphone or
+        language shifts it.
+
+        Args:
+            chunks: audio features.
+            voice: whether someone speaks in each frame.
+            lookahead_frames: see `running_statistics`.
+        """
+        prior = self.feature_mean, self.feature_std
+        centred = running_statistics(chunks, voice, prior, lookahead_frames)
+        reduced = (standardise(chunk, mean, self.feature_std) @ self.basis.T for chunk, mean, _ in centred)
+        for context in context_chunks(reduced, self.config.past, self.config.look_ahead):
+            yield self(context)
 
     def predict(self, features: Float[Tensor, "T F"]) -> Float[Tensor, "T K"]:
-        """Predicts the lip components of a recording."""
-        return torch.cat(list(self.stream([features])))
+        """Predicts the lip components of a recording of the person."""
+        nobody = torch.zeros(len(features), dtype=torch.bool)
+        return torch.cat(list(self.stream([features], [nobody], 0)))
 
 
 def standardise(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import tee
 
 import torch
 from jaxtyping import Bool, Float
@@ -12,8 +13,9 @@ from dfa_nerfstudio.attributes.lips.audio_to_lips import AudioToLips, AudioToLip
 from dfa_nerfstudio.attributes.lips.gap_restoration import GapRestoration
 from dfa_nerfstudio.attributes.lips.lip_config import LipConfig
 from dfa_nerfstudio.attributes.lips.lip_space import LipSpace
+from dfa_nerfstudio.attributes.lips.running_statistics import STATISTICS_FRAMES
 from dfa_nerfstudio.attributes.lips.shape_projection import project_to_shapes
-from dfa_nerfstudio.attributes.lips.variance_restoration import STATISTICS_FRAMES, VarianceRestoration
+from dfa_nerfstudio.attributes.lips.variance_restoration import VarianceRestoration
 from dfa_nerfstudio.media.chunks import sliding_windows
 
 CLOSED_SHARE = 0.1
@@ -53,11 +55,13 @@ class LipModels(nn.Module):
             shapes: f_m of the person's training frames.
             closed: f_m of the closed mouth.
             config: post-processing.
-            live: reads nothing ahead for the statistics of `restore_variance`.
+            live: reads nothing ahead for the statistics of the audio.
         """
-        lips = smooth(self.network.stream(features), config.smooth_lips)
+        lookahead = 0 if live else STATISTICS_FRAMES
+        for_mean, for_variance = tee(voice)
+        lips = smooth(self.network.stream(features, for_mean, lookahead), config.smooth_lips)
         if config.restore_variance:
-            lips = self.restoration.stream(lips, voice, 0 if live else STATISTICS_FRAMES)
+            lips = self.restoration.stream(lips, for_variance, lookahead)
         lips = (project_to_shapes(chunk, shapes, config.lip_projection) for chunk in lips)
         if config.restore_variance:
             # after the projection, which is a mean of similar shapes and therefore never quite closed
