@@ -73,7 +73,7 @@ class LipBenchmark:
         """Measures everything; writes the record after each table."""
         import_module("benchmarks.short_whisper")  # registers its feature
         head, tables = record_header("cpu"), {}
-        name_of_record = "lips_cpu" if "speech" in self.features else f"lips_{'_'.join(self.features)}_cpu"
+        record_name = "lips_cpu" if "speech" in self.features else f"lips_{'_'.join(self.features)}_cpu"
         folders = self.processed or process_corpus(self.shared, self.output / "corpus")
         for feature in self.features:
             corpus = list(read_corpus(folders, feature))
@@ -87,7 +87,7 @@ class LipBenchmark:
             }
             for name in self.only or parts:
                 tables[f"{name}, {feature}"] = parts[name]()
-                write_record(name_of_record, head, tables)
+                write_record(record_name, head, tables)
 
     def _parallel(self, calls: list[Callable[[], Result]]) -> list[Result]:
         def one(call: Callable[[], Result]) -> Result:
