@@ -55,7 +55,8 @@ class WindowRegression(nn.Module):
         self.register_buffer("scale", torch.tensor(1.0))
         window = torch.exp(-0.5 * (torch.arange(-past, future + 1) / width).square())
         self.register_buffer("window", window, persistent=False)
-        self._points: Tensor | None = None
+        self._support: tuple[Tensor, Tensor] | None = None
+        """Windows of the supporting frames and their squared norms, which every prediction reads."""
 
     def windows(self, frames: Float[Tensor, "R D"], centres: Int[Tensor, " N"]) -> Float[Tensor, "N W*D"]:
         """The weighted windows around frames."""
@@ -104,34 +105,39 @@ class WindowRegression(nn.Module):
             solution = torch.linalg.solve_triangular(root.T, solution, upper=True)
         self.coefficients = solution.float()
         needed, self.centres = compact(centres[chosen], self.past, len(self.window))
-        self.frames, self._points = frames[needed].clone(), supporting
+        self.frames, self._support = frames[needed].clone(), None
 
     def forward(self, frames: Float[Tensor, "past+T+future D"]) -> Float[Tensor, "T K"]:
         """Predicts the values of T frames; zero before `fit`."""
         count = len(frames) - len(self.window) + 1
         if not len(self.centres):
             return self.mean.expand(count, -1)
-        if self._points is None:
-            self._points = self.windows(self.frames, self.centres)
+        if self._support is None:
+            points = self.windows(self.frames, self.centres)
+            self._support = points, points.square().sum(1)
         inputs = self.windows(frames, self.past + torch.arange(count, device=frames.device))
-        parts = [self._kernel(part, self._points) @ self.coefficients for part in inputs.split(ROWS_AT_ONCE)]
+        parts = [self._kernel(part, *self._support) @ self.coefficients for part in inputs.split(ROWS_AT_ONCE)]
         return self.mean + torch.cat(parts)
 
-    def _kernel(self, first: Float[Tensor, "N P"], second: Float[Tensor, "M P"]) -> Float[Tensor, "N M"]:
-        return squared_distances(first, second).div_(-self.scale).exp_()
+    def _kernel(
+        self, first: Float[Tensor, "N P"], second: Float[Tensor, "M P"], norms: Float[Tensor, " M"] | None = None
+    ) -> Float[Tensor, "N M"]:
+        return squared_distances(first, second, norms).div_(-self.scale).exp_()
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """Takes the number of supporting frames from the file."""
         for name in ("frames", "centres", "coefficients"):
             if prefix + name in state_dict:
                 setattr(self, name, torch.empty_like(state_dict[prefix + name]))
-        self._points = None
+        self._support = None
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def squared_distances(first: Float[Tensor, "N P"], second: Float[Tensor, "M P"]) -> Float[Tensor, "N M"]:
-    """Squared distances of all pairs, by one matrix product."""
-    squares = first.square().sum(1)[:, None] + second.square().sum(1)
+def squared_distances(
+    first: Float[Tensor, "N P"], second: Float[Tensor, "M P"], norms: Float[Tensor, " M"] | None = None
+) -> Float[Tensor, "N M"]:
+    """Squared distances of all pairs, by one matrix product; `norms` are the squared norms of `second`."""
+    squares = first.square().sum(1)[:, None] + (second.square().sum(1) if norms is None else norms)
     return torch.addmm(squares, first, second.T, alpha=-2).clamp_(min=0)
 
 
