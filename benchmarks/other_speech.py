@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float32
 
 from benchmarks.record import Row, record_header, write_record
 from dfa_nerfstudio.evaluation.aperture import Aperture
@@ -22,6 +23,10 @@ SPEECH = {
     "Mandarin": ("mandarin_aishell_4s.wav",),
 }
 """Files in speech/ by language."""
+LATE_S = 5
+"""Seconds by which the audio of the baseline is late."""
+Video = tuple[Frames, Float32[np.ndarray, " S"]]
+"""Frames and the audio that they are scored with, at 16 kHz."""
 
 
 @dataclass
@@ -36,56 +41,50 @@ class OtherSpeechBenchmark:
     def run(self) -> None:
         """Renders all files with every model; rewrites the record after each model."""
         head, rows = record_header("cpu"), []
+        clips = "_".join(dict.fromkeys(config.parents[2].name for config in self.load_config))
         for config in self.load_config:
             rows += self._rows(config)
-            write_record("other_speech_cpu", head, {"lips and audio": rows})
+            write_record(f"other_speech_{clips}_cpu", head, {"lips and audio": rows})
 
     def _rows(self, config: Path) -> list[Row]:
         paths = {language: [self.shared / "speech" / name for name in names] for language, names in SPEECH.items()}
         pair = held_out_pair(config, [path for group in paths.values() for path in group])
         context = EvaluationContext(pair, PretrainedScorers.load(None, None, None))
         assert pair.true_audio is not None and pair.audio is not None
-        model = config.parent.name
         truth = self._score(context, pair.truth, pair.true_audio)
-        own_aperture = np.nanstd(Aperture.from_frames(pair.truth).mouth)
+        true_spread = np.nanstd(Aperture.from_frames(pair.truth).mouth)
 
-        def row(title: str, scores: list[AVSyncScore], frames: list[Frames], offset: int | None = None) -> Row:
-            pooled = AVSyncScore.join(scores)
-            aperture = np.concatenate([Aperture.from_frames(one).mouth for one in frames])
+        def row(title: str, videos: list[Video], own_offset: int | None = None) -> Row:
+            pooled = AVSyncScore.join([self._score(context, *video) for video in videos])
+            offset = pooled.offset if own_offset is None else own_offset
+            aperture = np.concatenate([Aperture.from_frames(frames).mouth for frames, _ in videos])
             return {
                 "clip": pair.name,
-                "model": model,
+                "model": config.parent.name,
                 "speech": title,
                 "seconds": len(aperture) / FRAME_RATE,
-                "sync": pooled.score_at(pooled.offset if offset is None else offset),
-                "sync_error": pooled.standard_error_at(pooled.offset if offset is None else offset),
-                "share_of_source": pooled.score_at(pooled.offset if offset is None else offset)
-                / truth.score_at(truth.offset),
+                "sync": pooled.score_at(offset),
+                "sync_error": pooled.standard_error_at(offset),
+                "share_of_source": pooled.score_at(offset) / truth.score_at(truth.offset),
                 "offset": pooled.offset,
-                "mouth_amplitude_ratio": float(np.nanstd(aperture) / own_aperture),
+                "mouth_amplitude_ratio": float(np.nanstd(aperture) / true_spread),
             }
 
         rows = [
-            row("held-out end, source video", [truth], [pair.truth]),
-            row(
-                "held-out end, rendered",
-                [self._score(context, pair.prediction, pair.audio)],
-                [pair.prediction],
-                truth.offset,
-            ),
+            row("held-out end, source video", [(pair.truth, pair.true_audio)]),
+            row("held-out end, rendered", [(pair.prediction, pair.audio)], truth.offset),
         ]
         for language, group in paths.items():
-            clips = [clip for clip in pair.cross_driven if clip.name in {path.name for path in group}]
-            scores = [self._score(context, clip.frames, clip.audio) for clip in clips]
-            rows.append(row(language, scores, [clip.frames for clip in clips]))
+            names = {path.name for path in group}
+            videos = [(clip.frames, clip.audio) for clip in pair.cross_driven if clip.name in names]
+            rows.append(row(language, videos))
             if language == "English":
-                late = [replace(clip, audio=np.roll(clip.audio, 5 * SAMPLE_RATE)) for clip in clips]
-                wrong = [self._score(context, clip.frames, clip.audio) for clip in late]
-                rows.append(row(f"{language}, audio 5 s late", wrong, [clip.frames for clip in clips]))
+                late = [(frames, np.roll(audio, LATE_S * SAMPLE_RATE)) for frames, audio in videos]
+                rows.append(row(f"{language}, audio {LATE_S} s late", late))
         return rows
 
     @staticmethod
-    def _score(context: EvaluationContext, frames: Frames, audio: np.ndarray) -> AVSyncScore:
+    def _score(context: EvaluationContext, frames: Frames, audio: Float32[np.ndarray, " S"]) -> AVSyncScore:
         faces = context.reference_head.face_track(track_landmarks(frames, "a video"))
         assert faces is not None
         expression = faces.front_landmarks - context.reference_head.neutral
