@@ -56,8 +56,6 @@ class LipBenchmark:
     """Folder of finished dataset folders of all clips; without it they are processed anew."""
     features: tuple[str, ...] = ("speech", "mfcc")
     """Audio features to compare; `whisper` and `whisper_short` (`benchmarks/short_whisper.py`) need weights."""
-    seeds: tuple[int, ...] = (0,)
-    """Random seeds of the trainings."""
     jobs: int = 2
     """Number of trainings that run in parallel."""
     only: tuple[str, ...] = ()
@@ -99,27 +97,24 @@ class LipBenchmark:
     def _models(self, feature: str, recording: Recording) -> LipModels:
         return LipModels(replace(self.config, features=feature), recording.speech.shape[1]).eval()
 
-    def _pretrained(self, feature: str, recordings: list[Recording], seed: int) -> LipModels:
-        torch.manual_seed(seed)
+    def _pretrained(self, feature: str, recordings: list[Recording]) -> LipModels:
         models = self._models(feature, recordings[0])
         pretrain_lips(models, recordings)
         return models
 
-    def _starts(self, corpus: list[Recording], feature: str, clip: str) -> dict[str, list[LipModels | None]]:
-        """Models that the lip model of the person in `clip` starts from, one for each seed."""
+    def _starts(self, corpus: list[Recording], feature: str, clip: str) -> dict[str, LipModels | None]:
+        """Models that the lip model of the person in `clip` corrects."""
         recording = next(r for r in corpus if r.name == clip)
         others = [r for r in corpus if person(r) != person(recording)]
-        pretrained = self._parallel([partial(self._pretrained, feature, others, seed) for seed in self.seeds])
         config = replace(self.config, features=feature)
         general = general_lip_models(config, str(audio_feature_from_option(feature).kind))
-        starts: dict[str, list[LipModels | None]] = {"own video alone": [None] * len(self.seeds)}
+        starts: dict[str, LipModels | None] = {"own video alone": None}
         if general is not None:
-            starts["from the package's model"] = [general] * len(self.seeds)
-        return starts | {"from other people's": pretrained}
+            starts["from the package's model"] = general
+        return starts | {"from other people's": self._pretrained(feature, others)}
 
-    def _trained(self, feature: str, train: Recording, start: LipModels | None, seed: int) -> LipModels:
+    def _trained(self, feature: str, train: Recording, start: LipModels | None) -> LipModels:
         """A lip model of one person."""
-        torch.manual_seed(seed)
         models = self._models(feature, train)
         train_lips(models, [train], start)
         return models
@@ -129,39 +124,34 @@ class LipBenchmark:
         rows = []
         for clip in self.clips:
             recording = next(r for r in corpus if r.name == clip)
-            for name, starts in self._starts(corpus, feature, clip).items():
+            for name, start in self._starts(corpus, feature, clip).items():
                 calls = [
-                    partial(self._score_part, feature, recording, test, start, seed)
-                    for seed, start in zip(self.seeds, starts, strict=True)
+                    partial(self._score_part, feature, recording, test, start)
                     for test in contiguous_parts(len(recording))
                 ]
                 rows += pooled(f"{clip}, {name}", self._parallel(calls))
         return rows
 
     def _score_part(
-        self, feature: str, recording: Recording, test: slice, start: LipModels | None, seed: int
+        self, feature: str, recording: Recording, test: slice, start: LipModels | None
     ) -> dict[str, list[np.ndarray]]:
         train = without(recording, test)
-        return openings(self._trained(feature, train, start, seed), train, recording, test)
+        return openings(self._trained(feature, train, start), train, recording, test)
 
     def _unseen(self, corpus: list[Recording], feature: str) -> list[Row]:
         """Everybody's lips, predicted by models of other people."""
         scored = [r for r in corpus if len(r) >= MIN_SECONDS * FRAME_RATE and person(r) != "grid_s1"]
         calls = []
-        for seed in self.seeds:
-            for fold in range(PEOPLE_FOLDS):
-                test = scored[fold::PEOPLE_FOLDS]
-                train = [r for r in corpus if person(r) not in {person(t) for t in test}]
-                calls.append(partial(self._score_unseen, feature, train, test, seed))
-        results = self._parallel(calls)
-        rows: list[Row] = []
-        for recording in scored:
-            found = [result[recording.name] for result in results if recording.name in result]
-            rows.append({"clip": recording.name, **mean_of(found)})
+        for fold in range(PEOPLE_FOLDS):
+            test = scored[fold::PEOPLE_FOLDS]
+            train = [r for r in corpus if person(r) not in {person(t) for t in test}]
+            calls.append(partial(self._score_unseen, feature, train, test))
+        found = {name: scores for result in self._parallel(calls) for name, scores in result.items()}
+        rows: list[Row] = [{"clip": recording.name, **found[recording.name]} for recording in scored]
         return [*rows, {"clip": f"mean of {len(scored)}", **mean_of(rows)}]
 
-    def _score_unseen(self, feature: str, train: list[Recording], test: list[Recording], seed: int) -> dict:
-        models, result = self._pretrained(feature, train, seed), {}
+    def _score_unseen(self, feature: str, train: list[Recording], test: list[Recording]) -> dict:
+        models, result = self._pretrained(feature, train), {}
         for recording in test:
             predicted = models.space.opening(models.network.predict(recording.speech)).numpy()
             true = gap(models, recording)
@@ -175,24 +165,20 @@ class LipBenchmark:
     def _short(self, corpus: list[Recording], feature: str) -> list[Row]:
         """Ten and twenty seconds of the main clip, the other frames scored."""
         recording, rows = next(r for r in corpus if r.name == MAIN_CLIP), []
-        starts_by_name = self._starts(corpus, feature, MAIN_CLIP)
+        starts = self._starts(corpus, feature, MAIN_CLIP)
         for seconds in (10, 20):
             length = round(seconds * FRAME_RATE)
             parts = [slice(a, a + length) for a in np.linspace(0, len(recording) - length, 4).astype(int)]
-            for name, starts in starts_by_name.items():
-                calls = [
-                    partial(self._score_short, feature, recording, part, start, seed)
-                    for seed, start in zip(self.seeds, starts, strict=True)
-                    for part in parts
-                ]
+            for name, start in starts.items():
+                calls = [partial(self._score_short, feature, recording, part, start) for part in parts]
                 rows += pooled(f"{seconds} s, {name}", self._parallel(calls))
         return rows
 
     def _score_short(
-        self, feature: str, recording: Recording, train: slice, start: LipModels | None, seed: int
+        self, feature: str, recording: Recording, train: slice, start: LipModels | None
     ) -> dict[str, list[np.ndarray]]:
         own = recording.part(train)
-        models = self._trained(feature, own, start, seed)
+        models = self._trained(feature, own, start)
         rest = [slice(0, max(train.start - MARGIN, 0)), slice(train.stop + MARGIN, len(recording))]
         parts = [openings(models, own, recording, test) for test in rest if test.stop - test.start > MARGIN]
         return {
@@ -203,22 +189,15 @@ class LipBenchmark:
     def _minutes(self, corpus: list[Recording], feature: str) -> list[Row]:
         """The interview's last minute, after more and more of its video."""
         recording, rows = next(r for r in corpus if r.name == OWN_CLIPS[-1]), []
-        starts_by_name = self._starts(corpus, feature, OWN_CLIPS[-1])
+        starts = self._starts(corpus, feature, OWN_CLIPS[-1])
         last = len(recording) - round(60 * FRAME_RATE)
         for minutes in (0.5, 1, 2, 4, (last - MARGIN) / 60 / FRAME_RATE):
             own = recording.part(slice(last - MARGIN - round(60 * FRAME_RATE * minutes), last - MARGIN))
-            for name, starts in starts_by_name.items():
-                calls = [
-                    partial(self._score_minutes, feature, recording, own, slice(last, None), start, seed)
-                    for seed, start in zip(self.seeds, starts, strict=True)
-                ]
-                rows += pooled(f"{minutes:.1f} minutes, {name}", self._parallel(calls))
+            for name, start in starts.items():
+                models = self._trained(feature, own, start)
+                scores = openings(models, own, recording, slice(last, None))
+                rows += pooled(f"{minutes:.1f} minutes, {name}", [scores])
         return rows
-
-    def _score_minutes(
-        self, feature: str, recording: Recording, own: Recording, test: slice, start: LipModels | None, seed: int
-    ) -> dict[str, list[np.ndarray]]:
-        return openings(self._trained(feature, own, start, seed), own, recording, test)
 
 
 def read_corpus(folders: Path, feature: str, keep: Callable[[Path], bool] = lambda path: True) -> Iterator[Recording]:
@@ -232,7 +211,7 @@ def read_corpus(folders: Path, feature: str, keep: Callable[[Path], bool] = lamb
 
 
 def measure_lags(
-    corpus: list[Recording], pretrain: Callable[[list[Recording], int], LipModels], parallel: Callable
+    corpus: list[Recording], pretrain: Callable[[list[Recording]], LipModels], parallel: Callable
 ) -> dict[str, int]:
     """Measures the audio delay of each recording in frames, by lip models of one half of the people for the other half.
 
@@ -242,7 +221,7 @@ def measure_lags(
 
     def half(number: int, lags: dict[str, int]) -> dict[str, int]:
         train = [shifted(r, lags.get(r.name, 0)) for r in corpus if people.index(person(r)) % 2 == number]
-        models = pretrain(train, number)
+        models = pretrain(train)
         found: dict[str, list[float]] = {}
         for recording in corpus:
             if people.index(person(recording)) % 2 != number:
@@ -302,7 +281,7 @@ def openings(models: LipModels, train: Recording, recording: Recording, test: sl
 
 
 def pooled(title: str, results: list[dict[str, list[np.ndarray]]]) -> list[Row]:
-    """Scores of each post-processing, over the frames of all parts and seeds."""
+    """Scores of each post-processing, over the frames of all parts."""
     rows: list[Row] = []
     for name in results[0]:
         agreement = [curve_agreement(*result[name][:2]) for result in results]

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
 import tyro
 
 from benchmarks.corpus import is_grid, person
@@ -36,8 +35,6 @@ class TrainGeneralLips:
     """Options of the model."""
     delay: int = 1
     """Frames by which GRID's audio is early. `benchmarks.lip_quality.measure_lags` measures 1 for nearly all clips."""
-    seed: int = 0
-    """Random seed."""
 
     def run(self) -> None:
         """Trains, and writes the weights in half precision."""
@@ -48,7 +45,6 @@ class TrainGeneralLips:
         if not recordings:
             raise UserError(f"{self.folder}: holds no dataset folder of a GRID clip")
         console.print(f"{len(recordings)} clips, {sum(map(len, recordings))} frames")
-        torch.manual_seed(self.seed)
         models = LipModels(self.config, recordings[0].speech.shape[1]).eval()
         pretrain_lips(models, recordings)
         kind = str(audio_feature_from_option(self.config.features).kind)
