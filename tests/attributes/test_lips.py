@@ -156,6 +156,16 @@ def test_streamed_lips_are_equal_and_look_ahead_is_bounded() -> None:
     assert same[: 30 - network.config.look_ahead].all() and not same[30 - network.config.look_ahead :].any()
 
 
+def test_a_voice_that_shifts_the_features_gives_nearly_the_same_lips() -> None:
+    generator = torch.Generator().manual_seed(0)
+    network = AudioToLips(lip_config(), 6)
+    train = torch.randn(200, 6, generator=generator)
+    network.own.fit(train, torch.arange(10, 190), train[10:190, :4], 0.1, 200)
+    features, voice = torch.randn(2000, 6, generator=generator), torch.ones(2000, dtype=torch.bool)
+    lips, other = (torch.cat(list(network.stream([values], [voice], 1500))) for values in (features, features + 2))
+    assert (other - lips).std() < 0.2 * (network.predict(features + 2) - lips).std()
+
+
 def test_a_regression_equals_a_gaussian_process_and_needs_few_supporting_frames() -> None:
     rng = np.random.default_rng(0)
     frames = torch.from_numpy(smooth_noise(rng, 600, 3, 4)).float()
