@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from benchmarks.record import run_timed
+from dfa_nerfstudio.attributes.lips.audio_to_lips import standardise, statistics
 from dfa_nerfstudio.attributes.recordings import PER_FRAME_FIELDS, Recording
 from dfa_nerfstudio.data.audio_features import clip_audio_feature
 from dfa_nerfstudio.data.dataset_folder import TRANSFORMS, DatasetFolder
@@ -65,9 +67,8 @@ def read_corpus(corpus: Path, feature: str = "mfcc") -> Corpus:
         feature: what E_a reads: `mfcc`, or `speech`, the states of the speech encoder instead of MFCC.
     """
     recordings = []
-    for path in sorted(path.parent for path in corpus.rglob(TRANSFORMS)):
-        relative = path.relative_to(corpus)
-        if relative.parts[0] not in EXCLUDED_FOLDERS and str(relative) != MAIN_CLIP:
+    for path, relative in dataset_paths(corpus):
+        if str(relative) != MAIN_CLIP:
             folder = DatasetFolder.open(path)
             recordings.append(read_recording(folder, feature, slice(None), str(relative), relative.parts[0]))
     folder = DatasetFolder.open(corpus / MAIN_CLIP)
@@ -76,13 +77,21 @@ def read_corpus(corpus: Path, feature: str = "mfcc") -> Corpus:
     return Corpus(recordings, main, end)
 
 
+def dataset_paths(corpus: Path) -> Iterator[tuple[Path, Path]]:
+    """Paths of the dataset folders of a corpus, absolute and relative, without `EXCLUDED_FOLDERS`."""
+    for path in sorted(path.parent for path in corpus.rglob(TRANSFORMS)):
+        relative = path.relative_to(corpus)
+        if relative.parts[0] not in EXCLUDED_FOLDERS:
+            yield path, relative
+
+
 def read_recording(folder: DatasetFolder, feature: str, frames: slice, name: str, group: str) -> Recording:
     """Reads frames of a dataset folder, with `feature` in the place of MFCC."""
     recording = Recording.from_clip(folder.attributes, frames, name, group)
     if feature == "mfcc":
         return recording
     states = clip_audio_feature(folder, feature)[frames].reshape(len(recording) * STATES_PER_FRAME, -1)
-    states = ((states - states.mean(0)) / states.std(0).clamp(min=1e-3)).clamp(-6, 6)
+    states = standardise(states, *statistics(states))
     return replace(recording, mfcc=states.repeat_interleave(MFCC_PER_FRAME // STATES_PER_FRAME, 0))
 
 

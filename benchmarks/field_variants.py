@@ -36,8 +36,8 @@ _BFLOAT16 = [_PAPER, "--pipeline.model.network.bfloat16", "True"]
 _TORSO = [*_BFLOAT16, "--pipeline.model.network.torso-space", "True"]
 _BACKGROUND = ["--pipeline.model.appearance.dim", "8", "--pipeline.model.background.learned", "True"]
 _EMPTY = ["--pipeline.model.occupancy-resolution", "32", "--pipeline.samples-per-step", "16384"]
-OTHER_CONDITIONS = tuple(name for name in CONDITIONING_VARIANTS if name != FULL_MODEL)
-"""Rows of Tables 2 and 5 besides the full model."""
+VARIANTS = {name: options for name, options in CONDITIONING_VARIANTS.items() if name != FULL_MODEL} | FIELD_VARIANTS
+"""Options of the rows of Tables 2 and 5 and of the field's variants, besides the full model."""
 TRUE_LIPS = "true lips"
 """The field is conditioned on the true lips of all frames, held-out ones included: how far it follows its condition."""
 PAPER: dict[str, list[str]] = {
@@ -86,11 +86,10 @@ class FieldBenchmark:
     def run(self) -> None:
         """Measures row by row; rewrites the record after each."""
         sparse = min(max(self.size * self.size // 1024, 1), 16)  # the paper's network takes seconds per frame
-        names = [*CONDITIONING_VARIANTS, TRUE_LIPS, *FIELD_VARIANTS, torch_hash.METHOD, *PAPER]
+        names = [FULL_MODEL, TRUE_LIPS, *VARIANTS, torch_hash.METHOD, *PAPER]
         if unknown := set(self.only) - set(names):
             raise UserError(f"`only`: no row is named {unknown.pop()!r}; choose from {', '.join(names)}")
         wanted = [name for name in names if not self.only or name in self.only]
-        variants = {name: CONDITIONING_VARIANTS[name] for name in OTHER_CONDITIONS} | FIELD_VARIANTS
         torch_hash.register()
         folder = self.folder()
         record = _Record(f"field_{folder.path.name}_{self.device}", record_header(self.device), folder, self.resume)
@@ -100,8 +99,8 @@ class FieldBenchmark:
         for name in wanted:
             if name == TRUE_LIPS:
                 record.add(self._train(folder, self.method, name, ["dfa-data", "--mouth", self._true_lips(folder)])[0])
-            elif name in variants:
-                record.add(self._train(folder, self.method, name, variants[name])[0])
+            elif name in VARIANTS:
+                record.add(self._train(folder, self.method, name, VARIANTS[name])[0])
             elif name == torch_hash.METHOD:
                 record.add(self._train(folder, name, environment=torch_hash.ENVIRONMENT)[0])
             elif name in PAPER:
@@ -175,7 +174,7 @@ class _Record:
         self._title = f"{folder.path.name}, {width}x{height}, held-out end, protocol full"
         self.name = name
         self._head, before = load_unfinished_record(name, head) if resume else (head, {})
-        complete, others = _TIMES in before, {*OTHER_CONDITIONS, TRUE_LIPS, *FIELD_VARIANTS, torch_hash.METHOD, *PAPER}
+        complete, others = _TIMES in before, {TRUE_LIPS, *VARIANTS, torch_hash.METHOD, *PAPER}
         if not complete:  # an incomplete full model is measured again
             kept = [row for row in before.get(self._title, []) if not others.isdisjoint(_names(row))]
             before = {self._title: [mean_row(folder), *kept]}

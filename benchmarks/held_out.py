@@ -20,6 +20,7 @@ from torch import Tensor
 from benchmarks.record import Row, console, run_timed
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
+from dfa_nerfstudio.face.face_box import face_box
 from dfa_nerfstudio.face.topology import CHIN, EYE_CONTOURS, MOUTH_SPAN
 from dfa_nerfstudio.metrics.curve_agreement import curve_agreement
 from dfa_nerfstudio.metrics.image_metrics import psnr, ssim
@@ -39,7 +40,7 @@ class Regions:
     """
 
     face: Int[np.ndarray, "T 4"]
-    """Square around the face landmarks, 1.2 times as large, as the protocol *face* of `dfa-eval` crops."""
+    """Square around the face, which is the protocol *face* of `dfa-eval`."""
     mouth: Int[np.ndarray, "T 4"]
     """Mouth box: 1.5 times as wide as the lips, as high as the lips are wide."""
     eyes: Int[np.ndarray, "T 4"]
@@ -61,12 +62,10 @@ class Regions:
         lids = marks[:, [*EYE_CONTOURS[0], *EYE_CONTOURS[1]], :2]
         rim = np.ptp(lids, axis=1)[:, :1] / 10
         eyes = np.concatenate([lids.min(1) - rim, lids.max(1) + rim], -1)
-        low, high = marks[:, :, :2].min(1), marks[:, :, :2].max(1)
-        side = 0.6 * (high - low).max(1, keepdims=True)
-        face = np.concatenate([(low + high) / 2 - side, (low + high) / 2 + side], -1)
-        boxes = (box.round().astype(int).clip(0, [width, height] * 2) for box in (face, mouth, eyes))
+        boxes = (box.round().astype(int).clip(0, [width, height] * 2) for box in (mouth, eyes))
+        face = np.array([face_box(points, width, height) for points in marks[:, :, :2]])
         chin = marks[:, CHIN, 1].round().astype(int).clip(0, height - 1)
-        return cls(*boxes, chin, folder.attributes.eye_opening[folder.held_out_frames].max(1) < _CLOSED)
+        return cls(face, *boxes, chin, folder.attributes.eye_opening[folder.held_out_frames].max(1) < _CLOSED)
 
     def __getitem__(self, frames: slice) -> Regions:
         return Regions(*(values[frames] for values in vars(self).values()))

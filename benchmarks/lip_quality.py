@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 
-from benchmarks.corpus import MAIN_CLIP, person, process_corpus
+from benchmarks.corpus import MAIN_CLIP, dataset_paths, person, process_corpus
 from benchmarks.record import Row, record_header, write_record
 from dfa_nerfstudio.attributes.lips.audio_to_lips import AudioToLipsConfig
 from dfa_nerfstudio.attributes.lips.general_lips import general_lip_models
@@ -23,7 +23,7 @@ from dfa_nerfstudio.attributes.lips.lip_models import LipModels
 from dfa_nerfstudio.attributes.lips.train_lips import pretrain_lips, train_lips
 from dfa_nerfstudio.attributes.recordings import Recording
 from dfa_nerfstudio.data.audio_features import audio_feature_from_option, clip_audio_feature
-from dfa_nerfstudio.data.dataset_folder import TRANSFORMS, DatasetFolder
+from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.media.rates import FRAME_RATE, MFCC_PER_FRAME
 from dfa_nerfstudio.metrics.curve_agreement import curve_agreement
 
@@ -153,7 +153,7 @@ class LipBenchmark:
     def _score_unseen(self, feature: str, train: list[Recording], test: list[Recording]) -> dict:
         models, result = self._pretrained(feature, train), {}
         for recording in test:
-            predicted = models.space.opening(models.network.predict(recording.speech)).numpy()
+            predicted = models.space.opening(models.predictor.predict(recording.speech)).numpy()
             true = gap(models, recording)
             result[recording.name] = {
                 "r": correlation(predicted, true),
@@ -202,9 +202,8 @@ class LipBenchmark:
 
 def read_corpus(folders: Path, feature: str, keep: Callable[[Path], bool] = lambda path: True) -> Iterator[Recording]:
     """Reads all frames of the dataset folders whose path `keep` accepts, with an audio feature."""
-    for path in sorted(path.parent for path in folders.rglob(TRANSFORMS)):
-        relative = path.relative_to(folders)
-        if relative.parts[0] != "hard" and keep(path):
+    for path, relative in dataset_paths(folders):
+        if keep(path):
             folder = DatasetFolder.open(path)
             rows = clip_audio_feature(folder, feature)
             yield Recording.from_clip(folder.attributes, slice(None), str(relative), relative.parts[0], rows)
@@ -225,7 +224,7 @@ def measure_lags(
         found: dict[str, list[float]] = {}
         for recording in corpus:
             if people.index(person(recording)) % 2 != number:
-                predicted = models.space.opening(models.network.predict(recording.speech)).numpy()
+                predicted = models.space.opening(models.predictor.predict(recording.speech)).numpy()
                 true = gap(models, recording)
                 curve = [correlation(predicted, true, lag) for lag in range(-MAX_LAG, MAX_LAG + 1)]
                 key = person(recording) if person(recording) == "grid_s1" else recording.name

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 
 from benchmarks.record import Row, record_header, write_record
 from dfa_nerfstudio.evaluation.aperture import Aperture
 from dfa_nerfstudio.evaluation.evaluate import PretrainedScorers
 from dfa_nerfstudio.evaluation.evaluation_context import EvaluationContext, track_landmarks
-from dfa_nerfstudio.evaluation.frame_arrays import Frames
+from dfa_nerfstudio.evaluation.landmark_track import LandmarkTrack
+from dfa_nerfstudio.evaluation.reference_head import FaceTrack
 from dfa_nerfstudio.evaluation.sync.av_sync import AVSyncScore, av_sync_score
 from dfa_nerfstudio.evaluation.video_pairs import held_out_pair
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
@@ -25,8 +26,6 @@ SPEECH = {
 """Files in speech/ by language."""
 LATE_S = 5
 """Seconds by which the audio of the baseline is late."""
-Video = tuple[Frames, Float32[np.ndarray, " S"]]
-"""Frames and the audio that they are scored with, at 16 kHz."""
 
 
 @dataclass
@@ -51,20 +50,19 @@ class OtherSpeechBenchmark:
         pair = held_out_pair(config, [path for group in paths.values() for path in group])
         context = EvaluationContext(pair, PretrainedScorers.load(None, None, None))
         assert pair.true_audio is not None and pair.audio is not None
-        truth = self._score(context, pair.truth, pair.true_audio)
-        true_spread = np.nanstd(Aperture.from_frames(pair.truth).mouth)
+        film = Lips.of(context, context.truth_landmarks, pair.true_audio)
+        truth, true_spread = film.score(context), np.nanstd(film.aperture)
 
-        def row(title: str, videos: list[Video], own_offset: int | None = None) -> Row:
-            scores = [score for video in videos if (score := self._score(context, *video)) is not None]
+        def row(title: str, videos: list[Lips], own_offset: int | None = None) -> Row:
+            head: Row = {"clip": pair.name, "model": config.parent.name, "speech": title}
+            scores = [score for video in videos if (score := video.score(context)) is not None]
             if not scores:
-                return {"clip": pair.name, "model": config.parent.name, "speech": f"{title}: too short"}
+                return {**head, "speech": f"{title}: too short"}
             pooled = AVSyncScore.join(scores)
             offset = pooled.offset if own_offset is None else own_offset
-            aperture = np.concatenate([Aperture.from_frames(frames).mouth for frames, _ in videos])
+            aperture = np.concatenate([video.aperture for video in videos])
             return {
-                "clip": pair.name,
-                "model": config.parent.name,
-                "speech": title,
+                **head,
                 "seconds": len(aperture) / FRAME_RATE,
                 "sync": pooled.score_at(offset),
                 "sync_error": pooled.standard_error_at(offset),
@@ -73,22 +71,40 @@ class OtherSpeechBenchmark:
                 "mouth_amplitude_ratio": float(np.nanstd(aperture) / true_spread),
             }
 
+        own = Lips.of(context, context.landmarks, pair.audio)
         rows = [
-            row("held-out end, source video", [(pair.truth, pair.true_audio)]),
-            row("held-out end, rendered", [(pair.prediction, pair.audio)], truth and truth.offset),
+            row("held-out end, source video", [film]),
+            row("held-out end, rendered", [own], truth and truth.offset),
         ]
         for language, group in paths.items():
             names = {path.name for path in group}
-            videos = [(clip.frames, clip.audio) for clip in pair.cross_driven if clip.name in names]
+            clips = [clip for clip in pair.cross_driven if clip.name in names]
+            videos = [Lips.of(context, track_landmarks(clip.frames, clip.name), clip.audio) for clip in clips]
             rows.append(row(language, videos))
             if language == "English":
-                late = [(frames, np.roll(audio, LATE_S * SAMPLE_RATE)) for frames, audio in videos]
+                late = [replace(video, audio=np.roll(video.audio, LATE_S * SAMPLE_RATE)) for video in videos]
                 rows.append(row(f"{language}, audio {LATE_S} s late", late))
         return rows
 
-    @staticmethod
-    def _score(context: EvaluationContext, frames: Frames, audio: Float32[np.ndarray, " S"]) -> AVSyncScore | None:
-        faces = context.reference_head.face_track(track_landmarks(frames, "a video"))
+
+@dataclass
+class Lips:
+    """Tracked faces of one video, and the audio that they are scored with."""
+
+    faces: FaceTrack
+    aperture: Float[np.ndarray, " T"]
+    """Aperture of the mouth."""
+    audio: Float32[np.ndarray, " S"]
+    """Samples at 16 kHz."""
+
+    @classmethod
+    def of(cls, context: EvaluationContext, track: LandmarkTrack, audio: Float32[np.ndarray, " S"]) -> Lips:
+        """Measures a tracked video."""
+        faces = context.reference_head.face_track(track)
         assert faces is not None
-        expression = faces.front_landmarks - context.reference_head.neutral
-        return av_sync_score(context.scorers.encoders, expression, faces.found, audio)
+        return cls(faces, Aperture.from_track(track).mouth, audio)
+
+    def score(self, context: EvaluationContext) -> AVSyncScore | None:
+        """Agreement of lips and audio; None if the video is too short."""
+        expression = self.faces.front_landmarks - context.reference_head.neutral
+        return av_sync_score(context.scorers.encoders, expression, self.faces.found, self.audio)

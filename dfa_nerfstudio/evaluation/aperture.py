@@ -25,7 +25,12 @@ class Aperture:
     @classmethod
     def from_frames(cls, frames: Iterable[UInt8[np.ndarray, "H W 3"]]) -> Aperture:
         """Measures consecutive frames of one size."""
-        points = LandmarkTrack.from_frames(frames).landmarks
+        return cls.from_track(LandmarkTrack.from_frames(frames))
+
+    @classmethod
+    def from_track(cls, track: LandmarkTrack) -> Aperture:
+        """Measures frames whose face is tracked already."""
+        points = track.landmarks
         lips, (left, right) = points[:, INNER_LIPS, :2], OUTER_EYE_CORNERS
         unit = np.linalg.norm(points[:, left] - points[:, right], axis=-1)
         gap = np.linalg.norm(lips[:, :, 0] - lips[:, :, 1], axis=-1).mean(1)

@@ -19,13 +19,12 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from dfa_nerfstudio.face.face_box import face_box
 from dfa_nerfstudio.preprocessing.segmentation.person_segmenter import PersonSegmenter
 from dfa_nerfstudio.preprocessing.segmentation.torso_mask import head_region
 
 Protocol = Literal["full", "head", "face"]
 PROTOCOLS: tuple[Protocol, ...] = ("full", "head", "face")
-MARGIN = 0.1
-"""Margin of the face square on each side, relative to the face's larger side."""
 _SEGMENTATION_SIDE = 256
 """Side, in pixels, at which head regions are segmented."""
 
@@ -54,16 +53,6 @@ def crops(protocol: Protocol, truth: Iterable[Image], landmarks: Float[np.ndarra
         else:
             alpha = _head_alpha(segmenter, frame, landmarks[number])
             yield lambda image, frame=frame, alpha=alpha: _composite(image, frame, alpha)
-
-
-def face_box(landmarks: Float[np.ndarray, "478 2"], width: int, height: int) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom (exclusive) of the square around a face, clipped to the frame."""
-    low, high = landmarks.min(0), landmarks.max(0)
-    reach = (0.5 + MARGIN) * (high - low).max()
-    x, y = (low + high) / 2
-    edges = np.array([x - reach, y - reach, x + reach, y + reach]).round().astype(int)
-    left, top, right, bottom = edges.clip(0, [width, height, width, height])
-    return int(left), int(top), int(max(right, left + 1)), int(max(bottom, top + 1))
 
 
 def _head_alpha(segmenter: PersonSegmenter, frame: Image, landmarks: Float[np.ndarray, "478 2"]) -> np.ndarray:

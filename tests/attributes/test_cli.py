@@ -65,7 +65,7 @@ def test_further_videos_of_the_person_are_used_and_bad_ones_named(tmp_path, monk
     for more in ((), ("--more", str(take))):
         run_command(monkeypatch, str(folder), *more, *options)
         weights.append(AttributeModels.load(folder / "attribute_models.pt").state_dict())
-    for name in ("lips.network.own.coefficients", "cross_modal.audio.weight"):
+    for name in ("lips.predictor.own.coefficients", "cross_modal.audio.weight"):
         assert not torch.equal(weights[0][name], weights[1][name]), f"{name} does not depend on the further video"
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0] if name.startswith("autoencoder"))
     (take / "attributes.npz").unlink()

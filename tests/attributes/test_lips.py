@@ -1,4 +1,4 @@
-"""Lips from audio: the space, the network, restored variance, projection, and the whole on a synthetic person."""
+"""Lips from audio: the space, the regression, restored variance, projection, and the whole on a synthetic person."""
 
 from __future__ import annotations
 
@@ -140,30 +140,30 @@ def test_lip_space_inverts_and_changes_to_another_basis() -> None:
 
 def test_streamed_lips_are_equal_and_look_ahead_is_bounded() -> None:
     generator = torch.Generator().manual_seed(0)
-    network = AudioToLips(lip_config(), 6)
+    predictor = AudioToLips(lip_config(), 6)
     train = torch.randn(200, 6, generator=generator)
-    for part in (network.general, network.own):
+    for part in (predictor.general, predictor.own):
         part.fit(train, torch.arange(10, 190), torch.randn(180, 4, generator=generator), 0.1, 100)
     features = torch.randn(60, 6, generator=generator)
-    whole = network.predict(features)
+    whole = predictor.predict(features)
     assert len(whole) == 60
     for size in (1, 7, 100):
-        streamed = network.stream(features.split(size), [torch.zeros(60, dtype=torch.bool)], 0)
+        streamed = predictor.stream(features.split(size), [torch.zeros(60, dtype=torch.bool)], 0)
         torch.testing.assert_close(torch.cat(list(streamed)), whole)
     changed = features.clone()
     changed[30:] = 0
-    same = ((network.predict(changed) - whole).abs() < 1e-5).all(1)
-    assert same[: 30 - network.config.look_ahead].all() and not same[30 - network.config.look_ahead :].any()
+    same = (predictor.predict(changed) == whole).all(1)
+    assert same[: 30 - predictor.config.look_ahead].all() and not same[30 - predictor.config.look_ahead :].any()
 
 
 def test_a_voice_that_shifts_the_features_gives_nearly_the_same_lips() -> None:
     generator = torch.Generator().manual_seed(0)
-    network = AudioToLips(lip_config(), 6)
+    predictor = AudioToLips(lip_config(), 6)
     train = torch.randn(200, 6, generator=generator)
-    network.own.fit(train, torch.arange(10, 190), train[10:190, :4], 0.1, 200)
+    predictor.own.fit(train, torch.arange(10, 190), train[10:190, :4], 0.1, 200)
     features, voice = torch.randn(2000, 6, generator=generator), torch.ones(2000, dtype=torch.bool)
-    lips, other = (torch.cat(list(network.stream([values], [voice], 1500))) for values in (features, features + 2))
-    assert (other - lips).std() < 0.2 * (network.predict(features + 2) - lips).std()
+    lips, other = (torch.cat(list(predictor.stream([values], [voice], 1500))) for values in (features, features + 2))
+    assert (other - lips).std() < 0.2 * (predictor.predict(features + 2) - lips).std()
 
 
 def test_a_regression_equals_a_gaussian_process_and_needs_few_supporting_frames() -> None:
@@ -231,7 +231,7 @@ def test_the_general_model_follows_speech_that_it_was_not_trained_on() -> None:
     config, speech = AudioToLipsConfig(), make_speech(40.0, 0)
     models = general_lip_models(config, str(audio_feature_from_option(config.features).kind))
     assert models is not None
-    gap = models.space.opening(models.network.predict(shipped_speech_encoder().encode(speech.samples))).numpy()
+    gap = models.space.opening(models.predictor.predict(shipped_speech_encoder().encode(speech.samples))).numpy()
     opening = mouth_shape(speech.phonemes, np.arange(len(gap)) / FRAME_RATE)[0]
     # People's lips move before the sound; those of the demo subject do not.
     scores = [np.corrcoef(np.roll(gap, delay), opening)[0, 1] for delay in (0, 1, 2, 3, len(gap) // 2)]

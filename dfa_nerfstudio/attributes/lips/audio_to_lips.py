@@ -81,7 +81,7 @@ class AudioToLips(nn.Module):
 
     def set_statistics(self, features: Float[Tensor, "N F"]) -> None:
         """Sets mean and standard deviation of the audio feature from training frames."""
-        self.feature_mean, self.feature_std = features.mean(0), features.std(0).clamp(min=1e-4)
+        self.feature_mean, self.feature_std = statistics(features)
 
     def set_basis(self, standardised: Float[Tensor, "N F"]) -> None:
         """Sets the principal components."""
@@ -98,8 +98,8 @@ class AudioToLips(nn.Module):
     ) -> Iterator[Float[Tensor, "m K"]]:
         """Predicts the lip components of the next frames, `look_ahead` frames behind the features.
 
-        The mean of the features is that of the voice that is heard, because another person's voice, microphone or
-        language shifts it.
+        The features are centred on their mean over the new audio, because another voice, microphone or language shifts
+        them.
 
         Args:
             chunks: audio features.
@@ -116,6 +116,11 @@ class AudioToLips(nn.Module):
         """Predicts the lip components of a recording of the person."""
         nobody = torch.zeros(len(features), dtype=torch.bool)
         return torch.cat(list(self.stream([features], [nobody], 0)))
+
+
+def statistics(features: Float[Tensor, "N F"]) -> tuple[Float[Tensor, " F"], Float[Tensor, " F"]]:
+    """Mean and standard deviation of features over N frames."""
+    return features.mean(0), features.std(0).clamp(min=1e-4)
 
 
 def standardise(

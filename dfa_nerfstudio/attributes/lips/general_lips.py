@@ -35,7 +35,7 @@ def save_general_lip_models(models: LipModels, speech_kind: str, path: Path) -> 
     content = {
         "speech_kind": speech_kind,
         "inputs": models.config.inputs,
-        "num_inputs": len(models.network.feature_mean),
+        "num_inputs": len(models.predictor.feature_mean),
         "weights": {name: _convert(values, torch.float16) for name, values in models.state_dict().items()},
     }
     with atomic_write(path) as partial:

@@ -29,7 +29,7 @@ class LipModels(nn.Module):
         super().__init__()
         self.config = config
         self.space = LipSpace(config.num_components)
-        self.network = AudioToLips(config, num_inputs)
+        self.predictor = AudioToLips(config, num_inputs)
         self.restoration = VarianceRestoration(config.num_components)
         self.gap_restoration = GapRestoration(config.num_components)
 
@@ -59,7 +59,7 @@ class LipModels(nn.Module):
         """
         lookahead = 0 if live else STATISTICS_FRAMES
         for_mean, for_variance = tee(voice)
-        lips = smooth(self.network.stream(features, for_mean, lookahead), config.smooth_lips)
+        lips = smooth(self.predictor.stream(features, for_mean, lookahead), config.smooth_lips)
         if config.restore_variance:
             lips = self.restoration.stream(lips, for_variance, lookahead)
         lips = (project_to_shapes(chunk, shapes, config.lip_projection) for chunk in lips)

@@ -9,10 +9,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from dfa_nerfstudio.attributes.lips.audio_to_lips import AudioToLips, standardise
+from dfa_nerfstudio.attributes.lips.audio_to_lips import AudioToLips, standardise, statistics
 from dfa_nerfstudio.attributes.lips.lip_models import LipModels
 from dfa_nerfstudio.attributes.lips.lip_space import LipSpace
 from dfa_nerfstudio.attributes.lips.shape_projection import project_to_shapes
+from dfa_nerfstudio.attributes.lips.window_regression import evenly_spaced
 from dfa_nerfstudio.attributes.recordings import Recording, sampling_weights
 
 FOLD_MARGIN = 12
@@ -40,12 +41,11 @@ class LipFrames:
     """Those that the model of many people predicts."""
 
     @classmethod
-    def of(cls, network: AudioToLips, space: LipSpace, recording: Recording) -> LipFrames:
+    def of(cls, predictor: AudioToLips, space: LipSpace, recording: Recording) -> LipFrames:
         """The valid frames of a recording, whose audio features are standardised by its own statistics, because each
         recording has its own microphone."""
-        valid, config = recording.valid_frames, network.config
-        own = recording.speech[valid]
-        features = standardise(recording.speech, own.mean(0), own.std(0).clamp(min=1e-4)) @ network.basis.T
+        valid, config = recording.valid_frames, predictor.config
+        features = standardise(recording.speech, *statistics(recording.speech[valid])) @ predictor.basis.T
         before, after = features[:1].expand(config.past, -1), features[-1:].expand(config.look_ahead, -1)
         centres = torch.nonzero(valid).flatten()
         lips = space.encode(recording.expression)[valid]
@@ -72,23 +72,23 @@ def train_lips(models: LipModels, recordings: list[Recording], pretrained: LipMo
         recordings: the person's recordings; their audio delays are corrected already.
         pretrained: models of other people, with the same `AudioToLipsConfig.inputs`, which the person's correct.
     """
-    main, network = recordings[0], models.network
+    main, predictor = recordings[0], models.predictor
     models.space.fit(main.expression[main.valid_frames])
     speech = main.speech[main.valid_frames]
-    network.set_statistics(speech)
-    change = torch.zeros_like(network.change)
+    predictor.set_statistics(speech)
+    change = torch.zeros_like(predictor.change)
     if pretrained is None:
-        network.set_basis(standardise(speech, network.feature_mean, network.feature_std))
+        predictor.set_basis(standardise(speech, predictor.feature_mean, predictor.feature_std))
     else:
-        network.basis = pretrained.network.basis.clone()
-        network.general.load_state_dict(pretrained.network.general.state_dict())
+        predictor.basis = pretrained.predictor.basis.clone()
+        predictor.general.load_state_dict(pretrained.predictor.general.state_dict())
         change = models.space.basis_change(pretrained.space)
-    parts = [LipFrames.of(network, models.space, main)]
+    parts = [LipFrames.of(predictor, models.space, main)]
     for other in recordings[1:]:
         space = models.space.recentred(other.expression[other.valid_frames])
-        parts.append(LipFrames.of(network, space, other))
+        parts.append(LipFrames.of(predictor, space, other))
     frames = LipFrames.join(parts)
-    frames.general = network.general(frames.features)[frames.centres - network.config.past] @ change.T
+    frames.general = predictor.general(frames.features)[frames.centres - predictor.config.past] @ change.T
     predicted, part = cross_fit(models, frames, change, main)
     fit_person(models, frames, change)
     fit_restoration(models, main, predicted, part)
@@ -112,7 +112,7 @@ def fit_restoration(
         return
     true = models.space.encode(main.expression[voiced])
     models.restoration.fit(true, predicted[voiced])
-    chosen = torch.linspace(0, len(voiced) - 1, min(len(voiced), MAX_GAP_FRAMES)).long()
+    chosen = evenly_spaced(len(voiced), MAX_GAP_FRAMES)
     restored, true, part = models.restoration.restore(predicted[voiced[chosen]]), true[chosen], part[voiced[chosen]]
     projected = torch.empty_like(restored)
     for number in part.unique():
@@ -130,12 +130,12 @@ def fit_person(models: LipModels, frames: LipFrames, change: Float[Tensor, "K K"
     That model's lip motion is scaled first, because each person moves the lips as far as they do: by the factor that
     fits the lip gap best.
     """
-    network, config, slope = models.network, models.config, models.space.gap_slope()
+    predictor, config, slope = models.predictor, models.config, models.space.gap_slope()
     predicted, true = ((lips - lips.mean(0)) @ slope for lips in (frames.general, frames.lips))
     gain = ((predicted @ true) / (predicted @ predicted).clamp(min=1e-9)).clamp(0, MAX_GAIN)
-    network.change = gain * change
+    predictor.change = gain * change
     rest = frames.lips - gain * frames.general
-    network.own.fit(frames.features, frames.centres, rest, config.noise, config.max_frames)
+    predictor.own.fit(frames.features, frames.centres, rest, config.noise, config.max_frames)
 
 
 def cross_fit(
@@ -156,7 +156,7 @@ def cross_fit(
         if not kept.any():
             continue
         fit_person(models, frames[kept], change)
-        predicted[first:stop] = models.network(frames.features[first : stop + past + models.config.look_ahead])
+        predicted[first:stop] = models.predictor(frames.features[first : stop + past + models.config.look_ahead])
         part[first:stop] = torch.where(main.valid_frames[first:stop], number, -1)
     return predicted, part
 
@@ -164,7 +164,7 @@ def cross_fit(
 @torch.no_grad()
 def pretrain_lips(models: LipModels, recordings: list[Recording]) -> None:
     """Fits the models to recordings of many people, each with its own mean and amplitude of lip motion."""
-    network, config, weights = models.network, models.config, sampling_weights(recordings)
+    predictor, config, weights = models.predictor, models.config, sampling_weights(recordings)
     displacements = []
     for recording in recordings:
         own = recording.expression[recording.valid_frames]
@@ -172,16 +172,16 @@ def pretrain_lips(models: LipModels, recordings: list[Recording]) -> None:
         displacements.append(own / own.square().mean().sqrt() * weights[recording.name])
     models.space.fit(torch.cat(displacements))
     speech = [recording.speech[recording.valid_frames] for recording in recordings]
-    network.set_statistics(torch.cat(speech))
-    network.set_basis(torch.cat([standardise(one, one.mean(0), one.std(0).clamp(min=1e-4)) for one in speech]))
+    predictor.set_statistics(torch.cat(speech))
+    predictor.set_basis(torch.cat([standardise(one, *statistics(one)) for one in speech]))
     total = sum(weights[recording.name] * int(recording.valid_frames.sum()) for recording in recordings)
     parts = []
     for recording in recordings:
-        part = LipFrames.of(network, own_space(models.space, recording), recording)
+        part = LipFrames.of(predictor, own_space(models.space, recording), recording)
         count = round(config.max_general_frames * weights[recording.name] * len(part.lips) / total)
-        parts.append(part[torch.linspace(0, len(part.lips) - 1, min(max(count, 1), len(part.lips))).long()])
+        parts.append(part[evenly_spaced(len(part.lips), max(count, 1))])
     frames = LipFrames.join(parts)
-    network.general.fit(frames.features, frames.centres, frames.lips, config.noise, len(frames.lips))
+    predictor.general.fit(frames.features, frames.centres, frames.lips, config.noise, len(frames.lips))
 
 
 def own_space(shared: LipSpace, recording: Recording) -> LipSpace:

@@ -46,8 +46,7 @@ class VarianceRestoration(nn.Module):
 
     def restore(self, lips: Float[Tensor, "T K"]) -> Float[Tensor, "T K"]:
         """Restores the variance by the statistics of the training frames."""
-        gain = (self.true_std / self.predicted_std).clamp(max=MAX_GAIN)
-        return self.true_mean + (lips - self.predicted_mean) * gain
+        return self._scaled(lips, self.predicted_mean, self.predicted_std)
 
     def stream(
         self,
@@ -64,4 +63,10 @@ class VarianceRestoration(nn.Module):
         """
         prior = self.predicted_mean, self.predicted_std
         for chunk, mean, std in running_statistics(lips, voice, prior, lookahead_frames):
-            yield self.true_mean + (chunk - mean) * (self.true_std / std.clamp(min=1e-6)).clamp(max=MAX_GAIN)
+            yield self._scaled(chunk, mean, std)
+
+    def _scaled(
+        self, lips: Float[Tensor, "T K"], mean: Float[Tensor, "*T K"], std: Float[Tensor, "*T K"]
+    ) -> Float[Tensor, "T K"]:
+        """Gives lips of this mean and standard deviation those of the true ones, as far as `MAX_GAIN` allows."""
+        return self.true_mean + (lips - mean) * (self.true_std / std.clamp(min=1e-6)).clamp(max=MAX_GAIN)

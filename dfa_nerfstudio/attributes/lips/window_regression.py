@@ -81,9 +81,9 @@ class WindowRegression(nn.Module):
             max_frames: largest number of supporting frames.
         """
         count = len(centres)
-        chosen = torch.linspace(0, count - 1, min(count, max_frames)).long()
+        chosen = evenly_spaced(count, max_frames)
         supporting = self.windows(frames, centres[chosen])
-        some = supporting[torch.linspace(0, len(chosen) - 1, min(len(chosen), SCALE_FRAMES)).long()]
+        some = supporting[evenly_spaced(len(chosen), SCALE_FRAMES)]
         self.scale = squared_distances(some, some).median().clamp(min=1e-6)
         self.mean = values.mean(0)
         targets = (values - self.mean).double()
@@ -105,7 +105,7 @@ class WindowRegression(nn.Module):
             solution = torch.linalg.solve_triangular(root.T, solution, upper=True)
         self.coefficients = solution.float()
         needed, self.centres = compact(centres[chosen], self.past, len(self.window))
-        self.frames, self._support = frames[needed].clone(), None
+        self.frames, self._support = frames[needed].clone(), (supporting, supporting.square().sum(1))
 
     def forward(self, frames: Float[Tensor, "past+T+future D"]) -> Float[Tensor, "T K"]:
         """Predicts the values of T frames; zero before `fit`."""
@@ -131,6 +131,11 @@ class WindowRegression(nn.Module):
                 setattr(self, name, torch.empty_like(state_dict[prefix + name]))
         self._support = None
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def evenly_spaced(count: int, limit: int) -> Int[Tensor, " n"]:
+    """At most `limit` of `count` indices, evenly spaced."""
+    return torch.linspace(0, count - 1, min(count, limit)).long()
 
 
 def squared_distances(
