@@ -48,18 +48,17 @@ class OtherSpeechBenchmark:
     shared: Path = Path("../shared")
     """Folder of the test material, with speech/ and clips/."""
     seeds: tuple[int, ...] = (0, 1, 2)
-    """Seeds of the head motion; each audio file is rendered with each of them, and the score is that of all together."""
+    """Seeds of the head motion; each audio file is rendered with each of them."""
     jobs: int = 2
     """Number of models at a time."""
 
     def run(self) -> None:
         """Renders all files with every model."""
-        head, clips = (
-            record_header("cpu"),
-            "_".join(dict.fromkeys(config.parents[2].name for config in self.load_config)),
-        )
-        rows = Parallel(n_jobs=self.jobs)(delayed(self._rows)(config) for config in self.load_config)
-        write_record(f"other_speech_{clips}_cpu", head, {"lips and audio": sum(rows, [])})
+        head = record_header("cpu")
+        clips = "_".join(dict.fromkeys(config.parents[2].name for config in self.load_config))
+        by_model = Parallel(n_jobs=self.jobs)(delayed(self._rows)(config) for config in self.load_config)
+        rows = [row for rows in by_model for row in rows]
+        write_record(f"other_speech_{clips}_cpu", head, {"lips and audio": rows})
 
     def _rows(self, config: Path) -> list[Row]:
         pair, renderer = held_out_pair(config), load_model(config)
@@ -95,14 +94,12 @@ class OtherSpeechBenchmark:
             row("held-out end, rendered", [own], truth and truth.offset),
         ]
         for language, names in SPEECH.items():
-            by_seed = list[list[Lips]]()
+            videos = list[Lips]()
             for seed in self.seeds:
-                clips = [CrossDrivenClip.render(renderer, self.shared / name, seed) for name in names]
-                by_seed.append(
-                    [Lips.of(context, track_landmarks(clip.frames, clip.name), clip.audio) for clip in clips]
-                )
-                rows.append(row(f"{language}, head motion {seed}", by_seed[-1]))
-            videos = sum(by_seed, [])
+                for name in names:
+                    clip = CrossDrivenClip.render(renderer, self.shared / name, seed)
+                    videos.append(Lips.of(context, track_landmarks(clip.frames, clip.name), clip.audio))
+                rows.append(row(f"{language}, head motion {seed}", videos[-len(names) :]))
             rows.append(row(language, videos))
             late = [replace(video, audio=np.roll(video.audio, LATE_S * SAMPLE_RATE)) for video in videos]
             rows.append(row(f"{language}, audio {LATE_S} s late", late))
