@@ -38,6 +38,8 @@ class ProcessConfig:
     camera: Literal["stabilize", "static"] = "stabilize"
     """`stabilize` tracks the background and compensates a moving camera or a crop that follows the head; a video whose
     background cannot be tracked is refused. `static` assumes a static camera, whatever the background does."""
+    audio_track: int | None = None
+    """Number of the audio track, from 1; by default the one with the most speech."""
     overwrite: bool = False
     """Whether an existing dataset is replaced."""
 
@@ -48,6 +50,8 @@ class ProcessConfig:
             raise UserError(f"`held_out={self.held_out}`: give a fraction from 0 to 0.5, for example 0.09")
         if not 1 <= self.num_expressions <= 40:
             raise UserError(f"`num_expressions={self.num_expressions}`: give a number from 1 to 40")
+        if self.audio_track is not None and self.audio_track < 1:
+            raise UserError(f"`audio_track={self.audio_track}`: tracks are numbered from 1")
         if self.smoothing < 0:
             raise UserError(f"`smoothing={self.smoothing}`: give 0 or more")
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -95,12 +94,12 @@ def process_folder(
             if not reason:
                 outcome.metrics = _read_metrics(job.output)
             _write_summary(output, outcomes)
-            console.print(f"{job.name}: {outcome.status}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"{job.name}: {outcome.status}", soft_wrap=True)
             progress.advance(task)
     console.print(summary_table(list(outcomes.values())))
     for outcome in outcomes.values():
         if outcome.reason:
-            console.print(f"{outcome.video}: {outcome.reason}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"{outcome.video}: {outcome.reason}", soft_wrap=True)
     return list(outcomes.values())
 
 
@@ -179,5 +178,5 @@ def summary_table(outcomes: list[Outcome]) -> Table:
         if metrics:
             error, jitter, num_notes = metrics["reprojection_error"], metrics["jitter"], len(metrics["warnings"])
             row = [f"{metrics['num_frames'] / FRAME_RATE:.1f}", f"{error:.2f}", f"{jitter:.2f}", str(num_notes or "")]
-        table.add_row(escape(outcome.video), outcome.status, *row)
+        table.add_row(outcome.video, outcome.status, *row)
     return table

@@ -11,7 +11,6 @@ from typing import Annotated
 import torch
 import tyro
 from jaxtyping import Float
-from rich.console import Console
 from torch import Tensor
 
 from dfa_nerfstudio.atomic_write import atomic_write
@@ -34,6 +33,7 @@ from dfa_nerfstudio.data.dataset_folder import F_A_TRACK, TRACK, ClipAttributes,
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.media.rates import FRAME_RATE, MFCC_PER_FRAME
+from dfa_nerfstudio.reporting.console import make_console
 
 
 @dataclass
@@ -251,16 +251,14 @@ def train_attributes(
     track.save(folder / F_A_TRACK)
     lips = clip_lips(models, clip, dataset.num_train, speech)
     replace(track, mouth=lips, mouth_kind=models.lip_kind).save(folder / TRACK)
-    console = Console()
+    console = make_console()
     metrics = held_out_metrics(models, clip, dataset.num_train, lips)
     print_metrics(metrics, "held-out frames", console)
     for line in data_warnings(models):
-        console.print(line, highlight=False)
+        console.print(line)
     if config.pretrained:
-        console.print(
-            f"audio delay of the video: {10 * int(models.offset):+d} ms (corrected in training)", highlight=False
-        )
+        console.print(f"audio delay of the video: {10 * int(models.offset):+d} ms (corrected in training)")
     report = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
     with atomic_write(folder / REPORT_FILE_NAME) as partial:
         partial.write_text(json.dumps(report | {"latent channels": latent_channels(models)}, indent=1))
-    console.print(f"wrote {folder / MODELS_FILE_NAME} and {folder / TRACK}", highlight=False, soft_wrap=True)
+    console.print(f"wrote {folder / MODELS_FILE_NAME} and {folder / TRACK}", soft_wrap=True)

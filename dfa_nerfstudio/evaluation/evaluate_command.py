@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import tyro
-from rich.console import Console
 
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.errors import UserError, as_flags
@@ -14,6 +13,7 @@ from dfa_nerfstudio.evaluation.report.comparison_table import console_table, lat
 from dfa_nerfstudio.evaluation.report.evaluation_io import REPORT, save
 from dfa_nerfstudio.evaluation.report.evaluation_page import PAGE, write_page
 from dfa_nerfstudio.evaluation.video_pairs import Mismatch, held_out_pair, video_pair
+from dfa_nerfstudio.reporting.console import make_console
 
 
 def evaluate_command(
@@ -54,11 +54,11 @@ def evaluate_command(
     evaluation = evaluate(pair, config)
     save(evaluation, folder / REPORT)
     write_page(folder / PAGE, evaluation, pair)
-    console = Console()
+    console = make_console()
     console.print(console_table([evaluation], ["prediction"]))
     for note in evaluation.notes:
-        console.print(as_flags(note), style="yellow", highlight=False, soft_wrap=True)
+        console.print(as_flags(note), style="yellow", soft_wrap=True)
     if latex:
         with atomic_write(folder / "table.tex") as partial:
             partial.write_text(latex_table([evaluation], [evaluation.name]), encoding="utf-8")
-    console.print(f"wrote {folder / PAGE} and {REPORT}", highlight=False, soft_wrap=True)
+    console.print(f"wrote {folder / PAGE} and {REPORT}", soft_wrap=True)

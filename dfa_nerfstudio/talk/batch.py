@@ -9,9 +9,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from dfa_nerfstudio.atomic_write import check_not_input
 from dfa_nerfstudio.attributes.motion_config import MotionConfig
-from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.errors import UserError, as_flags
 from dfa_nerfstudio.jobs import Job, JobsConfig, run_jobs
+from dfa_nerfstudio.media.audio_source import find_speech
 from dfa_nerfstudio.talk.talk_config import AudioConditioningConfig, VideoConfig
 
 AUDIO_SUFFIXES = {".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".wma", ".aiff", ".aif"}
@@ -74,6 +76,7 @@ def render_batch(
     pending = []
     for number, (path, name) in enumerate(zip(audio, names, strict=True)):
         target = output / f"{name}{suffix}"
+        check_not_input(target, *audio)
         arguments = (config, path.resolve(), target, video, replace(motion, seed=motion.seed + number), conditioning)
         pending.append(Job(path.name, target, _render, arguments))
     columns = (TextColumn("videos"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -83,7 +86,9 @@ def render_batch(
         for job, reason, seconds in finished:
             num_failed += bool(reason)
             line = f"{job.output}: {seconds:.1f} s" if not reason else f"{job.name}: failed: {reason}"
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            console.print(line, soft_wrap=True)
+            for note in () if reason else find_speech(job.arguments[1], video.audio_track).notes:
+                console.print(as_flags(f"note: {job.name}: {note}"), soft_wrap=True)
             progress.advance(task)
     return num_failed
 

@@ -12,9 +12,11 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from dfa_nerfstudio.atomic_write import check_not_input
 from dfa_nerfstudio.attributes.motion_config import MotionConfig
-from dfa_nerfstudio.errors import UserError, exit_on_user_error
+from dfa_nerfstudio.errors import UserError, as_flags, exit_on_user_error
 from dfa_nerfstudio.jobs import JobsConfig
+from dfa_nerfstudio.reporting.console import make_console
 from dfa_nerfstudio.talk.talk_config import AudioConditioningConfig, LiveConfig, VideoConfig
 
 
@@ -60,7 +62,7 @@ def talk(
         return _render_live(load_config, video, motion, conditioning, live)
     from dfa_nerfstudio.talk.batch import find_audio_files, render_batch
 
-    console, files = Console(), find_audio_files(audio)
+    console, files = make_console(), find_audio_files(audio)
     if len(files) > 1:
         if audio_features is not None:
             raise UserError("--audio-features: belongs to one audio file; render that file alone")
@@ -90,9 +92,13 @@ def _render_file(
     file_format = format_for_file(output, video.background == "transparent")
     if video.sign is not None and file_format.audio_codec == "libopus":
         raise UserError(f"{output}: --sign needs an output named .mp4 or .mov")
+    check_not_input(output, audio, features, video.paste, *_file(video.background))
+    from dfa_nerfstudio.media.audio_source import find_speech
     from dfa_nerfstudio.talk.load_model import load_model
     from dfa_nerfstudio.talk.video_renderer import TalkingVideoRenderer
 
+    for note in find_speech(audio, video.audio_track).notes:
+        console.print(as_flags(f"note: {audio}: {note}"), soft_wrap=True)
     renderer = TalkingVideoRenderer(load_config, load_model(load_config), video, motion, conditioning)
     columns = (TextColumn("rendering"), BarColumn(), TextColumn("{task.completed} of {task.total} frames"))
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as progress:
@@ -102,9 +108,12 @@ def _render_file(
     console.print(
         f"{output}: {duration:.2f} s, {statistics.num_frames} frames, {rate:.1f} frames/s, first frame after "
         f"{statistics.first_frame_seconds:.1f} s; marked as synthetic",
-        highlight=False,
         soft_wrap=True,
     )
+
+
+def _file(background: str | None) -> list[Path]:
+    return [] if background is None else [Path(background)]
 
 
 def _render_live(

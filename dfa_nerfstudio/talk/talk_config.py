@@ -32,6 +32,8 @@ class VideoConfig:
     """Start of the segment of the audio that is used, in seconds."""
     end: float | None = None
     """End of that segment, in seconds; by default the end of the audio."""
+    audio_track: int | None = None
+    """Number of the audio track of a file with several, from 1; by default the one with the most speech."""
     background: str | None = None
     """What replaces the source video's background: an image file (cropped to the output's aspect ratio), a colour
     (`white`, `#20a0ff`), or `transparent`, which needs an output named .webm or .mov."""
