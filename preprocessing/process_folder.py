@@ -16,6 +16,7 @@ from rich.table import Table
 
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.data.dataset_folder import REPORT_FILE, DatasetFolder
+from dfa_nerfstudio.data.find_files import find_files
 from dfa_nerfstudio.errors import UserError, as_flags
 from dfa_nerfstudio.jobs import Job, JobsConfig, run_jobs
 from dfa_nerfstudio.media.rates import FRAME_RATE
@@ -113,13 +114,8 @@ def find_jobs(folder: Path, output: Path, config: ProcessConfig) -> list[Job]:
         UserError: if there is no video.
     """
     folder, output = folder.resolve(), output.resolve()
-    paths = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file() and output not in path.parents
-    )
+    paths = find_files(folder, lambda path: path.suffix.lower() in VIDEO_SUFFIXES and output not in path.parents)
     names = [path.relative_to(folder) for path in paths]
-    names = [name for name in names if not any(part.startswith(".") for part in name.parts)]
     if not names:
         suffixes = " ".join(sorted(VIDEO_SUFFIXES))
         raise UserError(f"{folder}: contains no video; give a folder with files that end in {suffixes}")

@@ -19,6 +19,7 @@ from dfa_nerfstudio.reporting.console import make_console
 def evaluate_command(
     config: tyro.conf.OmitArgPrefixes[EvaluationConfig],
     load_config: Path | None = None,
+    data: Path | None = None,
     video: Path | None = None,
     reference: Path | None = None,
     output: Path | None = None,
@@ -31,6 +32,7 @@ def evaluate_command(
     Args:
         config: protocols, pretrained scorers and additional audio.
         load_config: the `config.yml` of the run, whose path ns-train prints at its end.
+        data: the run's dataset folder, if it has moved since the training.
         video: the video to evaluate, of any origin.
         reference: the true video, which begins at the same moment.
         output: folder of the report; by default `evaluation` beside the config or the video.
@@ -46,7 +48,7 @@ def evaluate_command(
     if config.speech and load_config is None:
         raise UserError("`speech` needs a model that renders it; give `load_config` instead of `video`")
     if load_config is not None:
-        pair, folder = held_out_pair(load_config, config.speech), load_config.parent / "evaluation"
+        pair, folder = held_out_pair(load_config, config.speech, data), load_config.parent / "evaluation"
     else:
         assert video is not None and reference is not None
         pair, folder = video_pair(video, reference, mismatch), video.with_name(f"{video.stem}_evaluation")

@@ -54,18 +54,19 @@ class VideoPair:
         return len(self.truth)
 
 
-def held_out_pair(config_path: Path, speech: Sequence[Path] = ()) -> VideoPair:
+def held_out_pair(config_path: Path, speech: Sequence[Path] = (), data: Path | None = None) -> VideoPair:
     """Renders the held-out end of a model's clip with its own audio and motion (self-reconstruction).
 
     Args:
         config_path: the run's `config.yml`.
         speech: audio files for which the model renders `cross_driven` videos; ignored, with a note, if it is
             conditioned on features from a file.
+        data: the dataset folder, if it has moved.
 
     Raises:
         UserError: if there is no such run, nothing of its clip is held out, or an audio file cannot be used.
     """
-    model: Renderer = load_model(config_path)
+    model: Renderer = load_model(config_path, data)
     folder = DatasetFolder.open(model.clip.folder)
     first, count = folder.num_train, len(folder.attributes)
     valid_frames = folder.attributes.shot[first:] >= 0

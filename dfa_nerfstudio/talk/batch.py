@@ -41,6 +41,7 @@ def find_audio_files(paths: tuple[Path, ...]) -> list[Path]:
 
 def render_batch(
     config: Path,
+    data: Path | None,
     audio: list[Path],
     output: Path,
     video: VideoConfig,
@@ -53,6 +54,7 @@ def render_batch(
 
     Args:
         config: the run's `config.yml`.
+        data: the run's dataset folder, if it has moved.
         audio: audio files.
         output: folder of the videos, which are named like the audio files.
         video: format and content of the videos.
@@ -72,12 +74,13 @@ def render_batch(
     names = [path.stem if stems.count(path.stem) == 1 else path.name for path in audio]
     if len(set(names)) < len(names):
         raise UserError("`audio`: two files have the same name; rename one, or render them separately")
-    output, config = output.resolve(), config.resolve()
+    output, config, data = output.resolve(), config.resolve(), data and data.resolve()
     pending = []
     for number, (path, name) in enumerate(zip(audio, names, strict=True)):
         target = output / f"{name}{suffix}"
         check_not_input(target, *audio)
-        arguments = (config, path.resolve(), target, video, replace(motion, seed=motion.seed + number), conditioning)
+        seeded = replace(motion, seed=motion.seed + number)
+        arguments = (config, data, path.resolve(), target, video, seeded, conditioning)
         pending.append(Job(path.name, target, _render, arguments))
     columns = (TextColumn("videos"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     num_failed = 0
@@ -87,7 +90,7 @@ def render_batch(
             num_failed += bool(reason)
             line = f"{job.output}: {seconds:.1f} s" if not reason else f"{job.name}: failed: {reason}"
             console.print(line, soft_wrap=True)
-            for note in () if reason else find_speech(job.arguments[1], video.audio_track).notes:
+            for note in () if reason else find_speech(job.arguments[2], video.audio_track).notes:
                 console.print(as_flags(f"note: {job.name}: {note}"), soft_wrap=True)
             progress.advance(task)
     return num_failed
@@ -95,6 +98,7 @@ def render_batch(
 
 def _render(
     config: Path,
+    data: Path | None,
     audio: Path,
     output: Path,
     video: VideoConfig,
@@ -105,4 +109,4 @@ def _render(
     from dfa_nerfstudio.talk.load_model import load_model
     from dfa_nerfstudio.talk.video_renderer import TalkingVideoRenderer
 
-    TalkingVideoRenderer(config, load_model(config), video, motion, conditioning).render(audio, output)
+    TalkingVideoRenderer(config, load_model(config, data), video, motion, conditioning).render(audio, output)

@@ -71,6 +71,8 @@ class LiveConfig:
     it."""
     pcm_rate: int = SAMPLE_RATE
     """Sample rate of the PCM in Hz, 4000 to 192000."""
+    idle: bool = True
+    """Goes on with idle motion, by the clock, while the sender of the PCM pauses; otherwise the video waits."""
     container: Literal["mpegts", "mp4"] = "mpegts"
     """Container format of the stream: MPEG-TS, or fragmented mp4."""
 
