@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from nerfstudio.engine.trainer import TrainerConfig
@@ -13,6 +11,7 @@ from nerfstudio.pipelines.base_pipeline import Pipeline
 
 from dfa_nerfstudio.data.renderer import Renderer
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.nerf.trainer import newest_readable_checkpoint
 from dfa_nerfstudio.talk.run_config import read_run_config
 
 
@@ -63,7 +62,9 @@ def load_run(
         raise UserError(f"{config_path}: not the config.yml of a nerfstudio run ({error})") from None
     if not isinstance(pipeline.model, Renderer):
         raise UserError(f"{config_path}: a run of another method; train with: ns-train dfa-nerf")
-    state = _read_checkpoint(config_path)
+    state = torch.load(
+        newest_readable_checkpoint(config_path.parent / "nerfstudio_models"), map_location="cpu", weights_only=True
+    )
     try:
         pipeline.load_pipeline(state["pipeline"], state["step"])
     except (RuntimeError, KeyError) as error:
@@ -78,18 +79,3 @@ def load_model(config_path: Path, data: Path | None = None) -> Renderer:
     model = load_run(config_path, data)[1].model
     assert isinstance(model, Renderer)
     return model
-
-
-def _read_checkpoint(config_path: Path) -> dict[str, Any]:
-    """The newest checkpoint that can be read; an interrupted copy can leave a newer one that cannot."""
-    newest = latest_checkpoint(config_path)
-    for path in sorted(newest.parent.glob("step-*.ckpt"), reverse=True):
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, OSError, UnpicklingError) as error:
-            print(f"{path}: unreadable ({type(error).__name__})", file=sys.stderr)  # the texts are long, or empty
-            continue
-        if path != newest:
-            print(f"{path}: used instead", file=sys.stderr)
-        return state
-    raise UserError(f"{newest}: unreadable checkpoint; restore the file or train again")
