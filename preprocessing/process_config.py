@@ -12,6 +12,8 @@ MIN_IMAGE_SIZE = 32
 """Minimum side of a dataset's images, pixels."""
 MIN_CLIP_SECONDS = 2.0
 """Minimum length of a clip, seconds."""
+Person = Literal["speaking", "largest", "left", "right"]
+"""Ways to choose among several people."""
 
 
 @dataclass
@@ -38,6 +40,9 @@ class ProcessConfig:
     camera: Literal["stabilize", "static"] = "stabilize"
     """`stabilize` tracks the background and compensates a moving camera or a crop that follows the head; a video whose
     background cannot be tracked is refused. `static` assumes a static camera, whatever the background does."""
+    person: Person = "speaking"
+    """Who is used of a video that shows several people: the one whose lips follow the voice, the one with the largest
+    face, or the one on the left or right."""
     audio_track: int | None = None
     """Number of the audio track, from 1; by default the one with the most speech."""
     overwrite: bool = False

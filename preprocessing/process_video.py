@@ -21,7 +21,7 @@ from dfa_nerfstudio.data.dataset_folder import REPORT_FILE, ClipAttributes, Data
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.face.landmark_tracker import LandmarkTracker
 from dfa_nerfstudio.media.audio import read_audio, read_wav, write_wav
-from dfa_nerfstudio.media.audio_source import find_speech
+from dfa_nerfstudio.media.audio_selection import find_speech
 from dfa_nerfstudio.media.images import write_image
 from dfa_nerfstudio.media.library_threads import single_threaded_libraries
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
@@ -41,8 +41,9 @@ from dfa_nerfstudio.preprocessing.segmentation.background_estimation import (
     read_background_samples,
 )
 from dfa_nerfstudio.preprocessing.segmentation.torso_mask import write_torso_masks
-from dfa_nerfstudio.preprocessing.video.crop import SquareCrop, head_and_shoulders_crop, main_face_boxes
+from dfa_nerfstudio.preprocessing.video.crop import SquareCrop, head_and_shoulders_crop
 from dfa_nerfstudio.preprocessing.video.cropped_video import CroppedVideo
+from dfa_nerfstudio.preprocessing.video.people import choose_person
 from dfa_nerfstudio.reporting.console import make_console
 
 SCENE_PREFIX = "scene_"
@@ -172,7 +173,8 @@ def _write_dataset(
     if config.camera == "stabilize":
         camera = estimate_camera_motion(video, scene, scan.frame_size, scan.thumbnails, timeline, progress)
     faces = scan.faces.within(scene[:num_train], camera)
-    boxes = main_face_boxes(faces)
+    person = choose_person(faces, config.person, video, scene[:num_train], full_audio)
+    boxes = person.boxes
     if not len(boxes):
         raise UserError(f"{video.path}: no face found; the video must show one person's face from the front")
     crop = head_and_shoulders_crop(boxes, *scan.frame_size)
@@ -188,8 +190,10 @@ def _write_dataset(
     tracker.follower.expected_centre = (np.median(boxes[:, :2], axis=0) - crop[:2]) / crop.side
     tracked_face = track_face(cropped, folder, config.size, timeline, missing, tracker, progress)
     report.warnings.extend(video.warnings)
-    if several_faces or report.frames_with_other_faces:
-        report.warnings.append("the video shows several faces; the largest one is tracked")
+    if person.note:
+        report.warnings.append(person.note)
+    elif several_faces or report.frames_with_other_faces:
+        report.warnings.append("the video shows other faces for a part of the time")
     with progress.stage("torso masks"):
         write_torso_masks(folder, tracked_face.landmarks)
     with progress.stage("background"):

@@ -14,7 +14,7 @@ from jaxtyping import Float32
 
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.media.audio_source import MIN_PAUSE_S, AudioSource, audio_frames, find_speech
+from dfa_nerfstudio.media.audio_selection import MIN_PAUSE_S, AudioSelection, audio_frames, find_speech
 from dfa_nerfstudio.media.chunks import chunk_slices, merge_chunks
 from dfa_nerfstudio.media.container import ContinuousTime, PauseTooLongError, check_pause, open_media
 from dfa_nerfstudio.media.rates import SAMPLE_RATE, SAMPLES_PER_MINUTE
@@ -23,7 +23,7 @@ PCM16_MAX = 32767
 """16 bit sample of an amplitude of 1."""
 
 
-def read_audio(path: Path, source: AudioSource | None = None) -> Float32[np.ndarray, " S"]:
+def read_audio(path: Path, source: AudioSelection | None = None) -> Float32[np.ndarray, " S"]:
     """Decodes speech to mono float32 at 16 kHz, full scale 1; see `stream_audio`.
 
     Raises:
@@ -36,7 +36,7 @@ def read_audio(path: Path, source: AudioSource | None = None) -> Float32[np.ndar
 
 
 def stream_audio(
-    path: Path, sample_rate: int = SAMPLE_RATE, source: AudioSource | None = None
+    path: Path, sample_rate: int = SAMPLE_RATE, source: AudioSelection | None = None
 ) -> Iterator[Float32[np.ndarray, " n"]]:
     """Decodes speech to mono float32, full scale 1, in chunks of a second or more.
 
@@ -78,7 +78,7 @@ def audio_duration(path: Path) -> float:
     return sum(map(len, stream_audio(path))) / SAMPLE_RATE
 
 
-def _decode(container: InputContainer, source: AudioSource, sample_rate: int) -> Iterator[Float32[np.ndarray, " n"]]:
+def _decode(container: InputContainer, source: AudioSelection, sample_rate: int) -> Iterator[Float32[np.ndarray, " n"]]:
     """Resamples every unbroken run of audio and places it at its time stamp.
 
     Damaged parts are silent. A truncated stream is read up to its end.

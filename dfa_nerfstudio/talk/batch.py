@@ -13,7 +13,7 @@ from dfa_nerfstudio.atomic_write import check_not_input
 from dfa_nerfstudio.attributes.motion_config import MotionConfig
 from dfa_nerfstudio.errors import UserError, as_flags
 from dfa_nerfstudio.jobs import Job, JobsConfig, run_jobs
-from dfa_nerfstudio.media.audio_source import find_speech
+from dfa_nerfstudio.media.audio_selection import find_speech
 from dfa_nerfstudio.talk.talk_config import AudioConditioningConfig, VideoConfig
 
 AUDIO_SUFFIXES = {".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".wma", ".aiff", ".aif"}

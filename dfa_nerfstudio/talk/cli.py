@@ -96,7 +96,7 @@ def _render_file(
     if video.sign is not None and file_format.audio_codec == "libopus":
         raise UserError(f"{output}: --sign needs an output named .mp4 or .mov")
     check_not_input(output, audio, features, video.paste, *_file(video.background))
-    from dfa_nerfstudio.media.audio_source import find_speech
+    from dfa_nerfstudio.media.audio_selection import find_speech
     from dfa_nerfstudio.talk.load_model import load_model
     from dfa_nerfstudio.talk.video_renderer import TalkingVideoRenderer
 

@@ -15,7 +15,7 @@ from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.renderer import Renderer
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.audio import audio_duration, stream_audio
-from dfa_nerfstudio.media.audio_source import find_speech
+from dfa_nerfstudio.media.audio_selection import find_speech
 from dfa_nerfstudio.media.chunks import slice_chunks
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
 from dfa_nerfstudio.media.video_writer import VideoWriter, format_for_file

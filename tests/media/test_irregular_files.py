@@ -11,7 +11,7 @@ import pytest
 
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.audio import read_audio
-from dfa_nerfstudio.media.audio_source import find_speech
+from dfa_nerfstudio.media.audio_selection import find_speech
 from dfa_nerfstudio.media.video_reader import Video, to_rgb
 from tests.media.test_audio_video import click, counting_frames
 

@@ -36,7 +36,7 @@ MAX_DRIFT = 0.1
 
 
 @dataclass(frozen=True)
-class AudioSource:
+class AudioSelection:
     """The part of a file that `stream_audio` decodes."""
 
     track: int = 0
@@ -53,7 +53,7 @@ class AudioSource:
     """What is unusual about the audio, for the user."""
 
 
-def find_speech(path: Path, track: int | None = None) -> AudioSource:
+def find_speech(path: Path, track: int | None = None) -> AudioSelection:
     """Finds the track with the most speech, a channel if the channels cancel each other, and the speed of the clock.
 
     Args:
@@ -75,7 +75,7 @@ def find_speech(path: Path, track: int | None = None) -> AudioSource:
 
 
 @lru_cache(maxsize=64)
-def _find_speech(path: Path, track: int | None, _modified: int, _size: int) -> AudioSource:
+def _find_speech(path: Path, track: int | None, _modified: int, _size: int) -> AudioSelection:
     """Modification time and size are arguments, because they are part of the cache's key."""
     with open_media(path) as container:
         tracks = container.streams.audio
@@ -101,7 +101,7 @@ def _find_speech(path: Path, track: int | None, _modified: int, _size: int) -> A
         notes.append(
             f"its audio clock is {100 * (speed - 1):+.2f} % off the time stamps; the audio is resampled to them"
         )
-    return AudioSource(chosen, channel, speed, clock, origin, tuple(notes))
+    return AudioSelection(chosen, channel, speed, clock, origin, tuple(notes))
 
 
 def audio_frames(container: InputContainer, track: int) -> Iterator[av.AudioFrame]:
