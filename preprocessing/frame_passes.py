@@ -27,6 +27,7 @@ from dfa_nerfstudio.preprocessing.camera.camera_motion import Thumbnails
 from dfa_nerfstudio.preprocessing.process_config import MIN_CLIP_SECONDS
 from dfa_nerfstudio.preprocessing.progress_reporter import ProgressReporter
 from dfa_nerfstudio.preprocessing.report.process_report import ProcessReport
+from dfa_nerfstudio.preprocessing.segmentation.occlusion import FacePatches
 from dfa_nerfstudio.preprocessing.segmentation.person_segmenter import PersonSegmenter
 from dfa_nerfstudio.preprocessing.video.crop import FaceDetections
 from dfa_nerfstudio.preprocessing.video.cropped_video import CroppedVideo
@@ -149,7 +150,7 @@ def track_face(
     Raises:
         UserError: if the face is detected in too few frames.
     """
-    segmenter = PersonSegmenter()
+    segmenter, patches = PersonSegmenter(), FacePatches()
     side = tracking_size(cropped)
     num_train, report, cuts = timeline.num_train, progress.report, set(timeline.cuts)
     face_found = np.zeros(report.num_frames, bool)
@@ -166,8 +167,10 @@ def track_face(
         for number, full_image in enumerate(cropped.images()):
             write_image(image_path(folder, number), resize_square(full_image, size))
             image = resize_square(full_image, side)
-            if face := tracker.track(image, after_cut=number in cuts):
+            face = tracker.track(image, after_cut=number in cuts)
+            if face is not None:
                 face_found[number], landmarks[number], blendshapes[number] = True, *face
+            patches.add(image, None if face is None else face.landmarks)
             if number in keyframes:
                 keyframes[number] = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
             yield image
@@ -183,11 +186,13 @@ def track_face(
             advance(1)
 
     cuts.update(find_head_jumps(landmarks, face_found))
-    excluded = ~timeline.valid
+    covered = patches.mouth_covered(timeline.train_mask) & timeline.valid
+    excluded = ~timeline.valid | covered
     timeline = Timeline.from_cuts(len(face_found), num_train, cuts).exclude(excluded).exclude_lost(face_found)
     _check_face_found(cropped.video, timeline, face_found, missing)
     report.missing_spans = _spans(missing)
-    report.excluded_spans = _spans(~timeline.valid & ~missing)
+    report.covered_spans = _spans(covered)
+    report.excluded_spans = _spans(~timeline.valid & ~missing & ~covered)
     _report_face(timeline, face_found, sorted(cuts), tracker, report)
     for part in timeline.splits:
         interpolate_lost(landmarks[part], face_found[part])
@@ -234,6 +239,7 @@ def _report_face(
     for spans, reason in (
         (report.missing_spans, "the file has no frames there"),
         (report.excluded_spans, "the face, or a part of the crop, was lost for long"),
+        (report.covered_spans, "something covers the mouth"),
     ):
         if spans:
             times = ", ".join(f"{start:.1f} to {stop:.1f} s" for start, stop in spans)

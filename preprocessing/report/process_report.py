@@ -75,6 +75,8 @@ class ProcessReport:
     """Start and end of each span that is excluded because the face was lost for longer, seconds."""
     missing_spans: list[tuple[float, float]] = field(default_factory=list)
     """Start and end of each span in which the file has no frames, seconds."""
+    covered_spans: list[tuple[float, float]] = field(default_factory=list)
+    """The same of each span in which something covers the mouth."""
     frames_with_other_faces: int = 0
     """Number of frames that show another face too."""
     focal_length: float = 0.0
