@@ -19,23 +19,56 @@ FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager
-def atomic_write(final: Path, last: str = "") -> Iterator[Path]:
-    """Yields a temporary path, and moves it to `final` if the block succeeds; otherwise removes it.
+def atomic_write(final: Path) -> Iterator[Path]:
+    """Yields a temporary path, and moves the file there to `final` if the block succeeds; otherwise removes it.
 
-    The temporary name keeps the suffix, because encoders choose their format by it. The path may become a file or a
-    folder. An existing file is replaced. A folder that exists, which may be a mount point or the current folder, stays
-    where it is, and its content is replaced. Links are followed.
+    The temporary name keeps the suffix, because encoders choose their format by it. A file that exists is replaced.
+    Links are followed.
 
     Args:
-        final: path of the finished file or folder.
-        last: file of a folder that marks it as complete: of an existing folder it is the first to be removed and the
-            last to be written.
+        final: path of the finished file.
 
     Raises:
-        UserError: if another process is writing to `final`, a file is to replace a folder, or the place cannot be
-            written.
+        UserError: if another process is writing to `final`, it is a folder, or the place cannot be written.
     """
     place = Path(os.path.realpath(final))
+    if place.is_dir():
+        raise UserError(f"{final}: is a folder; give the name of a file")
+    with _temporary(final, place) as partial:
+        yield partial
+        os.replace(partial, place)
+
+
+@contextlib.contextmanager
+def atomic_folder(final: Path, last: str) -> Iterator[Path]:
+    """Yields a new temporary folder, and moves it to `final` if the block succeeds; otherwise removes it.
+
+    A folder that exists, which may be a mount point or the current folder, stays where it is, and its content is
+    replaced. Links are followed.
+
+    Args:
+        final: path of the finished folder.
+        last: file that marks the folder as complete: of an existing folder it is the first to be removed and the last
+            to be written.
+
+    Raises:
+        UserError: if another process is writing to `final`, it is a file, or the place cannot be written.
+    """
+    place = Path(os.path.realpath(final))
+    if place.is_file():
+        raise UserError(f"{final}: is a file; give a folder")
+    with _temporary(final, place) as partial:
+        partial.mkdir()
+        yield partial
+        if place.is_dir():
+            _replace_content(place, partial, last)
+        else:
+            os.replace(partial, place)
+
+
+@contextlib.contextmanager
+def _temporary(final: Path, place: Path) -> Iterator[Path]:
+    """Yields the temporary path of an output, locked; reports places that cannot be written by the name `final`."""
     partial, lock = _temporary_paths(place)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -43,12 +76,6 @@ def atomic_write(final: Path, last: str = "") -> Iterator[Path]:
             _remove(partial)
             try:
                 yield partial
-                if partial.is_dir() and place.is_dir():
-                    _replace_content(place, partial, last)
-                elif place.is_dir():
-                    raise UserError(f"{final}: is a folder; give the name of a file")
-                else:
-                    os.replace(partial, place)
             finally:
                 _remove(partial)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -57,7 +58,7 @@ class ProcessConfig:
             raise UserError(f"`num_expressions={self.num_expressions}`: give a number from 1 to 40")
         if self.audio_track is not None and self.audio_track < 1:
             raise UserError(f"`audio_track={self.audio_track}`: tracks are numbered from 1")
-        if self.smoothing < 0:
+        if not 0 <= self.smoothing < math.inf:
             raise UserError(f"`smoothing={self.smoothing}`: give 0 or more")
 
     def dataset_options(self) -> dict[str, Any]:

@@ -12,10 +12,10 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from rich.console import Console
 
-from dfa_nerfstudio.atomic_write import atomic_write, has_content
+from dfa_nerfstudio.atomic_write import atomic_folder, has_content
 from dfa_nerfstudio.data import dataset_folder
 from dfa_nerfstudio.data.dataset_folder import REPORT_FILE, ClipAttributes, DatasetFolder
 from dfa_nerfstudio.errors import UserError
@@ -74,11 +74,10 @@ def process_video(video: Path, output: Path, config: ProcessConfig, console: Con
     progress = ProgressReporter(console or make_console(quiet=True), report)
     try:
         with (
-            atomic_write(output, last=dataset_folder.TRANSFORMS) as partial,
+            atomic_folder(output, last=dataset_folder.TRANSFORMS) as partial,
             progress.bars,
             single_threaded_libraries(),
         ):
-            partial.mkdir()
             _process(video, partial, config, progress)
     except OSError as error:
         reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
@@ -113,7 +112,10 @@ def _process(path: Path, folder: Path, config: ProcessConfig, progress: Progress
     full_audio = folder / FULL_AUDIO
     with progress.stage("audio"):
         source = find_speech(path, config.audio_track)
-        write_wav(full_audio, read_audio(path, source))
+        audio = read_audio(path, source)
+        _check_audible(path, audio)
+        write_wav(full_audio, audio)
+        del audio  # an hour of it takes as much memory as all attributes but the landmarks
     video.warnings.extend(source.notes)
     scan = scan_video(video, progress)
     report.num_frames, report.source_frame_rate = scan.num_frames, video.source_frame_rate
@@ -236,11 +238,15 @@ def _write_audio(full_audio: Path, scene: range, folder: Path, video: Video, rep
     samples_per_frame = round(SAMPLE_RATE / FRAME_RATE)
     audio = read_wav(full_audio, scene.start * samples_per_frame, scene.stop * samples_per_frame)
     missing = len(scene) * samples_per_frame - len(audio)
-    if not len(audio) or np.abs(audio).max() < SILENCE_PEAK:
-        raise UserError(f"{video.path}: its audio is silent throughout; a talking head needs speech")
+    _check_audible(video.path, audio)
     if missing > SAMPLE_RATE // 4:
         report.warnings.append(f"the audio ends {missing / SAMPLE_RATE:.1f} s before the last frame")
     write_wav(folder / dataset_folder.AUDIO, np.pad(audio, (0, missing)))
+
+
+def _check_audible(path: Path, audio: Float32[np.ndarray, " S"]) -> None:
+    if not len(audio) or np.abs(audio).max() < SILENCE_PEAK:
+        raise UserError(f"{path}: its audio is silent throughout; a talking head needs speech")
 
 
 def _crop_within_camera(

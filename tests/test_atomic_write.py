@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from dfa_nerfstudio.atomic_write import atomic_write, check_not_input, discard_partial, has_content
+from dfa_nerfstudio.atomic_write import atomic_folder, atomic_write, check_not_input, discard_partial, has_content
 from dfa_nerfstudio.errors import UserError
 
 
 def write_folder(folder: Path, content: str) -> None:
-    with atomic_write(folder, last="z.txt") as partial:
-        partial.mkdir()
+    with atomic_folder(folder, last="z.txt") as partial:
         for name in ("a.txt", "z.txt"):
             (partial / name).write_text(content)
 
@@ -48,9 +47,9 @@ def test_a_folder_that_exists_stays_where_it_is(tmp_path: Path, monkeypatch: pyt
     write_folder(Path(), "two")
     assert real.stat().st_ino == inode and names(real) == ["a.txt", "z.txt"]
     assert (real / "a.txt").read_text() == "two"
-    (real / ".partial").mkdir()  # a killed process leaves this
-    with pytest.raises(RuntimeError), atomic_write(real) as partial:
-        assert not partial.exists()
+    (real / ".partial" / "half").mkdir(parents=True)  # a killed process leaves this
+    with pytest.raises(RuntimeError), atomic_folder(real, last="z.txt") as partial:
+        assert names(partial) == []
         raise RuntimeError
     assert names(real) == ["a.txt", "z.txt"]
 
@@ -100,8 +99,10 @@ def test_inputs_and_folders_are_not_overwritten(tmp_path: Path) -> None:
             check_not_input(output, None, audio)
     check_not_input(tmp_path / "other.mp4", None, audio)
     (tmp_path / "folder").mkdir()
-    with pytest.raises(UserError, match="is a folder"), atomic_write(tmp_path / "folder") as partial:
-        partial.write_text("a file")
+    with pytest.raises(UserError, match="is a folder"), atomic_write(tmp_path / "folder"):
+        raise AssertionError
+    with pytest.raises(UserError, match="is a file"), atomic_folder(audio, last=""):
+        raise AssertionError
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

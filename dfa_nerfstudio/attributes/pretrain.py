@@ -73,11 +73,7 @@ def train_on_corpus(
     Raises:
         UserError: if there is only one recording.
     """
-    if len(recordings) < 2:
-        raise UserError(
-            f"{len(recordings)} recording for training; a corpus needs two or more (for one person run dfa-attributes "
-            "on its dataset folder)"
-        )
+    _check_corpus(recordings)
     trainer = config.trainer(resume)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
@@ -145,6 +141,7 @@ def pretrain(
     recordings, skipped = read_recordings(folders, config.models.lips.features)
     for line in skipped:
         console.print(f"skipped: {line}", soft_wrap=True)
+    _check_corpus(recordings)
     num_val = round(config.validation * len(recordings))
     val_indices = set(random.Random(config.seed).sample(range(len(recordings)), num_val))
     train = [recording for number, recording in enumerate(recordings) if number not in val_indices]
@@ -169,6 +166,14 @@ def pretrain(
         partial.write_text(json.dumps(report, indent=1))
     shutil.rmtree(resume)
     console.print(f"wrote {config.output}", soft_wrap=True)
+
+
+def _check_corpus(recordings: list[Recording]) -> None:
+    if len(recordings) < 2:
+        raise UserError(
+            f"{len(recordings)} recording for training; a corpus needs two or more (for one person run dfa-attributes "
+            "on its dataset folder)"
+        )
 
 
 def _check_options(path: Path, options: str) -> None:

@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from dfa_nerfstudio.errors import UserError
+
 
 def find_files(root: Path, is_wanted: Callable[[Path], bool]) -> list[Path]:
     """The wanted files below a folder, in alphabetical order.
@@ -16,7 +18,12 @@ def find_files(root: Path, is_wanted: Callable[[Path], bool]) -> list[Path]:
     Args:
         root: the folder.
         is_wanted: called with each file's path, which begins with `root`.
+
+    Raises:
+        UserError: if there is no such folder.
     """
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder")
     found, waiting, seen = list[Path](), [root], set[tuple[int, int]]()
     links = list[Path]()
     while waiting or links:

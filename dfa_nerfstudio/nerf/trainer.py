@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from pickle import UnpicklingError
 from types import FrameType
 
 import torch
@@ -121,7 +120,7 @@ def newest_readable_checkpoint(folder: Path) -> Path:
     for path in paths:
         try:
             torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except (RuntimeError, EOFError, OSError, UnpicklingError) as error:
+        except Exception as error:  # for a file of another kind, the unpickler raises errors of any class
             CONSOLE.print(f"{path}: unreadable ({type(error).__name__})")  # the texts are long, or empty
             continue
         if path != paths[0]:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 from rich.console import Console
 
-from dfa_nerfstudio.atomic_write import atomic_write
+from dfa_nerfstudio.atomic_write import atomic_folder
 from dfa_nerfstudio.data import dataset_folder
 from dfa_nerfstudio.data.dataset_folder import REPORT_FILE, TRANSFORMS, ClipAttributes, DatasetFolder
 from dfa_nerfstudio.errors import UserError
@@ -82,8 +82,7 @@ def import_folder(
             return output
         console.print(f"importing {source} to {output} (once)", soft_wrap=True)
         progress = ProgressReporter(console, ProcessReport(source=source.resolve().name))
-        with atomic_write(output, last=TRANSFORMS) as partial, progress.bars:
-            partial.mkdir()
+        with atomic_folder(output, last=TRANSFORMS) as partial, progress.bars:
             (partial / IMPORT_RECORD).write_text(json.dumps(record))
             _convert(folder, partial, size, progress)
     except OSError as error:

@@ -74,9 +74,7 @@ class VoiceMatch:
             )
         if self.foreign:
             times = ", ".join(f"{start:.0f} to {end:.0f} s" for start, end in self.foreign)
-            return (
-                f"the voice does not fit the lips at {times}: does somebody else speak, or is the mouth hidden?"
-            )
+            return f"the voice does not fit the lips at {times}: does somebody else speak, or is the mouth hidden?"
         return None
 
 
