@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 import av
 from av.container import InputContainer
@@ -58,6 +59,9 @@ class Clock:
     """What is added to the time stamps of each section, in seconds."""
     joints: tuple[float, ...] = field(default=())
     """Continuous time at which each section but the first one begins, in seconds."""
+    frame_rate: float = 0.0
+    """Usual number of video frames per second by the time stamps; a file's header can state another one. 0 without a
+    video."""
 
     @classmethod
     def scan(cls, path: Path) -> Clock:
@@ -68,6 +72,7 @@ class Clock:
         """
         offsets, joints = [0.0], list[float]()
         end, last, section = 0.0, dict[int, float](), dict[int, int]()
+        distances = list[float]()
         with open_media(path) as container:
             video = video_stream(container)
             streams = [*([video] if video else []), *container.streams.audio]
@@ -81,12 +86,14 @@ class Clock:
                         if section[index] == len(offsets):
                             offsets.append(end - time)
                             joints.append(end)
+                    if video and index == video.index and time > last.get(index, time):
+                        distances.append(time - last[index])
                     last[index] = time
                     duration = float((packet.duration or 0) * packet.time_base)
                     end = max(end, time + offsets[section.get(index, 0)] + duration)
             except FFmpegError:
                 pass
-        return cls(tuple(offsets), tuple(joints))
+        return cls(tuple(offsets), tuple(joints), 1 / median(distances) if distances else 0.0)
 
 
 class ContinuousTime:

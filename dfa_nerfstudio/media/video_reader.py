@@ -68,6 +68,8 @@ class Video:
                 self.source_frame_rate = float(stream.average_rate or 0)
                 self.has_audio = bool(container.streams.audio)
             self._clock = Clock.scan(self.path)
+            if abs(self.source_frame_rate - self._clock.frame_rate) > 0.2 * self._clock.frame_rate > 0:
+                self.source_frame_rate = self._clock.frame_rate  # the header is wrong
             self._size = _most_common_size(self.path)
         except FFmpegError as error:
             raise UserError(f"{self.path}: not a video, or not a complete one ({error.strerror})") from None

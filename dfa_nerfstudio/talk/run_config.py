@@ -43,7 +43,7 @@ def read_run_config(path: Path, data: Path | None = None) -> TrainerConfig:
     place = path.resolve().parent
     config.get_base_dir = lambda: place  # the run may have moved
     try:
-        manager = config.pipeline.datamanager
+        manager: Any = config.pipeline.datamanager
         parser = manager.dataparser
         trained_on = Path(manager.data or config.data or parser.data)
     except (AttributeError, TypeError) as error:
@@ -112,7 +112,7 @@ def _construct_name(loader: RunConfigLoader, name: str, _node: yaml.Node) -> Any
 
 
 def _construct_object(loader: RunConfigLoader, name: str, node: yaml.Node) -> Iterator[Any]:
-    kind = loader.allowed_class(name, node)
+    kind: Any = loader.allowed_class(name, node)
     instance = kind.__new__(kind)
     yield instance  # before its fields, which may refer to it
     assert isinstance(node, yaml.MappingNode)

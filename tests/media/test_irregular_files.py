@@ -135,10 +135,10 @@ def test_frames_have_the_size_of_most(tmp_path: Path) -> None:
     assert any("resized to 192x128, the size of most of them" in warning for warning in video.warnings)
 
 
-def test_names_and_rates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_like_addresses_and_low_frame_rates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     name = Path("take1:final.mkv")
     write_file(tmp_path / "plain.mkv", np.arange(0, 50, 4) / 25, [mono(2, 1)]).rename(tmp_path / name)
     video = Video(name)
     assert len(numbers(video)) > 45 and len(read_audio(name)) == 2 * 16_000
-    assert not video.pauses
+    assert not video.pauses and any("only 6.25 frames/s" in warning for warning in video.warnings)
