@@ -1,43 +1,140 @@
-"""Writing files and folders atomically: they appear complete or not at all."""
+"""Writing files and folders: they appear complete or not at all, one process at a time, and never replace an input."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from dfa_nerfstudio.errors import UserError
+
+PARTIAL, LOCK = ".partial", ".lock"
+"""Names, in a folder that exists already, of the unfinished output and of the file that other processes see."""
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+
 
 @contextlib.contextmanager
 def atomic_write(final: Path) -> Iterator[Path]:
-    """Yields a temporary path next to `final`, and moves it to `final` if the block succeeds; otherwise removes it.
+    """Yields a temporary path, and moves the file there to `final` if the block succeeds; otherwise removes it.
 
-    The temporary name keeps the suffix, because encoders choose their format by it. The path may become a file or a
-    folder; an existing file or folder `final` is replaced.
+    The temporary name keeps the suffix, because encoders choose their format by it. A file that exists is replaced.
+    Links are followed.
 
     Args:
-        final: path of the finished file or folder.
+        final: path of the finished file.
+
+    Raises:
+        UserError: if another process is writing to `final`, it is a folder, or the place cannot be written.
     """
-    partial = _partial_path(final)
-    _remove(partial)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    place = Path(os.path.realpath(final))
+    if place.is_dir():
+        raise UserError(f"{final}: is a folder; give the name of a file")
+    with _temporary(final, place) as partial:
         yield partial
-        if final.is_dir():
-            _remove(final)
-        os.replace(partial, final)
-    finally:
-        _remove(partial)
+        os.replace(partial, place)
+
+
+@contextlib.contextmanager
+def atomic_folder(final: Path, last: str) -> Iterator[Path]:
+    """Yields a new temporary folder, and moves it to `final` if the block succeeds; otherwise removes it.
+
+    A folder that exists, which may be a mount point or the current folder, stays where it is, and its content is
+    replaced. Links are followed.
+
+    Args:
+        final: path of the finished folder.
+        last: file that marks the folder as complete: of an existing folder it is the first to be removed and the last
+            to be written.
+
+    Raises:
+        UserError: if another process is writing to `final`, it is a file, or the place cannot be written.
+    """
+    place = Path(os.path.realpath(final))
+    if place.is_file():
+        raise UserError(f"{final}: is a file; give a folder")
+    with _temporary(final, place) as partial:
+        partial.mkdir()
+        yield partial
+        if place.is_dir():
+            _replace_content(place, partial, last)
+        else:
+            os.replace(partial, place)
+
+
+@contextlib.contextmanager
+def _temporary(final: Path, place: Path) -> Iterator[Path]:
+    """Yields the temporary path of an output, locked; reports places that cannot be written by the name `final`."""
+    partial, lock = _temporary_paths(place)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(lock, final):
+            _remove(partial)
+            try:
+                yield partial
+            finally:
+                _remove(partial)
+    except OSError as error:
+        if error.errno in FULL_DISK:
+            raise UserError(f"{final}: cannot be written (the disk is full)") from None
+        if error.filename and Path(error.filename) in (partial, lock, place, *place.parents):
+            raise UserError(f"{final}: cannot be written ({error.strerror}); choose another place") from None
+        raise
 
 
 def discard_partial(final: Path) -> None:
-    """Removes the unfinished output that a killed process left next to `final`."""
-    _remove(_partial_path(final))
+    """Removes the unfinished output that a killed process left for `final`."""
+    for path in _temporary_paths(Path(os.path.realpath(final))):
+        _remove(path)
 
 
-def _partial_path(final: Path) -> Path:
-    return final.with_name(f".{final.stem}.partial{final.suffix}")
+def has_content(folder: Path) -> bool:
+    """Whether a folder contains anything but what a killed `atomic_write` left."""
+    return any(path.name not in (PARTIAL, LOCK) for path in folder.iterdir())
+
+
+def check_not_input(output: Path, *inputs: Path | None) -> None:
+    """Raises a `UserError` if `output` is one of the given files that are read."""
+    for path in inputs:
+        if path is not None and output.exists() and path.exists() and output.samefile(path):
+            raise UserError(f"{output}: is an input too, and would be overwritten; give another output")
+
+
+def _temporary_paths(place: Path) -> tuple[Path, Path]:
+    """Paths of the unfinished output and of the lock."""
+    if place.is_dir():
+        return place / PARTIAL, place / LOCK
+    return place.with_name(f".{place.stem}.partial{place.suffix}"), place.with_name(f".{place.name}.lock")
+
+
+@contextlib.contextmanager
+def _locked(lock: Path, final: Path) -> Iterator[None]:
+    file_lock = FileLock(lock, timeout=0)
+    try:
+        file_lock.acquire()
+    except Timeout:
+        raise UserError(f"{final}: another process is writing it; wait for it, or give another output") from None
+    try:
+        yield
+    finally:
+        _remove(lock)
+        file_lock.release()
+
+
+def _replace_content(place: Path, partial: Path, last: str) -> None:
+    def order(path: Path) -> tuple[bool, bool, str]:
+        return path.name == last, path.is_file(), path.name
+
+    kept = {PARTIAL, LOCK}
+    for path in sorted(place.iterdir(), key=order, reverse=True):
+        if path.name not in kept:
+            _remove(path)
+    for path in sorted(partial.iterdir(), key=order):
+        os.replace(path, place / path.name)
 
 
 def _remove(path: Path) -> None:

@@ -12,6 +12,7 @@ from nerfstudio.engine.trainer import TrainerConfig
 from dfa_nerfstudio.data.datamanager import TalkingHeadDataManagerConfig
 from dfa_nerfstudio.nerf.model import DFANerfModelConfig
 from dfa_nerfstudio.nerf.pipeline import TalkingHeadPipelineConfig
+from dfa_nerfstudio.nerf.trainer import TalkingHeadTrainer
 from dfa_nerfstudio.viewer.panel import TalkingHeadPanel
 
 
@@ -58,6 +59,7 @@ def trainer(
         name: {"optimizer": FusedAdamConfig(lr=rate, eps=1e-15), "scheduler": None} for name, rate in rates.items()
     }
     return TrainerConfig(
+        _target=TalkingHeadTrainer,
         method_name=name,
         steps_per_eval_batch=500,
         steps_per_eval_image=2000,

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
-from dfa_nerfstudio.errors import UserError, exit_on_user_error
+from dfa_nerfstudio.errors import UserError, as_flags, exit_on_user_error
 from dfa_nerfstudio.jobs import JobsConfig
 from dfa_nerfstudio.preprocessing.process_config import ProcessConfig
+from dfa_nerfstudio.reporting.console import make_console
 
 
 def process(
@@ -28,7 +28,7 @@ def process(
         config: options.
         jobs: options for a folder of videos.
     """
-    console = Console()
+    console = make_console()
     if video.is_dir():
         from dfa_nerfstudio.preprocessing.process_folder import SUMMARY, process_folder
 
@@ -41,8 +41,8 @@ def process(
 
     report = process_video(video, output, config, console)
     for line in report.lines():
-        console.print(line, highlight=False)
-    console.print(f"dataset folder: {output}", highlight=False, soft_wrap=True)
+        console.print(as_flags(line))
+    console.print(f"dataset folder: {output}", soft_wrap=True)
 
 
 def main() -> None:

@@ -21,12 +21,13 @@ from dfa_nerfstudio.face.topology import NUM_MESH_LANDMARKS
 from dfa_nerfstudio.media.images import resize_square, write_image
 from dfa_nerfstudio.media.prefetch import prefetch
 from dfa_nerfstudio.media.rates import FRAME_RATE
-from dfa_nerfstudio.media.timeline import Timeline
+from dfa_nerfstudio.media.timeline import Timeline, true_runs
 from dfa_nerfstudio.media.video_reader import Video, to_rgb
 from dfa_nerfstudio.preprocessing.camera.camera_motion import Thumbnails
 from dfa_nerfstudio.preprocessing.process_config import MIN_CLIP_SECONDS
 from dfa_nerfstudio.preprocessing.progress_reporter import ProgressReporter
 from dfa_nerfstudio.preprocessing.report.process_report import ProcessReport
+from dfa_nerfstudio.preprocessing.segmentation.occlusion import FacePatches
 from dfa_nerfstudio.preprocessing.segmentation.person_segmenter import PersonSegmenter
 from dfa_nerfstudio.preprocessing.video.crop import FaceDetections
 from dfa_nerfstudio.preprocessing.video.cropped_video import CroppedVideo
@@ -72,12 +73,31 @@ class VideoScan:
     """Jump cuts and changes of scene."""
     thumbnails: Thumbnails
     """Thumbnails of one frame per second."""
+    pauses: list[range]
+    """Frames that the file lacks, see `Video.pauses`."""
 
     @property
     def scenes(self) -> list[range]:
         """Frame numbers of each scene."""
         borders = [0, *(cut.frame for cut in self.cuts if not cut.same_scene), self.num_frames]
         return [range(first, stop) for first, stop in pairwise(borders)]
+
+    def part_with_face(self, scene: range) -> range:
+        """Returns the scene from the first to the last sampled frame with a face, if a second or more is without."""
+        seen = [number for number, boxes in zip(self.faces.numbers, self.faces.boxes, strict=True) if len(boxes)]
+        seen = [number for number in seen if number in scene]
+        if not seen:
+            return scene
+        second = round(FRAME_RATE)
+        start = seen[0] if seen[0] - scene.start >= second else scene.start
+        return range(start, seen[-1] + 1 if scene.stop - seen[-1] > second else scene.stop)
+
+    def missing_frames(self, scene: range) -> Bool[np.ndarray, " T"]:
+        """Returns which frames of a scene repeat another one, because the file has none at their time."""
+        missing = np.zeros(len(scene), bool)
+        for pause in self.pauses:
+            missing[max(pause.start - scene.start, 0) : max(pause.stop - scene.start, 0)] = True
+        return missing
 
     def cuts_within(self, scene: range) -> list[int]:
         """Returns the jump cuts of a scene, as frame numbers relative to its first frame."""
@@ -97,7 +117,7 @@ def scan_video(video: Video, progress: ProgressReporter) -> VideoScan:
             cuts.add(frame)
             num_frames = number + 1
             advance(1)
-    return VideoScan(num_frames, size, faces, cuts.cuts(), thumbnails)
+    return VideoScan(num_frames, size, faces, cuts.cuts(), thumbnails, video.pauses)
 
 
 def tracking_size(cropped: CroppedVideo) -> int:
@@ -110,6 +130,7 @@ def track_face(
     folder: Path,
     size: int,
     timeline: Timeline,
+    missing: Bool[np.ndarray, " T"],
     tracker: LandmarkTracker,
     progress: ProgressReporter,
 ) -> TrackedFace:
@@ -122,13 +143,14 @@ def track_face(
         folder: dataset folder.
         size: side of the written images and masks, pixels.
         timeline: jump cuts, and frames that are excluded already.
+        missing: frames that the file lacks, which are among the excluded ones.
         tracker: landmark tracker, at its first frame.
         progress: progress and report.
 
     Raises:
         UserError: if the face is detected in too few frames.
     """
-    segmenter = PersonSegmenter()
+    segmenter, patches = PersonSegmenter(), FacePatches()
     side = tracking_size(cropped)
     num_train, report, cuts = timeline.num_train, progress.report, set(timeline.cuts)
     face_found = np.zeros(report.num_frames, bool)
@@ -145,8 +167,10 @@ def track_face(
         for number, full_image in enumerate(cropped.images()):
             write_image(image_path(folder, number), resize_square(full_image, size))
             image = resize_square(full_image, side)
-            if face := tracker.track(image, after_cut=number in cuts):
+            face = tracker.track(image, after_cut=number in cuts)
+            if face is not None:
                 face_found[number], landmarks[number], blendshapes[number] = True, *face
+            patches.add(image, None if face is None else face.landmarks)
             if number in keyframes:
                 keyframes[number] = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
             yield image
@@ -162,9 +186,13 @@ def track_face(
             advance(1)
 
     cuts.update(find_head_jumps(landmarks, face_found))
-    excluded = ~timeline.valid
+    covered = patches.mouth_covered(timeline.train_mask) & timeline.valid
+    excluded = ~timeline.valid | covered
     timeline = Timeline.from_cuts(len(face_found), num_train, cuts).exclude(excluded).exclude_lost(face_found)
-    _check_face_found(cropped.video, timeline, face_found)
+    _check_face_found(cropped.video, timeline, face_found, missing)
+    report.missing_spans = _spans(missing)
+    report.covered_spans = _spans(covered)
+    report.excluded_spans = _spans(~timeline.valid & ~missing & ~covered)
     _report_face(timeline, face_found, sorted(cuts), tracker, report)
     for part in timeline.splits:
         interpolate_lost(landmarks[part], face_found[part])
@@ -172,14 +200,17 @@ def track_face(
     return TrackedFace(landmarks, blendshapes, face_found, total_alpha / (255 * num_train), keyframes, timeline)
 
 
-def _check_face_found(video: Video, timeline: Timeline, face_found: Bool[np.ndarray, " T"]) -> None:
+def _check_face_found(
+    video: Video, timeline: Timeline, face_found: Bool[np.ndarray, " T"], missing: Bool[np.ndarray, " T"]
+) -> None:
     """Raises a `UserError` if too few frames show the face."""
     # held-out frames that the moving camera excludes count as shown: a clip without valid held-out frames is accepted
     shown_in = (("the video", timeline.valid & face_found), ("its held-out end", face_found))
     for part, (name, shown) in zip(timeline.splits, shown_in, strict=False):
-        if shown[part].mean() < MIN_FACE_FRACTION:
+        num_frames = int((~missing[part]).sum())
+        if shown[part].sum() < MIN_FACE_FRACTION * num_frames:
             raise UserError(
-                f"{video.path}: the face is visible in only {shown[part].sum()} of {len(shown[part])} frames of "
+                f"{video.path}: the face is visible in only {shown[part].sum()} of {num_frames} frames of "
                 f"{name}; use a clip that shows it throughout"
             )
     seconds = timeline.train_mask.sum() / FRAME_RATE
@@ -205,9 +236,16 @@ def _report_face(
     if report.faces_interpolated:
         report.warnings.append(f"the face was lost in {report.faces_interpolated} frames, which are interpolated")
     report.cut_times = [cut / FRAME_RATE for cut in cuts]
-    report.excluded_spans = [(gap.start / FRAME_RATE, gap.stop / FRAME_RATE) for gap in timeline.invalid_runs()]
-    if report.excluded_spans:
-        spans = ", ".join(f"{start:.1f} to {stop:.1f} s" for start, stop in report.excluded_spans)
-        report.warnings.append(
-            f"the face, or a part of the crop, was lost for long; excluded from training and evaluation: {spans}"
-        )
+    for spans, reason in (
+        (report.missing_spans, "the file has no frames there"),
+        (report.excluded_spans, "the face, or a part of the crop, was lost for long"),
+        (report.covered_spans, "something covers the mouth"),
+    ):
+        if spans:
+            times = ", ".join(f"{start:.1f} to {stop:.1f} s" for start, stop in spans)
+            report.warnings.append(f"{times} are excluded from training and evaluation: {reason}")
+
+
+def _spans(mask: Bool[np.ndarray, " T"]) -> list[tuple[float, float]]:
+    """Returns start and end in seconds of each run of true elements."""
+    return [(run.start / FRAME_RATE, run.stop / FRAME_RATE) for run in true_runs(mask)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,8 @@ MIN_IMAGE_SIZE = 32
 """Minimum side of a dataset's images, pixels."""
 MIN_CLIP_SECONDS = 2.0
 """Minimum length of a clip, seconds."""
+Person = Literal["speaking", "largest", "left", "right"]
+"""Ways to choose among several people."""
 
 
 @dataclass
@@ -38,6 +41,11 @@ class ProcessConfig:
     camera: Literal["stabilize", "static"] = "stabilize"
     """`stabilize` tracks the background and compensates a moving camera or a crop that follows the head; a video whose
     background cannot be tracked is refused. `static` assumes a static camera, whatever the background does."""
+    person: Person = "speaking"
+    """Who is used of a video that shows several people: the one whose lips follow the voice, the one with the largest
+    face, or the one on the left or right."""
+    audio_track: int | None = None
+    """Number of the audio track, from 1; by default the one with the most speech."""
     overwrite: bool = False
     """Whether an existing dataset is replaced."""
 
@@ -48,7 +56,9 @@ class ProcessConfig:
             raise UserError(f"`held_out={self.held_out}`: give a fraction from 0 to 0.5, for example 0.09")
         if not 1 <= self.num_expressions <= 40:
             raise UserError(f"`num_expressions={self.num_expressions}`: give a number from 1 to 40")
-        if self.smoothing < 0:
+        if self.audio_track is not None and self.audio_track < 1:
+            raise UserError(f"`audio_track={self.audio_track}`: tracks are numbered from 1")
+        if not 0 <= self.smoothing < math.inf:
             raise UserError(f"`smoothing={self.smoothing}`: give 0 or more")
 
     def dataset_options(self) -> dict[str, Any]:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.data.dataset_folder import REPORT_FILE, DatasetFolder
+from dfa_nerfstudio.data.find_files import find_files
 from dfa_nerfstudio.errors import UserError, as_flags
 from dfa_nerfstudio.jobs import Job, JobsConfig, run_jobs
 from dfa_nerfstudio.media.rates import FRAME_RATE
@@ -95,12 +95,12 @@ def process_folder(
             if not reason:
                 outcome.metrics = _read_metrics(job.output)
             _write_summary(output, outcomes)
-            console.print(f"{job.name}: {outcome.status}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"{job.name}: {outcome.status}", soft_wrap=True)
             progress.advance(task)
     console.print(summary_table(list(outcomes.values())))
     for outcome in outcomes.values():
         if outcome.reason:
-            console.print(f"{outcome.video}: {outcome.reason}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"{outcome.video}: {outcome.reason}", soft_wrap=True)
     return list(outcomes.values())
 
 
@@ -114,13 +114,8 @@ def find_jobs(folder: Path, output: Path, config: ProcessConfig) -> list[Job]:
         UserError: if there is no video.
     """
     folder, output = folder.resolve(), output.resolve()
-    paths = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file() and output not in path.parents
-    )
+    paths = find_files(folder, lambda path: path.suffix.lower() in VIDEO_SUFFIXES and output not in path.parents)
     names = [path.relative_to(folder) for path in paths]
-    names = [name for name in names if not any(part.startswith(".") for part in name.parts)]
     if not names:
         suffixes = " ".join(sorted(VIDEO_SUFFIXES))
         raise UserError(f"{folder}: contains no video; give a folder with files that end in {suffixes}")
@@ -179,5 +174,5 @@ def summary_table(outcomes: list[Outcome]) -> Table:
         if metrics:
             error, jitter, num_notes = metrics["reprojection_error"], metrics["jitter"], len(metrics["warnings"])
             row = [f"{metrics['num_frames'] / FRAME_RATE:.1f}", f"{error:.2f}", f"{jitter:.2f}", str(num_notes or "")]
-        table.add_row(escape(outcome.video), outcome.status, *row)
+        table.add_row(outcome.video, outcome.status, *row)
     return table

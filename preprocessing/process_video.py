@@ -12,15 +12,16 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from rich.console import Console
 
-from dfa_nerfstudio.atomic_write import atomic_write
+from dfa_nerfstudio.atomic_write import atomic_folder, has_content
 from dfa_nerfstudio.data import dataset_folder
 from dfa_nerfstudio.data.dataset_folder import REPORT_FILE, ClipAttributes, DatasetFolder
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.face.landmark_tracker import LandmarkTracker
 from dfa_nerfstudio.media.audio import read_audio, read_wav, write_wav
+from dfa_nerfstudio.media.audio_selection import find_speech
 from dfa_nerfstudio.media.images import write_image
 from dfa_nerfstudio.media.library_threads import single_threaded_libraries
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
@@ -40,8 +41,10 @@ from dfa_nerfstudio.preprocessing.segmentation.background_estimation import (
     read_background_samples,
 )
 from dfa_nerfstudio.preprocessing.segmentation.torso_mask import write_torso_masks
-from dfa_nerfstudio.preprocessing.video.crop import SquareCrop, head_and_shoulders_crop, main_face_boxes
+from dfa_nerfstudio.preprocessing.video.crop import SquareCrop, head_and_shoulders_crop
 from dfa_nerfstudio.preprocessing.video.cropped_video import CroppedVideo
+from dfa_nerfstudio.preprocessing.video.people import choose_person
+from dfa_nerfstudio.reporting.console import make_console
 
 SCENE_PREFIX = "scene_"
 """Prefix of the dataset folders of a split video; the number of the scene follows."""
@@ -68,10 +71,13 @@ def process_video(video: Path, output: Path, config: ProcessConfig, console: Con
     _check_output(output, config.overwrite)
     check_models(config)
     report = ProcessReport(video.name, config.dataset_options(), image_size=config.size)
-    progress = ProgressReporter(console or Console(quiet=True), report)
+    progress = ProgressReporter(console or make_console(quiet=True), report)
     try:
-        with atomic_write(output) as partial, progress.bars, single_threaded_libraries():
-            partial.mkdir()
+        with (
+            atomic_folder(output, last=dataset_folder.TRANSFORMS) as partial,
+            progress.bars,
+            single_threaded_libraries(),
+        ):
             _process(video, partial, config, progress)
     except OSError as error:
         reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
@@ -92,7 +98,7 @@ def check_models(config: ProcessConfig) -> None:
 
 
 def _check_output(output: Path, overwrite: bool) -> None:
-    if output.is_dir() and any(output.iterdir()):
+    if output.is_dir() and has_content(output):
         if not any(list(output.glob(f"{name}{dataset_folder.TRANSFORMS}")) for name in ("", f"{SCENE_PREFIX}*/")):
             raise UserError(f"{output}: contains other files; give a new or empty folder")
         if not overwrite:
@@ -105,7 +111,12 @@ def _process(path: Path, folder: Path, config: ProcessConfig, progress: Progress
     report, video = progress.report, Video(path)
     full_audio = folder / FULL_AUDIO
     with progress.stage("audio"):
-        write_wav(full_audio, read_audio(path))
+        source = find_speech(path, config.audio_track)
+        audio = read_audio(path, source)
+        _check_audible(path, audio)
+        write_wav(full_audio, audio)
+        del audio  # an hour of it takes as much memory as all attributes but the landmarks
+    video.warnings.extend(source.notes)
     scan = scan_video(video, progress)
     report.num_frames, report.source_frame_rate = scan.num_frames, video.source_frame_rate
     if len(scan.scenes) == 1:
@@ -150,18 +161,22 @@ def _write_dataset(
     progress: ProgressReporter,
 ) -> None:
     """Writes the dataset folder of one scene; `full_audio` is the audio of the whole video."""
-    report, num_frames = progress.report, len(scene)
+    report = progress.report
+    scene = _without_faceless_ends(scan, scene, report)
+    num_frames = len(scene)
     if num_frames < MIN_CLIP_SECONDS * FRAME_RATE:
         raise UserError(
             f"{video.path}: only {num_frames / FRAME_RATE:.1f} s long; at least {MIN_CLIP_SECONDS:.0f} s are needed"
         )
     num_train = num_frames - round(config.held_out * num_frames)
-    timeline = Timeline.from_cuts(num_frames, num_train, scan.cuts_within(scene))
+    missing = scan.missing_frames(scene)
+    timeline = Timeline.from_cuts(num_frames, num_train, scan.cuts_within(scene)).exclude(missing)
     camera = None
     if config.camera == "stabilize":
         camera = estimate_camera_motion(video, scene, scan.frame_size, scan.thumbnails, timeline, progress)
     faces = scan.faces.within(scene[:num_train], camera)
-    boxes = main_face_boxes(faces)
+    person = choose_person(faces, config.person, video, scene[:num_train], full_audio)
+    boxes = person.boxes
     if not len(boxes):
         raise UserError(f"{video.path}: no face found; the video must show one person's face from the front")
     crop = head_and_shoulders_crop(boxes, *scan.frame_size)
@@ -175,10 +190,12 @@ def _write_dataset(
     several_faces = any(len(boxes) > 1 for boxes in faces)
     tracker = LandmarkTracker.create(config.face_landmarker, single_face=not several_faces)
     tracker.follower.expected_centre = (np.median(boxes[:, :2], axis=0) - crop[:2]) / crop.side
-    tracked_face = track_face(cropped, folder, config.size, timeline, tracker, progress)
+    tracked_face = track_face(cropped, folder, config.size, timeline, missing, tracker, progress)
     report.warnings.extend(video.warnings)
-    if several_faces or report.frames_with_other_faces:
-        report.warnings.append("the video shows several faces; the largest one is tracked")
+    if person.note:
+        report.warnings.append(person.note)
+    elif several_faces or report.frames_with_other_faces:
+        report.warnings.append("the video shows other faces for a part of the time")
     with progress.stage("torso masks"):
         write_torso_masks(folder, tracked_face.landmarks)
     with progress.stage("background"):
@@ -202,6 +219,16 @@ def _write_dataset(
     write_report_page(folder, clip)
 
 
+def _without_faceless_ends(scan: VideoScan, scene: range, report: ProcessReport) -> range:
+    """Returns the scene without long ends that show no face, so that held-out frames are frames with a face."""
+    part = scan.part_with_face(scene)
+    report.start = part.start / FRAME_RATE
+    for name, count in (("first", part.start - scene.start), ("last", scene.stop - part.stop)):
+        if count:
+            report.warnings.append(f"the {name} {count / FRAME_RATE:.1f} s show no face and are left out")
+    return part
+
+
 def _write_audio(full_audio: Path, scene: range, folder: Path, video: Video, report: ProcessReport) -> None:
     """Writes the audio of the scene, exactly as long as its frames.
 
@@ -211,11 +238,15 @@ def _write_audio(full_audio: Path, scene: range, folder: Path, video: Video, rep
     samples_per_frame = round(SAMPLE_RATE / FRAME_RATE)
     audio = read_wav(full_audio, scene.start * samples_per_frame, scene.stop * samples_per_frame)
     missing = len(scene) * samples_per_frame - len(audio)
-    if not len(audio) or np.abs(audio).max() < SILENCE_PEAK:
-        raise UserError(f"{video.path}: its audio is silent throughout; a talking head needs speech")
+    _check_audible(video.path, audio)
     if missing > SAMPLE_RATE // 4:
         report.warnings.append(f"the audio ends {missing / SAMPLE_RATE:.1f} s before the last frame")
     write_wav(folder / dataset_folder.AUDIO, np.pad(audio, (0, missing)))
+
+
+def _check_audible(path: Path, audio: Float32[np.ndarray, " S"]) -> None:
+    if not len(audio) or np.abs(audio).max() < SILENCE_PEAK:
+        raise UserError(f"{path}: its audio is silent throughout; a talking head needs speech")
 
 
 def _crop_within_camera(

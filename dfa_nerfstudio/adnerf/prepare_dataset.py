@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
-
 from dfa_nerfstudio.attributes.train_attributes import AttributesConfig, train_attributes
 from dfa_nerfstudio.data.dataset_folder import TRACK
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.preprocessing.adnerf.convert import import_folder
+from dfa_nerfstudio.reporting.console import make_console
 
 
 def prepare_dataset(
@@ -31,7 +30,7 @@ def prepare_dataset(
     """
     if not step_multiplier > 0:
         raise UserError(f"`step_multiplier={step_multiplier}`: must be above 0")
-    dataset = import_folder(source, output, size, Console())
+    dataset = import_folder(source, output, size, make_console())
     if not (dataset / TRACK).is_file():
         train_attributes(dataset, AttributesConfig(step_multiplier=step_multiplier))
     return dataset

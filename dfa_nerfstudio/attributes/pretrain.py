@@ -11,7 +11,6 @@ from typing import Annotated
 
 import torch
 import tyro
-from rich.console import Console
 
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.attributes.attribute_report import corpus_metrics, print_metrics
@@ -23,6 +22,7 @@ from dfa_nerfstudio.attributes.pretrained_models import ModelsConfig, Pretrained
 from dfa_nerfstudio.attributes.recordings import Recording, read_recordings
 from dfa_nerfstudio.data.audio_features import audio_feature_from_option
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.reporting.console import make_console
 
 
 @dataclass
@@ -73,11 +73,7 @@ def train_on_corpus(
     Raises:
         UserError: if there is only one recording.
     """
-    if len(recordings) < 2:
-        raise UserError(
-            f"{len(recordings)} recording for training; a corpus needs two or more (for one person run dfa-attributes "
-            "on its dataset folder)"
-        )
+    _check_corpus(recordings)
     trainer = config.trainer(resume)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
@@ -141,15 +137,16 @@ def pretrain(
         raise UserError(f"`step_multiplier={config.step_multiplier}`: must be above 0")
     if not 0 <= config.validation < 1:
         raise UserError(f"`validation={config.validation}`: must be from 0 to below 1")
-    console = Console(soft_wrap=True)
+    console = make_console()
     recordings, skipped = read_recordings(folders, config.models.lips.features)
     for line in skipped:
-        console.print(f"skipped: {line}", highlight=False)
+        console.print(f"skipped: {line}", soft_wrap=True)
+    _check_corpus(recordings)
     num_val = round(config.validation * len(recordings))
     val_indices = set(random.Random(config.seed).sample(range(len(recordings)), num_val))
     train = [recording for number, recording in enumerate(recordings) if number not in val_indices]
     val = [recordings[number] for number in sorted(val_indices)]
-    console.print(f"{len(train)} recordings for training, {len(val)} for validation", highlight=False)
+    console.print(f"{len(train)} recordings for training, {len(val)} for validation")
     resume = config.output.with_name(f".{config.output.stem}.resume")
     if not config.resume:
         shutil.rmtree(resume, ignore_errors=True)
@@ -168,7 +165,15 @@ def pretrain(
     with atomic_write(config.output.with_suffix(".json")) as partial:
         partial.write_text(json.dumps(report, indent=1))
     shutil.rmtree(resume)
-    console.print(f"wrote {config.output}", highlight=False)
+    console.print(f"wrote {config.output}", soft_wrap=True)
+
+
+def _check_corpus(recordings: list[Recording]) -> None:
+    if len(recordings) < 2:
+        raise UserError(
+            f"{len(recordings)} recording for training; a corpus needs two or more (for one person run dfa-attributes "
+            "on its dataset folder)"
+        )
 
 
 def _check_options(path: Path, options: str) -> None:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor
 
 from dfa_nerfstudio.data.audio_features import audio_feature_from_option, clip_audio_feature
-from dfa_nerfstudio.data.dataset_folder import TRANSFORMS, ClipAttributes, DatasetFolder
+from dfa_nerfstudio.data.dataset_folder import ClipAttributes, DatasetFolder, find_dataset_folders
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.face.topology import LANDMARKS_68
 from dfa_nerfstudio.media.mfcc_statistics import MfccStatistics
@@ -163,7 +163,7 @@ def read_recordings(folders: list[Path], speech: str | None = None) -> tuple[lis
     recordings, skipped = [], []
     feature = None if speech is None else audio_feature_from_option(speech)  # once: it may load a model
     for root in folders:
-        found = sorted(path.parent for path in root.rglob(TRANSFORMS)) if root.is_dir() else []
+        found = find_dataset_folders(root) if root.is_dir() else []
         if not found:
             raise UserError(f"{root}: contains no dataset folder; make one with: dfa-process VIDEO --output {root}")
         for path in found:

@@ -11,7 +11,6 @@ from typing import Annotated
 import torch
 import tyro
 from jaxtyping import Float
-from rich.console import Console
 from torch import Tensor
 
 from dfa_nerfstudio.atomic_write import atomic_write
@@ -19,9 +18,11 @@ from dfa_nerfstudio.attributes.attribute_models import MODELS_FILE_NAME, REPORT_
 from dfa_nerfstudio.attributes.attribute_report import data_warnings, held_out_metrics, latent_channels, print_metrics
 from dfa_nerfstudio.attributes.attribute_trainer import AttributeTrainer
 from dfa_nerfstudio.attributes.av_offset import measure_offset
+from dfa_nerfstudio.attributes.lips.audio_to_lips import AudioToLipsConfig
 from dfa_nerfstudio.attributes.lips.general_lips import general_lip_models
 from dfa_nerfstudio.attributes.lips.lip_config import LipConfig
 from dfa_nerfstudio.attributes.lips.train_lips import train_lips
+from dfa_nerfstudio.attributes.lips.voice_match import VoiceMatch, lip_gap_from_features
 from dfa_nerfstudio.attributes.motion_dataset import fit_motion_space, prepare_motion_sequences
 from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.objective import Hardware
@@ -29,11 +30,12 @@ from dfa_nerfstudio.attributes.pretrained_models import ModelsConfig, Pretrained
 from dfa_nerfstudio.attributes.recordings import Recording, read_recordings, shifted_rows, voiced_frames
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
-from dfa_nerfstudio.data.audio_features import audio_feature_from_option, clip_audio_feature
+from dfa_nerfstudio.data.audio_features import AudioFeature, audio_feature_from_option, clip_audio_feature
 from dfa_nerfstudio.data.dataset_folder import F_A_TRACK, TRACK, ClipAttributes, DatasetFolder
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.media.rates import FRAME_RATE, MFCC_PER_FRAME
+from dfa_nerfstudio.reporting.console import make_console
 
 
 @dataclass
@@ -223,6 +225,13 @@ def clip_track(models: AttributeModels, clip: ClipAttributes) -> AttributeTrack:
     )
 
 
+def voice_match(clip: ClipAttributes, feature: AudioFeature, speech: Float[Tensor, "T F"]) -> VoiceMatch | None:
+    """Compares the lips of a clip with its voice; None if its audio feature is not the package's speech encoder."""
+    if AudioToLipsConfig.features != feature.NAME:
+        return None
+    return VoiceMatch.of(lip_gap_from_features(speech), clip.mouth_opening, clip.face_found & (clip.shot >= 0))
+
+
 def train_attributes(
     folder: tyro.conf.Positional[Path], config: Annotated[AttributesConfig, tyro.conf.arg(name="")]
 ) -> None:
@@ -251,16 +260,17 @@ def train_attributes(
     track.save(folder / F_A_TRACK)
     lips = clip_lips(models, clip, dataset.num_train, speech)
     replace(track, mouth=lips, mouth_kind=models.lip_kind).save(folder / TRACK)
-    console = Console()
+    console = make_console()
     metrics = held_out_metrics(models, clip, dataset.num_train, lips)
     print_metrics(metrics, "held-out frames", console)
-    for line in data_warnings(models):
-        console.print(line, highlight=False)
+    match = voice_match(clip, feature, speech)
+    for line in [*data_warnings(models), *([match.warning()] if match and match.warning() else [])]:
+        console.print(line, soft_wrap=True)
     if config.pretrained:
-        console.print(
-            f"audio delay of the video: {10 * int(models.offset):+d} ms (corrected in training)", highlight=False
-        )
+        console.print(f"audio delay of the video: {10 * int(models.offset):+d} ms (corrected in training)")
+    if match:
+        metrics["voice and lips, correlation"] = match.correlation
     report = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
     with atomic_write(folder / REPORT_FILE_NAME) as partial:
         partial.write_text(json.dumps(report | {"latent channels": latent_channels(models)}, indent=1))
-    console.print(f"wrote {folder / MODELS_FILE_NAME} and {folder / TRACK}", highlight=False, soft_wrap=True)
+    console.print(f"wrote {folder / MODELS_FILE_NAME} and {folder / TRACK}", soft_wrap=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import pickle
-import zipfile
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, TypeVar
@@ -73,7 +71,7 @@ class StoredModels(nn.Module, ABC):
             content = torch.load(path, map_location="cpu", weights_only=True)
         except FileNotFoundError:
             raise UserError(f"{path}: no such file; make it with: {command}") from None
-        except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile):
+        except Exception:  # for a file of another kind, the unpickler raises errors of any class
             raise UserError(f"{path}: unreadable or truncated; make it again with: {command}") from None
         if not isinstance(content, dict) or content.get("format") != cls.file_format:
             raise UserError(f"{path}: not a file of {cls.file_format}; make one with: {command}")

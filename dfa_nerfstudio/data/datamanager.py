@@ -101,6 +101,19 @@ class TalkingHeadDataManager(VanillaDataManager[TalkingHeadDataset]):
         """Updates the error map with the mean squared errors of the pixels drawn last."""
         self.ray_buffer.update_error_map(error)
 
+    def training_state(self) -> dict[str, Tensor]:
+        """What training needs to go on exactly. Rays that are drawn already are drawn anew, now and when the state is
+        restored."""
+        if self.test_mode == "inference":
+            return {}
+        self.ray_buffer.discard()
+        return {"error_map": self.ray_buffer.error_map.clone()}
+
+    def restore_training_state(self, state: dict[str, Tensor]) -> None:
+        """Restores `training_state`."""
+        if state and self.test_mode != "inference":
+            self.ray_buffer.error_map.copy_(state["error_map"])
+
     def next_eval(self, step: int) -> tuple[RayBundle, dict[str, Tensor]]:
         """Random pixels of one held-out frame, so that memory does not grow with the number of frames."""
         self.eval_count += 1

@@ -31,6 +31,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64
 
 from dfa_nerfstudio.atomic_write import atomic_write
+from dfa_nerfstudio.data.find_files import find_files
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.npz import load_npz
 from dfa_nerfstudio.media.rates import FRAME_RATE, MFCC_PER_FRAME
@@ -303,6 +304,13 @@ class DatasetFolder:
         }
         with atomic_write(path / TRANSFORMS) as partial, partial.open("w") as file:
             json.dump(meta, file, indent=1)  # written in chunks, so that memory stays small
+
+
+def find_dataset_folders(root: Path) -> list[Path]:
+    """The dataset folder `root` itself, or those below it, in alphabetical order; see `find_files`."""
+    if (root / TRANSFORMS).is_file():
+        return [root]
+    return [path.parent for path in find_files(root, lambda path: path.name == TRANSFORMS)]
 
 
 def image_path(folder: Path, number: int) -> Path:

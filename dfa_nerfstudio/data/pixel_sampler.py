@@ -67,7 +67,8 @@ class PixelSampler:
         self._person = person if person.any() else torch.ones_like(person)
         self._pixels = torch.nonzero(self._person)  # [P, 2]
         self._boxes = boxes
-        self._error = torch.ones(-(-height // _CELL), -(-width // _CELL), device=person.device)
+        self.error_map = torch.ones(-(-height // _CELL), -(-width // _CELL), device=person.device)
+        """Moving average of the squared error in each cell of the image."""
 
     def draw(self, count: int, frame_numbers: Int[Tensor, " P"]) -> Pixels:
         """Samples pixels.
@@ -92,8 +93,8 @@ class PixelSampler:
         row = torch.where(by_box, _between(top, bottom), row)
         column = torch.where(by_box, _between(left, right), column)
         if config.error:
-            cell = torch.multinomial(self._error.flatten(), count, replacement=True)
-            corner = torch.stack([cell // self._error.shape[1], cell % self._error.shape[1]], -1) * _CELL
+            cell = torch.multinomial(self.error_map.flatten(), count, replacement=True)
+            corner = torch.stack([cell // self.error_map.shape[1], cell % self.error_map.shape[1]], -1) * _CELL
             in_cell = corner + torch.randint(_CELL, (count, 2), device=device)
             by_error = ~by_box & (component < focused)
             row = torch.where(by_error, in_cell[:, 0].clamp(max=height - 1), row)
@@ -134,8 +135,8 @@ class PixelSampler:
         """Updates the moving average of each cell's error, whose half-life is about 20 samples of the cell."""
         if not self.config.error:
             return
-        cell = pixels.row // _CELL * self._error.shape[1] + pixels.column // _CELL
-        flat = self._error.view(-1)
+        cell = pixels.row // _CELL * self.error_map.shape[1] + pixels.column // _CELL
+        flat = self.error_map.view(-1)
         num_samples = torch.zeros_like(flat).index_add(0, cell, torch.ones_like(error))
         mean = torch.zeros_like(flat).index_add(0, cell, error) / num_samples.clamp(min=1)
         flat.lerp_(mean, 1 - 0.97**num_samples)
@@ -150,7 +151,7 @@ class PixelSampler:
         rest = 1 - config.mouth - config.eyes
         target, sampled = boxes + rest * uniform, boxes + (rest - config.error) * uniform
         if config.error:
-            error_density = self._error / (self._error.sum() * _CELL**2)
+            error_density = self.error_map / (self.error_map.sum() * _CELL**2)
             sampled = sampled + config.error * error_density[row // _CELL, column // _CELL]
         return target / sampled
 

@@ -60,11 +60,20 @@ class RayBuffer:
         """Records the errors of the pixels that were taken last; to be called after each step."""
         self._errors.append(error)
 
-    def _refill(self, count: int) -> None:
+    @property
+    def error_map(self) -> Float[Tensor, "h w"]:
+        """The pixel sampler's error map."""
+        return self._pixels.error_map
+
+    def discard(self) -> None:
+        """Updates the error map and forgets the rays that are drawn already."""
         if self._buffered is not None and self._errors:
             errors = torch.cat(self._errors)
             self._pixels.update_error_map(self._buffered[: len(errors)], errors)
-        self._errors, self._taken = [], 0
+        self._buffered, self._errors, self._taken = None, [], 0
+
+    def _refill(self, count: int) -> None:
+        self.discard()
         self._buffered = self._pixels.draw(count, self._cache.frame_numbers)
         self._rays, self._batch = self._rays_and_batch(self._buffered)
 

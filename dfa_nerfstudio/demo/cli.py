@@ -16,6 +16,7 @@ from dfa_nerfstudio.demo.make_clip import ClipConfig, make_clip, truth_path
 from dfa_nerfstudio.demo.speech import driving_sentence
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 from dfa_nerfstudio.media.rates import SAMPLE_RATE
+from dfa_nerfstudio.reporting.console import make_console
 
 
 @dataclass
@@ -63,11 +64,9 @@ class Summary:
     """Folder of the demo, outputs/demo."""
 
     def run(self) -> None:
-        from rich.console import Console
-
         from dfa_nerfstudio.demo.summary import print_demo_summary
 
-        print_demo_summary(self.folder, Console())
+        print_demo_summary(self.folder, make_console())
 
 
 def main() -> None:

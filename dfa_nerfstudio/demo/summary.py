@@ -40,4 +40,4 @@ def print_demo_summary(folder: Path, console: Console) -> None:
         table.add_row("talking.mp4: video, s", f"{float((video.duration or 0) * (video.time_base or 0)):.2f}")
         table.add_row("talking.mp4: audio, s", f"{float((audio.duration or 0) * (audio.time_base or 0)):.2f}")
     console.print(table)
-    console.print(f"talking video: {folder / 'talking.mp4'}", highlight=False, soft_wrap=True)
+    console.print(f"talking video: {folder / 'talking.mp4'}", soft_wrap=True)

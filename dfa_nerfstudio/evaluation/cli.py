@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
+from dfa_nerfstudio.reporting.console import make_console
 
 USAGE = """Other commands: `dfa-eval compare REPORTS...` prints several reports as one table. `dfa-eval ablate DIR`
 trains and evaluates variants of the method. `dfa-eval study NAME=FOLDER...` writes the page of a user study, and
@@ -66,7 +66,7 @@ def compare(
         raise UserError(f"`names`: {len(names)} names for {len(reports)} reports; give one for each")
     evaluations = [load(path) for path in reports]
     titles = names or [str(path.parent if path.is_file() else path) for path in reports]
-    console = Console()
+    console = make_console()
     console.print(console_table(evaluations, titles))
     if len({(one.frames, one.scored, one.size) for one in evaluations}) > 1:
         console.print(
@@ -81,4 +81,4 @@ def compare(
     if latex:
         with atomic_write(latex) as partial:
             partial.write_text(latex_table(evaluations, titles), encoding="utf-8")
-        console.print(f"wrote {latex}", highlight=False)
+        console.print(f"wrote {latex}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import tyro
-from rich.console import Console
 
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.errors import UserError, as_flags
@@ -14,11 +13,13 @@ from dfa_nerfstudio.evaluation.report.comparison_table import console_table, lat
 from dfa_nerfstudio.evaluation.report.evaluation_io import REPORT, save
 from dfa_nerfstudio.evaluation.report.evaluation_page import PAGE, write_page
 from dfa_nerfstudio.evaluation.video_pairs import Mismatch, held_out_pair, video_pair
+from dfa_nerfstudio.reporting.console import make_console
 
 
 def evaluate_command(
     config: tyro.conf.OmitArgPrefixes[EvaluationConfig],
     load_config: Path | None = None,
+    data: Path | None = None,
     video: Path | None = None,
     reference: Path | None = None,
     output: Path | None = None,
@@ -31,6 +32,7 @@ def evaluate_command(
     Args:
         config: protocols, pretrained scorers and additional audio.
         load_config: the `config.yml` of the run, whose path ns-train prints at its end.
+        data: the run's dataset folder, if it has moved since the training.
         video: the video to evaluate, of any origin.
         reference: the true video, which begins at the same moment.
         output: folder of the report; by default `evaluation` beside the config or the video.
@@ -46,7 +48,7 @@ def evaluate_command(
     if config.speech and load_config is None:
         raise UserError("`speech` needs a model that renders it; give `load_config` instead of `video`")
     if load_config is not None:
-        pair, folder = held_out_pair(load_config, config.speech), load_config.parent / "evaluation"
+        pair, folder = held_out_pair(load_config, config.speech, data), load_config.parent / "evaluation"
     else:
         assert video is not None and reference is not None
         pair, folder = video_pair(video, reference, mismatch), video.with_name(f"{video.stem}_evaluation")
@@ -54,11 +56,11 @@ def evaluate_command(
     evaluation = evaluate(pair, config)
     save(evaluation, folder / REPORT)
     write_page(folder / PAGE, evaluation, pair)
-    console = Console()
+    console = make_console()
     console.print(console_table([evaluation], ["prediction"]))
     for note in evaluation.notes:
-        console.print(as_flags(note), style="yellow", highlight=False, soft_wrap=True)
+        console.print(as_flags(note), style="yellow", soft_wrap=True)
     if latex:
         with atomic_write(folder / "table.tex") as partial:
             partial.write_text(latex_table([evaluation], [evaluation.name]), encoding="utf-8")
-    console.print(f"wrote {folder / PAGE} and {REPORT}", highlight=False, soft_wrap=True)
+    console.print(f"wrote {folder / PAGE} and {REPORT}", soft_wrap=True)

@@ -16,7 +16,7 @@ from dfa_nerfstudio.data.dataset_folder import AUDIO, DatasetFolder
 from dfa_nerfstudio.data.renderer import Renderer
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation.cross_driven import CrossDrivenClip
-from dfa_nerfstudio.evaluation.frame_arrays import Frames, frames_on_disk
+from dfa_nerfstudio.evaluation.frame_arrays import Frames, VideoFrames, frames_on_disk
 from dfa_nerfstudio.evaluation.reference_head import DEFAULT_FOCAL_LENGTH
 from dfa_nerfstudio.media.audio import read_audio, read_wav
 from dfa_nerfstudio.media.images import read_image
@@ -54,18 +54,19 @@ class VideoPair:
         return len(self.truth)
 
 
-def held_out_pair(config_path: Path, speech: Sequence[Path] = ()) -> VideoPair:
+def held_out_pair(config_path: Path, speech: Sequence[Path] = (), data: Path | None = None) -> VideoPair:
     """Renders the held-out end of a model's clip with its own audio and motion (self-reconstruction).
 
     Args:
         config_path: the run's `config.yml`.
         speech: audio files for which the model renders `cross_driven` videos; ignored, with a note, if it is
             conditioned on features from a file.
+        data: the dataset folder, if it has moved.
 
     Raises:
         UserError: if there is no such run, nothing of its clip is held out, or an audio file cannot be used.
     """
-    model: Renderer = load_model(config_path)
+    model: Renderer = load_model(config_path, data)
     folder = DatasetFolder.open(model.clip.folder)
     first, count = folder.num_train, len(folder.attributes)
     valid_frames = folder.attributes.shot[first:] >= 0
@@ -110,7 +111,7 @@ def video_pair(video: Path, reference: Path, mismatch: Mismatch = "align") -> Vi
         UserError: for unreadable or empty videos, and for a mismatch that is refused.
     """
     predicted_video, true_video = Video(video), Video(reference)
-    truth = frames_on_disk(map(to_rgb, true_video.frames()))
+    truth = VideoFrames(lambda: map(to_rgb, true_video.frames()))
     height, width = truth.shape[1:3]
     resized = set[tuple[int, int]]()
 
@@ -126,7 +127,7 @@ def video_pair(video: Path, reference: Path, mismatch: Mismatch = "align") -> Vi
                 frame = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
             yield frame
 
-    prediction = frames_on_disk(resized_frames())
+    prediction = VideoFrames(resized_frames)
     notes = [f"{video}: {w}x{h} pixels, resized to {width}x{height}" for w, h in resized]
     count = min(len(prediction), len(truth))
     if len(prediction) != len(truth):
@@ -142,8 +143,8 @@ def video_pair(video: Path, reference: Path, mismatch: Mismatch = "align") -> Vi
         notes += [f"{one.path}: {warning}" for warning in one.warnings]
     return VideoPair(
         name=f"{video.name} against {reference.name}",
-        prediction=prediction[:count],
-        truth=truth[:count],
+        prediction=prediction.first(count),
+        truth=truth.first(count),
         valid_frames=np.ones(count, bool),
         audio=read_audio(video) if predicted_video.has_audio else None,
         true_audio=read_audio(reference) if true_video.has_audio else None,

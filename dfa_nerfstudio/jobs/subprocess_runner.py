@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ class Job:
     """The function to call, at the top level of a module; it reports bad input with `UserError`."""
     arguments: tuple[Any, ...]
     """Positional arguments of `work`; they must be picklable."""
+    directory: Path = field(default_factory=Path.cwd)
+    """Folder that relative paths refer to; a machine of a Ray cluster starts its processes elsewhere."""
 
 
 def run_in_subprocess(job: Job, on_start: Callable[[Callable[[], None]], None] | None = None) -> str:
@@ -52,6 +54,7 @@ def run_in_subprocess(job: Job, on_start: Callable[[Callable[[], None]], None] |
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=errors,
+            cwd=job.directory if job.directory.is_dir() else None,
             start_new_session=True,  # so that Ctrl-C reaches the child only through this process
         )
         assert child.stdin is not None

@@ -9,53 +9,57 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer
-from av.error import FFmpegError, InvalidDataError
-from av.stream import Disposition
+from av.error import FFmpegError
 from jaxtyping import Float32
 
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.media.audio_selection import MIN_PAUSE_S, AudioSelection, audio_frames, find_speech
 from dfa_nerfstudio.media.chunks import chunk_slices, merge_chunks
+from dfa_nerfstudio.media.container import ContinuousTime, PauseTooLongError, check_pause, open_media
 from dfa_nerfstudio.media.rates import SAMPLE_RATE, SAMPLES_PER_MINUTE
 
-MIN_PAUSE_S = 0.02
-"""Shortest jump of the time stamps, in seconds, that counts as a pause; shorter ones are rounding of time stamps."""
 PCM16_MAX = 32767
 """16 bit sample of an amplitude of 1."""
 
 
-def read_audio(path: Path) -> Float32[np.ndarray, " S"]:
-    """Decodes the first audio stream to mono float32 at 16 kHz, full scale 1; see `stream_audio`.
+def read_audio(path: Path, source: AudioSelection | None = None) -> Float32[np.ndarray, " S"]:
+    """Decodes speech to mono float32 at 16 kHz, full scale 1; see `stream_audio`.
 
     Raises:
         UserError: if there is no such file, it is neither audio nor video, or it has no audio stream or no samples.
     """
-    audio = np.concatenate([np.zeros(0, np.float32), *stream_audio(path)])
+    audio = np.concatenate([np.zeros(0, np.float32), *stream_audio(path, source=source)])
     if not len(audio):
         raise UserError(f"{path}: its audio stream is empty; give a file with speech")
     return audio
 
 
-def stream_audio(path: Path, sample_rate: int = SAMPLE_RATE) -> Iterator[Float32[np.ndarray, " n"]]:
-    """Decodes the first audio stream to mono float32, full scale 1, in chunks of a second or more.
+def stream_audio(
+    path: Path, sample_rate: int = SAMPLE_RATE, source: AudioSelection | None = None
+) -> Iterator[Float32[np.ndarray, " n"]]:
+    """Decodes speech to mono float32, full scale 1, in chunks of a second or more.
 
     In a video, sample 0 is at the time of the first frame: if the audio starts later, silence is put before it; if it
     starts earlier, its start is cut off. Pauses in the stream's time stamps become silence too.
 
+    Args:
+        path: an audio or video file.
+        sample_rate: of the result in Hz.
+        source: track, channel and clock; by default `find_speech` chooses them.
+
     Raises:
-        UserError: if there is no such file, it is neither audio nor video, or it has no audio stream.
+        UserError: if there is no such file, it is neither audio nor video, it has no audio stream, or its time stamps
+            jump by more than `MAX_PAUSE_S`.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
+    source = source or find_speech(path)
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.audio:
-                raise UserError(f"{path}: has no audio stream; a talking head needs speech")
-            video_start = _first_frame_time(container)
-        with av.open(str(path)) as container:
-            yield from merge_chunks(_decode(container, video_start, sample_rate), sample_rate)
+        with open_media(path) as container:
+            yield from merge_chunks(_decode(container, source, sample_rate), sample_rate)
     except FFmpegError as error:
         raise UserError(f"{path}: not a readable audio or video file ({error.strerror})") from None
+    except PauseTooLongError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def audio_duration(path: Path) -> float:
@@ -65,7 +69,7 @@ def audio_duration(path: Path) -> float:
         UserError: see `stream_audio`.
     """
     try:
-        with av.open(str(path)) as container:
+        with open_media(path) as container:
             for stream in container.streams.audio[:1]:
                 if stream.duration and stream.time_base:
                     return float(stream.duration * stream.time_base)
@@ -74,37 +78,13 @@ def audio_duration(path: Path) -> float:
     return sum(map(len, stream_audio(path))) / SAMPLE_RATE
 
 
-def _first_frame_time(container: InputContainer) -> float | None:
-    """The time of the first video frame in seconds of the container's clock; None where there is no video."""
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            for frame in container.decode(stream):
-                if not frame.is_corrupt:
-                    return frame.time
-    return None
-
-
-def _audio_frames(container: InputContainer) -> Iterator[av.AudioFrame]:
-    """The decodable frames of the first audio stream."""
-    for packet in container.demux(container.streams.audio[0]):
-        try:
-            frames = packet.decode()
-        except InvalidDataError:
-            continue
-        yield from (frame for frame in frames if isinstance(frame, av.AudioFrame))
-
-
-def _decode(container: InputContainer, origin: float | None, sample_rate: int) -> Iterator[Float32[np.ndarray, " n"]]:
+def _decode(container: InputContainer, source: AudioSelection, sample_rate: int) -> Iterator[Float32[np.ndarray, " n"]]:
     """Resamples every unbroken run of audio and places it at its time stamp.
 
     Damaged parts are silent. A truncated stream is read up to its end.
-
-    Args:
-        container: an open file.
-        origin: time of the first sample in seconds; None for the first time stamp of the audio.
-        sample_rate: of the result in Hz.
     """
     resampler: av.AudioResampler | None = None
+    times, origin = ContinuousTime(source.clock), source.first_frame_time
     expected_time = 0.0  # of the next frame, if no pause comes before it
     num_samples = 0  # yielded so far
     num_skipped = 0  # samples of the run that are still to be dropped, because they lie before the yielded end
@@ -112,24 +92,30 @@ def _decode(container: InputContainer, origin: float | None, sample_rate: int) -
     def resample(frame: av.AudioFrame | None) -> Iterator[Float32[np.ndarray, " n"]]:
         nonlocal num_samples, num_skipped
         for part in resampler.resample(frame) if resampler else ():
-            samples = part.to_ndarray().reshape(-1)
+            channels = part.to_ndarray()
+            samples = channels[0 if source.channel is None else min(source.channel, len(channels) - 1)]
             kept = samples[num_skipped:]
             num_skipped -= len(samples) - len(kept)
             num_samples += len(kept)
             yield kept
 
     try:
-        for frame in _audio_frames(container):
-            time = frame.time if frame.time is not None else expected_time
+        for frame in audio_frames(container, source.track):
+            time = times(frame.time) if frame.time is not None else expected_time
             if resampler is None or time - expected_time > MIN_PAUSE_S:
                 yield from resample(None)
-                origin = time if origin is None else origin
-                resampler = av.AudioResampler(format="flt", layout="mono", rate=sample_rate)
+                if origin is None:
+                    origin = time
+                if resampler is not None:
+                    check_pause(expected_time - origin, time - expected_time)
+                layout = "mono" if source.channel is None else frame.layout
+                resampler = av.AudioResampler(format="fltp", layout=layout, rate=sample_rate)
                 gap = round((time - origin) * sample_rate) - num_samples
                 num_skipped, expected_time = max(-gap, 0), time
                 for part in chunk_slices(gap, SAMPLES_PER_MINUTE):
                     num_samples += part.stop - part.start
                     yield np.zeros(part.stop - part.start, np.float32)
+            frame.sample_rate = round(frame.sample_rate * source.speed)
             expected_time += frame.samples / frame.sample_rate
             frame.pts = None  # the time stamp has been applied above; the resampler must not apply it again
             yield from resample(frame)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import chain
 
 import av
 from av.error import BlockingIOError as NoFrameYet
@@ -30,30 +31,28 @@ class FrameNormalizer:
 
     pixel_aspect: Fraction
     """Width of a pixel divided by its height."""
+    size: tuple[int, int]
+    """Width and height, before the conversion, that all frames are resized to."""
     notes: list[str] = field(default_factory=list)
     """The conversions that were applied, for the report."""
 
     def normalize(self, source: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         """The converted frames of `source`, with the same times and rotation."""
-        start = [frame for _, frame in zip(range(NUM_PROBED_FRAMES), source, strict=False)]
+        frames = map(self._resized, source)
+        start = [frame for _, frame in zip(range(NUM_PROBED_FRAMES), frames, strict=False)]
         if not start:
             return
         first = start[0]
         filters = self._filters(first, any(frame.interlaced_frame for frame in start))
         graph = _build_graph(first, filters) if filters else None
-        size = first.width, first.height
-        for frames in (start, source):
-            for frame in frames:
-                if (frame.width, frame.height) != size:
-                    self._note("the frame size changes; all frames are resized to the first one's")
-                    frame = _resize(frame, *size)
-                if frame.colorspace == UNSPECIFIED_COLORSPACE and frame.height >= 720:
-                    frame.colorspace = Colorspace.ITU709  # as video players assume
-                if graph is None:
-                    yield frame
-                else:
-                    graph.push(frame)
-                    yield from _pull_frames(graph)
+        for frame in chain(start, frames):
+            if frame.colorspace == UNSPECIFIED_COLORSPACE and frame.height >= 720:
+                frame.colorspace = Colorspace.ITU709  # as video players assume
+            if graph is None:
+                yield frame
+            else:
+                graph.push(frame)
+                yield from _pull_frames(graph)
         if graph is not None:
             graph.push(None)
             yield from _pull_frames(graph)
@@ -81,6 +80,15 @@ class FrameNormalizer:
             self._note(f"{bits} bit; taken as 8 bit")
         return filters
 
+    def _resized(self, frame: av.VideoFrame) -> av.VideoFrame:
+        if (frame.width, frame.height) == self.size:
+            return frame
+        width, height = self.size
+        self._note(f"the frame size changes; all frames are resized to {width}x{height}, the size of most of them")
+        resized = frame.reformat(width=width, height=height)
+        resized.pts, resized.time_base = frame.pts, frame.time_base
+        return resized
+
     def _note(self, note: str) -> None:
         if note not in self.notes:
             self.notes.append(note)
@@ -107,9 +115,3 @@ def _pull_frames(graph: Graph) -> Iterator[av.VideoFrame]:
             return
         assert isinstance(frame, av.VideoFrame)
         yield frame
-
-
-def _resize(frame: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
-    resized = frame.reformat(width=width, height=height)
-    resized.pts, resized.time_base = frame.pts, frame.time_base
-    return resized

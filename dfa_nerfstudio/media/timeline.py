@@ -89,11 +89,11 @@ class Timeline:
         lost = np.zeros(len(self), bool)
         for segment in self.segments():
             length = segment.stop - segment.start
-            gaps = [gap for gap in _true_runs(~found[segment]) if _cannot_interpolate(gap, length)]
+            gaps = [gap for gap in true_runs(~found[segment]) if _cannot_interpolate(gap, length)]
             kept = np.ones(length, bool)
             for gap in gaps:
                 kept[gap] = False
-            for run in _true_runs(kept):
+            for run in true_runs(kept):
                 if gaps and run.stop - run.start < MIN_RUN:
                     kept[run] = False
             lost[segment] = ~kept
@@ -109,14 +109,14 @@ class Timeline:
 
     def invalid_runs(self) -> list[slice]:
         """The runs of invalid frames."""
-        return _true_runs(~self.valid)
+        return true_runs(~self.valid)
 
 
 def _cannot_interpolate(gap: slice, length: int) -> bool:
     return gap.stop - gap.start > MAX_GAP or gap.start == 0 or gap.stop == length
 
 
-def _true_runs(mask: Bool[np.ndarray, " T"]) -> list[slice]:
+def true_runs(mask: Bool[np.ndarray, " T"]) -> list[slice]:
     """The maximal runs of true elements."""
     edges = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0))
     return [slice(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]

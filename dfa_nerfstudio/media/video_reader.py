@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -13,15 +14,29 @@ import numpy as np
 from av.container import InputContainer
 from av.error import EOFError as EndOfFile
 from av.error import FFmpegError, InvalidDataError
-from av.stream import Disposition
 from jaxtyping import UInt8
 
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.media.container import (
+    MAX_PAUSE_S,
+    Clock,
+    ContinuousTime,
+    PauseTooLongError,
+    check_pause,
+    open_media,
+    video_stream,
+)
 from dfa_nerfstudio.media.frame_normalizer import FrameNormalizer
 from dfa_nerfstudio.media.rates import FRAME_RATE
 
 MIN_TRUNCATION_S = 0.5
 """Minimum difference in seconds between a file's stated and decoded duration for which it counts as truncated."""
+MAX_HOLD_S = 0.5
+"""Longest time in seconds for which a frame may stay on screen and still count as recorded."""
+MIN_FRAME_RATE = 15
+"""Lowest frame rate of a video that is accepted without a warning."""
+MAX_KEYFRAMES = 200
+"""Number of key frames from which the frame size is determined."""
 ROTATIONS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 """OpenCV's rotation for each angle of a display matrix, in degrees counter-clockwise."""
 
@@ -38,42 +53,63 @@ class Video:
     path: Path
     warnings: list[str] = field(default_factory=list)
     """Faults of the file and conversions that were applied, for the report."""
+    pauses: list[range] = field(default_factory=list)
+    """Numbers of the frames at 25 frames/s that repeat another one for longer than `MAX_HOLD_S`, because the file has
+    none at their time; filled by `frames()`."""
 
     def __post_init__(self) -> None:
         if not self.path.is_file():
             raise UserError(f"{self.path}: no such file")
         try:
-            with av.open(str(self.path)) as container:
-                stream = _video_stream(container)
+            with open_media(self.path) as container:
+                stream = video_stream(container)
                 if stream is None:
                     raise UserError(f"{self.path}: not a video (it has no video stream)")
                 self.source_frame_rate = float(stream.average_rate or 0)
                 self.has_audio = bool(container.streams.audio)
+            self._clock = Clock.scan(self.path)
+            if abs(self.source_frame_rate - self._clock.frame_rate) > 0.2 * self._clock.frame_rate > 0:
+                self.source_frame_rate = self._clock.frame_rate  # the header is wrong
+            self._size = _most_common_size(self.path)
         except FFmpegError as error:
             raise UserError(f"{self.path}: not a video, or not a complete one ({error.strerror})") from None
+        if 0 < self.source_frame_rate < MIN_FRAME_RATE:
+            self._warn(
+                f"it has only {self.source_frame_rate:.3g} frames/s: lips and blinks cannot be learnt well from it; "
+                f"record {FRAME_RATE:g} or more"
+            )
+        for joint in self._clock.joints:
+            self._warn(f"its time stamps restart at {joint:.1f} s: recordings were joined there")
 
     def frames(self) -> Iterator[av.VideoFrame]:
         """The frames at 25 frames/s: number i is the one whose presentation time is nearest to i / 25 s after the
         first. A truncated file ends early, with a warning.
 
         Raises:
-            UserError: if no frame can be decoded.
+            UserError: if no frame can be decoded, or the time stamps jump by more than `MAX_PAUSE_S`.
         """
         count = 0
         previous: av.VideoFrame | None = None
         start = previous_time = 0.0
         gap = 1 / FRAME_RATE
+        times = ContinuousTime(self._clock)
         for frame in self._decode():
-            time = frame.time if frame.time is not None else previous_time + gap
+            time = times(frame.time) if frame.time is not None else previous_time + gap
             if previous is None:
                 start = time
             elif time <= previous_time:
                 continue  # a frame whose time stamp does not advance is never shown
             else:
                 gap = time - previous_time
+                self._check_pause(previous_time - start, gap)
                 while start + count / FRAME_RATE < (previous_time + time) / 2:
                     yield previous
                     count += 1
+                pause = range(
+                    math.floor((previous_time - start) * FRAME_RATE) + 1, math.ceil((time - start) * FRAME_RATE)
+                )
+                if gap > MAX_HOLD_S and pause not in self.pauses:
+                    self.pauses.append(pause)
             previous, previous_time = frame, time
         if previous is None:
             raise UserError(f"{self.path}: no frame can be decoded; give another copy of the video")
@@ -81,17 +117,23 @@ class Video:
             yield previous
             count += 1
 
+    def _check_pause(self, time: float, pause: float) -> None:
+        try:
+            check_pause(time, pause)
+        except PauseTooLongError as error:
+            raise UserError(f"{self.path}: {error}") from None
+
     def _decode(self) -> Iterator[av.VideoFrame]:
         """All undamaged frames, normalized, at their own times."""
-        with av.open(str(self.path)) as container:
-            stream = _video_stream(container)
+        with open_media(self.path) as container:
+            stream = video_stream(container)
             assert stream is not None
             stream.thread_type = "AUTO"
-            normalizer = FrameNormalizer(stream.sample_aspect_ratio or Fraction(1), self.warnings)
+            normalizer = FrameNormalizer(stream.sample_aspect_ratio or Fraction(1), self._size, self.warnings)
             yield from normalizer.normalize(self._undamaged_frames(container, stream))
 
     def _undamaged_frames(self, container: InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-        last_time, damaged = 0.0, False
+        last_time, damaged, times = 0.0, False, ContinuousTime(self._clock)
         packets = container.demux(stream)
         while True:
             try:
@@ -103,7 +145,7 @@ class Video:
                     if frame.is_corrupt:
                         damaged = True
                         continue
-                    last_time = frame.time if frame.time is not None else last_time
+                    last_time = times(frame.time) if frame.time is not None else last_time
                     yield frame
             except EndOfFile:
                 break
@@ -133,12 +175,29 @@ def _stated_duration(stream: av.VideoStream) -> float:
     return 3600 * hours + 60 * minutes + seconds
 
 
-def _video_stream(container: InputContainer) -> av.VideoStream | None:
-    """The first video stream that is not cover art."""
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            return stream
-    return None
+def _most_common_size(path: Path) -> tuple[int, int]:
+    """Width and height that most of the first `MAX_KEYFRAMES` key frames have, by the time until the next one.
+
+    The size changes within a file where a conference adapts it to the network.
+    """
+    seconds, previous = dict[tuple[int, int], float](), None
+    with open_media(path) as container:
+        stream = video_stream(container)
+        assert stream is not None
+        stream.codec_context.skip_frame = "NONKEY"
+        try:
+            for _, frame in zip(range(MAX_KEYFRAMES), container.decode(stream), strict=False):
+                time = frame.time or 0.0
+                if previous is not None:
+                    seconds[previous[0]] += min(max(time - previous[1], 0.0), MAX_PAUSE_S)
+                previous = (frame.width, frame.height), time
+                seconds.setdefault(previous[0], 0.0)
+            if previous is not None and stream.duration and stream.time_base:
+                end = (stream.start_time or 0) + stream.duration
+                seconds[previous[0]] += max(float(end * stream.time_base) - previous[1], 0.0)
+        except FFmpegError:
+            pass  # the pass over all frames reports the damage
+        return max(seconds, key=lambda size: seconds[size], default=(stream.width, stream.height))
 
 
 def to_rgb(frame: av.VideoFrame) -> UInt8[np.ndarray, "H W 3"]:

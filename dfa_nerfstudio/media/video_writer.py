@@ -222,7 +222,7 @@ class VideoWriter:
             raise UserError(f"{self.path}: cannot write {width}x{height} at {fps:g} frames/s")
         try:
             self._partial = self._files.enter_context(atomic_write(self.path))
-            self._container = av.open(str(self._partial), "w", options=dict(self._encoding.container_options))
+            self._container = av.open(f"file:{self._partial}", "w", options=dict(self._encoding.container_options))
             self._encoder = VideoEncoder(self._container, self._encoding, *self._settings)
         except (OSError, FFmpegError) as error:
             self._files.__exit__(type(error), error, None)

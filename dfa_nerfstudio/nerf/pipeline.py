@@ -67,6 +67,8 @@ class TalkingHeadPipeline(VanillaPipeline):
             super().__init__(config, device, test_mode, world_size, local_rank, grad_scaler)
         self.schedule = TrainingSchedule(config.schedule)
         self.gradient_guard = NonFiniteGradientGuard(self.model.parameters())
+        self._random_state: dict[str, Tensor] = {}
+        """Random states to resume with; restored at the first step, because the trainer's setup draws too."""
         # nerfstudio's viewer finds controls among the pipeline's public attributes
         self.panel = None if config.panel is None else config.panel(self.model)
 
@@ -82,6 +84,7 @@ class TalkingHeadPipeline(VanillaPipeline):
             outputs, losses and metrics of the batch.
         """
         model, data = self.model, self.datamanager
+        self._restore_random_state()
         if self.config.samples_per_step:
             rays = self.config.samples_per_step / max(model.samples_per_ray, 1.0)
             data.rays_per_step = round(min(max(rays, MIN_RAYS), MAX_RAYS))
@@ -100,6 +103,35 @@ class TalkingHeadPipeline(VanillaPipeline):
         assert attributes.optimizers is not None
         self.gradient_guard.watch(attributes.optimizers.optimizers.values())
         return [self.schedule.callback(attributes), *super().get_training_callbacks(attributes)]
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """What training needs beside weights and optimisers to go on exactly; part of the checkpoint."""
+        random = {"cpu": torch.get_rng_state()}
+        if self.model.device.type == "cuda":
+            random["cuda"] = torch.cuda.get_rng_state(self.model.device)
+        return {
+            "seconds": self.schedule.seconds,
+            "samples_per_ray": self.model.samples_per_ray,
+            "skipped_steps": self.gradient_guard.num_skipped,
+            "data": self.datamanager.training_state(),
+            "random": random,
+        }
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Restores `get_extra_state`."""
+        self.schedule.seconds = state["seconds"]
+        self.model.samples_per_ray = state["samples_per_ray"]
+        self.gradient_guard.num_skipped = state["skipped_steps"]
+        self.datamanager.restore_training_state(state["data"])
+        self._random_state = state["random"]
+
+    def _restore_random_state(self) -> None:
+        if not self._random_state:
+            return
+        torch.set_rng_state(self._random_state["cpu"].cpu())
+        if "cuda" in self._random_state and self.model.device.type == "cuda":
+            torch.cuda.set_rng_state(self._random_state["cuda"].cpu(), self.model.device)
+        self._random_state = {}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool | None = None) -> None:
         """Loads a checkpoint that belongs to this clip and this configuration.

@@ -31,6 +31,8 @@ class TrainingSchedule:
         self.config = config
         self.progress = 0.0
         """Progress of the training, 0 to 1: the larger of the fractions of steps and of seconds used."""
+        self.seconds = 0.0
+        """Seconds of training so far, those before an interruption included."""
         self._start: float | None = None
 
     def rate(self, step: int) -> float:
@@ -42,14 +44,16 @@ class TrainingSchedule:
         """The callback that updates progress and learning rates before each iteration."""
         trainer, optimizers = attributes.trainer, attributes.optimizers
         assert trainer is not None and optimizers is not None
+        num_steps = trainer.config.max_num_iterations
 
         def advance(step: int) -> None:
             now = time.monotonic()
-            self._start = now if self._start is None else self._start
-            self.progress = step / max(trainer.config.max_num_iterations, 1)
+            self._start = now - self.seconds if self._start is None else self._start
+            self.seconds = now - self._start
+            self.progress = step / max(num_steps, 1)
             limit = self.config.max_seconds
             if limit is not None:
-                self.progress = max(self.progress, (now - self._start) / limit)
+                self.progress = max(self.progress, self.seconds / limit)
                 if self.progress >= 1.0:
                     trainer.stop_training = True
             self.progress = min(self.progress, 1.0)

@@ -9,9 +9,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from dfa_nerfstudio.atomic_write import check_not_input
 from dfa_nerfstudio.attributes.motion_config import MotionConfig
-from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.errors import UserError, as_flags
 from dfa_nerfstudio.jobs import Job, JobsConfig, run_jobs
+from dfa_nerfstudio.media.audio_selection import find_speech
 from dfa_nerfstudio.talk.talk_config import AudioConditioningConfig, VideoConfig
 
 AUDIO_SUFFIXES = {".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".wma", ".aiff", ".aif"}
@@ -39,6 +41,7 @@ def find_audio_files(paths: tuple[Path, ...]) -> list[Path]:
 
 def render_batch(
     config: Path,
+    data: Path | None,
     audio: list[Path],
     output: Path,
     video: VideoConfig,
@@ -51,6 +54,7 @@ def render_batch(
 
     Args:
         config: the run's `config.yml`.
+        data: the run's dataset folder, if it has moved.
         audio: audio files.
         output: folder of the videos, which are named like the audio files.
         video: format and content of the videos.
@@ -70,11 +74,13 @@ def render_batch(
     names = [path.stem if stems.count(path.stem) == 1 else path.name for path in audio]
     if len(set(names)) < len(names):
         raise UserError("`audio`: two files have the same name; rename one, or render them separately")
-    output, config = output.resolve(), config.resolve()
+    output, config, data = output.resolve(), config.resolve(), data and data.resolve()
     pending = []
     for number, (path, name) in enumerate(zip(audio, names, strict=True)):
         target = output / f"{name}{suffix}"
-        arguments = (config, path.resolve(), target, video, replace(motion, seed=motion.seed + number), conditioning)
+        check_not_input(target, *audio)
+        seeded = replace(motion, seed=motion.seed + number)
+        arguments = (config, data, path.resolve(), target, video, seeded, conditioning)
         pending.append(Job(path.name, target, _render, arguments))
     columns = (TextColumn("videos"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     num_failed = 0
@@ -83,13 +89,16 @@ def render_batch(
         for job, reason, seconds in finished:
             num_failed += bool(reason)
             line = f"{job.output}: {seconds:.1f} s" if not reason else f"{job.name}: failed: {reason}"
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            console.print(line, soft_wrap=True)
+            for note in () if reason else find_speech(job.arguments[2], video.audio_track).notes:
+                console.print(as_flags(f"note: {job.name}: {note}"), soft_wrap=True)
             progress.advance(task)
     return num_failed
 
 
 def _render(
     config: Path,
+    data: Path | None,
     audio: Path,
     output: Path,
     video: VideoConfig,
@@ -100,4 +109,4 @@ def _render(
     from dfa_nerfstudio.talk.load_model import load_model
     from dfa_nerfstudio.talk.video_renderer import TalkingVideoRenderer
 
-    TalkingVideoRenderer(config, load_model(config), video, motion, conditioning).render(audio, output)
+    TalkingVideoRenderer(config, load_model(config, data), video, motion, conditioning).render(audio, output)

@@ -12,9 +12,11 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from dfa_nerfstudio.atomic_write import check_not_input
 from dfa_nerfstudio.attributes.motion_config import MotionConfig
-from dfa_nerfstudio.errors import UserError, exit_on_user_error
+from dfa_nerfstudio.errors import UserError, as_flags, exit_on_user_error
 from dfa_nerfstudio.jobs import JobsConfig
+from dfa_nerfstudio.reporting.console import make_console
 from dfa_nerfstudio.talk.talk_config import AudioConditioningConfig, LiveConfig, VideoConfig
 
 
@@ -25,6 +27,7 @@ def talk(
     live: Annotated[LiveConfig, tyro.conf.arg(name="")],
     jobs: Annotated[JobsConfig, tyro.conf.arg(name="")],
     load_config: Path | None = None,
+    data: Path | None = None,
     audio: tuple[Path, ...] = (),
     output: Path | None = None,
     audio_features: Path | None = None,
@@ -41,6 +44,7 @@ def talk(
         live: rendering while the audio is still arriving.
         jobs: parallel rendering of several files.
         load_config: The run's config.yml; ns-train prints its path at its end.
+        data: The run's dataset folder, if it has moved since the training.
         audio: Speech as wav, flac, mp3, or any other audio or video file; several files, or a folder.
         output: Video to write, as H.264 with AAC audio and as long as the audio; by default talking.mp4. For several
             audio files the folder of the videos; by default talking.
@@ -57,25 +61,26 @@ def talk(
 
         check_signing(*video.sign)
     if live.live:
-        return _render_live(load_config, video, motion, conditioning, live)
+        return _render_live(load_config, data, video, motion, conditioning, live)
     from dfa_nerfstudio.talk.batch import find_audio_files, render_batch
 
-    console, files = Console(), find_audio_files(audio)
+    console, files = make_console(), find_audio_files(audio)
     if len(files) > 1:
         if audio_features is not None:
             raise UserError("--audio-features: belongs to one audio file; render that file alone")
         num_failed = render_batch(
-            load_config, files, output or Path("talking"), video, motion, conditioning, jobs, console
+            load_config, data, files, output or Path("talking"), video, motion, conditioning, jobs, console
         )
         if num_failed:
             raise UserError(f"{num_failed} of {len(files)} videos failed")
         return
     target = output or Path("talking.mp4")
-    _render_file(load_config, files[0], target, audio_features, video, motion, conditioning, console)
+    _render_file(load_config, data, files[0], target, audio_features, video, motion, conditioning, console)
 
 
 def _render_file(
     load_config: Path,
+    data: Path | None,
     audio: Path,
     output: Path,
     features: Path | None,
@@ -90,10 +95,14 @@ def _render_file(
     file_format = format_for_file(output, video.background == "transparent")
     if video.sign is not None and file_format.audio_codec == "libopus":
         raise UserError(f"{output}: --sign needs an output named .mp4 or .mov")
+    check_not_input(output, audio, features, video.paste, *_file(video.background))
+    from dfa_nerfstudio.media.audio_selection import find_speech
     from dfa_nerfstudio.talk.load_model import load_model
     from dfa_nerfstudio.talk.video_renderer import TalkingVideoRenderer
 
-    renderer = TalkingVideoRenderer(load_config, load_model(load_config), video, motion, conditioning)
+    for note in find_speech(audio, video.audio_track).notes:
+        console.print(as_flags(f"note: {audio}: {note}"), soft_wrap=True)
+    renderer = TalkingVideoRenderer(load_config, load_model(load_config, data), video, motion, conditioning)
     columns = (TextColumn("rendering"), BarColumn(), TextColumn("{task.completed} of {task.total} frames"))
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as progress:
         task = progress.add_task("", total=renderer.num_frames(audio))
@@ -102,13 +111,17 @@ def _render_file(
     console.print(
         f"{output}: {duration:.2f} s, {statistics.num_frames} frames, {rate:.1f} frames/s, first frame after "
         f"{statistics.first_frame_seconds:.1f} s; marked as synthetic",
-        highlight=False,
         soft_wrap=True,
     )
 
 
+def _file(background: str | None) -> list[Path]:
+    return [] if background is None else [Path(background)]
+
+
 def _render_live(
     load_config: Path,
+    data: Path | None,
     video: VideoConfig,
     motion: MotionConfig,
     conditioning: AudioConditioningConfig,
@@ -129,7 +142,7 @@ def _render_live(
         from dfa_nerfstudio.talk.load_model import load_model
         from dfa_nerfstudio.talk.video_renderer import TalkingVideoRenderer
 
-        renderer = TalkingVideoRenderer(load_config, load_model(load_config), video, motion, conditioning)
+        renderer = TalkingVideoRenderer(load_config, load_model(load_config, data), video, motion, conditioning)
         renderer.warm_up()
         print("ready", file=sys.stderr, flush=True)
         print(render_live(renderer, live, sys.stdin.buffer, target), file=sys.stderr, flush=True)

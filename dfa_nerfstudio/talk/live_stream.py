@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from queue import Queue
-from threading import Thread
 from typing import BinaryIO
 
-import av
 import numpy as np
 from jaxtyping import Float32
 
-from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
 from dfa_nerfstudio.media.video_writer import stream_writer
 from dfa_nerfstudio.talk.audio_driver import AudioDriver
+from dfa_nerfstudio.talk.pcm_source import decode_pcm, fill_pauses, read_bytes, read_in_thread, take, websocket_bytes
 from dfa_nerfstudio.talk.talk_config import LiveConfig
 from dfa_nerfstudio.talk.video_renderer import TalkingVideoRenderer
 
@@ -102,8 +98,14 @@ def render_live(renderer: TalkingVideoRenderer, config: LiveConfig, source: Bina
     latency = Latency(renderer.video.fps)
     driver = AudioDriver(renderer.model, renderer.motion, renderer.conditioning, live=True)
     with contextlib.ExitStack() as stack:
-        pcm = stack.enter_context(_websocket_source(config.listen)) if config.listen is not None else _read(source)
-        chunks = _read_in_thread(latency.on_audio(_decode_pcm(pcm, config.pcm_rate)))
+        if config.listen is None:
+            pcm = read_bytes(source)
+        else:
+            pcm = stack.enter_context(websocket_bytes(config.listen, 2 * config.pcm_rate))
+        arriving = read_in_thread(decode_pcm(pcm, config.pcm_rate))
+        audio = fill_pauses(arriving) if config.idle else take(arriving)
+        # in a thread of its own, so that the times of arrival are right while a frame is rendered
+        chunks = take(read_in_thread(latency.on_audio(audio)))
         unwritten = deque[Float32[np.ndarray, " n"]]()
 
         def record_chunks() -> Iterator[Float32[np.ndarray, " n"]]:
@@ -122,87 +124,3 @@ def render_live(renderer: TalkingVideoRenderer, config: LiveConfig, source: Bina
             while unwritten:
                 video.write_audio(unwritten.popleft())
     return latency
-
-
-def _read_in_thread(chunks: Iterator[Float32[np.ndarray, " n"]]) -> Iterator[Float32[np.ndarray, " n"]]:
-    """Yields the chunks unchanged, read by a thread, so that arrival times are right while a frame is rendered."""
-    queue: Queue[Float32[np.ndarray, " n"] | Exception | None] = Queue()
-
-    def read() -> None:
-        try:
-            for chunk in chunks:
-                queue.put(chunk)
-            queue.put(None)
-        except Exception as error:  # raised again in the thread that takes the chunks
-            queue.put(error)
-
-    Thread(target=read, daemon=True).start()
-    while (chunk := queue.get()) is not None:
-        if isinstance(chunk, Exception):
-            raise chunk
-        yield chunk
-
-
-def _read(source: BinaryIO) -> Iterator[bytes]:
-    """Yields a file's bytes as soon as they arrive."""
-    read = getattr(source, "read1", source.read)
-    while chunk := read(1 << 14):
-        yield chunk
-
-
-@contextlib.contextmanager
-def _websocket_source(port: int) -> Iterator[Iterator[bytes]]:
-    """Serves a WebSocket on 127.0.0.1 and provides the binary messages of its first client.
-
-    They end at a text message or when the client disconnects.
-
-    Raises:
-        UserError: if the port is not free.
-    """
-    from websockets.exceptions import ConnectionClosed
-    from websockets.sync.server import ServerConnection, serve
-
-    messages: Queue[bytes] = Queue()
-
-    def receive(client: ServerConnection) -> None:
-        with contextlib.suppress(ConnectionClosed):
-            for message in client:
-                if isinstance(message, str):
-                    break
-                messages.put(message)
-        messages.put(b"")
-
-    try:
-        server = serve(receive, "127.0.0.1", port)
-    except OSError as error:
-        raise UserError(f"`listen={port}`: cannot listen on this port ({error.strerror}); give another one") from None
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    print(f"listening on ws://127.0.0.1:{port}", file=sys.stderr, flush=True)
-    try:
-        yield iter(messages.get, b"")
-    finally:
-        server.shutdown()
-        thread.join()
-
-
-def _decode_pcm(chunks: Iterable[bytes], rate: int) -> Iterator[Float32[np.ndarray, " n"]]:
-    """Yields 16 kHz mono samples, full scale 1, from 16 bit PCM in chunks of any number of bytes.
-
-    Args:
-        chunks: little-endian mono PCM.
-        rate: sample rate of the PCM in Hz.
-    """
-    resampler, rest = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE), b""
-    for chunk in chunks:
-        data = rest + chunk
-        samples = np.frombuffer(data, "<i2", len(data) // 2)
-        rest = data[2 * len(samples) :]
-        if not len(samples):
-            continue
-        frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
-        frame.sample_rate = rate
-        for resampled in resampler.resample(frame):
-            yield resampled.to_ndarray().reshape(-1)
-    for resampled in resampler.resample(None):
-        yield resampled.to_ndarray().reshape(-1)

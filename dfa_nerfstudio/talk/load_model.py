@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from pickle import UnpicklingError
+from typing import Literal
 
 import torch
-import yaml
+from nerfstudio.engine.trainer import TrainerConfig
+from nerfstudio.pipelines.base_pipeline import Pipeline
 
 from dfa_nerfstudio.data.renderer import Renderer
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.nerf.trainer import newest_readable_checkpoint
+from dfa_nerfstudio.talk.run_config import read_run_config
 
 
 def latest_checkpoint(config_path: Path) -> Path:
@@ -30,32 +33,49 @@ def latest_checkpoint(config_path: Path) -> Path:
     return checkpoints[-1]
 
 
-def load_model(config_path: Path) -> Renderer:
-    """Loads the model of a finished or interrupted run in evaluation mode; reads no image.
+def load_run(
+    config_path: Path, data: Path | None = None, test_mode: Literal["inference", "test"] = "inference"
+) -> tuple[TrainerConfig, Pipeline, int]:
+    """Loads a finished or interrupted run in evaluation mode.
 
     Replaces nerfstudio's `eval_setup`, because importing its module builds the command line of every registered
-    method, which takes longer than everything else here.
+    method, which takes longer than everything else here, and because that executes whatever the file names.
 
     Args:
         config_path: the run's `config.yml`.
+        data: the dataset folder, if it has moved; see `read_run_config`.
+        test_mode: `inference` reads no image, `test` the training and held-out images.
+
+    Returns:
+        config, pipeline, and the step of the checkpoint.
 
     Raises:
         UserError: if there is no such file, or it is not a run of this method with a checkpoint.
         SystemExit: with code 2, from nerfstudio's setup, if the dataset folder or the checkpoint does not fit.
     """
-    checkpoint = latest_checkpoint(config_path)
+    latest_checkpoint(config_path)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    config = read_run_config(config_path, data)
     try:
-        config = yaml.load(config_path.read_text(), Loader=yaml.Loader)
-        pipeline = config.pipeline.setup(device=device, test_mode="inference")
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError) as error:
+        pipeline = config.pipeline.setup(device=device, test_mode=test_mode)
+    except (AttributeError, TypeError) as error:
         raise UserError(f"{config_path}: not the config.yml of a nerfstudio run ({error})") from None
     if not isinstance(pipeline.model, Renderer):
         raise UserError(f"{config_path}: a run of another method; train with: ns-train dfa-nerf")
+    state = torch.load(
+        newest_readable_checkpoint(config_path.parent / "nerfstudio_models"), map_location="cpu", weights_only=True
+    )
     try:
-        state = torch.load(checkpoint, map_location="cpu")
         pipeline.load_pipeline(state["pipeline"], state["step"])
-    except (RuntimeError, EOFError, KeyError, UnpicklingError) as error:
-        reason = type(error).__name__  # the error texts are very long, or empty
-        raise UserError(f"{checkpoint}: unreadable checkpoint ({reason}); restore the file or train again") from None
-    return pipeline.eval().model
+    except (RuntimeError, KeyError) as error:
+        raise UserError(
+            f"{config_path}: the checkpoint does not fit ({type(error).__name__}); restore the file or train again"
+        ) from None
+    return config, pipeline.eval(), state["step"]
+
+
+def load_model(config_path: Path, data: Path | None = None) -> Renderer:
+    """Loads the model of a run; see `load_run`."""
+    model = load_run(config_path, data)[1].model
+    assert isinstance(model, Renderer)
+    return model

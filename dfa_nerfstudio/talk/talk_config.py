@@ -32,6 +32,8 @@ class VideoConfig:
     """Start of the segment of the audio that is used, in seconds."""
     end: float | None = None
     """End of that segment, in seconds; by default the end of the audio."""
+    audio_track: int | None = None
+    """Number of the audio track of a file with several, from 1; by default the one with the most speech."""
     background: str | None = None
     """What replaces the source video's background: an image file (cropped to the output's aspect ratio), a colour
     (`white`, `#20a0ff`), or `transparent`, which needs an output named .webm or .mov."""
@@ -69,6 +71,8 @@ class LiveConfig:
     it."""
     pcm_rate: int = SAMPLE_RATE
     """Sample rate of the PCM in Hz, 4000 to 192000."""
+    idle: bool = True
+    """Goes on with idle motion, by the clock, while the sender of the PCM pauses; otherwise the video waits."""
     container: Literal["mpegts", "mp4"] = "mpegts"
     """Container format of the stream: MPEG-TS, or fragmented mp4."""
 

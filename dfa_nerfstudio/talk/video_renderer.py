@@ -15,6 +15,7 @@ from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.renderer import Renderer
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.audio import audio_duration, stream_audio
+from dfa_nerfstudio.media.audio_selection import find_speech
 from dfa_nerfstudio.media.chunks import slice_chunks
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
 from dfa_nerfstudio.media.video_writer import VideoWriter, format_for_file
@@ -191,7 +192,8 @@ class TalkingVideoRenderer:
     def _audio(self, audio: Path, rate: int = SAMPLE_RATE) -> Iterator[Float32[np.ndarray, " n"]]:
         """Streams the chosen segment of an audio file."""
         end = None if self.video.end is None else round(self.video.end * rate)
-        return slice_chunks(stream_audio(audio, rate), round(self.video.start * rate), end)
+        source = find_speech(audio, self.video.audio_track)
+        return slice_chunks(stream_audio(audio, rate, source), round(self.video.start * rate), end)
 
     def _finalise(self, path: Path) -> None:
         """Adds XMP and signature to a complete file."""

@@ -16,9 +16,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 from rich.console import Console
 
-from dfa_nerfstudio.atomic_write import atomic_write
+from dfa_nerfstudio.atomic_write import atomic_folder
 from dfa_nerfstudio.data import dataset_folder
-from dfa_nerfstudio.data.dataset_folder import REPORT_FILE, ClipAttributes, DatasetFolder
+from dfa_nerfstudio.data.dataset_folder import REPORT_FILE, TRANSFORMS, ClipAttributes, DatasetFolder
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.face.eye_aperture import EyeCalibration, LidObservations, find_blinks
 from dfa_nerfstudio.face.head_pose import Poses, back_project, project_points
@@ -44,6 +44,7 @@ from dfa_nerfstudio.preprocessing.report.process_report import ProcessReport
 from dfa_nerfstudio.preprocessing.report.report_page import write_report_page
 from dfa_nerfstudio.preprocessing.segmentation.torso_mask import write_torso_masks
 from dfa_nerfstudio.preprocessing.torso.torso_motion import smooth_torso_motion
+from dfa_nerfstudio.reporting.console import make_console
 
 DEFAULT_NAME = "dfa-nerf"
 """Default name of the dataset folder, inside the data folder."""
@@ -72,17 +73,16 @@ def import_folder(
     Raises:
         UserError: if a required file is missing or damaged, or the output cannot be written.
     """
-    console = console or Console(quiet=True)
+    console = console or make_console(quiet=True)
     folder = ADNeRFFolder.open(source)
     output = output or source / DEFAULT_NAME
     record = {"data_folder": os.path.relpath(source, output), "size": size}
     try:
         if _is_up_to_date(output, record, folder):
             return output
-        console.print(f"importing {source} to {output} (once)", highlight=False, soft_wrap=True)
+        console.print(f"importing {source} to {output} (once)", soft_wrap=True)
         progress = ProgressReporter(console, ProcessReport(source=source.resolve().name))
-        with atomic_write(output) as partial, progress.bars:
-            partial.mkdir()
+        with atomic_folder(output, last=TRANSFORMS) as partial, progress.bars:
             (partial / IMPORT_RECORD).write_text(json.dumps(record))
             _convert(folder, partial, size, progress)
     except OSError as error:
@@ -91,7 +91,7 @@ def import_folder(
             f"{error.filename or output}: {reason}; if {output} cannot be written, choose another folder with `output`"
         ) from None
     for warning in progress.report.warnings:
-        console.print(f"note: {warning}", highlight=False, soft_wrap=True)
+        console.print(f"note: {warning}", soft_wrap=True)
     return output
 
 
@@ -201,9 +201,7 @@ def _convert(folder: ADNeRFFolder, output: Path, size: int | None, progress: Pro
     report.write(output / REPORT_FILE)
     write_report_page(output)
     sources = "; ".join(f"{name} from {source}" for name, source in report.options.items())
-    progress.bars.console.print(
-        f"{len(mapping)} frames, {mapping.num_train} for training; {sources}", highlight=False, soft_wrap=True
-    )
+    progress.bars.console.print(f"{len(mapping)} frames, {mapping.num_train} for training; {sources}", soft_wrap=True)
 
 
 def _read_audio(folder: ADNeRFFolder, mapping: FrameMapping, report: ProcessReport) -> Float32[np.ndarray, " S"]:

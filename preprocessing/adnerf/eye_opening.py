@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.face.landmark_tracker import NUM_BLENDSHAPES
+from dfa_nerfstudio.media.rates import FRAME_RATE
 from dfa_nerfstudio.preprocessing.adnerf.source_folder import ADNeRFFolder
 
 BLINK_COLUMNS = [10, 9]
@@ -22,7 +25,7 @@ MIN_BLINK_RISE = 0.25
 DEFAULT_BLINK_RISE = 0.5
 """Rise of the score in a blink where no blink is observed."""
 MAX_MISSING_ROWS = 12
-"""Number of rows that may be missing at the end; the last row is repeated."""
+"""Number of rows that may be missing; a neighbouring row is used for them."""
 
 
 @dataclass
@@ -53,7 +56,8 @@ def read_eyes(folder: ADNeRFFolder, image_numbers: Int[np.ndarray, " T"]) -> Eye
 
     Args:
         folder: the data folder.
-        image_numbers: number of each frame's image; row N of the file belongs to image N.
+        image_numbers: number of each frame's image. Row N of `bs.npy` belongs to image N; the rows of `au.csv` have
+            times.
 
     Raises:
         UserError: if the file is damaged or too short.
@@ -62,7 +66,7 @@ def read_eyes(folder: ADNeRFFolder, image_numbers: Int[np.ndarray, " T"]) -> Eye
         scores = _rows(_read_blendshapes(path), image_numbers, path)
         return EyeSignal(path.name, scores[:, BLINK_COLUMNS], scores)
     if path := folder.file("au.csv"):
-        closure = _rows(_read_au45(path), image_numbers, path) / BLINK_AU45
+        closure = _read_au45(path, image_numbers) / BLINK_AU45
         return EyeSignal(path.name, closure.repeat(2, axis=1), np.zeros((len(image_numbers), 0)))
     return None
 
@@ -79,16 +83,47 @@ def _read_blendshapes(path: Path) -> Float[np.ndarray, "N 52"]:
     return scores
 
 
-def _read_au45(path: Path) -> Float[np.ndarray, "N 1"]:
+def _read_au45(path: Path, image_numbers: Int[np.ndarray, " T"]) -> Float[np.ndarray, "T 1"]:
+    """Reads AU45 of the main face at the time of each image, from a file of any frame rate.
+
+    Image N is at N / 25 s. Rows without success are left out, and gaps are interpolated.
+    """
     try:
-        lines = path.read_text().splitlines()
-        column = [name.strip() for name in lines[0].split(",")].index("AU45_r")
-        values = np.array([float(line.split(",")[column]) for line in lines[1:] if line.strip()])
-    except (OSError, ValueError, IndexError) as error:
+        with path.open(newline="") as file:
+            rows = [
+                {name.strip(): value for name, value in row.items() if isinstance(value, str)}
+                for row in csv.DictReader(file)
+            ]
+        faces = Counter(row.get("face_id", "0").strip() for row in rows if float(row.get("success", 1)))
+        main = faces.most_common(1)[0][0]
+        used = [row for row in rows if row.get("face_id", "0").strip() == main and float(row.get("success", 1))]
+        values = np.array([float(row["AU45_r"]) for row in used])
+        times = np.array([_time(row, number) for number, row in enumerate(used)])
+    except (OSError, ValueError, IndexError, KeyError, csv.Error) as error:
         raise UserError(f"{path}: no readable column AU45_r ({error}); delete it to use the landmarks") from None
-    if not np.isfinite(values).all():
-        raise UserError(f"{path}: AU45_r holds numbers that are not finite; delete it to use the landmarks")
-    return values[:, None]
+    if not (np.isfinite(values).all() and np.isfinite(times).all() and (np.diff(times) > 0).all()):
+        raise UserError(
+            f"{path}: AU45_r or timestamp holds numbers that are not finite, or times that do not increase; delete it "
+            "to use the landmarks"
+        )
+    wanted = image_numbers / FRAME_RATE
+    after = np.searchsorted(times, wanted).clip(0, len(times) - 1)
+    before = np.maximum(after - 1, 0)
+    distance = np.minimum(np.abs(times[after] - wanted), np.abs(times[before] - wanted))
+    missing = distance > MAX_MISSING_ROWS / FRAME_RATE
+    if missing.any():
+        raise UserError(
+            f"{path}: has no row near {wanted[missing][0]:.2f} s, an image's time; compute it again from the video of "
+            "the images, or delete it to use the landmarks"
+        )
+    return np.interp(wanted, times, values)[:, None]
+
+
+def _time(row: dict[str, str], number: int) -> float:
+    """Time of a row in seconds, by its timestamp, else by its frame number, else by its place in the file."""
+    if "timestamp" in row:
+        return float(row["timestamp"])
+    return (float(row["frame"]) - 1 if "frame" in row else number) / FRAME_RATE
 
 
 def _rows(

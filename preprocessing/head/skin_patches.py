@@ -95,7 +95,8 @@ def _normalize(texture: Float32[np.ndarray, "h w"], window: int, blur: float) ->
     """Normalizes a texture to zero mean and unit variance around every texel, over twice a patch, and blurs it."""
     area = (2 * window + 1, 2 * window + 1)
     deviation = texture - cv2.boxFilter(texture, -1, area)
-    contrast = np.sqrt(cv2.boxFilter(deviation * deviation, -1, area)) + CONTRAST_NOISE
+    variance = cv2.boxFilter(deviation * deviation, -1, area)  # its running sums fall below 0 where nothing varies
+    contrast = np.sqrt(np.maximum(variance, 0)) + CONTRAST_NOISE
     return cv2.GaussianBlur(deviation / contrast, (0, 0), blur)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import tyro
 from jaxtyping import Float
 
-from dfa_nerfstudio.data.dataset_folder import TRANSFORMS, DatasetFolder
+from dfa_nerfstudio.data.dataset_folder import DatasetFolder, find_dataset_folders
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 from dfa_nerfstudio.face.head_shape import fit_similarity
 from dfa_nerfstudio.face.topology import LANDMARKS_68, RIGID
@@ -72,11 +72,7 @@ def read_train_landmarks(paths: list[Path]) -> list[Float[np.ndarray, "_ 68 3"]]
     Raises:
         UserError: if there are fewer than two datasets, or one is damaged.
     """
-    folders = [
-        transforms.parent
-        for path in paths
-        for transforms in ([path / TRANSFORMS] if (path / TRANSFORMS).is_file() else sorted(path.rglob(TRANSFORMS)))
-    ]
+    folders = [folder for path in paths for folder in find_dataset_folders(path)]
     if len(folders) < 2:
         found = f"only {folders[0]}" if folders else "no dataset folder"
         raise UserError(f"{' '.join(map(str, paths))}: {found}; give datasets of at least two people")

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.rates import FRAME_RATE
+from dfa_nerfstudio.media.video_reader import MIN_FRAME_RATE
 
 SHORT_SECONDS, MIN_TRAIN_SECONDS = 30.0, 5.0
 """Seconds of training frames below which the verdict is *fair*, and *poor*."""
@@ -72,6 +73,10 @@ class ProcessReport:
     """Times of jump cuts within the scene, seconds."""
     excluded_spans: list[tuple[float, float]] = field(default_factory=list)
     """Start and end of each span that is excluded because the face was lost for longer, seconds."""
+    missing_spans: list[tuple[float, float]] = field(default_factory=list)
+    """Start and end of each span in which the file has no frames, seconds."""
+    covered_spans: list[tuple[float, float]] = field(default_factory=list)
+    """The same of each span in which something covers the mouth."""
     frames_with_other_faces: int = 0
     """Number of frames that show another face too."""
     focal_length: float = 0.0
@@ -167,8 +172,10 @@ class ProcessReport:
 
     def tracked_fraction(self) -> float:
         """Returns the fraction of the clip in which the face is detected, neither interpolated nor excluded."""
-        missing = self.faces_interpolated + FRAME_RATE * sum(end - start for start, end in self.excluded_spans)
-        return max(0.0, 1 - missing / max(self.num_frames, 1))
+        lost, missing = (
+            FRAME_RATE * sum(end - start for start, end in spans) for spans in (self.excluded_spans, self.missing_spans)
+        )
+        return max(0.0, 1 - (self.faces_interpolated + lost) / max(self.num_frames - missing, 1))
 
     def relative_reprojection_error(self) -> float:
         """Returns the reprojection error in eye distances."""
@@ -181,6 +188,7 @@ class ProcessReport:
         seconds, tracked = self.num_train / FRAME_RATE, self.tracked_fraction()
         problems = [
             *([f"only {seconds:.0f} s of training data; a minute is better"] if seconds < SHORT_SECONDS else []),
+            *([f"the video has only {self.source_frame_rate:.3g} frames/s"] if self._low_frame_rate() else []),
             *([f"the face is small, {self.eye_distance:.0f} pixels between the eyes"] if self._small_face() else []),
             *([f"the face is tracked in only {tracked:.0%} of the frames"] if tracked < MIN_TRACKED else []),
             *(
@@ -198,6 +206,9 @@ class ProcessReport:
             return Verdict("fair", "Suitable for training, with reservations", f"{_sentence(problems)}")
         text = "Face, torso, blinks and speech were all measured well"
         return Verdict("good", "Suitable for training", f"{text}; see the notes." if self.warnings else f"{text}.")
+
+    def _low_frame_rate(self) -> bool:
+        return 0 < self.source_frame_rate < MIN_FRAME_RATE
 
     def _small_face(self) -> bool:
         return self.eye_distance < MIN_EYE_DISTANCE * self.image_size

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.data.dataparser import DFADataParserConfig
 from dfa_nerfstudio.data.dataset_folder import ATTRIBUTES, TRANSFORMS, DatasetFolder
 from dfa_nerfstudio.errors import UserError
@@ -72,18 +71,6 @@ def test_damaged_files_are_named(person: Path):
         DatasetFolder.open(person)
     with pytest.raises(UserError, match="no such folder"):
         DatasetFolder.open(person / "nothing")
-
-
-def test_atomic_write_renames_complete_files_only(tmp_path: Path):
-    final = tmp_path / "new" / "file.txt"
-    with pytest.raises(RuntimeError), atomic_write(final) as partial:
-        partial.write_text("half")
-        raise RuntimeError
-    assert list(final.parent.iterdir()) == []
-    with atomic_write(final) as partial:
-        partial.write_text("complete")
-        assert not final.exists()
-    assert final.read_text() == "complete" and list(final.parent.iterdir()) == [final]
 
 
 def test_invalid_frames_are_neither_used_for_training_nor_scored(person: Path):

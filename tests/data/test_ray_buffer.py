@@ -42,14 +42,14 @@ def test_rays_match_the_videos_pixels_and_are_not_repeated():
 
 def test_error_map_is_updated_where_the_errors_occurred():
     buffer, sampler, _ = _buffer()
-    before = sampler._error.clone()
+    before = sampler.error_map.clone()
     wrong = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
     wrong[4:8, 8:12] = True
     for _ in range(80):
         _, batch = buffer.take(20)
         _, row, column = batch["indices"].unbind(-1)
         buffer.update_error_map(torch.where(wrong[row, column], 1.0, 0.01))
-    error_map = sampler._error
+    error_map = sampler.error_map
     assert float(error_map[1, 2]) > 0.9 * float(before[1, 2])
     error_map[1, 2] = 0
     assert float(error_map.max()) < 0.3

@@ -198,7 +198,7 @@ def test_missing_or_truncated_frame_is_refused_in_one_line(ball_person: Path, tm
 
 
 def test_checkpoint_with_non_finite_numbers_is_refused_in_one_line(trained: Trainer, capsys):
-    broken = {name: values.clone() for name, values in trained.pipeline.state_dict().items()}
+    broken = copy.deepcopy(trained.pipeline.state_dict())
     broken["_model.network.first.weight"][0, 0] = float("nan")
     with pytest.raises(SystemExit) as stop:
         trained.pipeline.load_state_dict(broken)

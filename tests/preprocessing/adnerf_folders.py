@@ -142,8 +142,7 @@ def write_folder(path: Path, subject: RenderedSubject, folder_format: FolderForm
         scores[:, 9], scores[:, 10] = 0.1 + 0.6 * closed[:, 1], 0.1 + 0.6 * closed[:, 0]
         np.save(path / "bs.npy", scores.astype(np.float32))
     elif folder_format.eyes == "au.csv":
-        rows = [f"{number + 1}, {number / 25:.3f}, {3 * closed[number].mean():.2f}" for number in range(FRAMES)]
-        (path / "au.csv").write_text("\n".join(["frame, timestamp, AU45_r", *rows]) + "\n")
+        write_action_units(path / "au.csv", closed.mean(1))
 
     cameras = to_their_space(subject.motion.head_to_camera)
     wrong = cameras.copy()
@@ -180,3 +179,17 @@ def to_their_space(head_to_camera: np.ndarray) -> np.ndarray:
     theirs[:, :3, :3] = rotation @ ours[:, :3, :3]
     theirs[:, :3, 3] = 0.43 * ours[:, :3, 3] @ rotation.T + (0.05, -0.02, 0.3)
     return theirs
+
+
+def write_action_units(path: Path, closed: np.ndarray) -> None:
+    """Writes OpenFace's table for a video of 30 frames/s that shows two faces, one of them for a part of the time."""
+    lines = ["frame, face_id, timestamp, confidence, success, AU45_r"]
+    for number, time in enumerate(np.arange(0, len(closed) / 25, 1 / 30)):
+        value = 3 * np.interp(25 * time, np.arange(len(closed)), closed)
+        lost = number % 40 == 7
+        lines.append(
+            f"{number + 1}, 0, {time:.3f}, {0.2 if lost else 0.98}, {int(not lost)}, {0 if lost else value:.2f}"
+        )
+        if number % 3:
+            lines.append(f"{number + 1}, 1, {time:.3f}, 0.9, 1, 2.50")
+    path.write_text("\n".join(lines) + "\n")

@@ -288,7 +288,7 @@ def test_damaged_folders_are_reported_in_one_line(
         frame["transform_matrix"] = np.linalg.inv(frame["transform_matrix"]).tolist()
     assert "poses put the face" in message_with("transforms_train.json", changed_transforms(frames=poses))
     (folder / "a_file").write_text("a file")
-    assert "--output" in error_line(capsys, monkeypatch, folder, "--output", folder / "a_file/dataset")
+    assert "cannot be written" in error_line(capsys, monkeypatch, folder, "--output", folder / "a_file/dataset")
     assert "no such folder" in error_line(capsys, monkeypatch, tmp_path / "nothing")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/notes.txt").write_text("keep")

@@ -180,6 +180,6 @@ def test_several_faces_cause_a_warning_and_a_dataset_is_not_overwritten(real_cli
     video = write_clip(tmp_path / "two.mkv", wide, audio=read_audio(real_clip)[: 60 * 640])
     report = process_video(video, tmp_path / "two", SMALL)
     assert report.crop[0] < 100 and report.eye_distance > 0.2 * 64  # the larger face
-    assert any("several faces" in warning for warning in report.warnings)
+    assert any("other faces" in warning for warning in report.warnings)
     with pytest.raises(UserError, match="`overwrite`"):
         process_video(video, tmp_path / "two", SMALL)

@@ -157,7 +157,7 @@ def test_inspect_reports_a_video_without_provenance(demo: PipelineRun):
 
 def test_a_live_stream_starts_before_the_audio_ends_and_is_complete(demo: PipelineRun, tmp_path: Path):
     pcm = (read_audio(demo.speech)[: 3 * SAMPLE_RATE] * 32767).astype("<i2").tobytes()
-    command = [BIN / "dfa-talk", "--load-config", demo.config, "--live", "--size", "32", "--seed", "2"]
+    command = [BIN / "dfa-talk", "--load-config", demo.config, "--live", "--no-idle", "--size", "32", "--seed", "2"]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     with subprocess.Popen(list(map(str, command)), **pipes) as process:
         while (line := process.stderr.readline()) and line.strip() != b"ready":

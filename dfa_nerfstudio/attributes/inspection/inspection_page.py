@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from rich.console import Console
 
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.attributes.attribute_report import SYNC_WINDOWS, held_out_metrics
@@ -23,6 +22,7 @@ from dfa_nerfstudio.attributes.inspection.recording_sync import (
     subject_sync,
 )
 from dfa_nerfstudio.attributes.inspection.swapped_faces import swap_gallery
+from dfa_nerfstudio.reporting.console import make_console
 from dfa_nerfstudio.reporting.page_template import page_template
 
 PAGE = "attributes.html"
@@ -78,7 +78,7 @@ def inspect_attributes(folder: tyro.conf.Positional[Path], reference_clips: tyro
     }
     with atomic_write(folder / PAGE) as partial:
         partial.write_text(page_template(Path(__file__).parent).render(parts), encoding="utf-8")
-    Console().print(f"wrote {folder / PAGE}", highlight=False, soft_wrap=True)
+    make_console().print(f"wrote {folder / PAGE}", soft_wrap=True)
 
 
 def _metrics(subject: InspectionSubject) -> dict[str, float]:

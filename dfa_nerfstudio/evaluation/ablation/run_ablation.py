@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Literal
 
 import tyro
-from rich.console import Console
 
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.data.dataset_folder import TRACK, DatasetFolder
@@ -25,6 +24,7 @@ from dfa_nerfstudio.evaluation.report.evaluation_io import REPORT, load, save
 from dfa_nerfstudio.evaluation.report.evaluation_page import PAGE, write_page
 from dfa_nerfstudio.evaluation.video_pairs import held_out_pair
 from dfa_nerfstudio.media.audio import audio_duration
+from dfa_nerfstudio.reporting.console import make_console
 
 FEATURES = "features of {}"
 """Name of the row of Table 5 for a feature file."""
@@ -81,7 +81,7 @@ def ablate(config: tyro.conf.OmitArgPrefixes[AblateConfig]) -> None:
     if unknown := set(config.only) - set(renderer) - set(MOTION_VARIANTS):
         names = ", ".join([*renderer, *MOTION_VARIANTS])
         raise UserError(f"`only={unknown.pop()}`: no such row; there are {names}")
-    console = Console()
+    console = make_console()
     rows = config.only or (*CONDITIONING_VARIANTS, *files, *DEFAULT_FIELD_VARIANTS, *MOTION_VARIANTS)
     if not set(rows).isdisjoint(MOTION_VARIANTS):
         try:
@@ -107,7 +107,7 @@ def ablate(config: tyro.conf.OmitArgPrefixes[AblateConfig]) -> None:
         results.latent = project_latents(folder.path, config.reference_clips)
         write_ablations(output, results)
     console.print(results.table())
-    console.print(f"wrote {output / 'ablations.html'}, .json and .tex", highlight=False, soft_wrap=True)
+    console.print(f"wrote {output / 'ablations.html'}, .json and .tex", soft_wrap=True)
 
 
 def _renderer_row(config: AblateConfig, data: Path, output: Path, row_path: Path, options: list[str]) -> Evaluation:

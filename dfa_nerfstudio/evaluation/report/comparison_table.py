@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
+from rich.text import Text
 
 from dfa_nerfstudio.evaluation.evaluate import Evaluation
 from dfa_nerfstudio.evaluation.metric_registry import MetricInfo, registered_image_metrics, registered_video_metrics
@@ -72,8 +73,7 @@ def console_table(evaluations: Sequence[Evaluation], names: Sequence[str]) -> Ta
         table.add_column(name, justify="right", overflow="fold")
     for row in table_rows(evaluations):
         cells = [
-            f"[bold]{row.format(value)}[/]" if index == row.best else row.format(value)
-            for index, value in enumerate(row.values)
+            Text(row.format(value), style="bold" if index == row.best else "") for index, value in enumerate(row.values)
         ]
         table.add_row(f"{row.label} {ARROWS[row.info.better]}", *cells, row.format(row.truth))
     return table

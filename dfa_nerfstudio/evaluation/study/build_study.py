@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from rich.console import Console
 
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.video_reader import Video
+from dfa_nerfstudio.reporting.console import make_console
 from dfa_nerfstudio.reporting.page_template import page_template
 
 QUESTIONS = {
@@ -74,9 +74,8 @@ def build_study(methods: tyro.conf.Positional[list[str]], output: Path = Path("s
         (participants / PAGE).write_text(page_template(Path(__file__).parent).render(parts), encoding="utf-8")
         stored = {"study": name, "questions": list(QUESTIONS), "videos": key}
         (partial / KEY).write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
-    Console().print(
+    make_console().print(
         f"wrote {output / 'participants' / PAGE} for the participants, and {output / KEY}, which they must not see",
-        highlight=False,
         soft_wrap=True,
     )
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import tyro
 from jaxtyping import Float
-from rich.console import Console
 from rich.table import Table
 from scipy.stats import t
 
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation.study.build_study import QUESTIONS
+from dfa_nerfstudio.reporting.console import make_console
 
 CONFIDENCE = 0.95
 """Level of the confidence intervals."""
@@ -85,13 +85,13 @@ def mean_opinion_scores(
         table.add_column(str(QUESTIONS.get(question, question)), justify="right")
     for method, row in results.items():
         table.add_row(method, *map(str, row.values()))
-    console = Console()
+    console = make_console()
     console.print(table)
     if output:
         stored = {method: {name: one.as_json() for name, one in row.items()} for method, row in results.items()}
         with atomic_write(output) as partial:
             partial.write_text(json.dumps({"participants": len(participants), "mos": stored}, indent=1) + "\n")
-        console.print(f"wrote {output}", highlight=False)
+        console.print(f"wrote {output}")
 
 
 def _participant_scores(file: Path, study: dict[str, Any]) -> dict[tuple[str, str], list[int]]:

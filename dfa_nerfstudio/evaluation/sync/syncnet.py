@@ -27,6 +27,7 @@ from scipy.ndimage import median_filter
 from torch import Tensor, nn
 
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.evaluation.frame_arrays import Frames
 from dfa_nerfstudio.evaluation.sync.syncnet_mfcc import speech_mfcc
 
 SIDE, WINDOW, ROWS_PER_FRAME, MAX_OFFSET = 224, 5, 4, 15
@@ -133,7 +134,7 @@ def _head() -> nn.Sequential:
 @torch.no_grad()
 def syncnet_score(
     network: SyncNet,
-    frames: UInt8[np.ndarray, "T H W 3"],
+    frames: Frames,
     landmarks: Float[np.ndarray, "T 478 2"],
     audio: Float32[np.ndarray, " S"],
 ) -> SyncNetScore | None:

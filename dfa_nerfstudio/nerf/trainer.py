@@ -1,0 +1,131 @@
+"""nerfstudio's trainer, for runs that can be interrupted at any moment and end as if they had not been."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+import torch
+from nerfstudio.engine.trainer import TRAIN_INTERATION_OUTPUT, Trainer
+from nerfstudio.utils.decorators import check_main_thread
+from nerfstudio.utils.rich_utils import CONSOLE
+
+from dfa_nerfstudio.atomic_write import atomic_write
+from dfa_nerfstudio.errors import UserError, exit_on_user_error
+
+INTERRUPTED = 130
+"""Exit code of a command that was interrupted."""
+
+
+class TalkingHeadTrainer(Trainer):
+    """Resumes a run where it stopped, instead of training as many steps again, and saves it when it is interrupted.
+
+    `max_num_iterations` is the number of steps of the whole run. What the optimisers, the pipeline and the random
+    numbers need to go on exactly is in the checkpoint (`TalkingHeadPipeline.get_extra_state`).
+    """
+
+    _last_step = sys.maxsize
+    """Number of the step that was trained last."""
+
+    def train(self) -> None:
+        """Trains until the end of the schedule.
+
+        Raises:
+            SystemExit: with code 130 after an interrupt (Ctrl-C or SIGTERM) whose checkpoint has been saved.
+        """
+        total = self.config.max_num_iterations
+        if self._start_step >= total:
+            CONSOLE.print(f"the run is complete: it has {total} steps; more come with a larger --max-num-iterations")
+            return
+        if self._start_step:
+            CONSOLE.print(f"resuming at step {self._start_step} of {total}")
+        self._last_step = self._start_step - 1
+        self.config.max_num_iterations = total - self._start_step  # nerfstudio counts from the start of this process
+        try:
+            with self._stop_at_interrupt() as interrupted:
+                super().train()
+        finally:
+            self.config.max_num_iterations = total
+        if interrupted.is_set():
+            raise SystemExit(INTERRUPTED)
+
+    def train_iteration(self, step: int) -> TRAIN_INTERATION_OUTPUT:
+        """Runs one step."""
+        result = super().train_iteration(step)
+        self._last_step = step
+        return result
+
+    @check_main_thread
+    def save_checkpoint(self, step: int) -> None:
+        """Writes a checkpoint atomically and removes the older ones."""
+        step = min(step, self._last_step)  # nerfstudio names one step too many after an early stop
+        path = self.checkpoint_dir / f"step-{step:09d}.ckpt"
+        pipeline = getattr(self.pipeline, "module", self.pipeline)
+        with exit_on_user_error(), atomic_write(path) as partial:
+            state = {
+                "step": step,
+                "pipeline": pipeline.state_dict(),
+                "optimizers": {name: one.state_dict() for name, one in self.optimizers.optimizers.items()},
+                "schedulers": {name: one.state_dict() for name, one in self.optimizers.schedulers.items()},
+                "scalers": self.grad_scaler.state_dict(),
+            }
+            torch.save(state, partial)
+        if self.config.save_only_latest_checkpoint:
+            for other in self.checkpoint_dir.glob("step-*.ckpt"):
+                if other != path:
+                    other.unlink()
+
+    def _load_checkpoint(self) -> None:
+        if self.config.load_dir is not None and self.config.load_step is None:
+            with exit_on_user_error():
+                self.config.load_checkpoint = newest_readable_checkpoint(self.config.load_dir)
+            self.config.load_dir = None
+        super()._load_checkpoint()
+
+    @contextlib.contextmanager
+    def _stop_at_interrupt(self) -> Iterator[threading.Event]:
+        """Ends the training after the current step at SIGINT or SIGTERM; at the second one at once."""
+        interrupted = threading.Event()
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            if interrupted.is_set():
+                raise KeyboardInterrupt
+            interrupted.set()
+            self.stop_training = self.config.viewer.quit_on_train_completion = True
+            CONSOLE.print("interrupted: saving a checkpoint after this step; once more: end at once")
+
+        if threading.current_thread() is not threading.main_thread():
+            yield interrupted  # signals reach the main thread alone
+            return
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield interrupted
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def newest_readable_checkpoint(folder: Path) -> Path:
+    """The newest checkpoint of a folder that can be read; says which ones cannot.
+
+    Raises:
+        UserError: if there is none.
+    """
+    paths = sorted(folder.glob("step-*.ckpt"), reverse=True)
+    for path in paths:
+        try:
+            torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except Exception as error:  # for a file of another kind, the unpickler raises errors of any class
+            CONSOLE.print(f"{path}: unreadable ({type(error).__name__})")  # the texts are long, or empty
+            continue
+        if path != paths[0]:
+            CONSOLE.print(f"{path}: used instead")
+        return path
+    if paths:
+        raise UserError(f"{paths[0]}: unreadable checkpoint; restore the file or train again")
+    raise UserError(f"{folder}: no checkpoint; run ns-train for longer")

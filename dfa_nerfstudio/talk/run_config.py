@@ -1,0 +1,146 @@
+"""Reads a run's config.yml: nothing that it names is executed, and its dataset folder is found where it lies now."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from enum import Enum
+from pathlib import Path, PurePath, PureWindowsPath
+from typing import Any
+
+import yaml
+from nerfstudio.engine.trainer import TrainerConfig
+
+from dfa_nerfstudio.data.dataset_folder import TRANSFORMS
+from dfa_nerfstudio.errors import UserError
+
+CLASSES_OF = ("dfa_nerfstudio", "nerfstudio", "torch.optim")
+"""Packages whose classes a config may name."""
+FUNCTIONS_OF = ("nerfstudio.data.utils",)
+"""Packages whose functions it may name."""
+PYTHON = "tag:yaml.org,2002:python/"
+
+
+def read_run_config(path: Path, data: Path | None = None) -> TrainerConfig:
+    """Reads the config.yml of a run.
+
+    Args:
+        path: the file.
+        data: the dataset folder; by default the one that the run was trained on, or if that has moved, a folder of its
+            name beside the run or beside a folder that contains it.
+
+    Raises:
+        UserError: if it is not the config.yml of a nerfstudio run, names other classes than those of nerfstudio, torch
+            and this package, or its dataset folder is not found.
+    """
+    try:
+        config = yaml.load(path.read_text(), Loader=RunConfigLoader)  # a SafeLoader
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, TypeError) as error:
+        reason = getattr(error, "problem", None) or error
+        raise UserError(f"{path}: not the config.yml of a nerfstudio run ({reason})") from None
+    if not isinstance(config, TrainerConfig):
+        raise UserError(f"{path}: not the config.yml of a nerfstudio run")
+    place = path.resolve().parent
+    config.get_base_dir = lambda: place  # the run may have moved
+    try:
+        manager: Any = config.pipeline.datamanager
+        parser = manager.dataparser
+        trained_on = Path(manager.data or config.data or parser.data)
+    except (AttributeError, TypeError) as error:
+        raise UserError(f"{path}: not the config.yml of a run of this method ({error})") from None
+    folder = data or _find(trained_on, place, lambda candidate: (candidate / TRANSFORMS).is_file())
+    if folder is None:
+        raise UserError(
+            f"{path}: its dataset folder {trained_on} has moved, and there is none of this name beside the run; give "
+            "its place with `data`"
+        )
+    config.data = manager.data = parser.data = folder
+    mouth = Path(getattr(parser, "mouth", ""))
+    if mouth.suffix == ".npy":
+        parser.mouth = str(_find(mouth, folder.resolve(), Path.is_file) or mouth)
+    return config
+
+
+def _find(named: Path, place: Path, is_right: Callable[[Path], bool]) -> Path | None:
+    """The named path, or one of that name in `place` or in a folder that contains it."""
+    if is_right(named):
+        return named
+    for ancestor in (place, *place.parents):
+        for candidate in (ancestor / named, ancestor / named.name, ancestor / "data" / named.name):
+            if is_right(candidate):
+                return candidate
+    return None
+
+
+class RunConfigLoader(yaml.SafeLoader):
+    """Builds the plain data and the config objects of a nerfstudio config, and nothing else.
+
+    YAML's own loaders for Python objects import and call whatever a file names.
+    """
+
+    def allowed_class(self, name: str, node: yaml.Node) -> type:
+        """The class of that name, if a config may name it."""
+        found = self.allowed_name(name, node)
+        if not isinstance(found, type):
+            raise yaml.constructor.ConstructorError(problem=f"{name} is not a class", problem_mark=node.start_mark)
+        return found
+
+    def allowed_name(self, name: str, node: yaml.Node) -> Any:
+        """The class or function of that name, if a config may name it."""
+        module, _, attribute = name.rpartition(".")
+
+        def within(packages: tuple[str, ...]) -> bool:
+            return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+        if within(CLASSES_OF) or within(FUNCTIONS_OF):
+            try:
+                found = getattr(importlib.import_module(module), attribute)
+            except (ImportError, AttributeError):
+                raise yaml.constructor.ConstructorError(
+                    problem=f"{name} does not exist in the installed versions", problem_mark=node.start_mark
+                ) from None
+            if isinstance(found, type) or within(FUNCTIONS_OF):
+                return found
+        raise yaml.constructor.ConstructorError(
+            problem=f"it names {name}, which is neither nerfstudio's nor this package's, and was not loaded",
+            problem_mark=node.start_mark,
+        )
+
+
+def _construct_name(loader: RunConfigLoader, name: str, _node: yaml.Node) -> Any:
+    return loader.allowed_name(name, _node)
+
+
+def _construct_object(loader: RunConfigLoader, name: str, node: yaml.Node) -> Iterator[Any]:
+    kind: Any = loader.allowed_class(name, node)
+    instance = kind.__new__(kind)
+    yield instance  # before its fields, which may refer to it
+    assert isinstance(node, yaml.MappingNode)
+    vars(instance).update(loader.construct_mapping(node, deep=True))
+
+
+def _construct_call(loader: RunConfigLoader, name: str, node: yaml.Node) -> Any:
+    """A path, of whatever system, or a member of an enumeration; nothing else is called."""
+    assert isinstance(node, yaml.SequenceNode)
+    arguments = loader.construct_sequence(node, deep=True)
+    module, _, attribute = name.rpartition(".")
+    if module in ("pathlib", "pathlib._local") and attribute.endswith("Path"):
+        kind = PureWindowsPath if "Windows" in attribute else PurePath
+        return Path(kind(*map(str, arguments)).as_posix())
+    kind = loader.allowed_class(name, node)
+    if not issubclass(kind, Enum) or len(arguments) != 1:
+        raise yaml.constructor.ConstructorError(
+            problem=f"it calls {name}, which was not executed", problem_mark=node.start_mark
+        )
+    return kind(arguments[0])
+
+
+def _construct_tuple(loader: RunConfigLoader, node: yaml.Node) -> tuple[Any, ...]:
+    assert isinstance(node, yaml.SequenceNode)
+    return tuple(loader.construct_sequence(node, deep=True))
+
+
+RunConfigLoader.add_multi_constructor(f"{PYTHON}name:", _construct_name)
+RunConfigLoader.add_multi_constructor(f"{PYTHON}object:", _construct_object)
+RunConfigLoader.add_multi_constructor(f"{PYTHON}object/apply:", _construct_call)
+RunConfigLoader.add_constructor(f"{PYTHON}tuple", _construct_tuple)
