@@ -17,7 +17,7 @@ from dfa_nerfstudio.face.topology import OUTER_EYE_CORNERS, RIGID
 
 WIDTH, HEIGHT = 24, 16
 """Size of the image of a region, pixels."""
-NUM_FRAMES, RANK, NUM_ROUNDS = 800, 8, 6
+NUM_FRAMES, RANK, NUM_ROUNDS = 400, 8, 4
 """Number of training frames that a model is fitted to at most, its rank, and the rounds of its fit."""
 KEPT_SHARE = 0.6
 """Share of these frames, those that it describes best, that the model is fitted to; the others may be covered."""
