@@ -87,9 +87,11 @@ def _temporary(final: Path, place: Path) -> Iterator[Path]:
 
 
 def discard_partial(final: Path) -> None:
-    """Removes the unfinished output that a killed process left for `final`."""
-    for path in _temporary_paths(Path(os.path.realpath(final))):
-        _remove(path)
+    """Removes the unfinished output that a killed process left for `final`; that of a living one stays."""
+    partial, lock = _temporary_paths(Path(os.path.realpath(final)))
+    if partial.exists() or lock.exists():
+        with contextlib.suppress(UserError), _locked(lock, final):
+            _remove(partial)
 
 
 def has_content(folder: Path) -> bool:

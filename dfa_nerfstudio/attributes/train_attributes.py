@@ -263,9 +263,11 @@ def train_attributes(
     console = make_console()
     metrics = held_out_metrics(models, clip, dataset.num_train, lips)
     print_metrics(metrics, "held-out frames", console)
-    match = voice_match(clip, feature, speech)
-    for line in [*data_warnings(models), *([match.warning()] if match and match.warning() else [])]:
+    for line in data_warnings(models):
         console.print(line, soft_wrap=True)
+    match = voice_match(clip, feature, speech)
+    if match and (warning := match.warning()):
+        console.print(warning, soft_wrap=True)
     if config.pretrained:
         console.print(f"audio delay of the video: {10 * int(models.offset):+d} ms (corrected in training)")
     if match:

@@ -10,7 +10,7 @@ from jaxtyping import Float, UInt8
 
 from dfa_nerfstudio.evaluation.landmark_track import LandmarkTrack
 from dfa_nerfstudio.face.eye_aperture import lid_ratio
-from dfa_nerfstudio.face.topology import INNER_LIPS, OUTER_EYE_CORNERS
+from dfa_nerfstudio.face.mouth_aperture import lip_gap
 
 
 @dataclass
@@ -30,8 +30,4 @@ class Aperture:
     @classmethod
     def from_track(cls, track: LandmarkTrack) -> Aperture:
         """Measures frames whose face is tracked already."""
-        points = track.landmarks
-        lips, (left, right) = points[:, INNER_LIPS, :2], OUTER_EYE_CORNERS
-        unit = np.linalg.norm(points[:, left] - points[:, right], axis=-1)
-        gap = np.linalg.norm(lips[:, :, 0] - lips[:, :, 1], axis=-1).mean(1)
-        return cls(gap / unit, lid_ratio(points).mean(1))
+        return cls(lip_gap(track.landmarks), lid_ratio(track.landmarks).mean(1))

@@ -1,4 +1,4 @@
-"""Mouth opening: the gap between the inner lips, corrected for the view."""
+"""Aperture of the mouth: the gap between the inner lips, in the image, and in head space, corrected for the view."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dfa_nerfstudio.face.head_pose import Poses
-from dfa_nerfstudio.face.topology import INNER_LIPS
+from dfa_nerfstudio.face.topology import INNER_LIPS, OUTER_EYE_CORNERS
 from dfa_nerfstudio.face.viewpoint import view_tangents
 
 JAW_RECESSION = float(np.tan(np.radians(26 + 10)))
@@ -30,3 +30,14 @@ def mouth_opening(landmarks: Float[np.ndarray, "T 478 3"], poses: Poses) -> Floa
     gap = (lips[:, :, 0, 1] - lips[:, :, 1, 1]).mean(-1)
     from_above = view_tangents(poses, lips.mean((1, 2)))[:, 1]
     return np.maximum(gap, 0) / np.clip(1 - JAW_RECESSION * from_above, 0.5, 2)
+
+
+def lip_gap(landmarks: Float[np.ndarray, "*B 478 C"]) -> Float[np.ndarray, "*B"]:
+    """Mean distance between the inner lips in the image plane, in units of the outer eye corner distance.
+
+    Args:
+        landmarks: of the image; the eyes' distance is measured with all C coordinates.
+    """
+    lips, (left, right) = landmarks[..., INNER_LIPS, :2], OUTER_EYE_CORNERS
+    unit = np.linalg.norm(landmarks[..., left, :] - landmarks[..., right, :], axis=-1)
+    return np.linalg.norm(lips[..., 0, :] - lips[..., 1, :], axis=-1).mean(-1) / unit

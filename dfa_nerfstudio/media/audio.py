@@ -16,7 +16,7 @@ from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.audio_selection import MIN_PAUSE_S, AudioSelection, audio_frames, find_speech
 from dfa_nerfstudio.media.chunks import chunk_slices, merge_chunks
-from dfa_nerfstudio.media.container import ContinuousTime, PauseTooLongError, check_pause, open_media
+from dfa_nerfstudio.media.container import ContinuousTime, check_pause, open_media
 from dfa_nerfstudio.media.rates import SAMPLE_RATE, SAMPLES_PER_MINUTE
 
 PCM16_MAX = 32767
@@ -55,11 +55,9 @@ def stream_audio(
     source = source or find_speech(path)
     try:
         with open_media(path) as container:
-            yield from merge_chunks(_decode(container, source, sample_rate), sample_rate)
+            yield from merge_chunks(_decode(path, container, source, sample_rate), sample_rate)
     except FFmpegError as error:
         raise UserError(f"{path}: not a readable audio or video file ({error.strerror})") from None
-    except PauseTooLongError as error:
-        raise UserError(f"{path}: {error}") from None
 
 
 def audio_duration(path: Path) -> float:
@@ -78,7 +76,9 @@ def audio_duration(path: Path) -> float:
     return sum(map(len, stream_audio(path))) / SAMPLE_RATE
 
 
-def _decode(container: InputContainer, source: AudioSelection, sample_rate: int) -> Iterator[Float32[np.ndarray, " n"]]:
+def _decode(
+    path: Path, container: InputContainer, source: AudioSelection, sample_rate: int
+) -> Iterator[Float32[np.ndarray, " n"]]:
     """Resamples every unbroken run of audio and places it at its time stamp.
 
     Damaged parts are silent. A truncated stream is read up to its end.
@@ -107,7 +107,7 @@ def _decode(container: InputContainer, source: AudioSelection, sample_rate: int)
                 if origin is None:
                     origin = time
                 if resampler is not None:
-                    check_pause(expected_time - origin, time - expected_time)
+                    check_pause(path, expected_time - origin, time - expected_time)
                 layout = "mono" if source.channel is None else frame.layout
                 resampler = av.AudioResampler(format="fltp", layout=layout, rate=sample_rate)
                 gap = round((time - origin) * sample_rate) - num_samples

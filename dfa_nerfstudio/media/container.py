@@ -13,21 +13,20 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Disposition
 
+from dfa_nerfstudio.errors import UserError
+
 RESTART_S = 0.5
 """Step back of a stream's time stamps, in seconds, at which they count as restarted."""
 MAX_PAUSE_S = 600.0
 """Longest pause in the time stamps, in seconds, that is filled; a longer one is a fault of the file."""
 
 
-class PauseTooLongError(Exception):
-    """The time stamps of a stream jump too far."""
-
-
-def check_pause(time: float, pause: float) -> None:
-    """Raises a `PauseTooLongError` if a pause, in seconds, that begins at `time` is longer than `MAX_PAUSE_S`."""
+def check_pause(path: Path, time: float, pause: float) -> None:
+    """Raises a `UserError` if a pause of a file, in seconds, that begins at `time` is longer than `MAX_PAUSE_S`."""
     if pause > MAX_PAUSE_S:
-        raise PauseTooLongError(
-            f"its time stamps jump by {pause:.0f} s at {time:.1f} s; record it again, or cut it there with ffmpeg"
+        raise UserError(
+            f"{path}: its time stamps jump by {pause:.0f} s at {time:.1f} s; record it again, or cut it there with "
+            "ffmpeg"
         )
 
 

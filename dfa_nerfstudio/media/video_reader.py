@@ -21,7 +21,6 @@ from dfa_nerfstudio.media.container import (
     MAX_PAUSE_S,
     Clock,
     ContinuousTime,
-    PauseTooLongError,
     check_pause,
     open_media,
     video_stream,
@@ -101,7 +100,7 @@ class Video:
                 continue  # a frame whose time stamp does not advance is never shown
             else:
                 gap = time - previous_time
-                self._check_pause(previous_time - start, gap)
+                check_pause(self.path, previous_time - start, gap)
                 while start + count / FRAME_RATE < (previous_time + time) / 2:
                     yield previous
                     count += 1
@@ -116,12 +115,6 @@ class Video:
         while start + count / FRAME_RATE < previous_time + gap - 0.5 / FRAME_RATE:  # the last frame lasts `gap` too
             yield previous
             count += 1
-
-    def _check_pause(self, time: float, pause: float) -> None:
-        try:
-            check_pause(time, pause)
-        except PauseTooLongError as error:
-            raise UserError(f"{self.path}: {error}") from None
 
     def _decode(self) -> Iterator[av.VideoFrame]:
         """All undamaged frames, normalized, at their own times."""

@@ -95,7 +95,8 @@ def _render_file(
     file_format = format_for_file(output, video.background == "transparent")
     if video.sign is not None and file_format.audio_codec == "libopus":
         raise UserError(f"{output}: --sign needs an output named .mp4 or .mov")
-    check_not_input(output, audio, features, video.paste, *_file(video.background))
+    background = None if video.background is None else Path(video.background)
+    check_not_input(output, audio, features, video.paste, background)
     from dfa_nerfstudio.media.audio_selection import find_speech
     from dfa_nerfstudio.talk.load_model import load_model
     from dfa_nerfstudio.talk.video_renderer import TalkingVideoRenderer
@@ -113,10 +114,6 @@ def _render_file(
         f"{statistics.first_frame_seconds:.1f} s; marked as synthetic",
         soft_wrap=True,
     )
-
-
-def _file(background: str | None) -> list[Path]:
-    return [] if background is None else [Path(background)]
 
 
 def _render_live(

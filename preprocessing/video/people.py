@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from dfa_nerfstudio.face.landmark_tracker import FaceMeshTracker
-from dfa_nerfstudio.face.topology import INNER_LIPS, OUTER_EYE_CORNERS
+from dfa_nerfstudio.face.mouth_aperture import lip_gap
 from dfa_nerfstudio.media.audio import read_wav
 from dfa_nerfstudio.media.images import resize_square
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
@@ -124,9 +124,7 @@ def _track_lips(
         for person, (tracker, crop) in enumerate(zip(trackers, crops, strict=True)):
             face = tracker.track(resize_square(crop.apply(image), min(crop.side, TRACKING_SIZE)))
             if face is not None:
-                lips, eyes = face.landmarks[INNER_LIPS, :2], face.landmarks[list(OUTER_EYE_CORNERS), :2]
-                gap = np.linalg.norm(lips[:, 0] - lips[:, 1], axis=-1).mean()
-                gaps[person, number], found[person, number] = gap / np.linalg.norm(eyes[0] - eyes[1]), True
+                gaps[person, number], found[person, number] = lip_gap(face.landmarks[:, :2]), True
     return list(zip(gaps, found, strict=True))
 
 

@@ -23,7 +23,6 @@ def write_file(
     frame_times: np.ndarray,
     tracks: list[np.ndarray],
     clock: float = 1.0,
-    sizes: list[tuple[int, int]] | None = None,
 ) -> Path:
     """Writes numbered frames at these times in seconds, and audio tracks [C, S] at 48 kHz whose samples come `clock`
     times as fast as the time stamps say."""

@@ -39,7 +39,7 @@ class VoiceMatch:
 
     @property
     def fits(self) -> bool:
-        """Whether the lips say what is heard; also true if that cannot be told."""
+        """Whether the voice fits the lips; also true if too few frames show the face to tell."""
         return not self.correlation < MIN_CORRELATION
 
     @classmethod
