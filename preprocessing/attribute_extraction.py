@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from dfa_nerfstudio.face.eye_aperture import EyeCalibration, LidObservations, find_blinks
-from dfa_nerfstudio.face.head_pose import back_project
+from dfa_nerfstudio.face.head_pose import Poses, back_project
 from dfa_nerfstudio.face.head_shape import to_opengl_axes
 from dfa_nerfstudio.face.mouth_aperture import mouth_opening
 from dfa_nerfstudio.face.topology import LANDMARKS_68
@@ -25,8 +25,10 @@ MAX_MODEL_FRAMES = 10_000
 
 def extract_attributes(
     tracked_face: TrackedFace, cropped: CroppedVideo, config: ProcessConfig, progress: ProgressReporter
-) -> dict[str, np.ndarray]:
-    """Returns all fields of `ClipAttributes` except those of the audio.
+) -> tuple[dict[str, np.ndarray], Poses]:
+    """Extracts all fields of `ClipAttributes` except those of the audio.
+
+    They belong to 0, 1/25 s, 2/25 s, ..., except `landmarks` and `face_found`, which belong to the images.
 
     Args:
         tracked_face: results of the face tracking pass. Its landmarks are scaled to pixels in place, because those of a
@@ -34,11 +36,14 @@ def extract_attributes(
         cropped: the frames.
         config: options.
         progress: progress and report.
+
+    Returns:
+        the fields, and the head pose of each image.
     """
-    timeline = tracked_face.timeline
+    timeline, times = tracked_face.timeline, tracked_face.times
     landmarks, train_mask = tracked_face.landmarks, timeline.train_mask & tracked_face.face_found
     motion = track_head_and_torso(cropped, tracked_face, config.smoothing, progress)
-    head, poses = motion.head, motion.poses
+    head, poses = motion.head, motion.image_poses
     with progress.stage("expression and eyes"):
 
         def front_view(rows: slice | Int[np.ndarray, " T"]) -> Float[np.ndarray, "T 478 3"]:
@@ -57,7 +62,10 @@ def extract_attributes(
             face, pose = front_view(chunk), poses[chunk]
             lids = LidObservations.from_landmarks(face, pose)
             parts.append((face[:, LANDMARKS_68], model.project(face), mouth_opening(face, pose), lids.ratio, lids.view))
-        front_landmarks, expression, mouth, ratio, view = (np.concatenate(part) for part in zip(*parts, strict=True))
+        segments = timeline.segments()
+        front_landmarks, expression, mouth, ratio, view = (
+            times.to_frames(np.concatenate(part), segments) for part in zip(*parts, strict=True)
+        )
         lids = LidObservations(ratio, view)
         eyes = EyeCalibration.fit(lids, tracked_face.face_found, timeline)
         eye_opening = eyes.opening(lids, timeline)
@@ -68,15 +76,15 @@ def extract_attributes(
         "face_found": tracked_face.face_found,
         "landmarks": np.multiply(landmarks, config.size, out=landmarks),
         "front_landmarks": front_landmarks,
-        "head_to_camera": poses.matrices(),
+        "head_to_camera": motion.poses.matrices(),
         **vars(motion.torso),
         "eye_opening": eye_opening,
         "blinks": blinks,
-        "mouth_opening": mouth,
+        "mouth_opening": mouth.clip(0),
         "expression": expression,
-        "blendshapes": tracked_face.blendshapes,
+        "blendshapes": times.to_frames(tracked_face.blendshapes, segments).clip(0, 1),
         "mean_shape": model.mean,
         "identity_basis": model.identity_basis,
         "identity": model.identity,
         "expression_basis": model.expression_basis,
-    }
+    }, poses

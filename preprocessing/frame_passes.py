@@ -18,6 +18,7 @@ from dfa_nerfstudio.data.dataset_folder import image_path, mask_path
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.face.landmark_tracker import LandmarkTracker, interpolate_lost
 from dfa_nerfstudio.face.topology import NUM_MESH_LANDMARKS
+from dfa_nerfstudio.media.frame_times import FrameTimes
 from dfa_nerfstudio.media.images import resize_square, write_image
 from dfa_nerfstudio.media.prefetch import prefetch
 from dfa_nerfstudio.media.rates import FRAME_RATE
@@ -57,6 +58,8 @@ class TrackedFace:
     """Evenly spaced training frames, grey, by frame number."""
     timeline: Timeline
     """Timeline without the frames in which the face was lost for long."""
+    times: FrameTimes
+    """Presentation times of the images."""
 
 
 @dataclass
@@ -75,6 +78,8 @@ class VideoScan:
     """Thumbnails of one frame per second."""
     pauses: list[range]
     """Frames that the file lacks, see `Video.pauses`."""
+    frame_times: list[float]
+    """Presentation time of each frame in seconds, see `Video.frame_times`."""
 
     @property
     def scenes(self) -> list[range]:
@@ -99,6 +104,10 @@ class VideoScan:
             missing[max(pause.start - scene.start, 0) : max(pause.stop - scene.start, 0)] = True
         return missing
 
+    def times_within(self, scene: range) -> FrameTimes:
+        """Returns the presentation times of the images of a scene, relative to its first frame."""
+        return FrameTimes(np.array(self.frame_times[scene.start : scene.stop]) * FRAME_RATE - scene.start)
+
     def cuts_within(self, scene: range) -> list[int]:
         """Returns the jump cuts of a scene, as frame numbers relative to its first frame."""
         return [cut.frame - scene.start for cut in self.cuts if cut.frame in scene and cut.frame != scene.start]
@@ -117,7 +126,7 @@ def scan_video(video: Video, progress: ProgressReporter) -> VideoScan:
             cuts.add(frame)
             num_frames = number + 1
             advance(1)
-    return VideoScan(num_frames, size, faces, cuts.cuts(), thumbnails, video.pauses)
+    return VideoScan(num_frames, size, faces, cuts.cuts(), thumbnails, video.pauses, video.frame_times)
 
 
 def tracking_size(cropped: CroppedVideo) -> int:
@@ -131,6 +140,7 @@ def track_face(
     size: int,
     timeline: Timeline,
     missing: Bool[np.ndarray, " T"],
+    times: FrameTimes,
     tracker: LandmarkTracker,
     progress: ProgressReporter,
 ) -> TrackedFace:
@@ -144,6 +154,7 @@ def track_face(
         size: side of the written images and masks, pixels.
         timeline: jump cuts, and frames that are excluded already.
         missing: frames that the file lacks, which are among the excluded ones.
+        times: presentation times of the images.
         tracker: landmark tracker, at its first frame.
         progress: progress and report.
 
@@ -197,7 +208,7 @@ def track_face(
     for part in timeline.splits:
         interpolate_lost(landmarks[part], face_found[part])
         interpolate_lost(blendshapes[part], face_found[part])
-    return TrackedFace(landmarks, blendshapes, face_found, total_alpha / (255 * num_train), keyframes, timeline)
+    return TrackedFace(landmarks, blendshapes, face_found, total_alpha / (255 * num_train), keyframes, timeline, times)
 
 
 def _check_face_found(

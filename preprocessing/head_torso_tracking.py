@@ -42,7 +42,11 @@ class HeadTorsoMotion:
 
     head: HeadModel
     poses: Poses
+    """Head poses at 0, 1/25 s, 2/25 s, ..."""
+    image_poses: Poses
+    """Head poses at the times of the images."""
     torso: TorsoMotion
+    """Torso motion at 0, 1/25 s, 2/25 s, ..."""
 
 
 def track_head_and_torso(
@@ -84,26 +88,32 @@ def track_head_and_torso(
         head_tracks = HeadTracks.concatenate(tracks)
         del tracks
     with progress.stage("smoothing"):
-        poses = _smooth_poses(head, head_tracks, tracked_face, smoothing, report)
-        torso_motion = smooth_torso_motion(torso, timeline, head.focal, smoothing, report)
-    return HeadTorsoMotion(head, poses, torso_motion)
+        poses, image_poses = _smooth_poses(head, head_tracks, tracked_face, smoothing, report)
+        torso_motion = smooth_torso_motion(torso, timeline, tracked_face.times, head.focal, smoothing, report)
+    return HeadTorsoMotion(head, poses, image_poses, torso_motion)
 
 
 def _smooth_poses(
     head: HeadModel, tracks: HeadTracks, tracked_face: TrackedFace, smoothing: float, report: ProcessReport
-) -> Poses:
-    """Smooths the head poses segment by segment, and reports errors and jitter."""
-    timeline, rigid = tracked_face.timeline, head.shape[RIGID]
-    values = poses_to_vectors(tracks.poses)
+) -> tuple[Poses, Poses]:
+    """Smooths the head poses segment by segment, and reports errors and jitter.
+
+    Returns:
+        the poses at 25 frames/s, and those at the times of the images.
+    """
+    timeline, times, rigid = tracked_face.timeline, tracked_face.times, head.shape[RIGID]
+    segments = timeline.segments()
+    values = times.to_frames(poses_to_vectors(tracks.poses), segments, tracked_face.face_found)
     information = tracks.information * tracked_face.face_found[:, None, None]
     smooth = values.copy()
     if smoothing > 0:
-        train_segments = [segment for segment in timeline.segments() if segment.stop <= timeline.num_train]
+        train_segments = [segment for segment in segments if segment.stop <= timeline.num_train]
         smoother = MotionSmoother.fit(values, information, train_segments, (ROTATION, SHIFT), smoothing)
-        for segment in timeline.segments():
+        for segment in segments:
             if np.count_nonzero(tracked_face.face_found[segment]) > 1:
                 smooth[segment], _ = smoother.smooth(values[segment], information[segment])
     poses = vectors_to_poses(smooth)
+    image_poses = poses if times.are_constant else vectors_to_poses(times.to_images(smooth, segments))
     chunks = chunk_slices(len(timeline))
 
     def reproject(poses: Poses) -> Float32[np.ndarray, "T R 2"]:
@@ -111,7 +121,7 @@ def _smooth_poses(
         return np.concatenate([part.astype(np.float32) for part in parts])
 
     def pixel_jitter(poses: Poses) -> float:
-        return report.image_size * jitter(reproject(poses), timeline.segments())
+        return report.image_size * jitter(reproject(poses), segments)
 
     report.focal_length, report.eye_distance = head.focal, head.scale * report.image_size
     report.landmark_jitter, report.jitter_before_smoothing = pixel_jitter(tracks.initial), pixel_jitter(tracks.poses)
@@ -119,11 +129,11 @@ def _smooth_poses(
     report.patch_error = float(np.nanmedian(tracks.error[timeline.valid])) * report.image_size
     rigid_landmarks = (to_opengl_axes(tracked_face.landmarks[chunk][:, RIGID])[..., :2] for chunk in chunks)
     observed = np.concatenate([part.astype(np.float32) for part in rigid_landmarks])
-    errors = np.linalg.norm(observed - reproject(poses), axis=-1) * report.image_size
+    errors = np.linalg.norm(observed - reproject(image_poses), axis=-1) * report.image_size
     report.reprojection_error = float(errors[timeline.train_mask].mean())
     if (held_out := timeline.valid & ~timeline.train_mask).any():
         report.reprojection_error_held_out = float(errors[held_out].mean())
-    return poses
+    return poses, image_poses
 
 
 def _create_torso_tracker(

@@ -169,7 +169,7 @@ def _write_dataset(
             f"{video.path}: only {num_frames / FRAME_RATE:.1f} s long; at least {MIN_CLIP_SECONDS:.0f} s are needed"
         )
     num_train = num_frames - round(config.held_out * num_frames)
-    missing = scan.missing_frames(scene)
+    missing, times = scan.missing_frames(scene), scan.times_within(scene)
     timeline = Timeline.from_cuts(num_frames, num_train, scan.cuts_within(scene)).exclude(missing)
     camera = None
     if config.camera == "stabilize":
@@ -190,7 +190,7 @@ def _write_dataset(
     several_faces = any(len(boxes) > 1 for boxes in faces)
     tracker = LandmarkTracker.create(config.face_landmarker, single_face=not several_faces)
     tracker.follower.expected_centre = (np.median(boxes[:, :2], axis=0) - crop[:2]) / crop.side
-    tracked_face = track_face(cropped, folder, config.size, timeline, missing, tracker, progress)
+    tracked_face = track_face(cropped, folder, config.size, timeline, missing, times, tracker, progress)
     report.warnings.extend(video.warnings)
     if person.note:
         report.warnings.append(person.note)
@@ -200,7 +200,7 @@ def _write_dataset(
         write_torso_masks(folder, tracked_face.landmarks)
     with progress.stage("background"):
         _write_background(folder, tracked_face.timeline, report)
-    attributes = extract_attributes(tracked_face, cropped, config, progress)
+    attributes, image_poses = extract_attributes(tracked_face, cropped, config, progress)
     with progress.stage("MFCC and voice"):
         attributes |= extract_audio_attributes(read_wav(folder / dataset_folder.AUDIO), num_frames, num_train)
     report.record_speech(attributes["voice"], attributes["loudness"])
@@ -213,7 +213,9 @@ def _write_dataset(
         focal_length=report.focal_length * config.size,
         size=(config.size, config.size),
         num_train=num_train,
-        head_to_camera=clip.head_to_camera,
+        head_to_camera=image_poses.matrices(),
+        times=times.within(tracked_face.timeline.segments()),
+        source_frame_rate=video.source_frame_rate,
     )
     report.write(folder / REPORT_FILE)
     write_report_page(folder, clip)

@@ -79,24 +79,23 @@ class AttributeTrack:
     def at(self, times: Float[Tensor, "*batch"]) -> AttributeTrack:
         """Returns the attributes at `times` in [0, 1]: 0 is the first frame, 1 the last, as in nerfstudio's `Cameras`.
 
-        Interpolates linearly between the two nearest frames; rotations are projected back to SO(3).
+        Interpolates by cubic convolution (Catmull-Rom), because the speed of a linear interpolation jumps at each
+        frame; rotations are projected back to SO(3).
 
         Args:
             times: times of any shape, which is flattened in the result; clamped to [0, 1].
         """
-        position = times.reshape(-1).double().clamp(0, 1) * (len(self) - 1)
+        last = len(self) - 1
+        position = times.reshape(-1).double().clamp(0, 1) * last
         nearest = position.round()  # float32 times are slightly off whole frames, and a whole frame needs no SVD
         position = torch.where((position - nearest).abs() < 0.01, nearest, position)
-        below = position.floor().long().clamp(0, max(len(self) - 2, 0))
-        above = (below + 1).clamp(max=len(self) - 1)
-        weight = (position - below).to(self.mouth.dtype)
-
-        def interpolate(values: Tensor) -> Tensor:
-            weights = weight.reshape(-1, *[1] * (values.ndim - 1))
-            return torch.lerp(values[below], values[above], weights)
-
-        track = self._map(interpolate)
-        if (weight.remainder(1.0) > 0).any():
+        below = position.floor().long()
+        s = position - below
+        frames = (below[:, None] + torch.arange(-1, 3, device=below.device)).clamp(0, last)
+        weights = [s * (-1 + s * (2 - s)), 2 + s * s * (3 * s - 5), s * (1 + s * (4 - 3 * s)), s * s * (s - 1)]
+        weights = (torch.stack(weights, -1) / 2).to(self.mouth.dtype)
+        track = self._map(lambda values: torch.einsum("nk,nk...->n...", weights, values[frames]))
+        if (s > 0).any():
             u, _, vh = torch.linalg.svd(track.head_to_camera[:, :3, :3])
             track.head_to_camera[:, :3, :3] = u @ vh
         return track

@@ -61,6 +61,8 @@ class ClipMetadata:
     frames."""
     closed_mouth_frames: Bool[Tensor, " N"]
     """Whether the lips are closed, or as close as they ever are in the clip, in each training frame."""
+    source_frame_rate: float
+    """Frames per second of the source video."""
 
 
 @dataclass
@@ -147,6 +149,7 @@ class DFADataParser(DataParser):
             closed_mouth_frames=_closed_mouth_frames(
                 torch.from_numpy(folder.attributes.mouth_opening[folder.train_frames])
             ),
+            source_frame_rate=folder.source_frame_rate,
         )
         return DataparserOutputs(
             image_filenames=[folder.path / frame["file_path"] for frame in frames],

@@ -13,9 +13,14 @@ head. Its origin is the centroid of the rigid landmarks, its axes are those of c
 camera, and its unit of length is the distance of the outer eye corners. In it the head is fixed and the
 camera moves around it: `transform_matrix` is the camera in head space.
 
-The head pose is stored once, as `transform_matrix`, because nerfstudio's tools read it there;
-`ClipAttributes.head_to_camera` is its inverse, computed when the folder is read. An attribute track has head poses of
-its own, because it may be generated.
+Times. A folder has a frame every 1/25 s, whatever the source had. The image of a frame is the source's nearest one,
+which was recorded up to half a frame earlier or later: `time` in `transforms.json` is when, from 0 for the first frame
+to 1 for the last. `ClipAttributes` belong to the frames, except `landmarks` and `face_found`, which belong to the
+images. For a source with 25 or 50 frames/s this is the same.
+
+The head pose is stored once, as `transform_matrix` of each image, because nerfstudio's tools read it there;
+`ClipAttributes.head_to_camera` is computed from it when the folder is read. An attribute track has head poses of its
+own, because it may be generated.
 """
 
 from __future__ import annotations
@@ -33,8 +38,11 @@ from jaxtyping import Bool, Float32, Int32, Int64
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.data.find_files import find_files
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.face.head_pose import Poses, poses_to_vectors, vectors_to_poses
+from dfa_nerfstudio.media.frame_times import FrameTimes
 from dfa_nerfstudio.media.npz import load_npz
 from dfa_nerfstudio.media.rates import FRAME_RATE, MFCC_PER_FRAME
+from dfa_nerfstudio.media.timeline import Timeline
 
 FORMAT_VERSION = 2
 """Version of `transforms.json` and `attributes.npz`."""
@@ -70,7 +78,7 @@ class ClipAttributes:
     front_landmarks: Float32[np.ndarray, "T 68 3"]
     """The paper's 68 landmarks in head space, without the head pose (front view)."""
     head_to_camera: Float32[np.ndarray, "T 4 4"]
-    """Head pose as the transform from head space to camera space; stored in `transforms.json`."""
+    """Head pose as the transform from head space to camera space; computed from `transforms.json`."""
     torso_motion: Float32[np.ndarray, "T 4"]
     """2-D similarity (dx, dy, log scale, angle in radians) of the torso relative to the reference frame. It maps
     image-plane points in units of the focal length (x right, y up): q_t = exp(log scale) R(angle) q_ref + (dx, dy)."""
@@ -131,22 +139,26 @@ class ClipAttributes:
             np.savez(partial, **arrays)
 
     @classmethod
-    def load(cls, path: Path, head_to_camera: Float32[np.ndarray, "T 4 4"]) -> ClipAttributes:
+    def load(
+        cls, path: Path, image_poses: Float32[np.ndarray, "T 4 4"], times: FrameTimes, num_train: int
+    ) -> ClipAttributes:
         """Reads and checks the `.npz`.
 
         Args:
             path: the `.npz`.
-            head_to_camera: head poses of the same frames, from `transforms.json`.
+            image_poses: head pose of each image, from `transforms.json`.
+            times: when each image was recorded.
+            num_train: number of training frames.
 
         Raises:
             UserError: if it is missing, truncated, of the wrong shape, or holds non-finite numbers.
         """
-        arrays = {**load_npz(path), "head_to_camera": head_to_camera}
+        arrays = {**load_npz(path), "head_to_camera": image_poses}
         names = [field.name for field in dataclasses.fields(cls)]
         missing = [name for name in names if name not in arrays]
         if missing:
             raise UserError(f"{path}: arrays missing: {', '.join(missing)}; run dfa-process again")
-        frames = len(head_to_camera)
+        frames = len(image_poses)
         for group, rows in ((PER_FRAME, frames), (PER_MFCC, MFCC_PER_FRAME * frames)):
             for name in group:
                 if len(arrays[name]) != rows:
@@ -157,6 +169,11 @@ class ClipAttributes:
         for name in names:
             if not np.isfinite(arrays[name]).all():
                 raise UserError(f"{path}: {name} holds numbers that are not finite; run dfa-process again")
+        if not times.are_constant:
+            segments = Timeline(arrays["shot"], num_train).segments()
+            motion = poses_to_vectors(Poses(image_poses[:, :3, :3], image_poses[:, :3, 3]))
+            poses = vectors_to_poses(times.to_frames(motion, segments))
+            arrays["head_to_camera"] = poses.matrices().astype(np.float32)
         return cls(**{name: arrays[name] for name in names})
 
 
@@ -219,10 +236,21 @@ class DatasetFolder:
     @cached_property
     def attributes(self) -> ClipAttributes:
         """Attributes of all frames."""
-        return ClipAttributes.load(self.path / ATTRIBUTES, self._head_to_camera())
+        return ClipAttributes.load(self.path / ATTRIBUTES, self._image_poses(), self.times, self.num_train)
 
-    def _head_to_camera(self) -> Float32[np.ndarray, "T 4 4"]:
-        """Head pose of every frame, the inverse of its `transform_matrix`."""
+    @cached_property
+    def times(self) -> FrameTimes:
+        """When each image was recorded."""
+        try:
+            times = np.array([float(frame["time"]) for frame in self.meta["frames"]])
+        except (KeyError, TypeError, ValueError):
+            raise UserError(
+                f"{self.path / TRANSFORMS}: time is missing in a frame or no number; run dfa-process again"
+            ) from None
+        return FrameTimes(times * (len(times) - 1))
+
+    def _image_poses(self) -> Float32[np.ndarray, "T 4 4"]:
+        """Head pose of every image, the inverse of its `transform_matrix`."""
         try:
             cameras = np.array([frame["transform_matrix"] for frame in self.meta["frames"]], dtype=np.float64)
             return np.linalg.inv(cameras.reshape(-1, 4, 4)).astype(np.float32)
@@ -257,6 +285,11 @@ class DatasetFolder:
         """Width and height of the frames in pixels."""
         return self.meta["w"], self.meta["h"]
 
+    @property
+    def source_frame_rate(self) -> float:
+        """Frames per second of the source video."""
+        return float(self.meta.get("source_fps") or FRAME_RATE)
+
     @staticmethod
     def write_transforms(
         path: Path,
@@ -265,6 +298,8 @@ class DatasetFolder:
         size: tuple[int, int],
         num_train: int,
         head_to_camera: Float32[np.ndarray, "T 4 4"],
+        times: FrameTimes | None = None,
+        source_frame_rate: float = FRAME_RATE,
     ) -> None:
         """Writes `transforms.json` for frames `images/00000.jpg`..., `masks/00000.png`... and
         `torso_masks/00000.png`...
@@ -275,10 +310,13 @@ class DatasetFolder:
                 image's centre.
             size: width and height of the frames in pixels.
             num_train: number of training frames.
-            head_to_camera: head pose of every frame.
+            head_to_camera: head pose of every image.
+            times: when each image was recorded; by default at 25 frames/s.
+            source_frame_rate: frames per second of the source video.
         """
         width, height = size
         count = len(head_to_camera)
+        moments = (times or FrameTimes.constant(count)).frames.clip(0, count - 1) / max(count - 1, 1)
         cameras = np.linalg.inv(head_to_camera.astype(np.float64))
         meta = {
             "dfa_format_version": FORMAT_VERSION,
@@ -290,13 +328,14 @@ class DatasetFolder:
             "w": width,
             "h": height,
             "fps": FRAME_RATE,
+            "source_fps": source_frame_rate,
             "num_train": num_train,
             "frames": [
                 {
                     "file_path": f"images/{index:05d}.jpg",
                     "person_mask_path": f"masks/{index:05d}.png",
                     "torso_mask_path": f"torso_masks/{index:05d}.png",
-                    "time": index / max(count - 1, 1),
+                    "time": float(moments[index]),
                     "transform_matrix": camera.tolist(),
                 }
                 for index, camera in enumerate(cameras)

@@ -9,6 +9,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
+import torch
 from jaxtyping import Bool, Float32, UInt8
 
 from dfa_nerfstudio.data.audio_features import FileFeature
@@ -76,6 +77,7 @@ def held_out_pair(config_path: Path, speech: Sequence[Path] = (), data: Path | N
             "run dfa-process again with some `held_out` frames, then dfa-attributes and ns-train"
         )
     paths = [folder.path / frame["file_path"] for frame in folder.meta["frames"][first:]]
+    times = torch.from_numpy(folder.times.frames[first:]) / (count - 1)
     notes = []
     if speech and model.clip.track.mouth_kind.name == FileFeature.NAME:
         notes.append(
@@ -87,7 +89,7 @@ def held_out_pair(config_path: Path, speech: Sequence[Path] = (), data: Path | N
     audio = read_wav(folder.path / AUDIO)[start:]
     return VideoPair(
         name=f"{folder.path.resolve().name}, {config_path.parent.parent.name}",
-        prediction=frames_on_disk(render_track(model, model.clip.track[first:count])),
+        prediction=frames_on_disk(render_track(model, model.clip.track.at(times))),
         truth=frames_on_disk(read_image(path) for path in paths),
         valid_frames=valid_frames,
         audio=audio,

@@ -1,4 +1,4 @@
-"""Streaming the frames of any video at a constant 25 frames/s."""
+"""Streaming the frames of any video at a constant frame rate."""
 
 from __future__ import annotations
 
@@ -50,11 +50,15 @@ class Video:
     """
 
     path: Path
+    frame_rate: float = FRAME_RATE
+    """Frames per second that the video is converted to."""
     warnings: list[str] = field(default_factory=list)
     """Faults of the file and conversions that were applied, for the report."""
     pauses: list[range] = field(default_factory=list)
-    """Numbers of the frames at 25 frames/s that repeat another one for longer than `MAX_HOLD_S`, because the file has
-    none at their time; filled by `frames()`."""
+    """Numbers of the frames that repeat another one for longer than `MAX_HOLD_S`, because the file has none at their
+    time; filled by `frames()`."""
+    frame_times: list[float] = field(default_factory=list)
+    """Presentation time of each frame, in seconds after the first; filled by `frames()`."""
 
     def __post_init__(self) -> None:
         if not self.path.is_file():
@@ -81,16 +85,16 @@ class Video:
             self._warn(f"its time stamps restart at {joint:.1f} s: recordings were joined there")
 
     def frames(self) -> Iterator[av.VideoFrame]:
-        """The frames at 25 frames/s: number i is the one whose presentation time is nearest to i / 25 s after the
-        first. A truncated file ends early, with a warning.
+        """The frames at `frame_rate`: number i is the one whose presentation time is nearest to i / `frame_rate` after
+        the first. A truncated file ends early, with a warning.
 
         Raises:
             UserError: if no frame can be decoded, or the time stamps jump by more than `MAX_PAUSE_S`.
         """
-        count = 0
+        count, rate = 0, self.frame_rate
         previous: av.VideoFrame | None = None
         start = previous_time = 0.0
-        gap = 1 / FRAME_RATE
+        gap = 1 / rate
         times = ContinuousTime(self._clock)
         for frame in self._decode():
             time = times(frame.time) if frame.time is not None else previous_time + gap
@@ -101,20 +105,24 @@ class Video:
             else:
                 gap = time - previous_time
                 check_pause(self.path, previous_time - start, gap)
-                while start + count / FRAME_RATE < (previous_time + time) / 2:
+                while start + count / rate < (previous_time + time) / 2:
+                    self._record_time(count, previous_time - start)
                     yield previous
                     count += 1
-                pause = range(
-                    math.floor((previous_time - start) * FRAME_RATE) + 1, math.ceil((time - start) * FRAME_RATE)
-                )
+                pause = range(math.floor((previous_time - start) * rate) + 1, math.ceil((time - start) * rate))
                 if gap > MAX_HOLD_S and pause not in self.pauses:
                     self.pauses.append(pause)
             previous, previous_time = frame, time
         if previous is None:
             raise UserError(f"{self.path}: no frame can be decoded; give another copy of the video")
-        while start + count / FRAME_RATE < previous_time + gap - 0.5 / FRAME_RATE:  # the last frame lasts `gap` too
+        while start + count / rate < previous_time + gap - 0.5 / rate:  # the last frame lasts `gap` too
+            self._record_time(count, previous_time - start)
             yield previous
             count += 1
+
+    def _record_time(self, number: int, seconds: float) -> None:
+        if number == len(self.frame_times):  # otherwise an earlier pass recorded it
+            self.frame_times.append(seconds)
 
     def _decode(self) -> Iterator[av.VideoFrame]:
         """All undamaged frames, normalized, at their own times."""

@@ -16,6 +16,7 @@ from dfa_nerfstudio.atomic_write import check_not_input
 from dfa_nerfstudio.attributes.motion_config import MotionConfig
 from dfa_nerfstudio.errors import UserError, as_flags, exit_on_user_error
 from dfa_nerfstudio.jobs import JobsConfig
+from dfa_nerfstudio.media.rates import FRAME_RATE
 from dfa_nerfstudio.reporting.console import make_console
 from dfa_nerfstudio.talk.talk_config import AudioConditioningConfig, LiveConfig, VideoConfig
 
@@ -61,6 +62,7 @@ def talk(
 
         check_signing(*video.sign)
     if live.live:
+        video.fps = video.fps or FRAME_RATE  # resampling would wait for two further frames
         return _render_live(load_config, data, video, motion, conditioning, live)
     from dfa_nerfstudio.talk.batch import find_audio_files, render_batch
 
@@ -108,7 +110,7 @@ def _render_file(
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as progress:
         task = progress.add_task("", total=renderer.num_frames(audio))
         statistics = renderer.render(audio, output, features, lambda number: progress.update(task, completed=number))
-    duration, rate = statistics.num_frames / video.fps, statistics.num_frames / statistics.seconds
+    duration, rate = statistics.num_frames / renderer.fps, statistics.num_frames / statistics.seconds
     console.print(
         f"{output}: {duration:.2f} s, {statistics.num_frames} frames, {rate:.1f} frames/s, first frame after "
         f"{statistics.first_frame_seconds:.1f} s; marked as synthetic",

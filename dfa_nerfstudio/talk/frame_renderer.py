@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -97,12 +98,12 @@ def resample_frame_rate(tracks: Iterable[AttributeTrack], fps: float) -> Iterato
             yield track
             continue
         pending = track if pending is None else AttributeTrack.join([pending, track])
-        num_received = first + len(pending)
-        count = int((num_received - 1) * fps / track.fps) + 1 - num_yielded  # interpolation needs both neighbours
+        num_received, step = first + len(pending), track.fps / fps
+        count = math.ceil((num_received - 2) / step) - num_yielded  # interpolation needs two frames on each side
         if count > 0:
-            yield _interpolate(pending, (num_yielded + torch.arange(count)) * track.fps / fps - first, fps)
+            yield _interpolate(pending, (num_yielded + torch.arange(count)) * step - first, fps)
             num_yielded += count
-        drop = max(min(int(num_yielded * track.fps / fps), num_received - 1) - first, 0)
+        drop = max(min(int(num_yielded * step), num_received) - 1 - first, 0)
         pending, first = pending[drop:], first + drop
     if pending is not None:
         rest = round((first + len(pending)) * fps / pending.fps) - num_yielded  # the last frame has a duration too

@@ -95,7 +95,7 @@ def render_live(renderer: TalkingVideoRenderer, config: LiveConfig, source: Bina
         source: PCM, 16 bit, mono; not read if `config.listen` is given.
         target: receives the video.
     """
-    latency = Latency(renderer.video.fps)
+    latency = Latency(renderer.fps)
     driver = AudioDriver(renderer.model, renderer.motion, renderer.conditioning, live=True)
     with contextlib.ExitStack() as stack:
         if config.listen is None:
@@ -113,7 +113,7 @@ def render_live(renderer: TalkingVideoRenderer, config: LiveConfig, source: Bina
                 unwritten.append(chunk)
                 yield chunk
 
-        metadata, fps = renderer.provenance.metadata(config.container), renderer.video.fps
+        metadata, fps = renderer.provenance.metadata(config.container), renderer.fps
         writer = stream_writer(target, config.container, fps, renderer.size, SAMPLE_RATE, metadata)
         with contextlib.suppress(BrokenPipeError), writer as video:
             for frame in renderer.render_tracks(driver.stream(record_chunks()), latency.should_drop):

@@ -28,16 +28,17 @@ class PortraitCompositor:
     Args:
         video: the video that was given to dfa-process.
         folder: the dataset folder made from it.
-        frames: frame numbers in the dataset, in playing order.
+        frames: frame numbers in the dataset, at 25 frames/s, in playing order.
+        frame_rate: frames per second that are read from the video.
 
     Raises:
         UserError: if it is another video, or its camera moved.
     """
 
-    def __init__(self, video: Path, folder: Path, frames: list[int]) -> None:
+    def __init__(self, video: Path, folder: Path, frames: list[int], frame_rate: float) -> None:
         try:
             report = json.loads((folder / REPORT_FILE).read_text())
-            (self.left, self.top, self.side), first = report["crop"], round(report["start"] * FRAME_RATE)
+            (self.left, self.top, self.side), first = report["crop"], round(report["start"] * frame_rate)
             camera_moved, source = report["camera_moved"], report["source"]
         except (OSError, ValueError, KeyError, TypeError):
             raise UserError(
@@ -48,7 +49,8 @@ class PortraitCompositor:
                 f"`paste={video}`: its camera moved and dfa-process stabilised it, so the portrait fits none of its "
                 "frames; leave out `paste`"
             )
-        self._frames, self._decoded = frames, islice(Video(video).frames(), first, None)
+        self._frames, self._frame_rate = frames, frame_rate
+        self._decoded = islice(Video(video, frame_rate).frames(), first, None)
         self._jpegs: list[UInt8[np.ndarray, " bytes"]] = []
         frame = self._source_frame(0)
         self.size = frame.shape[1], frame.shape[0]
@@ -56,11 +58,13 @@ class PortraitCompositor:
             raise UserError(f"`paste={video}`: the portrait was cropped from {source}; give that video")
         self._opacity = self._portrait_opacity(*self.size)
 
-    def composite(self, portrait: UInt8[np.ndarray, "S S 3"], number: int) -> UInt8[np.ndarray, "H W 3"]:
-        """Returns the source frame for output position `number` at 25 frames/s, with the portrait composited."""
-        period = max(1, 2 * (len(self._frames) - 1))
-        position = min(number % period, period - number % period, len(self._frames) - 1)
-        frame = self._source_frame(self._frames[position])
+    def composite(self, portrait: UInt8[np.ndarray, "S S 3"], seconds: float) -> UInt8[np.ndarray, "H W 3"]:
+        """Returns the source frame for a time of the output, with the portrait composited."""
+        last = len(self._frames) - 1
+        position = seconds * FRAME_RATE % max(2 * last, 1)
+        position = min(position, 2 * last - position)
+        number = np.interp(position, np.arange(last + 1), self._frames)
+        frame = self._source_frame(round(number / FRAME_RATE * self._frame_rate))
         rows, columns = slice(self.top, self.top + self.side), slice(self.left, self.left + self.side)
         interpolation = cv2.INTER_AREA if self.side < len(portrait) else cv2.INTER_CUBIC
         resized = cv2.resize(portrait, (self.side, self.side), interpolation=interpolation).astype(np.float32)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from dfa_nerfstudio.attributes.lips.lip_config import LipConfig
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
+from dfa_nerfstudio.media.rates import SAMPLE_RATE
 
 
 @dataclass
@@ -26,8 +26,8 @@ class VideoConfig:
     size: int | None = None
     """Longer side in pixels, 16 to 8192; by default that of the training images. It may exceed theirs, because the
     field is continuous."""
-    fps: float = FRAME_RATE
-    """Frames per second, 1 to 120."""
+    fps: float | None = None
+    """Frames per second, 1 to 120; by default the source video's standard rate (24 to 60), and 25 live."""
     start: float = 0.0
     """Start of the segment of the audio that is used, in seconds."""
     end: float | None = None
@@ -49,7 +49,7 @@ class VideoConfig:
     def __post_init__(self) -> None:
         if self.size is not None and not 16 <= self.size <= 8192:
             raise UserError(f"`size={self.size}`: give 16 to 8192 pixels")
-        if not 1 <= self.fps <= 120:
+        if self.fps is not None and not 1 <= self.fps <= 120:
             raise UserError(f"`fps={self.fps:g}`: give 1 to 120 frames per second")
         if self.start < 0 or (self.end is not None and self.end <= self.start):
             raise UserError(

@@ -17,7 +17,7 @@ from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.audio import audio_duration, stream_audio
 from dfa_nerfstudio.media.audio_selection import find_speech
 from dfa_nerfstudio.media.chunks import slice_chunks
-from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
+from dfa_nerfstudio.media.rates import SAMPLE_RATE, nearest_standard_frame_rate
 from dfa_nerfstudio.media.video_writer import VideoWriter, format_for_file
 from dfa_nerfstudio.talk.audio_driver import AudioDriver
 from dfa_nerfstudio.talk.background_compositor import TRANSPARENT, BackgroundCompositor
@@ -69,13 +69,15 @@ class TalkingVideoRenderer:
         conditioning: AudioConditioningConfig,
     ) -> None:
         self.model, self.video, self.motion, self.conditioning = model, video, motion, conditioning
+        self.fps = video.fps or nearest_standard_frame_rate(model.clip.source_frame_rate)
+        """Frames per second of the videos."""
         self.scale = 1.0 if video.size is None else video.size / max(model.clip.size)
         portrait_size = frame_size(model, self.scale)
         self.background = BackgroundCompositor(video.background, portrait_size)
         self.portrait_compositor = None
         if video.paste is not None:
             self.portrait_compositor = PortraitCompositor(
-                video.paste, model.clip.folder, model.clip.train_frames.tolist()
+                video.paste, model.clip.folder, model.clip.train_frames.tolist(), self.fps
             )
         self.size = portrait_size if self.portrait_compositor is None else self.portrait_compositor.size
         """Width and height of the videos in pixels."""
@@ -107,13 +109,11 @@ class TalkingVideoRenderer:
         file_format = format_for_file(output, transparent)
         metadata = self.provenance.metadata(output.suffix.lower())
         soundtrack = self._audio(audio, OUTPUT_SAMPLE_RATE)
-        writer = VideoWriter(
-            output, self.video.fps, self.size, OUTPUT_SAMPLE_RATE, metadata, transparent, self._finalise
-        )
+        writer = VideoWriter(output, self.fps, self.size, OUTPUT_SAMPLE_RATE, metadata, transparent, self._finalise)
         num_samples = 0
         with writer as video:
             for number, frame in enumerate(self.render_frames(audio, features)):
-                end = (number + 1) / self.video.fps * OUTPUT_SAMPLE_RATE
+                end = (number + 1) / self.fps * OUTPUT_SAMPLE_RATE
                 while num_samples < end and (chunk := next(soundtrack, None)) is not None:
                     video.write_audio(chunk)
                     num_samples += len(chunk)
@@ -150,7 +150,7 @@ class TalkingVideoRenderer:
 
         def frames() -> Iterator[AttributeTrack | None]:
             number = 0
-            for track in resample_frame_rate(tracks, self.video.fps):
+            for track in resample_frame_rate(tracks, self.fps):
                 for index in range(len(track)):
                     dropped = should_drop is not None and should_drop(number)
                     yield None if dropped else track[index : index + 1]
@@ -162,8 +162,7 @@ class TalkingVideoRenderer:
             if portrait is not None:
                 image = portrait
                 if self.portrait_compositor is not None:
-                    source_number = int(number * FRAME_RATE / self.video.fps)
-                    image = self.portrait_compositor.composite(image, source_number)
+                    image = self.portrait_compositor.composite(image, number / self.fps)
                 if self.watermark is not None:
                     image = self.watermark.draw(image)
             assert image is not None
@@ -181,7 +180,7 @@ class TalkingVideoRenderer:
 
     def num_frames(self, audio: Path) -> int:
         """Returns the approximate number of frames of an audio file's video."""
-        return int(np.ceil(self._duration(audio) * self.video.fps - 1e-6))
+        return int(np.ceil(self._duration(audio) * self.fps - 1e-6))
 
     def _duration(self, audio: Path) -> float:
         """Returns the duration of the chosen segment of an audio file in seconds."""

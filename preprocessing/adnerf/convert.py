@@ -25,6 +25,7 @@ from dfa_nerfstudio.face.head_pose import Poses, back_project, project_points
 from dfa_nerfstudio.face.mouth_aperture import mouth_opening
 from dfa_nerfstudio.face.topology import LANDMARKS_68, RIGID
 from dfa_nerfstudio.media.audio import read_audio, write_wav
+from dfa_nerfstudio.media.frame_times import FrameTimes
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
 from dfa_nerfstudio.media.timeline import Timeline
 from dfa_nerfstudio.metrics.jitter import jitter
@@ -172,7 +173,8 @@ def _convert(folder: ADNeRFFolder, output: Path, size: int | None, progress: Pro
     reference = int(np.where(train_mask, distance, np.inf).argmin())
     with progress.stage("torso", len(mapping)) as advance:
         tracker = track_torso(output, reference, timeline, advance)
-        torso = smooth_torso_motion(tracker, timeline, focal, ProcessConfig.smoothing, report)
+        times = FrameTimes.constant(len(mapping))
+        torso = smooth_torso_motion(tracker, timeline, times, focal, ProcessConfig.smoothing, report)
     model = learn_morphable_model(front[train_mask], min(ProcessConfig.num_expressions, int(train_mask.sum()) - 1))
     attributes = {
         "shot": timeline.shot,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from dfa_nerfstudio.media.frame_times import FrameTimes
 from dfa_nerfstudio.media.timeline import Timeline
 from dfa_nerfstudio.metrics.jitter import jitter
 from dfa_nerfstudio.preprocessing.motion_smoothing import MotionSmoother
@@ -27,7 +28,12 @@ class TorsoMotion:
 
 
 def smooth_torso_motion(
-    tracker: TorsoTracker | None, timeline: Timeline, focal: float, smoothing: float, report: ProcessReport
+    tracker: TorsoTracker | None,
+    timeline: Timeline,
+    times: FrameTimes,
+    focal: float,
+    smoothing: float,
+    report: ProcessReport,
 ) -> TorsoMotion:
     """Smooths the torso's motion segment by segment.
 
@@ -37,6 +43,7 @@ def smooth_torso_motion(
     Args:
         tracker: has processed all frames; None if the frames show hardly any torso.
         timeline: segments and training frames.
+        times: presentation times of the images.
         focal: focal length in image sides.
         smoothing: smoothing strength, as a multiple of the measured noise.
         report: receives the numbers of lost frames and the warnings.
@@ -56,6 +63,7 @@ def smooth_torso_motion(
     report.torso_interpolated = int((~found & timeline.valid).sum())
     if report.torso_interpolated:
         report.warnings.append(f"the torso was lost in {report.torso_interpolated} frames, which are interpolated")
+    motion = times.to_frames(motion, timeline.segments(), found)
     train_segments = [segment for segment in timeline.segments() if segment.stop <= timeline.num_train]
     smoother = MotionSmoother.fit(motion, information, train_segments, (slice(0, 2),), max(smoothing, 1e-3))
     deviation = np.zeros_like(motion)
