@@ -11,6 +11,8 @@ make bench BENCH="end-to-end --seconds 60"        all commands on a real clip; s
 make bench BENCH=field                            the field at 128x128: every variant and baseline
 make bench BENCH="field --size 256 --seconds 900 --only 'full model'"
 make bench BENCH=talk                             dfa-talk: memory, sync, silence, attribute edits, live latency
+make bench BENCH="load --load-config C"            200 videos with ten bad ones, live clients for ten minutes
+make bench BENCH="talk --only long --minutes 60 --size 48"    dfa-talk: memory over an hour of audio
 make bench BENCH=sync                             the package's sync score on unseen people
 make bench BENCH=ablation                         dfa-eval ablate: Tables 2, 4 and 5, Fig. 6, other speech, seeds
 make bench BENCH=encodings                        throughput of feature grids by backend
@@ -42,6 +44,7 @@ BENCHMARKS = {
     "encodings": "grid_throughput.GridThroughputBenchmark",
     "field": "field_variants.FieldBenchmark",
     "talk": "talking_videos.TalkBenchmark",
+    "load": "load.LoadBenchmark",
     "sync": "sync_score.SyncBenchmark",
     "ablation": "ablation_tables.AblationBenchmark",
 }

@@ -56,6 +56,15 @@ def run_timed(
     return {**cost, "gpu_gib": round((free - min_free) / 2**30, 2)} if device == "cuda" else cost
 
 
+def resident_gib(process: int) -> float:
+    """Resident memory of a process in GiB; 0 if it has ended."""
+    try:
+        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    except (OSError, IndexError):
+        return 0.0
+    return pages * 4096 / 2**30
+
+
 def _peak_kib(process: int) -> int:
     """Reads the peak memory of a running process, in KiB.
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.field_variants import FieldBenchmark
 from benchmarks.held_out import train_and_score
-from benchmarks.record import BIN, Row, record_header, run_timed, write_record
+from benchmarks.record import BIN, Row, record_header, resident_gib, run_timed, write_record
 from dfa_nerfstudio.attributes.attribute_models import MODELS_FILE_NAME, AttributeModels
 from dfa_nerfstudio.attributes.av_offset import measure_offset
 from dfa_nerfstudio.attributes.recordings import Recording
@@ -48,6 +48,8 @@ class TalkBenchmark:
     """Training time in seconds."""
     minutes: float = 10.0
     """Length of the long video, in minutes."""
+    size: int | None = None
+    """Size of the long video in pixels; by default that of the training images."""
     only: tuple[Literal["long", "silence", "sliders", "live", "every"], ...] = ()
     """Parts to measure; all by default."""
     output: Path = Path("outputs/bench")
@@ -90,12 +92,13 @@ class TalkBenchmark:
         audio, video = self.output / "long.wav", self.output / "long.mp4"
         write_wav(audio, samples)
         command = ["dfa-talk", "--load-config", str(config), "--audio", str(audio), "--output", str(video)]
+        command += ["--fps", str(FRAME_RATE), *(["--size", str(self.size)] if self.size else [])]
         memory: list[tuple[int, float]] = []  # bytes on disk, GiB in memory
         start = time.monotonic()
         with subprocess.Popen([str(BIN / command[0]), *command[1:]], stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             while process.poll() is None:
-                memory.append((_partial_size(video), _resident_gib(process.pid)))
+                memory.append((_partial_size(video), resident_gib(process.pid)))
                 time.sleep(0.5)
             log = process.stdout.read()
         if process.returncode:
@@ -108,14 +111,18 @@ class TalkBenchmark:
         minute = max(size for size, _ in memory) / self.minutes
         return {
             "minutes": self.minutes,
+            "size": self.size or "as trained",
             "frames": frames,
             "seconds": seconds,
             "first_frame_s": float(re.findall(r"first frame after ([\d.]+) s", log)[0]),
             "gib_after_a_minute": next(gib for size, gib in memory if size >= minute),
             "gib_at_the_end": [gib for size, gib in memory if size][-1],
             "video_minus_audio_s": lengths[0] - lengths[1],
-            **{f"offset_at_{part:.0%}_ms": 10 * self._offset(config, video, part) for part in (0.25, 0.5, 0.75)},
+            **({} if self.size else self._offsets(config, video)),
         }
+
+    def _offsets(self, config: Path, video: Path) -> Row:
+        return {f"offset_at_{part:.0%}_ms": 10 * self._offset(config, video, part) for part in (0.25, 0.5, 0.75)}
 
     def _offset(self, config: Path, video: Path, part: float) -> int:
         """Measures the audio delay in 12 s of a rendered video from its pixels, in MFCC rows of 10 ms."""
@@ -263,12 +270,3 @@ def read_frames(video: Path) -> Iterator[np.ndarray]:
 def _partial_size(video: Path) -> int:
     partial = video.with_name(f".{video.stem}.partial{video.suffix}")
     return partial.stat().st_size if partial.exists() else 0
-
-
-def _resident_gib(process: int) -> float:
-    """Resident memory of a process in GiB; 0 if it has ended."""
-    try:
-        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
-    except (OSError, IndexError):
-        return 0.0
-    return pages * 4096 / 2**30

@@ -73,7 +73,7 @@ class WordBenchmark:
         audio, video = self.output / f"{name}.wav", self.output / f"{name}.mp4"
         write_wav(audio, samples)
         command: list[str | Path] = ["dfa-talk", "--load-config", self.load_config, "--audio", audio, "--pose", "still"]
-        run_timed([*command, "--output", video])
+        run_timed([*command, "--fps", FRAME_RATE, "--output", video])
         return np.stack(list(read_frames(video)))
 
 
