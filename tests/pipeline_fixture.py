@@ -71,6 +71,15 @@ def succeed(*command: str | Path) -> str:
     return result.stdout
 
 
+def refused(*command: str | Path) -> str:
+    """The one-line error of a command, which must refuse its arguments: exit code 2, no traceback."""
+    result = run(*command)
+    message = result.stderr.strip()
+    assert result.returncode == 2, f"{command}\n{result.stdout[-3000:]}\n{message[-3000:]}"
+    assert message.startswith("error: ") and "\n" not in message, message
+    return message
+
+
 @dataclass
 class PipelineRun:
     """Files that the commands from a clip to a trained model have written."""

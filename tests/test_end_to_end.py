@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 
 import av
@@ -15,25 +14,11 @@ from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.dataset_folder import TRACK
 from dfa_nerfstudio.media.audio import read_audio, write_wav
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
-from dfa_nerfstudio.talk import cli as talk
 from tests.conftest import CLIPS, needs_clips
-from tests.pipeline_fixture import PipelineRun, run, run_pipeline, succeed
+from tests.pipeline_fixture import PipelineRun, refused, run, run_pipeline, succeed
 
 
-def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> str:
-    """Runs dfa-talk, which must refuse its arguments, and returns its one line of output."""
-    monkeypatch.setattr(sys, "argv", ["dfa-talk", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stop:
-        talk.main()
-    assert stop.value.code == 2
-    message = capsys.readouterr().err.strip()
-    assert message.startswith("error: ") and "\n" not in message
-    return message
-
-
-def test_a_model_trained_on_features_from_a_file_requires_them_for_new_audio(
-    demo: PipelineRun, tmp_path: Path, capsys, monkeypatch
-):
+def test_a_model_trained_on_features_from_a_file_requires_them_for_new_audio(demo: PipelineRun, tmp_path: Path):
     generator, video = np.random.default_rng(0), tmp_path / "talking.mp4"
     num_frames = int(np.ceil(len(read_audio(demo.speech)) * FRAME_RATE / SAMPLE_RATE))
     for name, count in (("clip", 200), ("speech", num_frames)):
@@ -44,19 +29,17 @@ def test_a_model_trained_on_features_from_a_file_requires_them_for_new_audio(
     succeed("ns-train", "dfa-nerf-lite", "--data", demo.data, *runs, *options, *features)
     arguments = ("--load-config", tmp_path / "runs/test/dfa-nerf-lite/run/config.yml", "--audio", demo.speech)
     arguments = (*arguments, "--output", video)
-    assert "give this audio's features with --audio-features" in refused(capsys, monkeypatch, *arguments)
-    message = refused(capsys, monkeypatch, *arguments, "--audio-features", tmp_path / "clip.npy")
+    assert "give this audio's features with --audio-features" in refused("dfa-talk", *arguments)
+    message = refused("dfa-talk", *arguments, "--audio-features", tmp_path / "clip.npy")
     assert "clip.npy: 200 rows for 156 frames" in message and not video.exists()
     succeed("dfa-talk", *arguments, "--audio-features", tmp_path / "speech.npy")
     with av.open(str(video)) as container:
         assert container.streams.video[0].frames == 156
     other = ("--load-config", demo.config, "--audio", demo.speech, "--output", video)
-    assert "leave out --audio-features" in refused(
-        capsys, monkeypatch, *other, "--audio-features", tmp_path / "speech.npy"
-    )
+    assert "leave out --audio-features" in refused("dfa-talk", *other, "--audio-features", tmp_path / "speech.npy")
 
 
-def test_unusable_speech_is_refused(demo: PipelineRun, tmp_path: Path, capsys, monkeypatch):
+def test_unusable_speech_is_refused(demo: PipelineRun, tmp_path: Path):
     output = tmp_path / "talking.mp4"
     arguments = ("--load-config", demo.config, "--output", output, "--audio")
     files = {
@@ -66,27 +49,27 @@ def test_unusable_speech_is_refused(demo: PipelineRun, tmp_path: Path, capsys, m
     }
     for name, (samples, reason) in files.items():
         write_wav(tmp_path / name, samples)
-        message = refused(capsys, monkeypatch, *arguments, tmp_path / name)
+        message = refused("dfa-talk", *arguments, tmp_path / name)
         assert name in message and reason in message
-    assert "no such file" in refused(capsys, monkeypatch, *arguments, tmp_path / "none.wav")
+    assert "no such file" in refused("dfa-talk", *arguments, tmp_path / "none.wav")
     (tmp_path / "text.wav").write_text("this is not audio")
-    assert "text.wav" in refused(capsys, monkeypatch, *arguments, tmp_path / "text.wav")
+    assert "text.wav" in refused("dfa-talk", *arguments, tmp_path / "text.wav")
     assert not output.exists() and not list(tmp_path.glob(".*partial*"))
 
 
-def test_unusable_models_are_refused(demo: PipelineRun, tmp_path: Path, capsys, monkeypatch):
+def test_unusable_models_are_refused(demo: PipelineRun, tmp_path: Path):
     arguments = ("--audio", demo.speech, "--output", tmp_path / "talking.mp4", "--load-config")
-    assert "no such file" in refused(capsys, monkeypatch, *arguments, tmp_path / "config.yml")
+    assert "no such file" in refused("dfa-talk", *arguments, tmp_path / "config.yml")
     (tmp_path / "config.yml").write_text("not: a run")
-    assert "no checkpoint" in refused(capsys, monkeypatch, *arguments, tmp_path / "config.yml")
+    assert "no checkpoint" in refused("dfa-talk", *arguments, tmp_path / "config.yml")
 
     models = demo.data / MODELS_FILE_NAME
     whole = models.read_bytes()
     try:
         models.write_bytes(whole[: len(whole) // 2])
-        assert MODELS_FILE_NAME in refused(capsys, monkeypatch, *arguments, demo.config)
+        assert MODELS_FILE_NAME in refused("dfa-talk", *arguments, demo.config)
         models.unlink()
-        assert MODELS_FILE_NAME in refused(capsys, monkeypatch, *arguments, demo.config)
+        assert MODELS_FILE_NAME in refused("dfa-talk", *arguments, demo.config)
     finally:
         models.write_bytes(whole)
 

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dfa_nerfstudio.adnerf import cli
 from dfa_nerfstudio.adnerf.adnerf_data import ADNeRFDataParserConfig
 from dfa_nerfstudio.data.dataset_folder import AUDIO, DatasetFolder
 from dfa_nerfstudio.errors import UserError
@@ -22,6 +21,7 @@ from dfa_nerfstudio.face.topology import LANDMARKS_68
 from dfa_nerfstudio.media.audio import read_audio
 from dfa_nerfstudio.media.rates import SAMPLE_RATE
 from dfa_nerfstudio.preprocessing.adnerf.convert import import_folder
+from tests.pipeline_fixture import refused
 from tests.preprocessing.adnerf_folders import (
     FOCAL,
     FRAMES,
@@ -218,19 +218,8 @@ def test_ns_train_trains_from_a_data_folder(plain: Path, tmp_path: Path, capsys:
     assert held_out.image_filenames[0] == dataset / f"images/{NUM_TRAIN:05d}.jpg"
 
 
-def error_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> str:
-    """The one-line error of dfa-import for invalid arguments."""
-    monkeypatch.setattr(sys, "argv", ["dfa-import", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    assert stop.value.code == 2
-    message = capsys.readouterr().err.strip()
-    assert message.startswith("error: ") and "\n" not in message
-    return message
-
-
 def test_damaged_folders_are_reported_in_one_line(
-    subject: RenderedSubject, plain: Path, tmp_path: Path, capsys, monkeypatch
+    subject: RenderedSubject, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "data"
     shutil.copytree(plain, folder, ignore=shutil.ignore_patterns("dfa-nerf"))
@@ -245,7 +234,7 @@ def test_damaged_folders_are_reported_in_one_line(
         else:
             (folder / name).write_bytes(content)
         try:
-            message = error_line(capsys, monkeypatch, folder)
+            message = refused("dfa-import", folder)
         finally:
             (folder / name).write_bytes(original)
         assert not list(folder.glob(".*")) and not (folder / "dfa-nerf").exists()
@@ -288,11 +277,11 @@ def test_damaged_folders_are_reported_in_one_line(
         frame["transform_matrix"] = np.linalg.inv(frame["transform_matrix"]).tolist()
     assert "poses put the face" in message_with("transforms_train.json", changed_transforms(frames=poses))
     (folder / "a_file").write_text("a file")
-    assert "cannot be written" in error_line(capsys, monkeypatch, folder, "--output", folder / "a_file/dataset")
-    assert "no such folder" in error_line(capsys, monkeypatch, tmp_path / "nothing")
+    assert "cannot be written" in refused("dfa-import", folder, "--output", folder / "a_file/dataset")
+    assert "no such folder" in refused("dfa-import", tmp_path / "nothing")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/notes.txt").write_text("keep")
-    assert "contains other files" in error_line(capsys, monkeypatch, folder, "--output", tmp_path / "mine")
+    assert "contains other files" in refused("dfa-import", folder, "--output", tmp_path / "mine")
     with pytest.raises(UserError, match="adnerf-data"):
         DatasetFolder.open(folder)
     with pytest.raises(UserError, match="no transforms_train"):
