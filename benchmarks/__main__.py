@@ -4,6 +4,7 @@ make bench                                        all benchmarks, several hours 
 make bench BENCH=preprocessing                    dfa-process: head pose, eyes, jitter, speed
 make bench BENCH=memory                           dfa-process: peak memory by video length
 make bench BENCH=frame-rates                      dfa-process: judder of sources with 24 to 60 frames/s
+make bench BENCH=occlusion                        dfa-process: covered mouths and eyes of the demo subject
 make bench BENCH=attributes                       attribute models: disentanglement and lip sync
 make bench BENCH=lips                             lips from audio: own video, unseen people, little video
 make bench BENCH=motion                           attribute models: head motion and blinks
@@ -36,6 +37,7 @@ BENCHMARKS = {
     "preprocessing": "preprocessing_quality.PreprocessingBenchmark",
     "memory": "preprocessing_memory.PreprocessingMemoryBenchmark",
     "frame-rates": "frame_rates.FrameRateBenchmark",
+    "occlusion": "occlusion.OcclusionBenchmark",
     "training-memory": "training_memory.TrainingMemoryBenchmark",
     "attributes": "attribute_quality.AttributeBenchmark",
     "lips": "lip_quality.LipBenchmark",

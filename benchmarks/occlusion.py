@@ -1,0 +1,153 @@
+"""Measures how well frames with a covered mouth or eye are found: occluders drawn before the demo subject."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from benchmarks.record import Row, record_header, write_record
+from dfa_nerfstudio.demo.make_clip import ClipConfig, make_clip
+from dfa_nerfstudio.face.landmark_tracker import FaceMeshTracker
+from dfa_nerfstudio.face.topology import EYE_CONTOURS, OUTER_EYE_CORNERS
+from dfa_nerfstudio.media.rates import FRAME_RATE
+from dfa_nerfstudio.media.video_reader import Video, to_rgb
+from dfa_nerfstudio.preprocessing.segmentation.occlusion import FacePatches
+
+Occluder = Literal["hand", "microphone", "paper", "hair"]
+Region = Literal["mouth", "eyes"]
+SPANS = ((4.0, 6.5), (11.0, 12.0), (17.0, 19.0))
+"""Times in seconds in which the region is covered; the last one is held out."""
+FADE_S = 0.3
+"""Seconds in which an occluder moves in and out."""
+COVERED, CLEAR = 0.5, 0.02
+"""Share of the region's pixels from which a frame counts as covered, and up to which it counts as clear. Frames between
+the two are not scored."""
+
+
+@dataclass
+class OcclusionBenchmark:
+    """Recall and precision of covered frames, by occluder and region."""
+
+    shared: Path = Path("../shared")
+    """Not used: the demo subject is synthetic."""
+    occluders: tuple[Occluder, ...] = ("hand", "microphone", "paper", "hair")
+    """What is drawn."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Random seeds of the demo subject, with yaw up to 20 degrees and pitch up to 12."""
+    seconds: float = 21.0
+    """Length of each clip in seconds; its last tenth is held out."""
+    output: Path = Path("outputs/bench/occlusion")
+    """Working folder, with a contact sheet for each row."""
+
+    def run(self) -> None:
+        """Measures everything and writes the record."""
+        head, rows = record_header("cpu"), list[Row]()
+        self.output.mkdir(parents=True, exist_ok=True)
+        counts = {(region, one): [] for region in ("mouth", "eyes") for one in (*self.occluders, "nothing")}
+        for seed in self.seeds:
+            clip = self.output / f"demo_{seed}.mp4"
+            make_clip(clip, ClipConfig(seconds=self.seconds, seed=seed, size=256, yaw=20.0, pitch=12.0))
+            images = [to_rgb(frame) for frame in Video(clip).frames()]
+            tracker = FaceMeshTracker(1)
+            marks = [face.landmarks[:, :2] * len(images[0]) for face in map(tracker.track, images) if face is not None]
+            for region, occluder in counts:
+                found = _detect(images, marks, region, occluder, seed, self.output / f"{region}_{occluder}_{seed}.png")
+                counts[region, occluder].append(found)
+        for (region, occluder), found in counts.items():
+            hit, covered, marked = np.sum(found, axis=0)
+            rows.append(
+                {
+                    "region": region,
+                    "occluder": occluder,
+                    "clips": len(found),
+                    "covered frames": int(covered),
+                    "recall": hit / covered if covered else "",
+                    "precision": hit / marked if marked else "",
+                    "false frames": int(marked - hit),
+                }
+            )
+        write_record("occlusion_cpu", head, {"demo subject, 256x256": rows})
+
+
+def _detect(
+    images: list[np.ndarray], marks: list[np.ndarray], region: str, occluder: str, seed: int, sheet: Path
+) -> tuple[int, int, int]:
+    """Returns the numbers of covered frames found, of covered frames, and of marked frames that are scored."""
+    tracker, patches, shown = FaceMeshTracker(1), FacePatches(), []
+    shares = np.zeros(len(images))
+    generator = np.random.default_rng(seed)
+    for number, (image, points) in enumerate(zip(images, marks, strict=True)):
+        drawn, shares[number] = draw_occluder(image, points, region, occluder, number / FRAME_RATE, generator)
+        face = tracker.track(drawn)
+        patches.add(drawn, None if face is None else face.landmarks)
+        if number % 12 == 0:
+            shown.append(drawn)
+    train = np.arange(len(images)) < 0.9 * len(images)
+    marked = patches.covered(train)[region]
+    scored = (shares >= COVERED) | (shares <= CLEAR)
+    covered = shares >= COVERED
+    rows = [np.hstack(shown[start : start + 8]) for start in range(0, len(shown) // 8 * 8, 8)]
+    cv2.imwrite(str(sheet), cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
+    return int((marked & covered & scored).sum()), int(covered.sum()), int((marked & scored).sum())
+
+
+def draw_occluder(
+    image: UInt8[np.ndarray, "S S 3"],
+    points: Float[np.ndarray, "478 2"],
+    region: str,
+    occluder: str,
+    seconds: float,
+    generator: np.random.Generator,
+) -> tuple[UInt8[np.ndarray, "S S 3"], float]:
+    """Draws an occluder at its time; returns the image and the share of the region that it covers."""
+    presence = max(min((seconds - first) / FADE_S, (last - seconds) / FADE_S, 1.0) for first, last in SPANS)
+    if occluder == "nothing" or presence <= 0:
+        return image, 0.0
+    unit = float(np.linalg.norm(np.subtract(*points[list(OUTER_EYE_CORNERS)])))
+    eyes = points[np.unique(EYE_CONTOURS)]
+    target = points[[13, 14, 61, 291]] if region == "mouth" else eyes[eyes[:, 0] < np.median(eyes[:, 0])]
+    centre = target.mean(0) + (1 - presence) * np.array([0.3, 1.8]) * unit  # it comes from below
+    centre = centre + 0.04 * unit * np.array([np.sin(7 * seconds), np.cos(9 * seconds)])
+    alpha, colour = _shape(occluder, centre, unit, len(image)), _COLOURS[occluder]
+    rows, columns = np.indices(alpha.shape)
+    shade = 1 + 0.25 * (columns - centre[0]) / unit - 0.15 * (rows - centre[1]) / unit
+    texture = np.clip(np.array(colour) * shade[..., None] + generator.normal(0, 5, image.shape), 0, 255)
+    drawn = (image + alpha[..., None] * (texture - image)).round().astype(np.uint8)
+    area = np.zeros(alpha.shape, np.uint8)
+    cv2.fillConvexPoly(area, cv2.convexHull(target.round().astype(np.int32)), 1)
+    return drawn, float(alpha[cv2.dilate(area, np.ones((3, 3), np.uint8)) > 0].mean())
+
+
+_COLOURS = {"hand": (196, 150, 125), "microphone": (35, 35, 40), "paper": (228, 226, 220), "hair": (70, 48, 34)}
+
+
+def _shape(occluder: str, centre: Float[np.ndarray, "2"], unit: float, size: int) -> Float[np.ndarray, "S S"]:
+    """Opacity of an occluder, with soft edges."""
+    mask = np.zeros((size, size), np.uint8)
+
+    def ellipse(x: float, y: float, width: float, height: float, angle: float) -> None:
+        place = tuple(round(value) for value in centre + np.array([x, y]) * unit)
+        axes = max(int(width * unit), 1), max(int(height * unit), 1)
+        cv2.ellipse(mask, place, axes, angle, 0, 360, 255, -1, cv2.LINE_AA)
+
+    for x, y, width, height, angle in _PARTS[occluder]:
+        ellipse(x, y, width, height, angle)
+    return cv2.GaussianBlur(mask, (0, 0), 0.012 * unit + 0.5).astype(np.float64) / 255
+
+
+_PARTS = {
+    "hand": [
+        (0.0, 0.25, 0.34, 0.32, 0),
+        *((0.16 * x, -0.12, 0.08, 0.34, 6 * x) for x in (-2, -1, 0, 1)),
+        (0.2, 0.9, 0.24, 0.6, 0),
+    ],
+    "microphone": [(0.0, 0.0, 0.34, 0.34, 0), (0.1, 0.8, 0.09, 0.75, -8)],
+    "paper": [(0.0, 0.3, 0.75, 0.6, 0)],
+    "hair": [(0.09 * x, 0.02 * x * x, 0.045, 0.75, 4 * x) for x in range(-5, 6)],
+}
+"""Ellipses of each occluder: centre, radii and angle, in eye distances and degrees."""
