@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SHARED ?= ../shared
 
-.PHONY: install demo test lint typecheck bench clean
+.PHONY: install demo test fuzz lint typecheck bench clean
 
 install: $(INSTALLED)
 
@@ -39,6 +39,13 @@ test: $(INSTALLED) typecheck
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile
+
+# The property tests of tests/fuzz, of which `make test` runs a few examples, for ten minutes in all: damaged files to the
+# readers, round trips, streams in any chunks. The same seed gives the same examples; another one, others.
+FUZZ_SECONDS ?= 600
+FUZZ_SEED ?= 0
+fuzz: $(INSTALLED)
+	OMP_NUM_THREADS=1 FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(FUZZ_SEED) $(BIN)/pytest tests/fuzz
 
 lint: $(INSTALLED) typecheck
 	$(BIN)/ruff check --fix .

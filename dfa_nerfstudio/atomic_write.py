@@ -15,7 +15,12 @@ from dfa_nerfstudio.errors import UserError
 
 PARTIAL, LOCK = ".partial", ".lock"
 """Names, in a folder that exists already, of the unfinished output and of the file that other processes see."""
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+FULL_DISK = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the quota of the disk is used up",
+    errno.EFBIG: "it would be larger than the disk or the limit, ulimit -f, allows",
+}
+"""Errors of writing that more room would mend, in words."""
 
 
 @contextlib.contextmanager
@@ -66,21 +71,45 @@ def atomic_folder(final: Path, last: str) -> Iterator[Path]:
             os.replace(partial, place)
 
 
+class FullDiskError(UserError):
+    """There is no room for an output."""
+
+    def __init__(self, place: Path, reason: str) -> None:
+        super().__init__(f"{place}: cannot be written ({reason}); make room there, or choose another place")
+        self.reason = reason
+
+
+@contextlib.contextmanager
+def full_disk_errors(place: Path) -> Iterator[None]:
+    """Reports that there is no room for what the block writes.
+
+    Raises:
+        FullDiskError: which names `place`, and not a file in an unfinished folder, which is gone by then.
+    """
+    try:
+        yield
+    except FullDiskError as error:
+        raise FullDiskError(place, error.reason) from None
+    except OSError as error:
+        if error.errno not in FULL_DISK:
+            raise
+        raise FullDiskError(place, FULL_DISK[error.errno]) from None
+
+
 @contextlib.contextmanager
 def _temporary(final: Path, place: Path) -> Iterator[Path]:
     """Yields the temporary path of an output, locked; reports places that cannot be written by the name `final`."""
     partial, lock = _temporary_paths(place)
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(lock, final):
-            _remove(partial)
-            try:
-                yield partial
-            finally:
+        with full_disk_errors(final):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with _locked(lock, final):
                 _remove(partial)
+                try:
+                    yield partial
+                finally:
+                    _remove(partial)
     except OSError as error:
-        if error.errno in FULL_DISK:
-            raise UserError(f"{final}: cannot be written (the disk is full)") from None
         if error.filename and Path(error.filename) in (partial, lock, place, *place.parents):
             raise UserError(f"{final}: cannot be written ({error.strerror}); choose another place") from None
         raise

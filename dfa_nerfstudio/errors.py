@@ -7,6 +7,8 @@ import re
 import sys
 from collections.abc import Iterator
 
+MAX_BRIEF = 160
+"""Largest number of letters of `brief`."""
 _OPTION = re.compile(r"`([a-z][a-z0-9_.]*)(?:=([^`]*))?`")
 
 
@@ -16,6 +18,18 @@ class UserError(Exception):
     An option is written in backticks by its Python name, with or without a value: `` `size=15` ``. Whoever calls the
     library reads that; a command shows it as the flag that its user types, `--size 15` (`as_flags`).
     """
+
+
+def brief(error: Exception) -> str:
+    """The text of an exception of another library, in one line and cut to a length that can be read; or its class.
+
+    Example:
+        >>> brief(ValueError("two   words")), brief(EOFError())
+        ('two words', 'EOFError')
+    """
+    text = "".join(letter if letter.isprintable() else " " for letter in str(error))
+    text = " ".join(text.split()) or type(error).__name__
+    return text if len(text) <= MAX_BRIEF else f"{text[: MAX_BRIEF - 3]}..."
 
 
 def as_flags(message: str) -> str:

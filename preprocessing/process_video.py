@@ -7,7 +7,6 @@ motion, eye opening, ...) are measured. Smoothing and interpolation never cross 
 
 from __future__ import annotations
 
-import errno
 import shutil
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 from rich.console import Console
 
-from dfa_nerfstudio.atomic_write import atomic_folder, has_content
+from dfa_nerfstudio.atomic_write import FullDiskError, atomic_folder, has_content
 from dfa_nerfstudio.data import dataset_folder
 from dfa_nerfstudio.data.dataset_folder import REPORT_FILE, ClipAttributes, DatasetFolder
 from dfa_nerfstudio.errors import UserError
@@ -80,7 +79,7 @@ def process_video(video: Path, output: Path, config: ProcessConfig, console: Con
         ):
             _process(video, partial, config, progress)
     except OSError as error:
-        reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+        reason = error.strerror or str(error)
         raise UserError(f"{output}: cannot be written ({reason})") from None
     return progress.report
 
@@ -141,6 +140,8 @@ def _process(path: Path, folder: Path, config: ProcessConfig, progress: Progress
         try:
             _write_dataset(video, scan, scene, full_audio, folder / name, config, progress.with_report(scene_report))
             report.scenes[name] = scene_report
+        except FullDiskError:  # a fault of the place, not of the scene
+            raise
         except UserError as error:
             shutil.rmtree(folder / name)
             report.warnings.append(f"{name}, from {start:.1f} s to {scene.stop / FRAME_RATE:.1f} s, skipped: {error}")

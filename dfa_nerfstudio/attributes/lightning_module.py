@@ -20,9 +20,9 @@ from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
 from torch.utils.data import DataLoader
 
-from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.attributes.objective import FitConfig, Hardware, Objective
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.media.torch_file import save_torch
 
 WARMUP_SHARE = 0.05
 """Share of the steps over which the learning rate rises linearly."""
@@ -155,8 +155,7 @@ def fit(
             last["validation"] = float(value)
     objective.cpu().eval()
     if finished and unfinished:
-        with atomic_write(finished) as partial:
-            torch.save(objective.state_dict(), partial)
+        save_torch(objective.state_dict(), finished)
         unfinished.unlink(missing_ok=True)
     return last
 

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.data.attribute_track import FeatureKind
-from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.errors import UserError, brief
+from dfa_nerfstudio.media.torch_file import save_torch
 
 Models = TypeVar("Models", bound="StoredModels")
 
@@ -45,19 +45,16 @@ class StoredModels(nn.Module, ABC):
 
     def save(self, path: Path) -> None:
         """Writes everything into one file by an atomic write."""
-        with atomic_write(path) as partial:
-            torch.save(
-                {
-                    "format": self.file_format,
-                    "version": self.file_version,
-                    "config": dataclasses.asdict(self.config),
-                    "sizes": self.sizes,
-                    "kinds": {name: dataclasses.asdict(kind) for name, kind in self.kinds.items()},
-                    "fingerprint": fingerprint(self.state_dict()),
-                    "weights": self.state_dict(),
-                },
-                partial,
-            )
+        content = {
+            "format": self.file_format,
+            "version": self.file_version,
+            "config": dataclasses.asdict(self.config),
+            "sizes": self.sizes,
+            "kinds": {name: dataclasses.asdict(kind) for name, kind in self.kinds.items()},
+            "fingerprint": fingerprint(self.state_dict()),
+            "weights": self.state_dict(),
+        }
+        save_torch(content, path)
 
     @classmethod
     def load(cls: type[Models], path: Path) -> Models:
@@ -83,16 +80,16 @@ class StoredModels(nn.Module, ABC):
         try:
             models = cls(_config(cls.config_type, content["config"]), **content["sizes"])
             models.load_state_dict(content["weights"])
-        except (KeyError, TypeError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
+            same_kinds = {name: FeatureKind(**kind) for name, kind in content["kinds"].items()} == models.kinds
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise UserError(
-                f"{path}: weights do not fit this program ({reason}); make it again with: {command}"
+                f"{path}: weights do not fit this program ({brief(error)}); make it again with: {command}"
             ) from None
-        if fingerprint(models.state_dict()) != content["fingerprint"]:
+        if fingerprint(models.state_dict()) != content.get("fingerprint"):
             raise UserError(
                 f"{path}: damaged (its weights are not those that were saved); make it again with: {command}"
             )
-        if {name: FeatureKind(**kind) for name, kind in content["kinds"].items()} != models.kinds:
+        if not same_kinds:
             raise UserError(f"{path}: its features are of another version; make it again with: {command}")
         return models.eval()
 

@@ -16,13 +16,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dfa_nerfstudio.atomic_write import atomic_write
-from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.media.npz import load_npz
+from dfa_nerfstudio.errors import UserError, brief
+from dfa_nerfstudio.face.head_pose import is_rigid
+from dfa_nerfstudio.media.npz import check_arrays, load_npz, save_npz
 from dfa_nerfstudio.media.rates import FRAME_RATE
 
 LIP_FEATURE = "lips"
 """Name of the feature f_m."""
+MIN_FPS, MAX_FPS = 1.0, 1000.0
+"""Range of the frame rates of a track that is read."""
+_ATTRIBUTES = ("head_to_camera", "torso_motion", "eye", "mouth")
+"""Fields of `AttributeTrack` with one row per frame."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,10 @@ class FeatureKind:
     """Version of the feature's computation, increased whenever the same weights would give other values."""
     fingerprint: str
     """Hash of the weights that computed the feature; empty for a feature without weights."""
+
+    def __post_init__(self) -> None:
+        if [type(value) for value in vars(self).values()] != [str, int, str]:
+            raise TypeError(f"{self} is no kind of a feature")
 
     def __str__(self) -> str:
         return f"{self.name} v{self.version} {self.fingerprint}".strip()
@@ -108,8 +116,7 @@ class AttributeTrack:
     def join(cls, chunks: Iterable[AttributeTrack]) -> AttributeTrack:
         """Concatenates chunks of one track."""
         first, *others = chunks
-        names = ("head_to_camera", "torso_motion", "eye", "mouth")
-        parts = {name: torch.cat([getattr(chunk, name) for chunk in (first, *others)]) for name in names}
+        parts = {name: torch.cat([getattr(chunk, name) for chunk in (first, *others)]) for name in _ATTRIBUTES}
         return replace(first, **parts)
 
     def to(self, device: torch.device | str) -> AttributeTrack:
@@ -118,44 +125,36 @@ class AttributeTrack:
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> AttributeTrack:
         """The track with a function applied to every attribute."""
-        return replace(
-            self,
-            head_to_camera=change(self.head_to_camera),
-            torso_motion=change(self.torso_motion),
-            eye=change(self.eye),
-            mouth=change(self.mouth),
-        )
+        return replace(self, **{name: change(getattr(self, name)) for name in _ATTRIBUTES})
 
     def save(self, path: Path) -> None:
         """Writes the `.npz` atomically."""
         kinds = json.dumps({"eye": asdict(self.eye_kind), "mouth": asdict(self.mouth_kind)})
-        with atomic_write(path) as partial:
-            np.savez(
-                partial,
-                head_to_camera=self.head_to_camera.cpu().numpy(),
-                torso_motion=self.torso_motion.cpu().numpy(),
-                eye=self.eye.cpu().numpy(),
-                mouth=self.mouth.cpu().numpy(),
-                fps=np.float64(self.fps),
-                kinds=np.array(kinds),
-            )
+        arrays = {name: getattr(self, name).cpu().numpy() for name in _ATTRIBUTES}
+        save_npz(path, {**arrays, "fps": np.float64(self.fps), "kinds": np.array(kinds)})
 
     @classmethod
     def load(cls, path: Path) -> AttributeTrack:
         """Reads a track.
 
         Raises:
-            UserError: if the file is missing, truncated or not a track.
+            UserError: if the file is missing, truncated or not a track, or a value has another type or is out of range.
         """
-        arrays = load_npz(path)
+        arrays, advice = load_npz(path), "run dfa-attributes again"
         try:
             kinds = json.loads(str(arrays["kinds"]))
-            names = ("head_to_camera", "torso_motion", "eye", "mouth")
-            pose, torso, eye, mouth = parts = [torch.from_numpy(arrays[name]).float() for name in names]
-            eye_kind, mouth_kind = FeatureKind(**kinds["eye"]), FeatureKind(**kinds["mouth"])
-            track = cls(pose, torso, eye, mouth, eye_kind, mouth_kind, float(arrays["fps"]))
-        except (KeyError, ValueError, TypeError) as error:
-            raise UserError(f"{path}: not an attribute track ({error}); run dfa-attributes again") from None
-        if not all(torch.isfinite(part).all() for part in parts):
-            raise UserError(f"{path}: holds numbers that are not finite; run dfa-attributes again")
+            parts = {name: torch.from_numpy(arrays[name]) for name in _ATTRIBUTES}
+            check_arrays(path, parts, cls, advice)
+            track = cls(
+                **{name: values.float() for name, values in parts.items()},
+                eye_kind=FeatureKind(**kinds["eye"]),
+                mouth_kind=FeatureKind(**kinds["mouth"]),
+                fps=float(arrays["fps"]),
+            )
+        except (KeyError, ValueError, TypeError, RecursionError) as error:
+            raise UserError(f"{path}: not an attribute track ({brief(error)}); {advice}") from None
+        if not MIN_FPS <= track.fps <= MAX_FPS:
+            raise UserError(f"{path}: {track.fps} frames/s, which is out of range; {advice}")
+        if not is_rigid(track.head_to_camera.double().numpy()).all():
+            raise UserError(f"{path}: head_to_camera of a frame is no rotation and translation; {advice}")
         return track

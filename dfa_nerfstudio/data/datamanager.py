@@ -24,6 +24,7 @@ from dfa_nerfstudio.data.pinhole_rays import pinhole_rays
 from dfa_nerfstudio.data.pixel_sampler import PixelSampler, PixelSamplerConfig, dilate
 from dfa_nerfstudio.data.ray_buffer import RayBuffer, make_batch
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.media.images import read_bgr
 
 
 class TalkingHeadDataset(InputDataset):
@@ -45,9 +46,9 @@ class TalkingHeadDataset(InputDataset):
         return self._read(clip.masks[number], cv2.IMREAD_GRAYSCALE)
 
     def _read(self, path: Path, mode: int) -> UInt8[np.ndarray, "H W *channels"]:
-        image = cv2.imread(str(path), mode)
-        if image is None or image.shape[:2] != (int(self.cameras.height[0]), int(self.cameras.width[0])):
-            raise UserError(f"{path}: truncated or of another size than the clip; run dfa-process again")
+        image = read_bgr(path, mode)
+        if image.shape[:2] != (int(self.cameras.height[0]), int(self.cameras.width[0])):
+            raise UserError(f"{path}: of another size than the clip; run dfa-process again")
         return image
 
 

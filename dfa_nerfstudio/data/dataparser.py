@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int
@@ -27,6 +26,7 @@ from dfa_nerfstudio.data.dataset_folder import BACKGROUND, F_A_TRACK, TRACK, Dat
 from dfa_nerfstudio.data.face_regions import face_regions
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 from dfa_nerfstudio.face.topology import EYE_CONTOURS, JAW_CONTOUR, MOUTH_SPAN, NOSE_BASE
+from dfa_nerfstudio.media.images import read_image
 
 CLOSED_MOUTH_SHARE = 0.1
 """Share of the training frames, those with the smallest mouth aperture, that count as closed-mouth frames."""
@@ -119,7 +119,7 @@ class DFADataParser(DataParser):
             used = folder.train_frames
         frames = [meta["frames"][number] for number in used]
         train_frames = torch.from_numpy(folder.train_frames)
-        poses = torch.tensor([frame["transform_matrix"] for frame in frames])[:, :3]
+        poses = torch.from_numpy(folder.cameras[used]).float()[:, :3]
         cameras = Cameras(
             camera_to_worlds=poses,
             fx=meta["fl_x"],
@@ -133,6 +133,8 @@ class DFADataParser(DataParser):
             metadata={},  # ns-export writes the camera index here
         )
         half_extent = torch.tensor([width / 2 / meta["fl_x"], height / 2 / meta["fl_y"]])
+        if (track.head_to_camera[train_frames, 2, 3] >= 0).any():
+            raise UserError(f"{path}: the head is behind the camera in a training frame; run dfa-attributes again")
         box, near, far = self._scene(track[train_frames], half_extent)
         clip = ClipMetadata(
             folder=folder.path,
@@ -202,11 +204,9 @@ def _boxes(landmarks: Float32[np.ndarray, "N 478 3"], width: int, height: int) -
 
 
 def _read_background(path: Path, width: int, height: int) -> Float[Tensor, "3 H W"]:
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise UserError(f"{path}: unreadable; run dfa-process again")
+    image = read_image(path)
     if image.shape[:2] != (height, width):
         raise UserError(
             f"{path}: {image.shape[1]}x{image.shape[0]} pixels, but frames have {width}x{height}; run dfa-process again"
         )
-    return torch.from_numpy(np.ascontiguousarray(image[:, :, ::-1])).permute(2, 0, 1).float() / 255
+    return torch.from_numpy(image).permute(2, 0, 1).float() / 255

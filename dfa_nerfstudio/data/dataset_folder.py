@@ -33,19 +33,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32, Int64
+from jaxtyping import Bool, Float32, Float64, Int32, Int64
 
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.data.find_files import find_files
+from dfa_nerfstudio.data.transforms_file import ADVICE, FORMAT_VERSION, IMAGE_FILES, read_cameras, read_transforms
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.face.head_pose import Poses, poses_to_vectors, vectors_to_poses
 from dfa_nerfstudio.media.frame_times import FrameTimes
-from dfa_nerfstudio.media.npz import load_npz
+from dfa_nerfstudio.media.npz import check_arrays, load_npz, save_npz
 from dfa_nerfstudio.media.rates import FRAME_RATE, MFCC_PER_FRAME
 from dfa_nerfstudio.media.timeline import Timeline
-
-FORMAT_VERSION = 2
-"""Version of `transforms.json` and `attributes.npz`."""
 
 TRANSFORMS, ATTRIBUTES, AUDIO, BACKGROUND = "transforms.json", "attributes.npz", "audio.wav", "background.png"
 TRACK, F_A_TRACK = "track.npz", "track_f_a.npz"
@@ -94,8 +92,8 @@ class ClipAttributes:
     """Mouth aperture: distance of the inner lips in head space units."""
     expression: Float32[np.ndarray, "T K"]
     """Expression coefficients F_exp of Eq. 1."""
-    blendshapes: Float32[np.ndarray, "T B"]
-    """The 52 scores of mediapipe's face landmarker, 0 to 1, in its order; B = 0 if another tracker was used."""
+    blendshapes: Float32[np.ndarray, "T S"]
+    """The 52 scores of mediapipe's face landmarker, 0 to 1, in its order; S = 0 if another tracker was used."""
     mean_shape: Float32[np.ndarray, "N 3"]
     """Mean shape S-bar of Eq. 1, in head space."""
     identity_basis: Float32[np.ndarray, "N 3 I"]
@@ -110,10 +108,10 @@ class ClipAttributes:
     """Mean of `mfcc` over the training rows with voice (`MfccStatistics`)."""
     mfcc_std: Float32[np.ndarray, " D"]
     """Standard deviation of `mfcc` over the training rows with voice."""
-    loudness: Float32[np.ndarray, " R"]
-    """Root mean square of the audio in dB of full scale, R = 4 T rows as in `mfcc`."""
-    voice: Bool[np.ndarray, " R"]
-    """Voice activity, R = 4 T rows as in `mfcc`."""
+    loudness: Float32[np.ndarray, " T*4"]
+    """Root mean square of the audio in dB of full scale, in the rows of `mfcc`."""
+    voice: Bool[np.ndarray, " T*4"]
+    """Voice activity, in the rows of `mfcc`."""
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> ClipAttributes:
@@ -134,9 +132,7 @@ class ClipAttributes:
 
     def save(self, path: Path) -> None:
         """Writes the `.npz` atomically, without the head pose (see `DatasetFolder.write_transforms`)."""
-        arrays = {name: values for name, values in vars(self).items() if name != "head_to_camera"}
-        with atomic_write(path) as partial:
-            np.savez(partial, **arrays)
+        save_npz(path, {name: values for name, values in vars(self).items() if name != "head_to_camera"})
 
     @classmethod
     def load(
@@ -151,30 +147,34 @@ class ClipAttributes:
             num_train: number of training frames.
 
         Raises:
-            UserError: if it is missing, truncated, of the wrong shape, or holds non-finite numbers.
+            UserError: if it is missing or truncated, or an array has another type or shape or holds numbers that it
+                cannot hold.
         """
         arrays = {**load_npz(path), "head_to_camera": image_poses}
         names = [field.name for field in dataclasses.fields(cls)]
         missing = [name for name in names if name not in arrays]
         if missing:
-            raise UserError(f"{path}: arrays missing: {', '.join(missing)}; run dfa-process again")
+            raise UserError(f"{path}: arrays missing: {', '.join(missing)}; {ADVICE}")
         frames = len(image_poses)
         for group, rows in ((PER_FRAME, frames), (PER_MFCC, MFCC_PER_FRAME * frames)):
             for name in group:
-                if len(arrays[name]) != rows:
+                found = arrays[name].shape[0] if arrays[name].ndim else 0
+                if found != rows:
                     raise UserError(
-                        f"{path}: {name} has {len(arrays[name])} rows, but the {frames} frames in {TRANSFORMS} need "
-                        f"{rows}; run dfa-process again"
+                        f"{path}: {name} has {found} rows, but the {frames} frames in {TRANSFORMS} need {rows}; "
+                        f"{ADVICE}"
                     )
-        for name in names:
-            if not np.isfinite(arrays[name]).all():
-                raise UserError(f"{path}: {name} holds numbers that are not finite; run dfa-process again")
+        clip = cls(**{name: arrays[name] for name in names})
+        check_arrays(path, vars(clip), cls, ADVICE)
+        if (clip.mfcc_std <= 0).any():
+            raise UserError(f"{path}: mfcc_std holds numbers that are not positive; {ADVICE}")
+        if clip.shot.min() < -1 or (np.diff(clip.shot[clip.shot >= 0]) < 0).any():
+            raise UserError(f"{path}: shot must be ascending, or -1; {ADVICE}")
         if not times.are_constant:
-            segments = Timeline(arrays["shot"], num_train).segments()
             motion = poses_to_vectors(Poses(image_poses[:, :3, :3], image_poses[:, :3, 3]))
-            poses = vectors_to_poses(times.to_frames(motion, segments))
-            arrays["head_to_camera"] = poses.matrices().astype(np.float32)
-        return cls(**{name: arrays[name] for name in names})
+            poses = vectors_to_poses(times.to_frames(motion, Timeline(clip.shot, num_train).segments()))
+            clip.head_to_camera = poses.matrices().astype(np.float32)
+        return clip
 
 
 @dataclass
@@ -206,59 +206,32 @@ class DatasetFolder:
             )
         for name in (TRANSFORMS, ATTRIBUTES, AUDIO, BACKGROUND):
             if not (path / name).is_file():
-                raise UserError(f"{path / name}: missing; run dfa-process again")
-        try:
-            meta = json.loads((path / TRANSFORMS).read_text())
-            version = meta["dfa_format_version"]
-            frames = meta["frames"]
-            keys = {"fl_x", "fl_y", "cx", "cy", "w", "h", "num_train"} - meta.keys()
-        except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
-            raise UserError(
-                f"{path / TRANSFORMS}: not a dataset folder of this program ({error!r}); run dfa-process again"
-            ) from None
-        if version != FORMAT_VERSION:
-            raise UserError(
-                f"{path / TRANSFORMS}: format {version}, but this program reads {FORMAT_VERSION}; run dfa-process again"
-            )
-        paths = ("file_path", "person_mask_path", "torso_mask_path")
-        keys |= {key for frame in frames for key in paths if key not in frame}
-        if keys or not frames:
-            problem = f"keys missing: {', '.join(sorted(keys))}" if keys else "holds no frames"
-            raise UserError(f"{path / TRANSFORMS}: {problem}; run dfa-process again")
-        folder = cls(path, meta)
-        for frame in frames:
-            for key in paths:
-                if not (path / frame[key]).is_file():
-                    raise UserError(f"{path / frame[key]}: missing; run dfa-process again")
-        _ = folder.attributes  # checks them
+                raise UserError(f"{path / name}: missing; {ADVICE}")
+        folder = cls(path, read_transforms(path / TRANSFORMS))
+        for frame in folder.meta["frames"]:
+            for key in IMAGE_FILES:
+                if not _is_file(path / frame[key]):
+                    raise UserError(f"{path / frame[key]}: missing; {ADVICE}")
+        if not len(folder.train_frames):
+            raise UserError(f"{path / ATTRIBUTES}: no training frame is valid; {ADVICE}")
         return folder
 
     @cached_property
     def attributes(self) -> ClipAttributes:
         """Attributes of all frames."""
-        return ClipAttributes.load(self.path / ATTRIBUTES, self._image_poses(), self.times, self.num_train)
+        image_poses = np.linalg.inv(self.cameras).astype(np.float32)
+        return ClipAttributes.load(self.path / ATTRIBUTES, image_poses, self.times, self.num_train)
 
     @cached_property
     def times(self) -> FrameTimes:
         """When each image was recorded."""
-        try:
-            times = np.array([float(frame["time"]) for frame in self.meta["frames"]])
-        except (KeyError, TypeError, ValueError):
-            raise UserError(
-                f"{self.path / TRANSFORMS}: time is missing in a frame or no number; run dfa-process again"
-            ) from None
+        times = np.array([frame["time"] for frame in self.meta["frames"]], np.float64)
         return FrameTimes(times * (len(times) - 1))
 
-    def _image_poses(self) -> Float32[np.ndarray, "T 4 4"]:
-        """Head pose of every image, the inverse of its `transform_matrix`."""
-        try:
-            cameras = np.array([frame["transform_matrix"] for frame in self.meta["frames"]], dtype=np.float64)
-            return np.linalg.inv(cameras.reshape(-1, 4, 4)).astype(np.float32)
-        except (KeyError, TypeError, ValueError, np.linalg.LinAlgError):
-            raise UserError(
-                f"{self.path / TRANSFORMS}: transform_matrix is missing in a frame or no invertible 4x4 matrix; "
-                "run dfa-process again"
-            ) from None
+    @cached_property
+    def cameras(self) -> Float64[np.ndarray, "T 4 4"]:
+        """The camera in head space in every image, the inverse of the head pose."""
+        return read_cameras(self.path / TRANSFORMS, self.meta["frames"])
 
     @property
     def num_frames(self) -> int:
@@ -288,7 +261,7 @@ class DatasetFolder:
     @property
     def source_frame_rate(self) -> float:
         """Frames per second of the source video."""
-        return float(self.meta.get("source_fps") or FRAME_RATE)
+        return float(self.meta.get("source_fps", FRAME_RATE))
 
     @staticmethod
     def write_transforms(
@@ -343,6 +316,13 @@ class DatasetFolder:
         }
         with atomic_write(path / TRANSFORMS) as partial, partial.open("w") as file:
             json.dump(meta, file, indent=1)  # written in chunks, so that memory stays small
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # for example a name that is too long
+        return False
 
 
 def find_dataset_folders(root: Path) -> list[Path]:

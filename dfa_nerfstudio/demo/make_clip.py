@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.demo.portrait import load_portrait
 from dfa_nerfstudio.demo.speech import Speech, make_speech
 from dfa_nerfstudio.demo.subject_motion import SubjectMotion, SubjectMotionConfig, make_motion
 from dfa_nerfstudio.demo.subject_renderer import SubjectRenderer
 from dfa_nerfstudio.demo.visemes import mouth_shape
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.media.npz import save_npz
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
 from dfa_nerfstudio.media.video_writer import VideoWriter
 
@@ -112,18 +112,17 @@ def make_clip(
 def _write_truth(
     path: Path, config: ClipConfig, speech: Speech, motion: SubjectMotion, opening: np.ndarray, rounding: np.ndarray
 ) -> None:
-    with atomic_write(path) as partial:
-        np.savez_compressed(
-            partial,
-            fps=config.fps,
-            size=config.size,
-            focal_length=config.focal * config.size,
-            head_to_camera=motion.head_to_camera,
-            torso_motion=motion.torso_motion,
-            mouth_opening=opening,
-            mouth_rounding=rounding,
-            eye_opening=motion.eye_opening,
-            blinks=motion.blinks,
-            phoneme_labels=np.array([phoneme.label for phoneme in speech.phonemes]),
-            phoneme_times=np.array([(phoneme.start, phoneme.end) for phoneme in speech.phonemes]).reshape(-1, 2),
-        )
+    truth = {
+        "fps": config.fps,
+        "size": config.size,
+        "focal_length": config.focal * config.size,
+        "head_to_camera": motion.head_to_camera,
+        "torso_motion": motion.torso_motion,
+        "mouth_opening": opening,
+        "mouth_rounding": rounding,
+        "eye_opening": motion.eye_opening,
+        "blinks": motion.blinks,
+        "phoneme_labels": np.array([phoneme.label for phoneme in speech.phonemes]),
+        "phoneme_times": np.array([(phoneme.start, phoneme.end) for phoneme in speech.phonemes]).reshape(-1, 2),
+    }
+    save_npz(path, truth, compress=True)

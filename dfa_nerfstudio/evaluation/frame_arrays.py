@@ -5,10 +5,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from jaxtyping import UInt8
+
+from dfa_nerfstudio.atomic_write import full_disk_errors
 
 Image = UInt8[np.ndarray, "H W 3"]
 
@@ -29,9 +32,13 @@ class Frames(Protocol):
 
 
 def frames_on_disk(frames: Iterable[Image]) -> Frames:
-    """Frames of one size as a memory-mapped array in an unnamed temporary file."""
+    """Frames of one size as a memory-mapped array in an unnamed temporary file; TMPDIR names its folder.
+
+    Raises:
+        UserError: if there is no room for them.
+    """
     shape, count = (0, 0, 3), 0
-    with tempfile.TemporaryFile() as file:
+    with full_disk_errors(Path(tempfile.gettempdir())), tempfile.TemporaryFile() as file:
         for frame in frames:
             shape, count = frame.shape, count + 1
             file.write(np.ascontiguousarray(frame).tobytes())

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.spatial.transform import Rotation
 
 Points = Float[np.ndarray, "N 3"]
@@ -21,6 +21,11 @@ Information = Float[np.ndarray, "T N 2 2"]
 
 HUBER_THRESHOLD = 2.0
 """Standard deviations above which an observation is weighted down."""
+
+MAX_RIGID_ERROR = 1e-2
+"""Largest error of an element of R R^T, and of the last row, of a matrix that is read as a pose."""
+MAX_TRANSLATION = 1e6
+"""Largest coordinate of its translation."""
 
 
 @dataclass
@@ -49,6 +54,16 @@ class Poses:
         result = np.tile(np.eye(4), (len(self), 1, 1))
         result[:, :3, :3], result[:, :3, 3] = self.rotation, self.translation
         return result
+
+
+def is_rigid(matrices: Float[np.ndarray, "*N 4 4"]) -> Bool[np.ndarray, "*N"]:
+    """Whether each matrix is a rotation and a translation, to about two digits: files may be written with few."""
+    rotation, translation = matrices[..., :3, :3], matrices[..., :3, 3]
+    with np.errstate(invalid="ignore", over="ignore"):  # of numbers that are not finite
+        error = np.abs(rotation @ rotation.swapaxes(-1, -2) - np.eye(3)).max((-1, -2))
+        error = np.maximum(error, np.abs(matrices[..., 3, :] - [0, 0, 0, 1]).max(-1))
+        upright = np.linalg.det(rotation) > 0
+    return (error < MAX_RIGID_ERROR) & upright & (np.abs(translation).max(-1) < MAX_TRANSLATION)
 
 
 def concatenate_poses(parts: list[Poses]) -> Poses:

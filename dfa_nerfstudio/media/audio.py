@@ -19,6 +19,8 @@ from dfa_nerfstudio.media.chunks import chunk_slices, merge_chunks
 from dfa_nerfstudio.media.container import ContinuousTime, check_pause, open_media
 from dfa_nerfstudio.media.rates import SAMPLE_RATE, SAMPLES_PER_MINUTE
 
+MAX_AMPLITUDE = 100.0
+"""Largest amplitude, full scale 1, of a sample; files of floating-point samples can hold any, which are damage."""
 PCM16_MAX = 32767
 """16 bit sample of an amplitude of 1."""
 
@@ -94,6 +96,7 @@ def _decode(
         for part in resampler.resample(frame) if resampler else ():
             channels = part.to_ndarray()
             samples = channels[0 if source.channel is None else min(source.channel, len(channels) - 1)]
+            samples = np.where(np.abs(samples) <= MAX_AMPLITUDE, samples, np.float32(0))
             kept = samples[num_skipped:]
             num_skipped -= len(samples) - len(kept)
             num_samples += len(kept)
@@ -144,6 +147,8 @@ def read_wav(path: Path, start: int = 0, stop: int | None = None) -> Float32[np.
     try:
         with wave.open(str(path), "rb") as file:
             length = file.getnframes()
+            if (file.getnchannels(), file.getsampwidth(), file.getframerate()) != (1, 2, SAMPLE_RATE):
+                raise wave.Error(f"not mono, 16 bit, {SAMPLE_RATE} Hz")
             start = min(start, length)
             file.setpos(start)
             samples = np.frombuffer(file.readframes(max((length if stop is None else stop) - start, 0)), "<i2")

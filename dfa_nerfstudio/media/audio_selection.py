@@ -20,6 +20,8 @@ from dfa_nerfstudio.media.vad import voice_activity
 
 MAX_SCAN_S = 600.0
 """Seconds at the start of a track that the choice looks at."""
+MIN_SAMPLE_RATE = 1000
+"""Lowest sample rate in Hz that is resampled; that of a damaged header would make hours of a few samples."""
 MIN_SOUND_S = 20.0
 """Seconds of sound after which the channels of a track are known."""
 SILENCE = 1e-4
@@ -84,6 +86,7 @@ def _find_speech(path: Path, track: int | None, _modified: int, _size: int) -> A
         if track is not None and not 1 <= track <= len(tracks):
             raise UserError(f"{path}: has {len(tracks)} audio tracks; `audio_track={track}` is not one of them")
         has_video, num_channels = video_stream(container) is not None, [stream.channels for stream in tracks]
+        rates = [stream.sample_rate for stream in tracks]
     clock = Clock.scan(path)
     origin = _first_frame_time(path, clock) if has_video else None
     notes = list[str]()
@@ -95,6 +98,8 @@ def _find_speech(path: Path, track: int | None, _modified: int, _size: int) -> A
         )
     else:
         chosen = (track or 1) - 1
+    if 0 < rates[chosen] < MIN_SAMPLE_RATE:
+        raise UserError(f"{path}: has a sample rate of {rates[chosen]} Hz; save the audio at 16000 Hz or more")
     channel = _find_channel(path, chosen, notes) if num_channels[chosen] > 1 else None
     speed = _clock_speed(path, chosen, clock) if has_video else 1.0
     if speed != 1:

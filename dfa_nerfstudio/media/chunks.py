@@ -107,9 +107,7 @@ def sliding_windows(
             pending = torch.cat([pending, _repeat(pending[-1:], length)])
         if pending is None:
             return
-        ready = (len(pending) - length) // stride + 1
-        if chunk is None:
-            ready = min(ready, num_rows // stride - num_windows)
+        ready = min((len(pending) - length) // stride + 1, num_rows // stride - num_windows)
         if ready > 0:
             yield pending.unfold(0, length, stride)[:ready]
             pending, num_windows = pending[ready * stride :], num_windows + ready

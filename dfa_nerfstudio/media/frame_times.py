@@ -42,10 +42,11 @@ class FrameTimes:
         return bool((np.abs(self.frames - np.arange(len(self))) <= MAX_ROUNDING).all())
 
     def within(self, segments: Iterable[slice]) -> FrameTimes:
-        """The times, clamped to the first and last frame of each segment, so that nothing is looked up beyond a cut."""
-        clamped = self.frames.copy()
+        """The times, clamped to the first and last frame of each segment, so that nothing is looked up beyond a cut;
+        outside the segments those of the frames."""
+        clamped = np.arange(len(self), dtype=np.float64)
         for segment in segments:
-            clamped[segment] = clamped[segment].clip(segment.start, segment.stop - 1)
+            clamped[segment] = self.frames[segment].clip(segment.start, segment.stop - 1)
         return FrameTimes(clamped)
 
     def to_frames(

@@ -38,6 +38,9 @@ MAX_BELOW_SPEECH = 25.0
 PAUSE_ROWS = 50
 """Rows after speech (0.5 s) whose loudness is that of the noise. What precedes the speech, music for example, may be
 louder."""
+THRESHOLD_ROWS = 10
+"""Rows (0.1 s) of arriving audio that one loudness threshold classifies, that of the rows before them; so the result
+does not depend on the chunks in which audio arrives."""
 MAX_BRIDGED_ROWS = 13
 """Gaps of fewer rows within speech, such as the closure of a plosive, count as voice."""
 
@@ -83,27 +86,41 @@ def stream_voice_activity(
 ) -> Iterator[Bool[np.ndarray, " R"]]:
     """Whether someone speaks in each row of audio that is still arriving; gaps are not bridged.
 
-    The loudness threshold comes from the last `ROWS_PER_MINUTE` rows.
+    The loudness threshold comes from the last `ROWS_PER_MINUTE` rows, and changes every `THRESHOLD_ROWS` rows.
 
     Args:
         chunks: 16 kHz audio in chunks of any length; the last video frame that has begun is padded with silence.
-        lookahead_rows: number of rows that must have arrived before the first one is classified.
+        lookahead_rows: number of rows that must have arrived before the first one is classified; their own threshold
+            classifies them.
 
     Yields:
         the next rows, at most 60 ms after their time, or after `lookahead_rows`.
     """
     for_detector, for_loudness = tee(chunks)
     rows = zip_chunks(_stream_speech_probability(for_detector), _stream_loudness(for_loudness))
-    level, probability, num_pending, num_received = np.zeros(0), np.zeros(0), 0, 0
+    level, speech, num_pending = np.zeros(0, np.float32), np.zeros(0, bool), 0
+    threshold, num_valid, looking_ahead = -np.inf, 0, lookahead_rows > 0  # rows until the threshold changes
     for new in chain(rows, [None]):
         if new is not None:
-            probability, level = np.concatenate([probability, new[0]]), np.concatenate([level, new[1]])
-            num_pending, num_received = num_pending + len(new[0]), num_received + len(new[0])
-        if num_pending and (new is None or num_received >= lookahead_rows):
-            speech = probability > MIN_SPEECH_PROBABILITY
-            voice = speech & (level > _loudness_threshold(level, speech))
-            yield voice[len(voice) - num_pending :]
-            probability, level, num_pending = probability[-ROWS_PER_MINUTE:], level[-ROWS_PER_MINUTE:], 0
+            speech, level = np.append(speech, new[0] > MIN_SPEECH_PROBABILITY), np.append(level, new[1])
+            num_pending += len(new[0])
+        if looking_ahead:
+            if new is not None and num_pending < lookahead_rows:
+                continue
+            threshold = _loudness_threshold(level[:lookahead_rows], speech[:lookahead_rows])
+            num_valid, looking_ahead = lookahead_rows, False
+        voice = []
+        while num_pending:
+            start = len(level) - num_pending
+            if not num_valid:
+                past = slice(max(start - ROWS_PER_MINUTE, 0), start)
+                threshold, num_valid = _loudness_threshold(level[past], speech[past]), THRESHOLD_ROWS
+            part = slice(start, start + min(num_valid, num_pending))
+            voice.append(speech[part] & (level[part] > threshold))
+            num_valid, num_pending = num_valid - len(voice[-1]), num_pending - len(voice[-1])
+        if voice:
+            yield np.concatenate(voice)
+        level, speech = level[-ROWS_PER_MINUTE:], speech[-ROWS_PER_MINUTE:]
 
 
 def speech_probability(audio: Float32[np.ndarray, " S"], num_rows: int) -> Float[np.ndarray, " R"]:

@@ -15,8 +15,8 @@ from nerfstudio.engine.trainer import TRAIN_INTERATION_OUTPUT, Trainer
 from nerfstudio.utils.decorators import check_main_thread
 from nerfstudio.utils.rich_utils import CONSOLE
 
-from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
+from dfa_nerfstudio.media.torch_file import save_torch
 
 INTERRUPTED = 130
 """Exit code of a command that was interrupted."""
@@ -66,15 +66,15 @@ class TalkingHeadTrainer(Trainer):
         step = min(step, self._last_step)  # nerfstudio names one step too many after an early stop
         path = self.checkpoint_dir / f"step-{step:09d}.ckpt"
         pipeline = getattr(self.pipeline, "module", self.pipeline)
-        with exit_on_user_error(), atomic_write(path) as partial:
-            state = {
-                "step": step,
-                "pipeline": pipeline.state_dict(),
-                "optimizers": {name: one.state_dict() for name, one in self.optimizers.optimizers.items()},
-                "schedulers": {name: one.state_dict() for name, one in self.optimizers.schedulers.items()},
-                "scalers": self.grad_scaler.state_dict(),
-            }
-            torch.save(state, partial)
+        state = {
+            "step": step,
+            "pipeline": pipeline.state_dict(),
+            "optimizers": {name: one.state_dict() for name, one in self.optimizers.optimizers.items()},
+            "schedulers": {name: one.state_dict() for name, one in self.optimizers.schedulers.items()},
+            "scalers": self.grad_scaler.state_dict(),
+        }
+        with exit_on_user_error():
+            save_torch(state, path)
         if self.config.save_only_latest_checkpoint:
             for other in self.checkpoint_dir.glob("step-*.ckpt"):
                 if other != path:

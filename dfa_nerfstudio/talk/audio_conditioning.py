@@ -144,7 +144,7 @@ class AudioConditioner:
                 near = np.concatenate([near, chunk[distance <= NEAR_VOICE_ROWS]])
                 pending.append(chunk)
                 if len(near) >= STATISTICS_ROWS:
-                    statistics = MfccStatistics.from_mfcc(near)
+                    statistics = MfccStatistics.from_mfcc(near[:STATISTICS_ROWS])
                     yield _rows(statistics, np.concatenate(pending))
         if statistics is None and pending:
             rows = np.concatenate(pending)

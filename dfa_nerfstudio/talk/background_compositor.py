@@ -12,6 +12,7 @@ from PIL import ImageColor
 from torch import Tensor
 
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.media.images import read_bgr
 
 TRANSPARENT = "transparent"
 
@@ -55,9 +56,7 @@ def _background_image(background: str, size: tuple[int, int]) -> Float[Tensor, "
     width, height = size
     path = Path(background)
     if path.is_file():
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if image is None:
-            raise UserError(f"`background={path}`: not a readable image")
+        image = read_bgr(path)
         scale = max(width / image.shape[1], height / image.shape[0])
         # rounded up, so that neither side is shorter than the frame's
         resized = np.ceil(np.array(image.shape[1::-1]) * scale - 1e-6).astype(int)

@@ -7,7 +7,6 @@ held out.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from pathlib import Path
@@ -87,7 +86,7 @@ def import_folder(
             (partial / IMPORT_RECORD).write_text(json.dumps(record))
             _convert(folder, partial, size, progress)
     except OSError as error:
-        reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+        reason = error.strerror or str(error)
         raise UserError(
             f"{error.filename or output}: {reason}; if {output} cannot be written, choose another folder with `output`"
         ) from None

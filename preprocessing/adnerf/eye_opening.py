@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.errors import UserError, brief
 from dfa_nerfstudio.face.landmark_tracker import NUM_BLENDSHAPES
+from dfa_nerfstudio.media.npz import MAX_MAGNITUDE, load_npy
 from dfa_nerfstudio.media.rates import FRAME_RATE
 from dfa_nerfstudio.preprocessing.adnerf.source_folder import ADNeRFFolder
 
@@ -72,15 +73,13 @@ def read_eyes(folder: ADNeRFFolder, image_numbers: Int[np.ndarray, " T"]) -> Eye
 
 
 def _read_blendshapes(path: Path) -> Float[np.ndarray, "N 52"]:
-    try:
-        scores = np.load(path, allow_pickle=False).astype(np.float64)
-    except (OSError, ValueError, EOFError, TypeError) as error:
-        raise UserError(f"{path}: unreadable ({error}); delete it to use au.csv or the landmarks") from None
-    if scores.ndim != 2 or scores.shape[1] != NUM_BLENDSHAPES or not np.isfinite(scores).all():
+    scores = load_npy(path)
+    is_table = scores.dtype.kind in "fiu" and scores.ndim == 2 and scores.shape[1] == NUM_BLENDSHAPES
+    if not is_table or not len(scores) or not (np.abs(scores) <= MAX_MAGNITUDE).all():
         raise UserError(
             f"{path}: not {NUM_BLENDSHAPES} finite scores per frame; delete it to use au.csv or the landmarks"
         )
-    return scores
+    return scores.astype(np.float64)
 
 
 def _read_au45(path: Path, image_numbers: Int[np.ndarray, " T"]) -> Float[np.ndarray, "T 1"]:
@@ -100,7 +99,7 @@ def _read_au45(path: Path, image_numbers: Int[np.ndarray, " T"]) -> Float[np.nda
         values = np.array([float(row["AU45_r"]) for row in used])
         times = np.array([_time(row, number) for number, row in enumerate(used)])
     except (OSError, ValueError, IndexError, KeyError, csv.Error) as error:
-        raise UserError(f"{path}: no readable column AU45_r ({error}); delete it to use the landmarks") from None
+        raise UserError(f"{path}: no readable column AU45_r ({brief(error)}); delete it to use the landmarks") from None
     if not (np.isfinite(values).all() and np.isfinite(times).all() and (np.diff(times) > 0).all()):
         raise UserError(
             f"{path}: AU45_r or timestamp holds numbers that are not finite, or times that do not increase; delete it "

@@ -14,11 +14,11 @@ from jaxtyping import Bool, UInt8
 
 from dfa_nerfstudio.data.dataset_folder import BACKGROUND, image_path, mask_path, torso_mask_path
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.media.images import read_image, write_image
+from dfa_nerfstudio.media.images import read_bgr, read_image, write_image
 from dfa_nerfstudio.media.timeline import Timeline
 from dfa_nerfstudio.preprocessing.adnerf.frame_mapping import FrameMapping
 from dfa_nerfstudio.preprocessing.adnerf.mask_import import MaskSource
-from dfa_nerfstudio.preprocessing.adnerf.source_folder import ADNeRFFolder, read_bgr
+from dfa_nerfstudio.preprocessing.adnerf.source_folder import ADNeRFFolder
 from dfa_nerfstudio.preprocessing.process_config import MIN_IMAGE_SIZE
 from dfa_nerfstudio.preprocessing.segmentation.background_estimation import (
     estimate_background,

@@ -10,10 +10,11 @@ from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.face.head_pose import Poses
 from dfa_nerfstudio.face.reference_face import reference_landmarks
 from dfa_nerfstudio.face.topology import LANDMARKS_68
+from dfa_nerfstudio.media.images import read_bgr
 from dfa_nerfstudio.preprocessing.adnerf.frame_mapping import FrameMapping
 from dfa_nerfstudio.preprocessing.adnerf.head_space_fit import fill_rows
 from dfa_nerfstudio.preprocessing.adnerf.image_import import CropSpec
-from dfa_nerfstudio.preprocessing.adnerf.source_folder import ADNeRFFolder, read_bgr, read_landmarks
+from dfa_nerfstudio.preprocessing.adnerf.source_folder import ADNeRFFolder, read_landmarks
 from dfa_nerfstudio.preprocessing.progress_reporter import ProgressReporter
 
 

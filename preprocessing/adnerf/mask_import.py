@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.preprocessing.adnerf.source_folder import ADNeRFFolder, read_bgr
+from dfa_nerfstudio.media.images import read_bgr
+from dfa_nerfstudio.preprocessing.adnerf.source_folder import ADNeRFFolder
 
 PersonAndTorso = tuple[UInt8[np.ndarray, "H W"], UInt8[np.ndarray, "H W"]]
 """Alpha of the person and alpha of the person without the head, 0 to 255."""

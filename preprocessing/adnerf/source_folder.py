@@ -12,23 +12,28 @@ A file's number is its name, with or without leading zeros.
 
 from __future__ import annotations
 
-import json
+import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 
-from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.errors import UserError, brief
+from dfa_nerfstudio.face.head_pose import is_rigid
 from dfa_nerfstudio.face.landmarks_68 import NUM_LANDMARKS_68
+from dfa_nerfstudio.media.json_file import is_number, read_json
 
 IMAGE_FOLDERS = ("gt_imgs", "com_imgs", "ori_imgs")
 SUBFOLDERS = (*IMAGE_FOLDERS, "parsing", "torso_imgs", "head_imgs")
 FILES = ("bc.jpg", "aud.wav", "bs.npy", "au.csv")
+LENGTHS = ("focal_len", "cx", "cy")
+"""Focal length and principal point in pixels."""
+MAX_LENGTH, MAX_NUMBER = 1e6, 10**8
+"""Largest length, or coordinate of a landmark, in pixels; and largest number of an image or a frame."""
+ADVICE = "write it again with the program that made this folder"
 
 
 @dataclass
@@ -74,8 +79,8 @@ class ADNeRFFolder:
                 raise UserError(
                     f"{val_file}: its focal length or principal point is not that of {train_file.name}; make them equal"
                 )
-        times = [time for _, time, _ in train]
-        val = [frame for frame in val if frame[1] not in set(times)]  # training frames are not held out
+        times = {time for _, time, _ in train}
+        val = [frame for frame in val if frame[1] not in times]  # training frames are not held out
         if val and min(time for _, time, _ in val) < max(times):
             raise UserError(
                 f"{val_file}: its frames do not all come after those of {train_file.name}, but held-out frames must be "
@@ -144,18 +149,6 @@ class ADNeRFFolder:
                 yield from (self.path / name).iterdir()
 
 
-def read_bgr(path: Path, flags: int = cv2.IMREAD_COLOR) -> UInt8[np.ndarray, "H W C"]:
-    """Reads an image with channels in OpenCV's order: blue, green, red.
-
-    Raises:
-        UserError: if it cannot be read.
-    """
-    image = cv2.imread(str(path), flags)
-    if image is None:
-        raise UserError(f"{path}: no readable image; extract it again")
-    return image
-
-
 def read_landmarks(path: Path) -> Float[np.ndarray, "68 2"]:
     """Reads an `.lms` file.
 
@@ -163,10 +156,10 @@ def read_landmarks(path: Path) -> Float[np.ndarray, "68 2"]:
         UserError: if it does not hold 68 finite points.
     """
     try:
-        points = np.loadtxt(path, dtype=np.float64, ndmin=2)
+        points = np.array([line.split() for line in path.read_text().splitlines() if line.strip()], dtype=np.float64)
     except (ValueError, OSError) as error:
-        raise UserError(f"{path}: unreadable ({error}); delete it to interpolate the landmarks") from None
-    if points.shape != (NUM_LANDMARKS_68, 2) or not np.isfinite(points).all():
+        raise UserError(f"{path}: unreadable ({brief(error)}); delete it to interpolate the landmarks") from None
+    if points.shape != (NUM_LANDMARKS_68, 2) or not (np.abs(points) <= MAX_LENGTH).all():
         raise UserError(f"{path}: not {NUM_LANDMARKS_68} rows of x and y; delete it to interpolate the landmarks")
     return points
 
@@ -186,26 +179,24 @@ def _time(frame: tuple[int, int, np.ndarray]) -> int:
 
 def _read_transforms(path: Path) -> tuple[dict[str, float], list[tuple[int, int, np.ndarray]]]:
     """Reads focal length and principal point, and img_id, aud_id and transform_matrix of each frame."""
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-        meta = {key: float(content[key]) for key in ("focal_len", "cx", "cy")}
-        frames = [
-            (
-                int(frame["img_id"]),
-                int(frame.get("aud_id", frame["img_id"])),
-                np.array(frame["transform_matrix"], float),
-            )
-            for frame in content["frames"]
-        ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: damaged or of another format ({type(error).__name__}: {error})") from None
-    if not (frames and all(np.isfinite(value) and value > 0 for value in meta.values())):
-        raise UserError(f"{path}: no frames, or no focal length and principal point")
-    for number, _, camera in frames:
-        if camera.shape != (4, 4) or not np.isfinite(camera).all() or not _is_rotation(camera[:3, :3]):
-            raise UserError(f"{path}: transform_matrix of frame {number} is not a rotation and a translation")
-    return meta, frames
-
-
-def _is_rotation(matrix: np.ndarray) -> bool:
-    return np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-2) and np.linalg.det(matrix) > 0
+    content = read_json(path, ADVICE)
+    for key in LENGTHS:
+        if not is_number(content.get(key), 1, MAX_LENGTH):
+            raise UserError(f"{path}: damaged ({key} is {reprlib.repr(content.get(key))}); {ADVICE}")
+    listed = content.get("frames")
+    if not isinstance(listed, list) or not listed or not all(isinstance(frame, dict) for frame in listed):
+        raise UserError(f"{path}: damaged (holds no frames); {ADVICE}")
+    frames = []
+    for frame in listed:
+        image, time = frame.get("img_id"), frame.get("aud_id", frame.get("img_id"))
+        if not all(is_number(number, 0, MAX_NUMBER) and number % 1 == 0 for number in (image, time)):
+            ids = f"img_id {reprlib.repr(image)}, aud_id {reprlib.repr(time)}"
+            raise UserError(f"{path}: damaged (a frame has {ids}); {ADVICE}")
+        try:
+            camera = np.array(frame.get("transform_matrix"), float)
+        except (ValueError, TypeError, OverflowError):  # of another shape, no numbers, too large
+            camera = np.zeros(0)
+        if camera.shape != (4, 4) or not is_rigid(camera):
+            raise UserError(f"{path}: transform_matrix of frame {image} is not a rotation and a translation; {ADVICE}")
+        frames.append((int(image), int(time), camera))
+    return {key: float(content[key]) for key in LENGTHS}, frames

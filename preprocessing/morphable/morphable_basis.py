@@ -9,11 +9,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.spatial.transform import Rotation
 
-from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.face.head_shape import fit_similarity
 from dfa_nerfstudio.face.topology import LANDMARKS_68, NUM_MESH_LANDMARKS
-from dfa_nerfstudio.media.npz import load_npz
+from dfa_nerfstudio.media.npz import load_npz, save_npz
 from dfa_nerfstudio.preprocessing.morphable.morphable_model import LANDMARK_ERROR, MorphableModel, ridge_penalty
 
 LANDMARK_SETS = {len(LANDMARKS_68): LANDMARKS_68, NUM_MESH_LANDMARKS: np.arange(NUM_MESH_LANDMARKS)}
@@ -93,9 +92,7 @@ class MorphableBasis:
 
     def save(self, path: Path) -> None:
         """Writes an `.npz` file that `load` reads, atomically."""
-        arrays = vars(self) | {"landmarks": np.arange(len(self.landmarks))}
-        with atomic_write(path) as partial, partial.open("wb") as file:
-            np.savez(file, **arrays)
+        save_npz(path, vars(self) | {"landmarks": np.arange(len(self.landmarks))})
 
     def fit(self, landmarks: Float[np.ndarray, "T 478 3"], error: float = LANDMARK_ERROR) -> MorphableModel:
         """Fits the basis to one person: the similarity that maps it to head space, and the most probable F_id.

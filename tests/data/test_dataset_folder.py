@@ -53,12 +53,13 @@ def test_damaged_files_are_named(person: Path):
         with pytest.raises(UserError, match=r"transforms\.json"):
             DatasetFolder.open(person)
     content = json.loads(text)
-    for matrix in ([[0.0] * 4] * 4, [1.0, 2.0], None):
+    for matrix in ([[0.0] * 4] * 4, [1.0, 2.0], None, [["x"] * 4] * 4, (-np.eye(4)).tolist()):
         content["frames"][7]["transform_matrix"] = matrix
         transforms.write_text(json.dumps(content))
-        with pytest.raises(UserError, match="transform_matrix is missing in a frame or no invertible"):
+        with pytest.raises(UserError, match="transform_matrix of a frame is no rotation and translation"):
             DatasetFolder.open(person)
-    transforms.write_text(json.dumps(json.loads(text) | {"frames": json.loads(text)["frames"][:-1]}))
+    frames = [{**frame, "time": number / 46} for number, frame in enumerate(json.loads(text)["frames"][:-1])]
+    transforms.write_text(json.dumps(json.loads(text) | {"frames": frames}))
     with pytest.raises(UserError, match="shot has 48 rows, but the 47 frames"):
         DatasetFolder.open(person)
     transforms.write_text(text)

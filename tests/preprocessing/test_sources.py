@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import tempfile
 from fractions import Fraction
@@ -239,20 +238,3 @@ def test_a_read_only_folder_is_reported(real_clip: Path) -> None:
             if os.getuid() == 0:
                 os.seteuid(0)
             os.chmod(parent, 0o755)
-
-
-def test_a_full_disk_is_reported_and_leaves_no_output(
-    real_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write, written = Path.write_bytes, []
-
-    def nearly_full(path: Path, data: bytes) -> int:
-        written.append(path)
-        if len(written) > 40:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return write(path, data)
-
-    monkeypatch.setattr(Path, "write_bytes", nearly_full)
-    with pytest.raises(UserError, match=r"out: cannot be written \(the disk is full\)"):
-        process_video(real_clip, tmp_path / "out", ProcessConfig(size=64))
-    assert not list(tmp_path.iterdir())

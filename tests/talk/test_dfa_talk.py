@@ -75,7 +75,7 @@ def test_backgrounds(demo: PipelineRun, tmp_path: Path):
     refused = {
         "transparent": "must be named .webm or .mov",
         "mauvish": "--background mauvish: neither an image file nor a colour",
-        str(demo.speech): "not a readable image",
+        str(demo.speech): "no readable image",
     }
     for background, reason in refused.items():
         result = run("dfa-talk", "--load-config", demo.config, "--audio", demo.speech, "--background", background)

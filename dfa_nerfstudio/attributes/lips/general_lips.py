@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.attributes.lips.audio_to_lips import AudioToLipsConfig
 from dfa_nerfstudio.attributes.lips.lip_models import LipModels
+from dfa_nerfstudio.media.torch_file import save_torch
 
 WEIGHTS = Path(__file__).with_name("general_lips.pt")
 """Weights in half precision, by `benchmarks/train_general_lips.py`."""
@@ -38,8 +38,7 @@ def save_general_lip_models(models: LipModels, speech_kind: str, path: Path) -> 
         "num_inputs": len(models.predictor.feature_mean),
         "weights": {name: _convert(values, torch.float16) for name, values in models.state_dict().items()},
     }
-    with atomic_write(path) as partial:
-        torch.save(content, partial)
+    save_torch(content, path)
 
 
 def _convert(values: Tensor, dtype: torch.dtype) -> Tensor:

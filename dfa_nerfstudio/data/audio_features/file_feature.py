@@ -14,6 +14,7 @@ from torch import Tensor
 from dfa_nerfstudio.data.attribute_track import FeatureKind
 from dfa_nerfstudio.data.audio_features.registry import AudioSource, register_audio_feature
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.media.npz import MAX_MAGNITUDE, load_npy
 from dfa_nerfstudio.media.rates import FRAME_RATE
 
 MAX_MISSING_ROWS = 5
@@ -59,15 +60,13 @@ class FileFeature:
 
 
 def _read_array(path: Path) -> np.ndarray:
-    try:
-        values = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (ValueError, OSError, EOFError):
-        raise UserError(f"{path}: not a readable .npy file; save the features with numpy.save") from None
-    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu" or values.ndim < 1 or not values.size:
+    values = load_npy(path)
+    if values.dtype.kind not in "fiu" or values.ndim < 1 or not values.size:
         raise UserError(f"{path}: holds no array of numbers; a row for each frame is needed")
-    if not np.isfinite(values).all():
-        row = int(np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(1))[0])
-        raise UserError(f"{path}: row {row} holds numbers that are not finite; make the features again")
+    valid = ((values >= -MAX_MAGNITUDE) & (values <= MAX_MAGNITUDE)).reshape(len(values), -1).all(1)
+    if not valid.all():
+        raise UserError(
+            f"{path}: row {valid.argmin()} holds numbers that are not finite, or above {MAX_MAGNITUDE:.0f}; make the "
+            "features again"
+        )
     return values
