@@ -17,10 +17,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dfa_nerfstudio.atomic_write import atomic_write
+from dfa_nerfstudio.data.format_version import check_format_version
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.npz import load_npz
 from dfa_nerfstudio.media.rates import FRAME_RATE
 
+TRACK_VERSION = 1
+"""Version of the file format; files without a version are of the first one."""
 LIP_FEATURE = "lips"
 """Name of the feature f_m."""
 
@@ -139,6 +142,7 @@ class AttributeTrack:
                 mouth=self.mouth.cpu().numpy(),
                 fps=np.float64(self.fps),
                 kinds=np.array(kinds),
+                version=np.int64(TRACK_VERSION),
             )
 
     @classmethod
@@ -146,9 +150,13 @@ class AttributeTrack:
         """Reads a track.
 
         Raises:
-            UserError: if the file is missing, truncated or not a track.
+            UserError: if the file is missing, truncated, not a track, or of another version.
         """
         arrays = load_npz(path)
+        version = arrays.pop("version", np.int64(TRACK_VERSION))
+        check_format_version(
+            path, version.item() if version.size == 1 else None, TRACK_VERSION, "run dfa-attributes again"
+        )
         try:
             kinds = json.loads(str(arrays["kinds"]))
             names = ("head_to_camera", "torso_motion", "eye", "mouth")

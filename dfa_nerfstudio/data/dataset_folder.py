@@ -32,6 +32,8 @@ from jaxtyping import Bool, Float32, Int32, Int64
 
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.data.find_files import find_files
+from dfa_nerfstudio.data.format_version import check_format_version
+from dfa_nerfstudio.data.inside_folder import check_links, file_inside
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.npz import load_npz
 from dfa_nerfstudio.media.rates import FRAME_RATE, MFCC_PER_FRAME
@@ -178,7 +180,7 @@ class DatasetFolder:
         """Opens and checks a folder.
 
         Raises:
-            UserError: if a file that later stages read is missing or unreadable.
+            UserError: if a file that later stages read is missing, unreadable, or lies outside the folder.
         """
         if not path.is_dir():
             raise UserError(f"{path}: no such folder; create it with: dfa-process VIDEO --output {path}")
@@ -187,6 +189,7 @@ class DatasetFolder:
                 f"{path}: a data folder of the AD-NeRF family; convert it with: dfa-import {path}, or train with: "
                 f"ns-train dfa-nerf --data {path} adnerf-data"
             )
+        check_links(path)
         for name in (TRANSFORMS, ATTRIBUTES, AUDIO, BACKGROUND):
             if not (path / name).is_file():
                 raise UserError(f"{path / name}: missing; run dfa-process again")
@@ -199,10 +202,7 @@ class DatasetFolder:
             raise UserError(
                 f"{path / TRANSFORMS}: not a dataset folder of this program ({error!r}); run dfa-process again"
             ) from None
-        if version != FORMAT_VERSION:
-            raise UserError(
-                f"{path / TRANSFORMS}: format {version}, but this program reads {FORMAT_VERSION}; run dfa-process again"
-            )
+        check_format_version(path / TRANSFORMS, version, FORMAT_VERSION, "run dfa-process again")
         paths = ("file_path", "person_mask_path", "torso_mask_path")
         keys |= {key for frame in frames for key in paths if key not in frame}
         if keys or not frames:
@@ -211,8 +211,9 @@ class DatasetFolder:
         folder = cls(path, meta)
         for frame in frames:
             for key in paths:
-                if not (path / frame[key]).is_file():
-                    raise UserError(f"{path / frame[key]}: missing; run dfa-process again")
+                file = file_inside(path, frame[key], path / TRANSFORMS)
+                if not file.is_file():
+                    raise UserError(f"{file}: missing; run dfa-process again")
         _ = folder.attributes  # checks them
         return folder
 
