@@ -67,7 +67,7 @@ class TalkingHeadPipeline(VanillaPipeline):
         with exit_on_user_error():
             super().__init__(config, device, test_mode, world_size, local_rank, grad_scaler)
         self.schedule = TrainingSchedule(config.schedule)
-        self.gradient_guard = NonFiniteGradientGuard(self.model.parameters())
+        self.gradient_guard = NonFiniteGradientGuard(self.model.named_parameters())
         self.step_check = StepCheck()
         self._random_state: dict[str, Tensor] = {}
         """Random states to resume with; restored at the first step, because the trainer's setup draws too."""

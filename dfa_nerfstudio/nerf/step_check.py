@@ -9,14 +9,15 @@ from torch import Tensor
 
 from dfa_nerfstudio.data.finite_check import not_finite, require_finite
 from dfa_nerfstudio.errors import UserError
-
-MAX_IN_A_ROW = 50
-"""Number of steps in a row without a finite loss after which training ends. `NonFiniteGradientGuard` skips each of
-them, so a single one does no harm."""
+from dfa_nerfstudio.nerf.gradient_guard import MAX_IN_A_ROW
 
 
 class StepCheck:
-    """Checks the losses of each training step."""
+    """Checks the losses of each training step.
+
+    A single loss that is not finite does no harm, because `NonFiniteGradientGuard`, or the gradient scaler of mixed
+    precision, skips the step.
+    """
 
     def __init__(self) -> None:
         self._in_a_row = 0

@@ -129,7 +129,7 @@ def newest_readable_checkpoint(folder: Path) -> Path:
             CONSOLE.print(str(error), markup=False)
             continue
         if path != paths[0]:
-            CONSOLE.print(f"{path}: used instead")
+            CONSOLE.print(f"{path}: used instead", markup=False)
         return path
     if paths:
         raise UserError(f"{paths[0]}: unreadable checkpoint; restore the file or train again")

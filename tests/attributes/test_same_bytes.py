@@ -58,9 +58,9 @@ def test_the_same_seed_gives_the_same_motion_and_blinks(
 ) -> None:
     """Of models from two trainings, in a file each."""
     audio = torch.randn(500, trainings[0].config.audio.embedding_dim, generator=torch.Generator().manual_seed(0))
-    tracks: list[AttributeTrack] = []
+    source, tracks = generate_track(trainings[0], audio, MotionConfig(seed=1)), list[AttributeTrack]()
     for models, seed in ((trainings[0], 5), (trainings[1], 5), (trainings[0], 6)):
-        tracks.append(generate_track(models, audio, MotionConfig(pose=pose, blink=blink, seed=seed)))
+        tracks.append(generate_track(models, audio, MotionConfig(pose=pose, blink=blink, seed=seed), source))
         tracks[-1].save(tmp_path / f"{len(tracks)}.npz")
     files = [path.read_bytes() for path in sorted(tmp_path.iterdir())]
     assert files[0] == files[1]

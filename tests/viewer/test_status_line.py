@@ -14,7 +14,7 @@ def test_progress_is_shown_and_then_cleared_or_replaced_by_the_error():
     element = SimpleNamespace(content="")
     status, shown = StatusLine(SimpleNamespace(add_markdown=lambda _: element)), []
     assert status.run(lambda: shown.append(element.content), "writing")
-    assert shown == ["writing ..."] and element.content == ""
+    assert [html.unescape(text) for text in shown] == ["writing ..."] and element.content == ""
 
     def refuse() -> None:
         raise UserError("a_b.wav: no [audio]")
