@@ -103,6 +103,7 @@ def websocket_bytes(port: int, bytes_per_second: int) -> Iterator[Iterator[bytes
         UserError: if the port is not free.
     """
     from websockets.exceptions import ConnectionClosed
+    from websockets.frames import CloseCode
     from websockets.sync.server import serve
 
     largest = MAX_WAITING_S * bytes_per_second
@@ -113,7 +114,7 @@ def websocket_bytes(port: int, bytes_per_second: int) -> Iterator[Iterator[bytes
         if not taken.acquire(blocking=False):
             client.close(1013, "another client is connected")
             return
-        with contextlib.suppress(ConnectionClosed):
+        try:
             for message in client:
                 if isinstance(message, str):
                     break
@@ -121,8 +122,9 @@ def websocket_bytes(port: int, bytes_per_second: int) -> Iterator[Iterator[bytes
                     time.sleep(0.1)
                 if message:  # an empty one would end the stream
                     messages.put(message)
-        if client.close_code == 1009:
-            print(f"a message had more than {MAX_MESSAGE_BYTES >> 20} MiB; the stream ends", file=sys.stderr)
+        except ConnectionClosed as closed:
+            if closed.sent is not None and closed.sent.code == CloseCode.MESSAGE_TOO_BIG:
+                print(f"a message had more than {MAX_MESSAGE_BYTES >> 20} MiB; the stream ends", file=sys.stderr)
         messages.put(b"")
 
     try:
