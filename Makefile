@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SHARED ?= ../shared
 
-.PHONY: install demo test fuzz lint typecheck bench clean
+.PHONY: install demo test fuzz lint typecheck bench licences clean
 
 install: $(INSTALLED)
 
@@ -60,6 +60,10 @@ typecheck: $(INSTALLED)
 # Needs the real clips in $(SHARED)/clips; writes benchmarks/.
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks $(BENCH) --shared $(SHARED)
+
+# The licences of everything that is installed: writes docs/licences.md, and refuses the GPL.
+licences: $(INSTALLED)
+	$(BIN)/python docs/licences.py
 
 clean:
 	rm -rf $(VENV) outputs build *.egg-info

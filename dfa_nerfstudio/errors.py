@@ -47,6 +47,16 @@ def as_flags(message: str) -> str:
     return _OPTION.sub(flag, message)
 
 
+def one_line(text: str) -> str:
+    """The text in one line, with control characters escaped: names of files may contain those that a terminal obeys.
+
+    Example:
+        >>> print(one_line("a\\n\\x1b[2Jb.mp4: no such file"))
+        a \\x1b[2Jb.mp4: no such file
+    """
+    return "".join(letter if letter.isprintable() else ascii(letter).strip("'") for letter in " ".join(text.split()))
+
+
 @contextlib.contextmanager
 def exit_on_user_error() -> Iterator[None]:
     """Turns a `UserError` into one line on stderr and exit code 2.
@@ -65,7 +75,7 @@ def exit_on_user_error() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        print(f"error: {as_flags(' '.join(str(error).split()))}", file=sys.stderr, flush=True)
+        print(f"error: {as_flags(one_line(str(error)))}", file=sys.stderr, flush=True)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr, flush=True)

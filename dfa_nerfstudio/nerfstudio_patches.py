@@ -1,4 +1,4 @@
-"""Changes to nerfstudio 1.1.5 and to torch, each with its reason; nothing else in this package patches anything.
+"""Changes to nerfstudio 1.1.5, to its viewer and to torch, each with its reason; nothing else here patches anything.
 
 Importing this module changes nothing. `TalkingHeadPipeline` calls `apply_patches` before it builds anything, which is
 before nerfstudio opens a checkpoint or exports.
@@ -7,18 +7,26 @@ before nerfstudio opens a checkpoint or exports.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import PurePosixPath
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import numpy as np
 import torch
 
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+"""Hosts of the web pages that may connect to a server that listens on one of them."""
+
 
 def apply_patches() -> None:
     """Applies all patches; further calls change nothing."""
     _allow_numpy_scalars_in_checkpoints()
     _refuse_geometry_export()
+    _guard_viewer_server()
 
 
 def _allow_numpy_scalars_in_checkpoints() -> None:
@@ -58,3 +66,49 @@ def _refuse_geometry_export() -> None:
 
     exporter.validate_pipeline = refuse  # pyright: ignore[reportAttributeAccessIssue]
     exporter.tsdf_utils.export_tsdf_mesh = refuse
+
+
+def _guard_viewer_server() -> None:
+    """Lets the viewer's server send its own files alone, and refuses web pages of other hosts.
+
+    viser 0.2.7 sends any file of the machine to who asks for a path with `..`. And a browser lets every page connect to
+    this machine: a page from elsewhere could use the viewer's controls, which write files.
+    """
+    infra = sys.modules.get("viser.infra._infra")
+    if infra is None or infra.websockets.server.serve.__module__ == __name__:
+        return
+    serve = infra.websockets.server.serve
+
+    def guarded_serve(handler: Any, host: str, port: int, *, process_request: Any, **options: Any) -> Any:
+        async def check(path: str, headers: Mapping[str, str]) -> Any:
+            if ".." in PurePosixPath(path.partition("?")[0]).parts or is_foreign_page(headers, host):
+                return HTTPStatus.FORBIDDEN, {}, b"refused: pages of other hosts, and paths with ..\n"
+            return None if process_request is None else await process_request(path, headers)
+
+        return serve(handler, host, port, process_request=check, **options)
+
+    infra.websockets.server.serve = guarded_serve
+
+
+def is_foreign_page(headers: Mapping[str, str], host: str) -> bool:
+    """Whether a request comes from a web page of another host than the server's.
+
+    Args:
+        headers: of the request.
+        host: address that the server listens on.
+
+    Example:
+        >>> is_foreign_page({"Origin": "https://example.org", "Host": "127.0.0.1:7007"}, "127.0.0.1")
+        True
+        >>> is_foreign_page({"Origin": "http://me:7007", "Host": "me:7007"}, "0.0.0.0")
+        False
+        >>> is_foreign_page({"Host": "127.0.0.1:7007"}, "127.0.0.1")  # of a program
+        False
+    """
+    origin = headers.get("Origin")
+    if origin is None:
+        return False
+    page = urlsplit(origin)
+    if host in LOCAL_HOSTS:
+        return page.hostname not in LOCAL_HOSTS
+    return page.netloc != headers.get("Host")

@@ -8,12 +8,15 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
+from scipy.io import wavfile
 
 from dfa_nerfstudio.attributes.attribute_models import MODELS_FILE_NAME
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.dataset_folder import TRACK
 from dfa_nerfstudio.media.audio import read_audio, write_wav
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
+from dfa_nerfstudio.nerf.trainer import newest_readable_checkpoint
 from tests.conftest import CLIPS, needs_clips
 from tests.pipeline_fixture import PipelineRun, refused, run, run_pipeline, succeed
 
@@ -54,6 +57,11 @@ def test_unusable_speech_is_refused(demo: PipelineRun, tmp_path: Path):
     assert "no such file" in refused("dfa-talk", *arguments, tmp_path / "none.wav")
     (tmp_path / "text.wav").write_text("this is not audio")
     assert "text.wav" in refused("dfa-talk", *arguments, tmp_path / "text.wav")
+    samples = np.sin(np.arange(2 * SAMPLE_RATE)).astype(np.float32)
+    samples[SAMPLE_RATE] = np.nan
+    wavfile.write(tmp_path / "nan.wav", SAMPLE_RATE, samples)
+    message = refused("dfa-talk", *arguments, tmp_path / "nan.wav")
+    assert "nan.wav: its audio holds numbers that are not finite" in message
     assert not output.exists() and not list(tmp_path.glob(".*partial*"))
 
 
@@ -72,6 +80,17 @@ def test_unusable_models_are_refused(demo: PipelineRun, tmp_path: Path):
         assert MODELS_FILE_NAME in refused("dfa-talk", *arguments, demo.config)
     finally:
         models.write_bytes(whole)
+
+    run_folder = Path(shutil.copytree(demo.config.parent, tmp_path / "run"))
+    checkpoint = newest_readable_checkpoint(run_folder / "nerfstudio_models")
+    state = torch.load(checkpoint, weights_only=True)
+    weights = {name: values for name, values in state["pipeline"].items() if name.startswith("_model.network.")}
+    name, weight = next((name, values) for name, values in weights.items() if values.is_floating_point())
+    weight.view(-1)[0] = torch.nan
+    torch.save(state, checkpoint)
+    message = refused("dfa-talk", *arguments, run_folder / "config.yml", "--data", demo.data)
+    assert f"{checkpoint}: pipeline.{name} holds numbers that are not finite" in message
+    assert not (tmp_path / "talking.mp4").exists()
 
 
 def test_a_folder_without_its_track_is_one_line_for_ns_train(demo: PipelineRun, tmp_path: Path):

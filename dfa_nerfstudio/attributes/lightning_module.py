@@ -21,6 +21,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, S
 from torch.utils.data import DataLoader
 
 from dfa_nerfstudio.attributes.objective import FitConfig, Hardware, Objective
+from dfa_nerfstudio.data.finite_check import not_finite, require_finite
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.torch_file import save_torch
 
@@ -45,6 +46,13 @@ class ObjectiveModule(L.LightningModule):
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         terms = self.objective.training_loss(self.global_step / max(self.options.steps - 1, 1))
         loss = torch.stack(list(terms.values())).sum()
+        if not torch.isfinite(loss):
+            arrays = not_finite(dict([*self.objective.named_parameters(), *self.objective.named_buffers()]))
+            raise UserError(
+                f"{self.name}: the loss {', '.join(not_finite(terms))} is not finite at step {self.global_step}"
+                + (f", because of {', '.join(arrays)}" if arrays else "")
+                + "; check the data, or train with a lower learning rate"
+            )
         self.log(self.name, loss.detach(), prog_bar=True, batch_size=1)
         self.log_dict({key: value.detach() for key, value in terms.items()}, batch_size=1)
         return loss
@@ -154,6 +162,7 @@ def fit(
             assert value is not None
             last["validation"] = float(value)
     objective.cpu().eval()
+    require_finite(objective.state_dict(), name, "check the data, or train with a lower learning rate")
     if finished and unfinished:
         save_torch(objective.state_dict(), finished)
         unfinished.unlink(missing_ok=True)

@@ -32,6 +32,7 @@ from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.audio_features import AudioFeature, audio_feature_from_option, clip_audio_feature
 from dfa_nerfstudio.data.dataset_folder import F_A_TRACK, TRACK, ClipAttributes, DatasetFolder
+from dfa_nerfstudio.data.finite_check import require_finite
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.media.rates import FRAME_RATE, MFCC_PER_FRAME
@@ -94,8 +95,10 @@ def train_models(
         more: further recordings of the person, for lips and motion.
 
     Raises:
-        UserError: if the clip is shorter than one training window, or silent throughout.
+        UserError: if the clip is shorter than one training window, or silent throughout, or holds numbers that are not
+            finite.
     """
+    require_finite(vars(clip) | {"audio feature": speech}, source, "run dfa-process again")
     pretrained = PretrainedModels.load(config.pretrained) if config.pretrained else None
     options = pretrained.config if pretrained else config.models
     window = max(options.latent.window, options.cross_modal.window)

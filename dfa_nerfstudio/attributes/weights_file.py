@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from dfa_nerfstudio.data.attribute_track import FeatureKind
+from dfa_nerfstudio.data.finite_check import require_finite
+from dfa_nerfstudio.data.format_version import check_format_version
 from dfa_nerfstudio.errors import UserError, brief
 from dfa_nerfstudio.media.torch_file import save_torch
 
@@ -72,11 +74,7 @@ class StoredModels(nn.Module, ABC):
             raise UserError(f"{path}: unreadable or truncated; make it again with: {command}") from None
         if not isinstance(content, dict) or content.get("format") != cls.file_format:
             raise UserError(f"{path}: not a file of {cls.file_format}; make one with: {command}")
-        if content.get("version") != cls.file_version:
-            raise UserError(
-                f"{path}: version {content.get('version')} of the format, this program reads {cls.file_version}; make "
-                f"it again with: {command}"
-            )
+        check_format_version(path, content.get("version"), cls.file_version, f"make it again with: {command}")
         try:
             models = cls(_config(cls.config_type, content["config"]), **content["sizes"])
             models.load_state_dict(content["weights"])
@@ -89,6 +87,7 @@ class StoredModels(nn.Module, ABC):
             raise UserError(
                 f"{path}: damaged (its weights are not those that were saved); make it again with: {command}"
             )
+        require_finite(models.state_dict(), path, f"make it again with: {command}")
         if not same_kinds:
             raise UserError(f"{path}: its features are of another version; make it again with: {command}")
         return models.eval()

@@ -16,11 +16,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from dfa_nerfstudio.data.format_version import check_format_version
 from dfa_nerfstudio.errors import UserError, brief
 from dfa_nerfstudio.face.head_pose import is_rigid
 from dfa_nerfstudio.media.npz import check_arrays, load_npz, save_npz
 from dfa_nerfstudio.media.rates import FRAME_RATE
 
+TRACK_VERSION = 1
+"""Version of the file format; files without a version are of the first one."""
 LIP_FEATURE = "lips"
 """Name of the feature f_m."""
 MIN_FPS, MAX_FPS = 1.0, 1000.0
@@ -131,16 +134,20 @@ class AttributeTrack:
         """Writes the `.npz` atomically."""
         kinds = json.dumps({"eye": asdict(self.eye_kind), "mouth": asdict(self.mouth_kind)})
         arrays = {name: getattr(self, name).cpu().numpy() for name in _ATTRIBUTES}
-        save_npz(path, {**arrays, "fps": np.float64(self.fps), "kinds": np.array(kinds)})
+        header = {"version": np.int64(TRACK_VERSION), "fps": np.float64(self.fps), "kinds": np.array(kinds)}
+        save_npz(path, {**header, **arrays})
 
     @classmethod
     def load(cls, path: Path) -> AttributeTrack:
         """Reads a track.
 
         Raises:
-            UserError: if the file is missing, truncated or not a track, or a value has another type or is out of range.
+            UserError: if the file is missing, truncated, not a track, or of another version, or a value has another
+                type or is out of range.
         """
         arrays, advice = load_npz(path), "run dfa-attributes again"
+        version = arrays.pop("version", np.int64(TRACK_VERSION))
+        check_format_version(path, version.item() if version.size == 1 else None, TRACK_VERSION, advice)
         try:
             kinds = json.loads(str(arrays["kinds"]))
             parts = {name: torch.from_numpy(arrays[name]) for name in _ATTRIBUTES}

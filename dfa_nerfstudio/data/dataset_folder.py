@@ -37,6 +37,7 @@ from jaxtyping import Bool, Float32, Float64, Int32, Int64
 
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.data.find_files import find_files
+from dfa_nerfstudio.data.inside_folder import check_links, file_inside
 from dfa_nerfstudio.data.transforms_file import ADVICE, FORMAT_VERSION, IMAGE_FILES, read_cameras, read_transforms
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.face.head_pose import Poses, poses_to_vectors, vectors_to_poses
@@ -195,7 +196,7 @@ class DatasetFolder:
         """Opens and checks a folder.
 
         Raises:
-            UserError: if a file that later stages read is missing or unreadable.
+            UserError: if a file that later stages read is missing, unreadable, or lies outside the folder.
         """
         if not path.is_dir():
             raise UserError(f"{path}: no such folder; create it with: dfa-process VIDEO --output {path}")
@@ -204,14 +205,16 @@ class DatasetFolder:
                 f"{path}: a data folder of the AD-NeRF family; convert it with: dfa-import {path}, or train with: "
                 f"ns-train dfa-nerf --data {path} adnerf-data"
             )
+        check_links(path)
         for name in (TRANSFORMS, ATTRIBUTES, AUDIO, BACKGROUND):
             if not (path / name).is_file():
                 raise UserError(f"{path / name}: missing; {ADVICE}")
         folder = cls(path, read_transforms(path / TRANSFORMS))
         for frame in folder.meta["frames"]:
             for key in IMAGE_FILES:
-                if not _is_file(path / frame[key]):
-                    raise UserError(f"{path / frame[key]}: missing; {ADVICE}")
+                file = file_inside(path, frame[key], path / TRANSFORMS)
+                if not _is_file(file):
+                    raise UserError(f"{file}: missing; {ADVICE}")
         if not len(folder.train_frames):
             raise UserError(f"{path / ATTRIBUTES}: no training frame is valid; {ADVICE}")
         return folder

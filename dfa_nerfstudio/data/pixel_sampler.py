@@ -132,13 +132,17 @@ class PixelSampler:
         return Pixels(slot.repeat_interleave(size**2), row, column, torch.zeros_like(row, dtype=torch.float), in_box)
 
     def update_error_map(self, pixels: Pixels, error: Float[Tensor, " R"]) -> None:
-        """Updates the moving average of each cell's error, whose half-life is about 20 samples of the cell."""
+        """Updates the moving average of each cell's error, whose half-life is about 20 samples of the cell.
+
+        Errors that are not finite do not count: one would stay in the average for ever.
+        """
         if not self.config.error:
             return
         cell = pixels.row // _CELL * self.error_map.shape[1] + pixels.column // _CELL
         flat = self.error_map.view(-1)
-        num_samples = torch.zeros_like(flat).index_add(0, cell, torch.ones_like(error))
-        mean = torch.zeros_like(flat).index_add(0, cell, error) / num_samples.clamp(min=1)
+        finite = error.isfinite()
+        num_samples = torch.zeros_like(flat).index_add(0, cell, finite.to(flat))
+        mean = torch.zeros_like(flat).index_add(0, cell, error.where(finite, 0)) / num_samples.clamp(min=1)
         flat.lerp_(mean, 1 - 0.97**num_samples)
 
     def _weight(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
+from dfa_nerfstudio.data.format_version import check_format_version
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.face.head_pose import is_rigid
 from dfa_nerfstudio.media.json_file import is_integer, is_number, read_json
@@ -41,9 +42,7 @@ def read_transforms(path: Path) -> dict[str, Any]:
     meta = read_json(path, ADVICE)
     if "dfa_format_version" not in meta:
         raise UserError(f"{path}: not of a dataset folder of this program; {ADVICE}")
-    if meta["dfa_format_version"] != FORMAT_VERSION:
-        version = reprlib.repr(meta["dfa_format_version"])
-        raise UserError(f"{path}: format {version}, but this program reads {FORMAT_VERSION}; {ADVICE}")
+    check_format_version(path, meta["dfa_format_version"], FORMAT_VERSION, ADVICE)
     frames = meta.get("frames")
     if not isinstance(frames, list) or not frames or not all(isinstance(frame, dict) for frame in frames):
         raise UserError(f"{path}: holds no frames; {ADVICE}")

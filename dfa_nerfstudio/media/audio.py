@@ -52,7 +52,7 @@ def stream_audio(
 
     Raises:
         UserError: if there is no such file, it is neither audio nor video, it has no audio stream, or its time stamps
-            jump by more than `MAX_PAUSE_S`.
+            jump by more than `MAX_PAUSE_S`, or a sample is not finite.
     """
     source = source or find_speech(path)
     try:
@@ -96,6 +96,8 @@ def _decode(
         for part in resampler.resample(frame) if resampler else ():
             channels = part.to_ndarray()
             samples = channels[0 if source.channel is None else min(source.channel, len(channels) - 1)]
+            if not np.isfinite(samples).all():
+                raise UserError(f"{path}: its audio holds numbers that are not finite; export it again")
             samples = np.where(np.abs(samples) <= MAX_AMPLITUDE, samples, np.float32(0))
             kept = samples[num_skipped:]
             num_skipped -= len(samples) - len(kept)

@@ -7,14 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
+from dfa_nerfstudio.data.finite_check import require_finite
+from dfa_nerfstudio.data.format_version import check_format_version
 from dfa_nerfstudio.errors import UserError
 
+CHECKPOINT_VERSION = 1
+"""Version of the checkpoints; those without a version are of the first one."""
+MODEL, EXTRA = "_model.", "_extra_state"
+"""Prefix of the model's weights, and name of the pipeline's other state, in a checkpoint."""
 FEATURE_KINDS = "feature_kinds"
 """Name of the model's buffer that records the features it was trained on."""
 
@@ -23,6 +30,47 @@ def feature_kinds(track: AttributeTrack) -> UInt8[Tensor, "128"]:
     """The kinds of a track's features, as bytes of a string, because a checkpoint holds nothing but numbers."""
     kinds = f"{track.mouth_kind}; {track.eye_kind}".encode()
     return torch.tensor(list(kinds.ljust(128)[:128]), dtype=torch.uint8)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Opens a checkpoint of ns-train, whose tensors stay on the disk until they are used. Nothing in it is executed.
+
+    Raises:
+        UserError: if it is missing, or not a checkpoint.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; give a checkpoint of ns-train") from None
+    except Exception:  # for a file of another kind, the unpickler raises errors of any class, with long texts or none
+        raise UserError(f"{path}: unreadable checkpoint; restore the file or train again") from None
+    if not isinstance(state, dict) or not {"step", "pipeline", "optimizers", "scalers"} <= state.keys():
+        raise UserError(f"{path}: not a checkpoint of ns-train; give one of RUN/nerfstudio_models")
+    return state
+
+
+def check_checkpoint(path: Path) -> None:
+    """Checks all of a checkpoint that can be checked without its model.
+
+    Raises:
+        UserError: if it is missing, not a checkpoint, of a newer version of this program, or holds numbers that are not
+            finite.
+    """
+    state = read_checkpoint(path)
+    check_version(state["pipeline"], path)
+    require_finite(
+        {name: state[name] for name in ("pipeline", "optimizers")}, path, "use an earlier one or train again"
+    )
+
+
+def check_version(pipeline: Mapping[str, Any], source: Path | str = "checkpoint") -> None:
+    """Checks the version in a pipeline's state dict.
+
+    Raises:
+        UserError: if it is another one.
+    """
+    version = pipeline.get(EXTRA, {}).get("version", CHECKPOINT_VERSION)
+    check_format_version(source, version, CHECKPOINT_VERSION, "train again")
 
 
 def check_state(state: Mapping[str, Tensor], kinds: UInt8[Tensor, "128"], folder: Path) -> None:
@@ -43,9 +91,7 @@ def check_state(state: Mapping[str, Tensor], kinds: UInt8[Tensor, "128"], folder
             f"checkpoint: trained on the features [{found}], but the dataset folder {folder} has [{_decode(kinds)}]; "
             "train again or restore that folder's track.npz"
         )
-    for name, values in state.items():
-        if not torch.isfinite(values).all():
-            raise UserError(f"checkpoint: {name} holds numbers that are not finite; use an earlier one or train again")
+    require_finite(state, "checkpoint", "use an earlier one or train again")
 
 
 def _decode(kinds: UInt8[Tensor, "128"]) -> str:

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from dfa_nerfstudio.data.datamanager import TalkingHeadDataManager, TalkingHeadDataManagerConfig
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
-from dfa_nerfstudio.nerf.checkpoint_check import check_state
+from dfa_nerfstudio.nerf.checkpoint_check import CHECKPOINT_VERSION, MODEL, check_state, check_version
 from dfa_nerfstudio.nerf.gradient_guard import NonFiniteGradientGuard
 from dfa_nerfstudio.nerf.model import DFANerfModel, DFANerfModelConfig
+from dfa_nerfstudio.nerf.step_check import StepCheck
 from dfa_nerfstudio.nerf.training_schedule import TrainingSchedule, TrainingScheduleConfig
 from dfa_nerfstudio.nerfstudio_patches import apply_patches
 
@@ -66,7 +67,8 @@ class TalkingHeadPipeline(VanillaPipeline):
         with exit_on_user_error():
             super().__init__(config, device, test_mode, world_size, local_rank, grad_scaler)
         self.schedule = TrainingSchedule(config.schedule)
-        self.gradient_guard = NonFiniteGradientGuard(self.model.parameters())
+        self.gradient_guard = NonFiniteGradientGuard(self.model.named_parameters())
+        self.step_check = StepCheck()
         self._random_state: dict[str, Tensor] = {}
         """Random states to resume with; restored at the first step, because the trainer's setup draws too."""
         # nerfstudio's viewer finds controls among the pipeline's public attributes
@@ -95,6 +97,9 @@ class TalkingHeadPipeline(VanillaPipeline):
         metrics = model.get_metrics_dict(outputs, batch)
         metrics["skipped_steps"] = torch.tensor(float(self.gradient_guard.num_skipped))
         losses = model.get_loss_dict(outputs, batch, metrics)
+        self.step_check.check(
+            losses, lambda: {"weights": dict(model.named_parameters()), "batch": batch, "track": vars(model.track)}
+        )
         data.update_error_map(model.pixel_errors(outputs, batch))
         return outputs, losses, metrics
 
@@ -115,6 +120,7 @@ class TalkingHeadPipeline(VanillaPipeline):
             "skipped_steps": self.gradient_guard.num_skipped,
             "data": self.datamanager.training_state(),
             "random": random,
+            "version": CHECKPOINT_VERSION,
         }
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
@@ -142,10 +148,8 @@ class TalkingHeadPipeline(VanillaPipeline):
             SystemExit: with code 2 and one line, if it does not fit.
         """
         with exit_on_user_error():
-            prefix = "_model."
-            state = {
-                name.removeprefix(prefix): values for name, values in state_dict.items() if name.startswith(prefix)
-            }
+            check_version(state_dict)
+            state = {name.removeprefix(MODEL): values for name, values in state_dict.items() if name.startswith(MODEL)}
             check_state(state, self.model.feature_kinds, self.model.clip.folder)
             try:
                 super().load_state_dict(state_dict, strict=True)

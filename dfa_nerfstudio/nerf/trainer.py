@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-import torch
 from nerfstudio.engine.trainer import TRAIN_INTERATION_OUTPUT, Trainer
 from nerfstudio.utils.decorators import check_main_thread
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 from dfa_nerfstudio.media.torch_file import save_torch
+from dfa_nerfstudio.nerf.checkpoint_check import check_checkpoint, read_checkpoint
 
 INTERRUPTED = 130
 """Exit code of a command that was interrupted."""
@@ -47,7 +47,7 @@ class TalkingHeadTrainer(Trainer):
         self._last_step = self._start_step - 1
         self.config.max_num_iterations = total - self._start_step  # nerfstudio counts from the start of this process
         try:
-            with self._stop_at_interrupt() as interrupted:
+            with exit_on_user_error(), self._stop_at_interrupt() as interrupted:
                 super().train()
         finally:
             self.config.max_num_iterations = total
@@ -81,10 +81,14 @@ class TalkingHeadTrainer(Trainer):
                     other.unlink()
 
     def _load_checkpoint(self) -> None:
-        if self.config.load_dir is not None and self.config.load_step is None:
-            with exit_on_user_error():
-                self.config.load_checkpoint = newest_readable_checkpoint(self.config.load_dir)
-            self.config.load_dir = None
+        config = self.config
+        with exit_on_user_error():
+            if config.load_dir is not None:
+                folder, step, config.load_dir = config.load_dir, config.load_step, None
+                named = None if step is None else folder / f"step-{step:09d}.ckpt"
+                config.load_checkpoint = named or newest_readable_checkpoint(folder)
+            if config.load_checkpoint is not None:
+                check_checkpoint(config.load_checkpoint)
         super()._load_checkpoint()
 
     @contextlib.contextmanager
@@ -119,12 +123,12 @@ def newest_readable_checkpoint(folder: Path) -> Path:
     paths = sorted(folder.glob("step-*.ckpt"), reverse=True)
     for path in paths:
         try:
-            torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except Exception as error:  # for a file of another kind, the unpickler raises errors of any class
-            CONSOLE.print(f"{path}: unreadable ({type(error).__name__})")  # the texts are long, or empty
+            read_checkpoint(path)
+        except UserError as error:
+            CONSOLE.print(str(error), markup=False)
             continue
         if path != paths[0]:
-            CONSOLE.print(f"{path}: used instead")
+            CONSOLE.print(f"{path}: used instead", markup=False)
         return path
     if paths:
         raise UserError(f"{paths[0]}: unreadable checkpoint; restore the file or train again")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape
 
 import numpy as np
 from jaxtyping import Float
@@ -105,7 +106,7 @@ class TimeChart:
     def _span(self, span: TimeSpan) -> str:
         left = WIDTH * span.start / self.duration
         width = WIDTH * (span.end - span.start) / self.duration
-        title = f"<title>{span.title}</title>" if span.title else ""
+        title = f"<title>{escape(span.title)}</title>" if span.title else ""
         if span.start == span.end:
             return f'<path class="{span.kind}" d="M{left:.1f},0V{TIME_HEIGHT}">{title}</path>'
         size = f'width="{width:.2f}" height="{TIME_HEIGHT}"'

@@ -20,6 +20,7 @@ from dfa_nerfstudio.data.audio_features import (
     refuse_feature_file,
     registered_audio_feature,
 )
+from dfa_nerfstudio.data.finite_check import require_finite
 from dfa_nerfstudio.data.renderer import Renderer
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.chunks import zip_chunks
@@ -94,4 +95,6 @@ class AudioDriver:
         for_motion, for_field = tee(self._conditioner.stream(audio, condition, num_frames))
         f_a, conditions = (chunk[0] for chunk in for_motion), (chunk[1] for chunk in for_field)
         for track, condition in zip_chunks(self._motion.stream(f_a, self.live), conditions):
-            yield replace(track, mouth=condition, mouth_kind=self.kind)
+            driven = replace(track, mouth=condition, mouth_kind=self.kind)
+            require_finite(vars(driven), "generated track", "give other audio, or run dfa-attributes again")
+            yield driven

@@ -12,6 +12,7 @@ from nerfstudio.cameras.cameras import Cameras, CameraType
 from torch import Tensor
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
+from dfa_nerfstudio.data.finite_check import require_finite
 from dfa_nerfstudio.data.renderer import Renderer
 from dfa_nerfstudio.talk.ordered_parallel_map import ordered_parallel_map
 
@@ -64,9 +65,12 @@ def render_frame(model: Renderer, frame: AttributeTrack, scale: float = 1.0) -> 
         the outputs of `Renderer.get_outputs_for_camera`.
 
     Raises:
-        UserError: if the track's features are not of the kind that the model was trained on.
+        UserError: if the track's features are not of the kind that the model was trained on, or a colour is not finite,
+            which would be a black pixel.
     """
-    return model.with_track(frame).get_outputs_for_camera(source_cameras(model, frame, scale).to(model.device))
+    outputs = model.with_track(frame).get_outputs_for_camera(source_cameras(model, frame, scale).to(model.device))
+    require_finite({"rgb": outputs["rgb"]}, "rendered frame", "use an earlier checkpoint or train again")
+    return outputs
 
 
 def render_track(model: Renderer, track: AttributeTrack, scale: float = 1.0) -> Iterator[UInt8[np.ndarray, "H W 3"]]:

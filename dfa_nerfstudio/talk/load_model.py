@@ -11,6 +11,7 @@ from nerfstudio.pipelines.base_pipeline import Pipeline
 
 from dfa_nerfstudio.data.renderer import Renderer
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.nerf.checkpoint_check import check_checkpoint
 from dfa_nerfstudio.nerf.trainer import newest_readable_checkpoint
 from dfa_nerfstudio.talk.run_config import read_run_config
 
@@ -62,9 +63,9 @@ def load_run(
         raise UserError(f"{config_path}: not the config.yml of a nerfstudio run ({error})") from None
     if not isinstance(pipeline.model, Renderer):
         raise UserError(f"{config_path}: a run of another method; train with: ns-train dfa-nerf")
-    state = torch.load(
-        newest_readable_checkpoint(config_path.parent / "nerfstudio_models"), map_location="cpu", weights_only=True
-    )
+    checkpoint = newest_readable_checkpoint(config_path.parent / "nerfstudio_models")
+    check_checkpoint(checkpoint)
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     try:
         pipeline.load_pipeline(state["pipeline"], state["step"])
     except (RuntimeError, KeyError) as error:

@@ -10,7 +10,6 @@ from http import HTTPStatus
 from queue import Empty, Queue
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, BinaryIO
-from urllib.parse import urlsplit
 
 import av
 import numpy as np
@@ -18,6 +17,7 @@ from jaxtyping import Float32
 
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
+from dfa_nerfstudio.nerfstudio_patches import is_foreign_page
 
 if TYPE_CHECKING:
     from websockets.http11 import Request, Response
@@ -28,10 +28,10 @@ MAX_LATE_S = 0.2
 """Seconds by which audio may be late before its sender counts as pausing."""
 MAX_MESSAGE_BYTES = 32 << 20
 """Largest message of a client, bytes: 17 minutes of PCM at 16 kHz."""
+ADDRESS = "127.0.0.1"
+"""Address that the WebSocket listens on."""
 MAX_WAITING_S = 1200.0
 """Seconds of audio that may wait to be rendered; a client that sends faster is made to wait."""
-LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
-"""Hosts of the web pages that may connect."""
 
 Samples = Float32[np.ndarray, " n"]
 
@@ -103,6 +103,7 @@ def websocket_bytes(port: int, bytes_per_second: int) -> Iterator[Iterator[bytes
         UserError: if the port is not free.
     """
     from websockets.exceptions import ConnectionClosed
+    from websockets.frames import CloseCode
     from websockets.sync.server import serve
 
     largest = MAX_WAITING_S * bytes_per_second
@@ -113,24 +114,26 @@ def websocket_bytes(port: int, bytes_per_second: int) -> Iterator[Iterator[bytes
         if not taken.acquire(blocking=False):
             client.close(1013, "another client is connected")
             return
-        with contextlib.suppress(ConnectionClosed):
+        try:
             for message in client:
                 if isinstance(message, str):
                     break
                 while sum(map(len, tuple(messages.queue))) > largest:
                     time.sleep(0.1)
-                messages.put(message)
-        if client.close_code == 1009:
-            print(f"a message had more than {MAX_MESSAGE_BYTES >> 20} MiB; the stream ends", file=sys.stderr)
+                if message:  # an empty one would end the stream
+                    messages.put(message)
+        except ConnectionClosed as closed:
+            if closed.sent is not None and closed.sent.code == CloseCode.MESSAGE_TOO_BIG:
+                print(f"a message had more than {MAX_MESSAGE_BYTES >> 20} MiB; the stream ends", file=sys.stderr)
         messages.put(b"")
 
     try:
-        server = serve(receive, "127.0.0.1", port, max_size=MAX_MESSAGE_BYTES, process_request=_refuse_other_pages)
+        server = serve(receive, ADDRESS, port, max_size=MAX_MESSAGE_BYTES, process_request=_refuse_other_pages)
     except OSError as error:
         raise UserError(f"`listen={port}`: cannot listen on this port ({error.strerror}); give another one") from None
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    print(f"listening on ws://127.0.0.1:{port}", file=sys.stderr, flush=True)
+    print(f"listening on ws://{ADDRESS}:{port}", file=sys.stderr, flush=True)
     try:
         yield iter(messages.get, b"")
     finally:
@@ -140,10 +143,9 @@ def websocket_bytes(port: int, bytes_per_second: int) -> Iterator[Iterator[bytes
 
 def _refuse_other_pages(client: ServerConnection, request: Request) -> Response | None:
     """Refuses web pages of other hosts: a browser lets every page connect to this machine."""
-    origin = request.headers.get("Origin")
-    if origin is None or urlsplit(origin).hostname in LOCAL_HOSTS:
+    if not is_foreign_page(request.headers, ADDRESS):
         return None
-    return client.respond(HTTPStatus.FORBIDDEN, f"pages of {origin} may not connect\n")
+    return client.respond(HTTPStatus.FORBIDDEN, f"pages of {request.headers['Origin']} may not connect\n")
 
 
 def decode_pcm(chunks: Iterable[bytes], rate: int) -> Iterator[Samples]:

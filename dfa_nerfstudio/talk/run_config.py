@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
+import os
 from collections.abc import Callable, Iterator
 from enum import Enum
 from pathlib import Path, PurePath, PureWindowsPath
+from types import FunctionType
 from typing import Any
 
 import yaml
@@ -35,7 +38,7 @@ def read_run_config(path: Path, data: Path | None = None) -> TrainerConfig:
     """
     try:
         config = yaml.load(path.read_text(), Loader=RunConfigLoader)  # a SafeLoader
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, TypeError) as error:
+    except Exception as error:  # for a damaged scalar, or too many nested lists, YAML raises errors of any class
         reason = getattr(error, "problem", None) or error
         raise UserError(f"{path}: not the config.yml of a nerfstudio run ({reason})") from None
     if not isinstance(config, TrainerConfig):
@@ -46,18 +49,18 @@ def read_run_config(path: Path, data: Path | None = None) -> TrainerConfig:
         manager: Any = config.pipeline.datamanager
         parser = manager.dataparser
         trained_on = Path(manager.data or config.data or parser.data)
+        mouth = Path(getattr(parser, "mouth", ""))
     except (AttributeError, TypeError) as error:
         raise UserError(f"{path}: not the config.yml of a run of this method ({error})") from None
-    folder = data or _find(trained_on, place, lambda candidate: (candidate / TRANSFORMS).is_file())
+    folder = data or _find(trained_on, place, lambda candidate: os.path.isfile(candidate / TRANSFORMS))
     if folder is None:
         raise UserError(
             f"{path}: its dataset folder {trained_on} has moved, and there is none of this name beside the run; give "
             "its place with `data`"
         )
     config.data = manager.data = parser.data = folder
-    mouth = Path(getattr(parser, "mouth", ""))
     if mouth.suffix == ".npy":
-        parser.mouth = str(_find(mouth, folder.resolve(), Path.is_file) or mouth)
+        parser.mouth = str(_find(mouth, folder.resolve(), os.path.isfile) or mouth)
     return config
 
 
@@ -99,7 +102,8 @@ class RunConfigLoader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(
                     problem=f"{name} does not exist in the installed versions", problem_mark=node.start_mark
                 ) from None
-            if isinstance(found, type) or within(FUNCTIONS_OF):
+            defined_there = getattr(found, "__module__", None) == module  # not what the module imports itself
+            if defined_there and isinstance(found, (type, FunctionType) if within(FUNCTIONS_OF) else type):
                 return found
         raise yaml.constructor.ConstructorError(
             problem=f"it names {name}, which is neither nerfstudio's nor this package's, and was not loaded",
@@ -112,11 +116,14 @@ def _construct_name(loader: RunConfigLoader, name: str, _node: yaml.Node) -> Any
 
 
 def _construct_object(loader: RunConfigLoader, name: str, node: yaml.Node) -> Iterator[Any]:
+    """A configuration dataclass; what is none of its fields, a method for example, is left out."""
     kind: Any = loader.allowed_class(name, node)
-    instance = kind.__new__(kind)
+    if not dataclasses.is_dataclass(kind) or not isinstance(node, yaml.MappingNode):
+        raise yaml.constructor.ConstructorError(problem=f"{name} is no configuration", problem_mark=node.start_mark)
+    instance: Any = kind.__new__(kind)
     yield instance  # before its fields, which may refer to it
-    assert isinstance(node, yaml.MappingNode)
-    vars(instance).update(loader.construct_mapping(node, deep=True))
+    values, names = loader.construct_mapping(node, deep=True), {field.name for field in dataclasses.fields(kind)}
+    vars(instance).update((name, value) for name, value in values.items() if name in names)
 
 
 def _construct_call(loader: RunConfigLoader, name: str, node: yaml.Node) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +21,7 @@ class StatusLine:
     def show(self, text: str) -> None:
         """Replaces the text."""
         self._text = text
-        self._markdown.content = re.sub(r"([\\`*_{}<>\[\]])", r"\\\1", text)  # rendered as MDX
+        self._markdown.content = as_mdx(text)
 
     def run(self, action: Callable[[], None], description: str = "") -> bool:
         """Runs an action, shows its description meanwhile, and afterwards its `UserError` if it raised one.
@@ -40,3 +39,21 @@ class StatusLine:
         if self._text == progress:
             self.show("")
         return True
+
+
+def as_mdx(text: str) -> str:
+    """Markup that the browser renders as exactly this text, in one line.
+
+    The page renders MDX, which executes code: `{...}` anywhere, and a line that begins with `import` or `export`. The
+    text contains names of files. So the first letter, and all that is neither letter, digit nor space, becomes a
+    character reference, which MDX resolves last.
+
+    Example:
+        >>> as_mdx("a_b.wav: {no} audio")
+        '&#97;&#95;b&#46;wav&#58; &#123;no&#125; audio'
+    """
+    line = " ".join(text.split())
+    return "".join(
+        letter if number and (letter.isalnum() or letter == " ") else f"&#{ord(letter)};"
+        for number, letter in enumerate(line)
+    )

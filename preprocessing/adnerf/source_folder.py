@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from dfa_nerfstudio.data.inside_folder import check_link
 from dfa_nerfstudio.errors import UserError, brief
 from dfa_nerfstudio.face.head_pose import is_rigid
 from dfa_nerfstudio.face.landmarks_68 import NUM_LANDMARKS_68
@@ -66,7 +67,8 @@ class ADNeRFFolder:
         """Reads the transforms.
 
         Raises:
-            UserError: if they are missing or damaged, or if the held-out frames do not come last.
+            UserError: if they are missing or damaged, if the held-out frames do not come last, or if a file is a link
+                that leads out of the folder.
         """
         if not path.is_dir():
             raise UserError(f"{path}: no such folder; a folder with transforms_train.json is needed")
@@ -92,7 +94,7 @@ class ADNeRFFolder:
             raise UserError(
                 f"{train_file}: frame {time_ids[:-1][np.diff(time_ids) == 0][0]} is listed twice; delete one entry"
             )
-        return cls(
+        folder = cls(
             path=path,
             transforms=[file for file in (train_file, val_file) if file],
             focal=meta["focal_len"],
@@ -102,6 +104,9 @@ class ADNeRFFolder:
             cameras=cameras,
             num_train=len(train),
         )
+        for file in folder._all_files():
+            check_link(path, file)
+        return folder
 
     @cached_property
     def images(self) -> dict[int, Path]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 import torch
 from torch import nn
 
-from dfa_nerfstudio.nerf.gradient_guard import NonFiniteGradientGuard
+from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.nerf.gradient_guard import MAX_IN_A_ROW, NonFiniteGradientGuard
 
 
 def test_non_finite_gradient_skips_the_step_and_is_counted():
     first, second = nn.Linear(3, 2), nn.Linear(2, 1)
     optimizers = [torch.optim.Adam(part.parameters(), lr=0.1) for part in (first, second)]
-    guard = NonFiniteGradientGuard([*first.parameters(), *second.parameters()])
+    guard = NonFiniteGradientGuard(nn.ModuleDict({"first": first, "second": second}).named_parameters())
     guard.watch(optimizers)
 
     def step(value: float) -> None:
@@ -30,3 +32,8 @@ def test_non_finite_gradient_skips_the_step_and_is_counted():
     assert str(before) == str(after) and guard.num_skipped == 1
     step(1.0)
     assert not torch.equal(before[1]["weight"], second.weight) and guard.num_skipped == 1
+    with pytest.raises(
+        UserError, match=rf"gradients \(first\.weight\) were not finite in {MAX_IN_A_ROW} steps in a row"
+    ):
+        for _ in range(MAX_IN_A_ROW):
+            step(float("nan"))

@@ -64,6 +64,14 @@ def test_size_frame_rate_and_segment_of_the_audio_can_be_chosen(demo: PipelineRu
     assert np.corrcoef(audio[:30_000], speech[:30_000])[0, 1] > 0.9
 
 
+def test_the_same_seed_gives_the_same_file(demo: PipelineRun, tmp_path: Path):
+    files = []
+    for number, seed in enumerate((3, 3, 4)):
+        talk(demo, tmp_path / f"{number}.mp4", "--seed", str(seed), "--end", "0.5")
+        files.append((tmp_path / f"{number}.mp4").read_bytes())
+    assert files[0] == files[1] != files[2]
+
+
 def test_backgrounds(demo: PipelineRun, tmp_path: Path):
     cv2.imwrite(str(tmp_path / "wall.png"), np.full((90, 300, 3), (10, 200, 30), np.uint8))
     options = ("--end", "0.5", "--pose", "still")

@@ -68,13 +68,31 @@ def test_chunks_of_any_number_of_bytes_give_the_same_samples() -> None:
     assert abs(len(whole) - 70_001 / 22_050 * 16_000) < 40
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_a_message_that_is_too_large_ends_the_stream(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its size before compression counts. Empty messages change nothing."""
+    from websockets.sync.client import connect
+
+    monkeypatch.setattr(pcm_source, "MAX_MESSAGE_BYTES", 1 << 20)
+    with websocket_bytes(port := free_port(), 32_000) as messages, connect(f"ws://127.0.0.1:{port}") as client:
+        for message in (b"12", b"", b"34", bytes(2 << 20)):
+            client.send(message)
+        assert list(messages) == [b"12", b"34"]
+    assert "a message had more than 1 MiB; the stream ends" in capsys.readouterr().err
+
+
 def test_one_local_client_may_send(capsys: pytest.CaptureFixture[str]) -> None:
     from websockets.exceptions import ConnectionClosed, InvalidStatus
     from websockets.sync.client import connect
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     address = f"ws://127.0.0.1:{port}"
     with websocket_bytes(port, 32_000) as messages:
         with pytest.raises(InvalidStatus), connect(address, origin="https://example.org"):

@@ -78,6 +78,14 @@ def test_the_dataset_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n
         "!!python/module:antigravity ''",
         "!!python/object:other_package.Config {}",
         "!!python/object:nerfstudio.engine.trainer.NoSuchConfig {}",
+        "!!python/object:nerfstudio.engine.trainer.Trainer {}",
+        "!!python/object:nerfstudio.engine.trainer.TrainerConfig [os.system]",
+        "!!python/name:nerfstudio.engine.trainer.Path ''",  # imported there, and not its own
+        "!!python/name:nerfstudio.data.utils.data_utils.torch ''",
+        "!!python/object/apply:dfa_nerfstudio.talk.provenance.Watermark [[1, 1]]",
+        "!!timestamp never",
+        "!!bool maybe",
+        "[" * 500,
     ],
 )
 def test_nothing_is_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harmful: str) -> None:
@@ -88,6 +96,15 @@ def test_nothing_is_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ha
     with pytest.raises(UserError, match=r"config\.yml: not the config\.yml of a nerfstudio run"):
         read_run_config(path)
     assert not (tmp_path / "executed").exists()
+
+
+def test_options_are_set_and_methods_are_not(tmp_path: Path) -> None:
+    path = write_config(tmp_path, dataset(tmp_path / "me"))
+    text = path.read_text()
+    lines = ("setup: !!python/name:dfa_nerfstudio.talk.provenance.Watermark ''", "max_num_iterations: 7")
+    path.write_text("\n".join([text.replace("max_num_iterations", "other"), *lines]) + "\n")
+    config = read_run_config(path)
+    assert config.max_num_iterations == 7 and "setup" not in vars(config) and "other" not in vars(config)
 
 
 @pytest.mark.parametrize("content", ["", "data: nothing", "[1, 2", "\x00", "!!python/tuple [1]"])

@@ -11,6 +11,7 @@ from torch import Tensor
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.audio_features.registry import AudioFeature, AudioSource, audio_feature_from_option
 from dfa_nerfstudio.data.dataset_folder import AUDIO, DatasetFolder
+from dfa_nerfstudio.data.finite_check import require_finite
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.audio import read_wav
 from dfa_nerfstudio.media.mfcc_statistics import MfccStatistics
@@ -32,7 +33,9 @@ def clip_audio_feature(folder: DatasetFolder, feature: AudioFeature | str) -> Fl
         raise UserError(
             f"{feature.NAME}: {sum(map(len, rows))} rows for {folder.num_frames} frames; a row for each frame is needed"
         )
-    return torch.cat(rows)
+    values = torch.cat(rows)
+    require_finite({feature.NAME: values}, folder.path, "compute the audio feature again, or choose another one")
+    return values
 
 
 def with_audio_feature(track: AttributeTrack, feature: AudioFeature, folder: DatasetFolder) -> AttributeTrack:
