@@ -72,8 +72,8 @@ class Moment:
     """What was not as it must be."""
     end_seconds: float = 0.0
     """Time from the signal to the end of the process."""
-    in_host: bool = False
-    """Whether the interrupt came before nerfstudio called this package."""
+    too_early: bool = False
+    """Whether the interrupt came before Python, or nerfstudio, called this package."""
 
     def __str__(self) -> str:
         return f"{self.signal.name} at {self.at:.1f} s"
@@ -121,12 +121,15 @@ def end_and_resume(
     moment.end_seconds = _wait(process, TIMEOUT_S)
     moment.problems += _processes_that_go_on(mark)
     content = folder_content(folder)
-    moment.in_host = bool(case.host) and case.host not in content
     moment.problems += _half_written(content, before, truth, case)
-    if not (finished or moment.in_host or moment.signal == signal.SIGKILL):
-        moment.problems += _end_problems(moment.end_seconds, process.returncode, log.read_text(errors="replace"))
-        if process.returncode == 0 and _differences(content, truth):
-            moment.problems.append("exit code 0 without the result")
+    if not (finished or moment.signal == signal.SIGKILL):
+        complete = not _differences(content, truth)
+        code, text = process.returncode, log.read_text(errors="replace")
+        moment.too_early = (
+            case.host not in content if case.host else code != INTERRUPTED and "dfa_nerfstudio" not in text
+        )
+        if complete or not moment.too_early:
+            moment.problems += _end_problems(moment, code, text, complete)
     try:
         succeed(folder, (*case.command, *case.resume(folder)), case.threads)
     except UserError as error:
@@ -208,12 +211,12 @@ def _processes_that_go_on(mark: str) -> list[str]:
     return [f"process {number} goes on" for number in numbers]
 
 
-def _end_problems(seconds: float, code: int, log: str) -> list[str]:
-    """What is wrong with how an interrupted process ended."""
+def _end_problems(moment: Moment, code: int, log: str, complete: bool) -> list[str]:
+    """What is wrong with how an interrupted process ended; with a complete result, it may end as Python ends it."""
     problems, num_lines = [], log.count("interrupted")
-    if seconds > END_S:
-        problems.append(f"ended after {seconds:.0f} s")
-    if code not in (0, INTERRUPTED):
+    if moment.end_seconds > END_S:
+        problems.append(f"ended after {moment.end_seconds:.0f} s")
+    if code not in ((INTERRUPTED, 0, -moment.signal) if complete else (INTERRUPTED,)):
         problems.append(f"exit code {code}")
     if code == INTERRUPTED and num_lines != 1:
         problems.append(f"{num_lines} lines say that it was interrupted")

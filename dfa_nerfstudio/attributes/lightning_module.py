@@ -104,10 +104,10 @@ class BestWeights(Callback):
             pl_module.load_state_dict(self.weights)
 
     def state_dict(self) -> dict[str, Any]:
-        return dict(vars(self))
+        return {"loss": self.loss, "weights": self.weights}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        vars(self).update(state_dict)
+        self.loss, self.weights = state_dict["loss"], state_dict["weights"]
 
 
 class StateSaver(Callback):

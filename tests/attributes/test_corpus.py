@@ -164,7 +164,7 @@ def test_interrupted_training_is_resumed(tmp_path: Path, monkeypatch: pytest.Mon
     from dfa_nerfstudio.attributes.disentangling_autoencoder import DisentanglingObjective
 
     folders, model = corpus(tmp_path / "corpus"), tmp_path / "pretrained.pt"
-    options = ("--output", model, "--step-multiplier", "0.05", "--no-progress")
+    options = ("--output", model, "--step-multiplier", "0.05", "--validation", "0.3", "--no-progress")
     run_command(monkeypatch, "pretrain", folders, *options)
     undisturbed = model.rename(tmp_path / "undisturbed.pt")
     steps, loss = [], ContrastiveObjective.training_loss
