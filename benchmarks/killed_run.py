@@ -152,7 +152,7 @@ def succeed(folder: Path, command: tuple[str, ...], threads: int = 1) -> float:
     process, log = _start(folder, command, threads)
     seconds = _wait(process, TIMEOUT_S)
     if process.returncode:
-        output = log.read_text(errors="replace").strip()[-300:]
+        output = " ".join(log.read_text(errors="replace").split())[-300:]
         raise UserError(f"{' '.join(command)}: exit code {process.returncode}: {output}")
     return seconds
 

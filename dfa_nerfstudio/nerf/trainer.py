@@ -64,7 +64,7 @@ class TalkingHeadTrainer(Trainer):
         """Runs one step."""
         result = super().train_iteration(step)
         self._last_step = step
-        self.stop_training |= self._interrupted  # here, because nerfstudio forgets what was set before the first step
+        self.stop_training |= self._interrupted  # nerfstudio forgets what was set before the first step
         return result
 
     @check_main_thread
@@ -101,7 +101,7 @@ class TalkingHeadTrainer(Trainer):
         def stop(number: int, frame: FrameType | None) -> None:
             if self._interrupted:
                 raise KeyboardInterrupt
-            self._interrupted = self.config.viewer.quit_on_train_completion = True
+            self._interrupted = self.stop_training = self.config.viewer.quit_on_train_completion = True
             CONSOLE.print("interrupted: saving a checkpoint after this step; once more: end at once")
 
         if threading.current_thread() is not threading.main_thread():
