@@ -18,6 +18,7 @@ make bench BENCH=sync                             the package's sync score on un
 make bench BENCH=ablation                         dfa-eval ablate: Tables 2, 4 and 5, Fig. 6, other speech, seeds
 make bench BENCH=encodings                        throughput of feature grids by backend
 make bench BENCH=training-memory                  ns-train: peak memory by video length
+make bench BENCH=kills                            every command ended at 20 moments, and run again
 make bench BENCH="words --load-config C"           lips of single words, closed at m, p and b, with a contact sheet
 make bench BENCH="other-speech --load-config C"    sync and mouth motion in other speech, three languages
 make bench BENCH="pack --data D --target P"       packs a dataset folder into 40 MiB, to copy it to a GPU machine
@@ -49,6 +50,7 @@ BENCHMARKS = {
     "load": "load.LoadBenchmark",
     "sync": "sync_score.SyncBenchmark",
     "ablation": "ablation_tables.AblationBenchmark",
+    "kills": "kills.KillBenchmark",
 }
 """Module and class of each benchmark. A module is imported only when its benchmark runs, because each needs other
 packages."""

@@ -14,7 +14,8 @@ from filelock import FileLock, Timeout
 from dfa_nerfstudio.errors import UserError
 
 PARTIAL, LOCK = ".partial", ".lock"
-"""Names, in a folder that exists already, of the unfinished output and of the file that other processes see."""
+"""Names, in a folder that exists already, of the unfinished output and of the file that other processes see. Beside a
+file, they follow its name."""
 FULL_DISK = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the quota of the disk is used up",
@@ -99,12 +100,14 @@ def full_disk_errors(place: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _temporary(final: Path, place: Path) -> Iterator[Path]:
     """Yields the temporary path of an output, locked; reports places that cannot be written by the name `final`."""
-    partial, lock = _temporary_paths(place)
+    partial, lock = _paths_inside(place) if place.is_dir() else _paths_beside(place)
     try:
         with full_disk_errors(final):
             place.parent.mkdir(parents=True, exist_ok=True)
             with _locked(lock, final):
                 _remove(partial)
+                if place.is_dir():
+                    _discard(*_paths_beside(place))  # of a process that was killed right after it had moved the folder
                 try:
                     yield partial
                 finally:
@@ -117,15 +120,27 @@ def _temporary(final: Path, place: Path) -> Iterator[Path]:
 
 def discard_partial(final: Path) -> None:
     """Removes the unfinished output that a killed process left for `final`; that of a living one stays."""
-    partial, lock = _temporary_paths(Path(os.path.realpath(final)))
-    if partial.exists() or lock.exists():
-        with contextlib.suppress(UserError), _locked(lock, final):
-            _remove(partial)
+    place = Path(os.path.realpath(final))
+    for paths in (_paths_inside(place), _paths_beside(place)):
+        _discard(*paths)
 
 
-def has_content(folder: Path) -> bool:
-    """Whether a folder contains anything but what a killed `atomic_write` left."""
-    return any(path.name not in (PARTIAL, LOCK) for path in folder.iterdir())
+def discard_partial_files(folder: Path) -> None:
+    """Removes the unfinished files that killed processes left in a folder; those of living ones stay."""
+    for lock in list(folder.glob(f".*{LOCK}")):
+        discard_partial(folder / lock.name.removeprefix(".").removesuffix(LOCK))
+
+
+def has_other_content(folder: Path, *marks: str) -> bool:
+    """Whether a folder contains files, but no complete output, nor what a killed `atomic_folder` left of one.
+
+    Args:
+        folder: the folder.
+        marks: patterns of files, one of which every output contains.
+    """
+    if all(path.name in (PARTIAL, LOCK) for path in folder.iterdir()):
+        return False
+    return not any(list(place.glob(mark)) for place in (folder, folder / PARTIAL) for mark in marks)
 
 
 def check_not_input(output: Path, *inputs: Path | None) -> None:
@@ -135,11 +150,20 @@ def check_not_input(output: Path, *inputs: Path | None) -> None:
             raise UserError(f"{output}: is an input too, and would be overwritten; give another output")
 
 
-def _temporary_paths(place: Path) -> tuple[Path, Path]:
-    """Paths of the unfinished output and of the lock."""
-    if place.is_dir():
-        return place / PARTIAL, place / LOCK
-    return place.with_name(f".{place.stem}.partial{place.suffix}"), place.with_name(f".{place.name}.lock")
+def _paths_inside(place: Path) -> tuple[Path, Path]:
+    """Paths of the unfinished output and of the lock in a folder that exists."""
+    return place / PARTIAL, place / LOCK
+
+
+def _paths_beside(place: Path) -> tuple[Path, Path]:
+    """Paths of the unfinished output and of the lock beside a file, or a folder that does not exist yet."""
+    return place.with_name(f".{place.stem}{PARTIAL}{place.suffix}"), place.with_name(f".{place.name}{LOCK}")
+
+
+def _discard(partial: Path, lock: Path) -> None:
+    if partial.exists() or lock.exists():
+        with contextlib.suppress(UserError), _locked(lock, partial):
+            _remove(partial)
 
 
 @contextlib.contextmanager

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 
+INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C or SIGTERM ended."""
 MAX_BRIEF = 160
 """Largest number of letters of `brief`."""
 _OPTION = re.compile(r"`([a-z][a-z0-9_.]*)(?:=([^`]*))?`")
@@ -62,10 +66,10 @@ def exit_on_user_error() -> Iterator[None]:
     """Turns a `UserError` into one line on stderr and exit code 2.
 
     Wraps each command's `main`, and the methods that nerfstudio's own commands call, where an exception would end in
-    a traceback.
+    a traceback. Ctrl-C and SIGTERM end them with one line too, after everything has been cleaned up.
 
     Raises:
-        SystemExit: with code 2 for a `UserError`, 130 for an interrupt by the keyboard.
+        SystemExit: with code 2 for a `UserError`, `INTERRUPTED` for Ctrl-C or SIGTERM.
 
     Example:
         >>> with exit_on_user_error():
@@ -73,10 +77,25 @@ def exit_on_user_error() -> Iterator[None]:
         nothing wrong
     """
     try:
-        yield
+        with _interrupt_at_sigterm():
+            yield
     except UserError as error:
         print(f"error: {as_flags(one_line(str(error)))}", file=sys.stderr, flush=True)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr, flush=True)
-        raise SystemExit(130) from None
+        raise SystemExit(INTERRUPTED) from None
+
+
+@contextlib.contextmanager
+def _interrupt_at_sigterm() -> Iterator[None]:
+    """Lets SIGTERM raise KeyboardInterrupt, as Ctrl-C does, unless it has a handler already."""
+    in_main_thread = threading.current_thread() is threading.main_thread()  # no other one may set handlers
+    if not in_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

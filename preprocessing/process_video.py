@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 from rich.console import Console
 
-from dfa_nerfstudio.atomic_write import FullDiskError, atomic_folder, has_content
+from dfa_nerfstudio.atomic_write import FullDiskError, atomic_folder, has_other_content
 from dfa_nerfstudio.data import dataset_folder
 from dfa_nerfstudio.data.dataset_folder import REPORT_FILE, ClipAttributes, DatasetFolder
 from dfa_nerfstudio.errors import UserError
@@ -97,13 +97,13 @@ def check_models(config: ProcessConfig) -> None:
 
 
 def _check_output(output: Path, overwrite: bool) -> None:
-    if output.is_dir() and has_content(output):
-        if not any(list(output.glob(f"{name}{dataset_folder.TRANSFORMS}")) for name in ("", f"{SCENE_PREFIX}*/")):
-            raise UserError(f"{output}: contains other files; give a new or empty folder")
-        if not overwrite:
-            raise UserError(f"{output}: contains a dataset; replace it with `overwrite`, or give another folder")
-    elif output.exists() and not output.is_dir():
+    if output.exists() and not output.is_dir():
         raise UserError(f"{output}: is a file; give a folder")
+    marks = (dataset_folder.TRANSFORMS, f"{SCENE_PREFIX}*/{dataset_folder.TRANSFORMS}")
+    if output.is_dir() and has_other_content(output, *marks):
+        raise UserError(f"{output}: contains other files; give a new or empty folder")
+    if not overwrite and any(list(output.glob(mark)) for mark in marks):
+        raise UserError(f"{output}: contains a dataset; replace it with `overwrite`, or give another folder")
 
 
 def _process(path: Path, folder: Path, config: ProcessConfig, progress: ProgressReporter) -> None:

@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from dfa_nerfstudio.atomic_write import atomic_folder, atomic_write, check_not_input, discard_partial, has_content
+from dfa_nerfstudio.atomic_write import (
+    atomic_folder,
+    atomic_write,
+    check_not_input,
+    discard_partial,
+    discard_partial_files,
+    has_other_content,
+)
 from dfa_nerfstudio.errors import UserError
 
 
@@ -83,12 +90,34 @@ def test_a_second_process_is_refused_at_once_and_a_killed_one_forgotten(tmp_path
     assert names(tmp_path) == ["talking.mp4"]
 
 
-def test_what_a_killed_process_left_is_no_content(tmp_path: Path) -> None:
+def test_what_a_killed_process_left_is_no_other_content(tmp_path: Path) -> None:
     (tmp_path / ".partial").mkdir()
     (tmp_path / ".lock").touch()
-    assert not has_content(tmp_path)
+    assert not has_other_content(tmp_path, "z.txt")
+    (tmp_path / "a.txt").touch()  # moved here already, or of another program
+    assert has_other_content(tmp_path, "z.txt")
+    (tmp_path / ".partial/z.txt").touch()
+    assert not has_other_content(tmp_path, "z.txt")
     discard_partial(tmp_path)
-    assert names(tmp_path) == []
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_files_of_killed_processes_are_swept(tmp_path: Path) -> None:
+    moved = tmp_path / "data"
+    moved.mkdir()
+    for name in (
+        ".data.lock",
+        ".old.partial.pt",
+        ".old.pt.lock",
+    ):  # the first: of one killed when it had moved its folder
+        (tmp_path / name).touch()
+    write_folder(moved, "new")
+    assert names(tmp_path) == [".old.partial.pt", ".old.pt.lock", "data"]
+    with atomic_write(tmp_path / "living.pt") as partial:
+        partial.write_text("half")
+        discard_partial_files(tmp_path)
+        assert partial.exists()
+    assert names(tmp_path) == ["data", "living.pt"]
 
 
 def test_inputs_and_folders_are_not_overwritten(tmp_path: Path) -> None:

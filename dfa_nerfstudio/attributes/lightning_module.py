@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import atexit
 import logging
-import tempfile
+import math
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
 from torch.utils.data import DataLoader
@@ -35,13 +37,30 @@ class ObjectiveModule(L.LightningModule):
     def __init__(self, objective: Objective, config: FitConfig, name: str, seed: int) -> None:
         super().__init__()
         self.objective, self.options, self.name, self.seed = objective, config, name, seed
+        self._random: dict[str, Tensor] = {}
+        """Random states to resume with."""
 
     def on_train_start(self) -> None:
-        """Seeds each device differently, and differently again after an interruption."""
+        """Goes on with the random numbers of an interrupted run on one device. Several devices are seeded differently,
+        and differently again after an interruption."""
         torch.manual_seed(self.seed + 1000 * self.global_step + 1_000_000 * self.global_rank)
         if self.trainer.world_size > 1:
             # Lightning does so for NCCL only; a gloo group that is left open sometimes aborts the process at exit.
             atexit.register(torch.distributed.destroy_process_group)
+        elif self._random:
+            torch.set_rng_state(self._random["cpu"].cpu())
+            if "cuda" in self._random and self.device.type == "cuda":
+                torch.cuda.set_rng_state(self._random["cuda"].cpu(), self.device)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the random states."""
+        checkpoint["random"] = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            checkpoint["random"]["cuda"] = torch.cuda.get_rng_state(self.device)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the random states until training starts."""
+        self._random = checkpoint["random"]
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         terms = self.objective.training_loss(self.global_step / max(self.options.steps - 1, 1))
@@ -73,6 +92,53 @@ class ObjectiveModule(L.LightningModule):
         ]
         schedule = SequentialLR(optimizer, stages, [warmup])
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class BestWeights(Callback):
+    """Keeps the weights with the lowest validation loss, also over an interruption, and loads them at the end."""
+
+    def __init__(self) -> None:
+        self.loss = math.inf
+        self.weights: dict[str, Tensor] = {}
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        loss = float(trainer.callback_metrics["validation"])
+        if loss < self.loss:
+            self.loss = loss
+            self.weights = {name: values.cpu().clone() for name, values in pl_module.state_dict().items()}
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.weights:
+            pl_module.load_state_dict(self.weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"loss": self.loss, "weights": self.weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.loss, self.weights = state_dict["loss"], state_dict["weights"]
+
+
+class StateSaver(Callback):
+    """Saves the state before every `every`-th step.
+
+    Lightning's own callback saves it after a step and before its validation, which a resumed run then leaves out.
+    """
+
+    def __init__(self, path: Path, every: int) -> None:
+        self._path, self._every = path, every
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        if batch_idx and batch_idx % self._every == 0:
+            trainer.save_checkpoint(self._path)
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a state beside its final place, where lightning would move it from the folder for temporary files."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        save_torch(checkpoint, Path(path))
 
 
 def fit(
@@ -110,20 +176,16 @@ def fit(
         objective.eval()
         return {}
     unfinished = resume / f"{file}.ckpt" if resume else None
-    with torch.random.fork_rng(), _single_thread(), _quiet_lightning(), tempfile.TemporaryDirectory() as scratch:
+    with torch.random.fork_rng(), _single_thread(), _quiet_lightning():
         objective.eval()
         with torch.no_grad():
             validates = objective.validation_loss() is not None and config.num_validations > 0
         every = max(1, config.steps // max(1, config.num_validations))
         callbacks: list[Callback] = [RichProgressBar(leave=True)] if progress else []
-        best = None
         if unfinished:
-            callbacks.append(
-                ModelCheckpoint(unfinished.parent, file, every_n_train_steps=every, enable_version_counter=False)
-            )
+            callbacks.append(StateSaver(unfinished, every))
         if validates:
-            best = ModelCheckpoint(Path(scratch), monitor="validation", save_weights_only=True)
-            callbacks += [EarlyStopping("validation", patience=config.patience), best]
+            callbacks += [EarlyStopping("validation", patience=config.patience), BestWeights()]
         try:
             trainer = L.Trainer(
                 accelerator=hardware.accelerator,
@@ -137,7 +199,8 @@ def fit(
                 gradient_clip_val=1.0,
                 callbacks=callbacks,
                 logger=False,
-                enable_checkpointing=bool(best or unfinished),
+                enable_checkpointing=False,
+                plugins=[AtomicCheckpointIO()],
                 enable_progress_bar=progress,
                 enable_model_summary=False,
                 use_distributed_sampler=False,
@@ -154,9 +217,8 @@ def fit(
         except SystemExit:  # lightning turns an interrupt into this
             raise KeyboardInterrupt from None
         last = {key: float(value) for key, value in trainer.callback_metrics.items() if key not in ("validation", name)}
-        if best is not None and best.best_model_path:
-            module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
-            objective.eval()
+        if validates:
+            objective.cpu().eval()
             with torch.no_grad():
                 value = objective.validation_loss()
             assert value is not None

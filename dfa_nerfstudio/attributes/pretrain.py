@@ -148,10 +148,8 @@ def pretrain(
     val = [recordings[number] for number in sorted(val_indices)]
     console.print(f"{len(train)} recordings for training, {len(val)} for validation")
     resume = config.output.with_name(f".{config.output.stem}.resume")
-    if not config.resume:
-        shutil.rmtree(resume, ignore_errors=True)
-    resume.mkdir(parents=True, exist_ok=True)
-    _check_options(resume / "options.txt", f"{replace(config, resume=True)} {[recording.name for recording in train]}")
+    options = f"{replace(config, resume=True)} {[recording.name for recording in train]}"
+    _prepare_state(resume, options, config.resume)
     models, offsets = train_on_corpus(train, config, val, resume)
     train_motion(models, train, offsets, config, val, resume)
     models.save(config.output)
@@ -176,10 +174,16 @@ def _check_corpus(recordings: list[Recording]) -> None:
         )
 
 
-def _check_options(path: Path, options: str) -> None:
-    """Writes the options beside the training state, or compares them with those already there."""
-    if path.is_file() and path.read_text() != options:
-        raise UserError(
-            f"{path.parent}: holds the state of a run with other options or recordings; run without `resume`"
-        )
-    path.write_text(options)
+def _prepare_state(folder: Path, options: str, resume: bool) -> None:
+    """Makes the folder of the training state, in which an older state remains if it is to be resumed.
+
+    Raises:
+        UserError: if that state is of other options or recordings.
+    """
+    path = folder / "options.txt"
+    if not (resume and path.is_file()):  # a state without options is the rest of one that was being removed
+        shutil.rmtree(folder, ignore_errors=True)
+    elif path.read_text() != options:
+        raise UserError(f"{folder}: holds the state of a run with other options or recordings; run without `resume`")
+    with atomic_write(path) as partial:
+        partial.write_text(options)

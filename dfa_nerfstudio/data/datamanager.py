@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -102,18 +102,14 @@ class TalkingHeadDataManager(VanillaDataManager[TalkingHeadDataset]):
         """Updates the error map with the mean squared errors of the pixels drawn last."""
         self.ray_buffer.update_error_map(error)
 
-    def training_state(self) -> dict[str, Tensor]:
-        """What training needs to go on exactly. Rays that are drawn already are drawn anew, now and when the state is
-        restored."""
-        if self.test_mode == "inference":
-            return {}
-        self.ray_buffer.discard()
-        return {"error_map": self.ray_buffer.error_map.clone()}
+    def training_state(self) -> dict[str, Any]:
+        """What training needs to go on exactly."""
+        return {} if self.test_mode == "inference" else self.ray_buffer.state()
 
-    def restore_training_state(self, state: dict[str, Tensor]) -> None:
+    def restore_training_state(self, state: dict[str, Any]) -> None:
         """Restores `training_state`."""
         if state and self.test_mode != "inference":
-            self.ray_buffer.error_map.copy_(state["error_map"])
+            self.ray_buffer.restore(state)
 
     def next_eval(self, step: int) -> tuple[RayBundle, dict[str, Tensor]]:
         """Random pixels of one held-out frame, so that memory does not grow with the number of frames."""

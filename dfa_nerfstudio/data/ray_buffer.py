@@ -60,22 +60,35 @@ class RayBuffer:
         """Records the errors of the pixels that were taken last; to be called after each step."""
         self._errors.append(error)
 
-    @property
-    def error_map(self) -> Float[Tensor, "h w"]:
-        """The pixel sampler's error map."""
-        return self._pixels.error_map
+    def state(self) -> dict[str, Any]:
+        """What sampling needs to go on exactly: the error map, the sampled pixels, and the errors of those taken."""
+        pixels = {} if self._buffered is None else dict(vars(self._buffered))
+        return {
+            "error_map": self._pixels.error_map.clone(),
+            "frame_numbers": self._cache.frame_numbers.clone(),
+            "pixels": pixels,
+            "errors": list(self._errors),
+            "taken": self._taken,
+        }
 
-    def discard(self) -> None:
-        """Updates the error map and forgets the rays that are drawn already."""
+    def restore(self, state: dict[str, Any]) -> None:
+        """Restores `state`. Pixels are sampled anew if the cache has other frames than then."""
+        device = self._cache.frame_numbers.device
+        self._pixels.error_map.copy_(state["error_map"])
+        same_frames = torch.equal(state["frame_numbers"].to(device), self._cache.frame_numbers)
+        if same_frames and state["pixels"]:
+            pixels = Pixels(**{name: values.to(device) for name, values in state["pixels"].items()})
+            self._set_buffer(pixels, [errors.to(device) for errors in state["errors"]], state["taken"])
+
+    def _refill(self, count: int) -> None:
         if self._buffered is not None and self._errors:
             errors = torch.cat(self._errors)
             self._pixels.update_error_map(self._buffered[: len(errors)], errors)
-        self._buffered, self._errors, self._taken = None, [], 0
+        self._set_buffer(self._pixels.draw(count, self._cache.frame_numbers), [], 0)
 
-    def _refill(self, count: int) -> None:
-        self.discard()
-        self._buffered = self._pixels.draw(count, self._cache.frame_numbers)
-        self._rays, self._batch = self._rays_and_batch(self._buffered)
+    def _set_buffer(self, pixels: Pixels, errors: list[Tensor], taken: int) -> None:
+        self._buffered, self._errors, self._taken = pixels, errors, taken
+        self._rays, self._batch = self._rays_and_batch(pixels)
 
     def _rays_and_batch(self, pixels: Pixels) -> tuple[RayBundle, Batch]:
         indices = torch.stack([self._cache.frame_numbers[pixels.slot], pixels.row, pixels.column], dim=-1)

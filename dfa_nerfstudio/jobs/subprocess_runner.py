@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dfa_nerfstudio.atomic_write import discard_partial
-from dfa_nerfstudio.errors import exit_on_user_error
+from dfa_nerfstudio.errors import INTERRUPTED, exit_on_user_error
 
 TIMEOUT_S = 30.0
 """Seconds that a stopped process has to remove its unfinished output before it is killed."""
@@ -76,7 +76,7 @@ def run_in_subprocess(job: Job, on_start: Callable[[Callable[[], None]], None] |
         name = signal.Signals(-code).name
         return f"its process was ended by {name}" + (" (out of memory?)" if -code == signal.SIGKILL else "")
     last_line = lines[-1].removeprefix("error: ") if lines else f"exit code {code}"
-    if code in (2, 130):
+    if code in (2, INTERRUPTED):
         return last_line
     return f"an error in this program: {last_line}; run the command on this file alone for the traceback"
 

@@ -9,17 +9,16 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Literal
 
 from nerfstudio.engine.trainer import TRAIN_INTERATION_OUTPUT, Trainer
 from nerfstudio.utils.decorators import check_main_thread
 from nerfstudio.utils.rich_utils import CONSOLE
 
-from dfa_nerfstudio.errors import UserError, exit_on_user_error
+from dfa_nerfstudio.atomic_write import discard_partial_files
+from dfa_nerfstudio.errors import INTERRUPTED, UserError, exit_on_user_error
 from dfa_nerfstudio.media.torch_file import save_torch
 from dfa_nerfstudio.nerf.checkpoint_check import check_checkpoint, read_checkpoint
-
-INTERRUPTED = 130
-"""Exit code of a command that was interrupted."""
 
 
 class TalkingHeadTrainer(Trainer):
@@ -31,6 +30,14 @@ class TalkingHeadTrainer(Trainer):
 
     _last_step = sys.maxsize
     """Number of the step that was trained last."""
+    _interrupted = False
+    """Whether training ends after the current step, because of Ctrl-C or SIGTERM."""
+
+    def setup(self, test_mode: Literal["test", "val", "inference"] = "val") -> None:
+        """Prepares everything; an interrupt ends it with one line."""
+        with exit_on_user_error():
+            discard_partial_files(self.checkpoint_dir)
+            super().setup(test_mode)
 
     def train(self) -> None:
         """Trains until the end of the schedule.
@@ -47,17 +54,18 @@ class TalkingHeadTrainer(Trainer):
         self._last_step = self._start_step - 1
         self.config.max_num_iterations = total - self._start_step  # nerfstudio counts from the start of this process
         try:
-            with exit_on_user_error(), self._stop_at_interrupt() as interrupted:
+            with exit_on_user_error(), self._stop_at_interrupt():
                 super().train()
         finally:
             self.config.max_num_iterations = total
-        if interrupted.is_set():
+        if self._interrupted:
             raise SystemExit(INTERRUPTED)
 
     def train_iteration(self, step: int) -> TRAIN_INTERATION_OUTPUT:
         """Runs one step."""
         result = super().train_iteration(step)
         self._last_step = step
+        self.stop_training |= self._interrupted  # nerfstudio forgets what was set before the first step
         return result
 
     @check_main_thread
@@ -92,23 +100,21 @@ class TalkingHeadTrainer(Trainer):
         super()._load_checkpoint()
 
     @contextlib.contextmanager
-    def _stop_at_interrupt(self) -> Iterator[threading.Event]:
+    def _stop_at_interrupt(self) -> Iterator[None]:
         """Ends the training after the current step at SIGINT or SIGTERM; at the second one at once."""
-        interrupted = threading.Event()
 
         def stop(number: int, frame: FrameType | None) -> None:
-            if interrupted.is_set():
+            if self._interrupted:
                 raise KeyboardInterrupt
-            interrupted.set()
-            self.stop_training = self.config.viewer.quit_on_train_completion = True
+            self._interrupted = self.stop_training = self.config.viewer.quit_on_train_completion = True
             CONSOLE.print("interrupted: saving a checkpoint after this step; once more: end at once")
 
         if threading.current_thread() is not threading.main_thread():
-            yield interrupted  # signals reach the main thread alone
+            yield  # signals reach the main thread alone
             return
         before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            yield interrupted
+            yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)

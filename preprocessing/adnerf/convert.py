@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 from rich.console import Console
 
-from dfa_nerfstudio.atomic_write import atomic_folder
+from dfa_nerfstudio.atomic_write import atomic_folder, has_other_content
 from dfa_nerfstudio.data import dataset_folder
 from dfa_nerfstudio.data.dataset_folder import REPORT_FILE, TRANSFORMS, ClipAttributes, DatasetFolder
 from dfa_nerfstudio.errors import UserError
@@ -96,16 +96,15 @@ def import_folder(
 
 
 def _is_up_to_date(output: Path, record: dict[str, str | int | None], folder: ADNeRFFolder) -> bool:
+    if output.exists() and (not output.is_dir() or has_other_content(output, IMPORT_RECORD)):
+        raise UserError(f"{output}: contains other files; choose another folder with `output`")
     record_file = output / IMPORT_RECORD
-    if not record_file.is_file():
-        if output.exists() and (not output.is_dir() or any(output.iterdir())):
-            raise UserError(f"{output}: contains other files; choose another folder with `output`")
-        return False
     try:
         same = json.loads(record_file.read_text()) == record
-    except ValueError:
-        same = False
-    return same and folder.latest_mtime() <= record_file.stat().st_mtime
+    except (OSError, ValueError):
+        return False
+    complete = (output / TRANSFORMS).is_file()
+    return same and complete and folder.latest_mtime() <= record_file.stat().st_mtime
 
 
 def _convert(folder: ADNeRFFolder, output: Path, size: int | None, progress: ProgressReporter) -> None:

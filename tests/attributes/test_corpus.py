@@ -164,12 +164,14 @@ def test_interrupted_training_is_resumed(tmp_path: Path, monkeypatch: pytest.Mon
     from dfa_nerfstudio.attributes.disentangling_autoencoder import DisentanglingObjective
 
     folders, model = corpus(tmp_path / "corpus"), tmp_path / "pretrained.pt"
-    options = ("--output", model, "--step-multiplier", "0.05", "--no-progress")
+    options = ("--output", model, "--step-multiplier", "0.05", "--validation", "0.3", "--no-progress")
+    run_command(monkeypatch, "pretrain", folders, *options)
+    undisturbed = model.rename(tmp_path / "undisturbed.pt")
     steps, loss = [], ContrastiveObjective.training_loss
 
     def interrupted(self: ContrastiveObjective, progress: float) -> dict[str, torch.Tensor]:
         steps.append(progress)
-        if len(steps) == 12:
+        if len(steps) == 42:  # in the training of E_a, which has validations
             raise KeyboardInterrupt
         return loss(self, progress)
 
@@ -186,7 +188,9 @@ def test_interrupted_training_is_resumed(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(DisentanglingObjective, "training_loss", never)
     run_command(monkeypatch, "pretrain", folders, *options, "--resume")
-    assert model.exists() and not (tmp_path / ".pretrained.resume").exists()
+    assert not (tmp_path / ".pretrained.resume").exists()
+    weights, resumed = (PretrainedModels.load(path).state_dict() for path in (undisturbed, model))
+    assert [name for name in weights if not torch.equal(weights[name], resumed[name])] == []
 
 
 def test_two_devices_train_one_model(people: list[Recording]) -> None:

@@ -31,8 +31,9 @@ def test_rows_are_trained_and_evaluated_once(demo: PipelineRun, tmp_path: Path):
     assert truths[0] == truths[1], "the strips of two rows show different frames"
     reports = {path: path.stat().st_mtime_ns for path in out.glob("*/report.json")}
     assert len(reports) == 2
+    tables = (out / "ablations.json").read_text()
     again = run(*command, "--only", *rows)
-    assert again.returncode == 0
+    assert again.returncode == 0 and (out / "ablations.json").read_text() == tables
     assert reports == {path: path.stat().st_mtime_ns for path in out.glob("*/report.json")}, "evaluated again"
     trained = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/*/run/nerfstudio_models/*.ckpt")}
     other = run(*command[:-1], "face", "--only", *rows)

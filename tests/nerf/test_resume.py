@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 from pathlib import Path
 
@@ -21,7 +20,6 @@ def trainer_for(data: Path, output: Path, load_dir: Path | None = None) -> Talki
     torch.manual_seed(0)
     trainer = _trainer("dfa-nerf-lite", data, output, STEPS, rays=256)
     assert isinstance(trainer, TalkingHeadTrainer)
-    trainer.config.steps_per_save = INTERRUPTED_AT
     if load_dir is not None:
         trainer.config.load_dir = load_dir
         trainer._load_checkpoint()
@@ -38,47 +36,43 @@ def tensors(value: object, name: str = "") -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def undisturbed(ball_person: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the checkpoints of a run of `STEPS` steps; all of them are kept."""
+    """Folder of the checkpoint of a run of `STEPS` steps."""
     output = tmp_path_factory.mktemp("undisturbed")
-    trainer = trainer_for(ball_person, output)
-    trainer.config.save_only_latest_checkpoint = False
-    trainer.train()
+    trainer_for(ball_person, output).train()
     return output / CHECKPOINTS
 
 
-def test_a_resumed_training_gives_the_same_weights(undisturbed: Path, ball_person: Path, tmp_path: Path) -> None:
-    early = tmp_path / "early"
-    early.mkdir()
-    shutil.copy(undisturbed / f"step-{INTERRUPTED_AT:09d}.ckpt", early)
-    (early / f"step-{INTERRUPTED_AT + 9:09d}.ckpt").write_bytes(b"broken off")  # an older one is whole
-    trainer = trainer_for(ball_person, tmp_path, early)
-    assert trainer._start_step == INTERRUPTED_AT + 1
-    trainer.train()
-    paths = [undisturbed, tmp_path / CHECKPOINTS]
-    assert [newest_readable_checkpoint(path).name for path in paths] == [f"step-{STEPS - 1:09d}.ckpt"] * 2
-    whole, resumed = (torch.load(newest_readable_checkpoint(path), weights_only=True) for path in paths)
-    assert whole["step"] == resumed["step"] == STEPS - 1
-    mine, theirs = tensors(resumed), tensors(whole)
-    assert mine.keys() == theirs.keys() and len(mine) > 40
-    assert [name for name in mine if not torch.equal(mine[name], theirs[name])] == []
-
-
-def test_an_interrupt_saves_a_checkpoint(ball_person: Path, tmp_path: Path) -> None:
+def test_an_interrupted_training_gives_the_same_weights(undisturbed: Path, ball_person: Path, tmp_path: Path) -> None:
     trainer = trainer_for(ball_person, tmp_path)
     step_of = trainer.train_iteration
 
     def train_iteration(step: int):
-        if step == 5:
+        if step == INTERRUPTED_AT:
             os.kill(os.getpid(), signal.SIGTERM)
         return step_of(step)
 
     trainer.train_iteration = train_iteration
     with pytest.raises(SystemExit) as ended:
         trainer.train()
-    assert ended.value.code == 130
-    saved = torch.load(newest_readable_checkpoint(tmp_path / CHECKPOINTS), weights_only=True)
-    assert saved["step"] == 5 and 0 < saved["pipeline"]["_extra_state"]["seconds"] < 60
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert ended.value.code == 130 and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    checkpoints = tmp_path / CHECKPOINTS
+    assert torch.load(newest_readable_checkpoint(checkpoints), weights_only=True)["step"] == INTERRUPTED_AT
+
+    broken = f"step-{INTERRUPTED_AT + 9:09d}"
+    (checkpoints / f"{broken}.ckpt").write_bytes(b"broken off")  # the older one is whole
+    for name in (f".{broken}.partial.ckpt", f".{broken}.ckpt.lock"):
+        (checkpoints / name).touch()  # a killed process leaves these
+    trainer = trainer_for(ball_person, tmp_path, checkpoints)
+    assert trainer._start_step == INTERRUPTED_AT + 1
+    trainer.train()
+    assert [path.name for path in checkpoints.iterdir()] == [f"step-{STEPS - 1:09d}.ckpt"]
+    whole, resumed = (
+        torch.load(newest_readable_checkpoint(path), weights_only=True) for path in (undisturbed, checkpoints)
+    )
+    assert whole["step"] == resumed["step"] == STEPS - 1
+    mine, theirs = tensors(resumed), tensors(whole)
+    assert mine.keys() == theirs.keys() and len(mine) > 40
+    assert [name for name in mine if not torch.equal(mine[name], theirs[name])] == []
 
 
 def test_a_complete_run_is_not_trained_on(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -18,11 +16,13 @@ from dfa_nerfstudio.evaluation.ablation.ablation_page import AblationResults, ro
 from dfa_nerfstudio.evaluation.ablation.image_strips import read_strips, write_strips
 from dfa_nerfstudio.evaluation.ablation.latent_identity import project_latents
 from dfa_nerfstudio.evaluation.ablation.motion_variants import MOTION_VARIANTS, MotionRow, motion_row, require_held_out
+from dfa_nerfstudio.evaluation.ablation.ns_train import ns_train
 from dfa_nerfstudio.evaluation.ablation.variants import CONDITIONING_VARIANTS, DEFAULT_FIELD_VARIANTS, FIELD_VARIANTS
 from dfa_nerfstudio.evaluation.evaluate import Evaluation, EvaluationConfig, evaluate
 from dfa_nerfstudio.evaluation.report.evaluation_io import REPORT, load, save
 from dfa_nerfstudio.evaluation.report.evaluation_page import PAGE, write_page
 from dfa_nerfstudio.evaluation.video_pairs import held_out_pair
+from dfa_nerfstudio.jobs import Job, run_in_subprocess
 from dfa_nerfstudio.media.audio import audio_duration
 from dfa_nerfstudio.reporting.console import make_console
 
@@ -141,10 +141,10 @@ def _train(config: AblateConfig, data: Path, output: Path, row_path: Path, optio
     run = ["--output-dir", output / "runs", "--experiment-name", row_path.name, "--timestamp", "run"]
     schedule = ["--max-num-iterations", "1000000", "--pipeline.schedule.max-seconds", 60 * config.minutes]
     words = [config.method, "--data", data, *run, "--vis", "tensorboard", *schedule, *options]
-    command = [str(Path(sys.executable).with_name("ns-train")), *map(str, words)]
-    trained = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
-    if trained.returncode:
-        raise UserError(f"{' '.join(command[1:])}: failed: {trained.stderr.strip()[-400:]}")
+    # In a process that ends with this one: a training that went on would disturb the next run.
+    job = Job(row_path.name, output / "runs" / row_path.name, ns_train, ([str(word) for word in words],))
+    if reason := run_in_subprocess(job):
+        raise UserError(f"ns-train {' '.join(job.arguments[0])}: failed: {reason}")
 
 
 def _motion_row(row_path: Path, folder: DatasetFolder, name: str) -> MotionRow:
@@ -152,6 +152,7 @@ def _motion_row(row_path: Path, folder: DatasetFolder, name: str) -> MotionRow:
     settings: dict[str, object] = {"data": str(folder.path.resolve()), "attributes": attributes.stat().st_mtime_ns}
     if _is_current(row_path / TRAINED, settings):
         return MotionRow(**json.loads(stored.read_text()))
+    (row_path / TRAINED).unlink(missing_ok=True)
     row = motion_row(folder, name)
     with atomic_write(stored) as partial:
         partial.write_text(json.dumps(vars(row)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,8 @@ from dfa_nerfstudio.reporting.inline_image import jpeg_data_uri
 from dfa_nerfstudio.reporting.page_template import page_template
 
 PAGE = "report.html"
+SCRATCH_VIDEO = ".side_by_side.mp4"
+"""Temporary file beside the page; what a killed process leaves of it, the next one replaces."""
 NUM_SHEET_FRAMES, NUM_WORST_FRAMES = 12, 6
 """Frames of the contact sheet, and frames of lowest PSNR."""
 MAX_SIDE = 320
@@ -45,7 +46,7 @@ def write_page(path: Path, evaluation: Evaluation, pair: VideoPair) -> None:
             _frame_pair(pair, number, f"{psnr[number]:.1f} dB ({protocol})")
             for number in lowest_frames(psnr, NUM_WORST_FRAMES)
         ],
-        "video": _side_by_side_video(pair),
+        "video": _side_by_side_video(pair, path.with_name(SCRATCH_VIDEO)),
         "charts": _time_charts(evaluation),
         "offset_charts": _offset_charts(evaluation),
     }
@@ -65,19 +66,20 @@ def thumbnail(image: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "h w 3"]:
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
 
-def _side_by_side_video(pair: VideoPair) -> str:
-    """Truth and prediction in one video with the prediction's audio, as a data URI."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "side_by_side.mp4"
-        height, width, _ = thumbnail(pair.truth[0]).shape
-        size = (2 * (width // 2 * 2), height // 2 * 2)
-        with VideoWriter(path, FRAME_RATE, size, SAMPLE_RATE) as writer:
+def _side_by_side_video(pair: VideoPair, scratch: Path) -> str:
+    """Truth and prediction in one video with the prediction's audio, as a data URI; `scratch` is a file for it."""
+    height, width, _ = thumbnail(pair.truth[0]).shape
+    size = (2 * (width // 2 * 2), height // 2 * 2)
+    try:
+        with VideoWriter(scratch, FRAME_RATE, size, SAMPLE_RATE) as writer:
             audio = pair.audio if pair.audio is not None else np.zeros(SAMPLE_RATE, np.float32)
             writer.write_audio(audio[: round(len(pair) / FRAME_RATE * SAMPLE_RATE)])
             for both in zip(pair.truth, pair.prediction, strict=True):
                 halves = [thumbnail(frame)[: size[1], : size[0] // 2] for frame in both]
                 writer.write_frame(np.ascontiguousarray(np.concatenate(halves, 1)))
-        return f"data:video/mp4;base64,{base64.b64encode(path.read_bytes()).decode()}"
+        return f"data:video/mp4;base64,{base64.b64encode(scratch.read_bytes()).decode()}"
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def _time_charts(evaluation: Evaluation) -> list[TimeChart]:
