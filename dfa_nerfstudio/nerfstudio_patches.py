@@ -24,12 +24,12 @@ LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 def apply_patches() -> None:
     """Applies all patches; further calls change nothing."""
-    _allow_numpy_scalars_in_checkpoints()
+    allow_numpy_scalars_in_checkpoints()
     _refuse_geometry_export()
     _guard_viewer_server()
 
 
-def _allow_numpy_scalars_in_checkpoints() -> None:
+def allow_numpy_scalars_in_checkpoints() -> None:
     """Lets torch >= 2.6 open nerfstudio's checkpoints.
 
     Since torch 2.6 `torch.load` unpickles only what it knows, and the state of nerfstudio's schedulers holds numpy

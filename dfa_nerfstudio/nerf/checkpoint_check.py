@@ -17,6 +17,7 @@ from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.finite_check import require_finite
 from dfa_nerfstudio.data.format_version import check_format_version
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.nerfstudio_patches import allow_numpy_scalars_in_checkpoints
 
 CHECKPOINT_VERSION = 1
 """Version of the checkpoints; those without a version are of the first one."""
@@ -38,6 +39,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         UserError: if it is missing, or not a checkpoint.
     """
+    allow_numpy_scalars_in_checkpoints()
     try:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except FileNotFoundError:

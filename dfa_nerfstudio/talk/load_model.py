@@ -17,21 +17,17 @@ from dfa_nerfstudio.talk.run_config import read_run_config
 
 
 def latest_checkpoint(config_path: Path) -> Path:
-    """Returns the path of a run's latest checkpoint.
+    """Returns the path of a run's latest checkpoint that can be read; logs which ones cannot.
 
     Args:
         config_path: the run's `config.yml`.
 
     Raises:
-        UserError: if there is no such run, or it has no checkpoint yet.
+        UserError: if there is no such run, or it has no readable checkpoint.
     """
     if not config_path.is_file():
         raise UserError(f"{config_path}: no such file; give the config.yml whose path ns-train prints at its end")
-    folder = config_path.parent / "nerfstudio_models"
-    checkpoints = sorted(folder.glob("step-*.ckpt"))
-    if not checkpoints:
-        raise UserError(f"{folder}: no checkpoint; run ns-train for longer")
-    return checkpoints[-1]
+    return newest_readable_checkpoint(config_path.parent / "nerfstudio_models")
 
 
 def load_run(
@@ -54,7 +50,7 @@ def load_run(
         UserError: if there is no such file, or it is not a run of this method with a checkpoint.
         SystemExit: with code 2, from nerfstudio's setup, if the dataset folder or the checkpoint does not fit.
     """
-    latest_checkpoint(config_path)
+    checkpoint = latest_checkpoint(config_path)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     config = read_run_config(config_path, data)
     try:
@@ -63,7 +59,6 @@ def load_run(
         raise UserError(f"{config_path}: not the config.yml of a nerfstudio run ({error})") from None
     if not isinstance(pipeline.model, Renderer):
         raise UserError(f"{config_path}: a run of another method; train with: ns-train dfa-nerf")
-    checkpoint = newest_readable_checkpoint(config_path.parent / "nerfstudio_models")
     check_checkpoint(checkpoint)
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     try:
