@@ -2,6 +2,7 @@
 
 make bench                                        all benchmarks, several hours on 2 cores
 make bench BENCH=preprocessing                    dfa-process: head pose, eyes, jitter, speed
+make bench BENCH=blinks                           dfa-process: blinks, against labels
 make bench BENCH=memory                           dfa-process: peak memory by video length
 make bench BENCH=attributes                       attribute models: disentanglement and lip sync
 make bench BENCH=lips                             lips from audio: own video, unseen people, little video
@@ -31,6 +32,7 @@ from dfa_nerfstudio.errors import exit_on_user_error
 
 BENCHMARKS = {
     "preprocessing": "preprocessing_quality.PreprocessingBenchmark",
+    "blinks": "blink_detection.BlinkBenchmark",
     "memory": "preprocessing_memory.PreprocessingMemoryBenchmark",
     "training-memory": "training_memory.TrainingMemoryBenchmark",
     "attributes": "attribute_quality.AttributeBenchmark",
