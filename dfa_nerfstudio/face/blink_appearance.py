@@ -35,13 +35,14 @@ SPREAD = 4
 """Frames to each side of a blink's apex that belong to the blink."""
 MIN_BLINKS = 3
 """Fewest blinks from which an appearance is learnt."""
-MAX_RATE = 250
-"""Frames per blink in which the highest peaks are expected to be blinks: 6 blinks per minute."""
-MIN_HEIGHT, NUM_DEVIATIONS = 0.5, 3.0
+MIN_FRAMES, MAX_INTERVAL = 125, 250
+"""Fewest training frames from which an appearance is learnt, and frames per blink of a person who blinks rarely: in the
+first round the highest peaks, one per interval, set the expected height."""
+MIN_HEIGHT, NUM_DEVIATIONS = 0.6, 3.0
 """Minimum height of a blink as a fraction of the median blink's, and in standard deviations of the noise."""
 MIN_CONFIRMATION = 5.0
 """Mean narrowing of the landmarks in the blinks that the image shows, in standard errors, below which what was learnt
-is no blink. Ten clips in which the person blinks reach 9 to 50, one in which she does not reaches 1."""
+is no blink. Eight clips reach 15 to 76; what was learnt wrongly from one without blinks reached 1."""
 REST_HEIGHT = 0.2
 """Height of open eyes as a fraction of closed ones, because the smallest of several noisy frames is subtracted."""
 
@@ -81,33 +82,33 @@ class BlinkAppearance:
         """
         train = found & timeline.train_mask
         segments = [segment for segment in timeline.segments() if segment.stop <= timeline.num_train]
-        if train.sum() < MAX_RATE // 2:
+        rows, frames = np.flatnonzero(train), np.arange(len(train))
+        if len(rows) < MIN_FRAMES:
             return None
-        rows = np.flatnonzero(train)
         basis = _principal_components(patches, rows[:: 1 + len(rows) // MAX_FRAMES], segments)
         components = _project(patches, basis)
-        changes = _changes(components, np.arange(len(patches)), segments)
-        narrowing = -_changes(lid_ratio.mean(1) / np.median(lid_ratio[train]), np.arange(len(patches)), segments)
-        weights = _solve(changes[train], changes[train].T @ narrowing[train] / train.sum())
+        changes = _changes(components, frames, segments)
+        narrowing = -_changes(lid_ratio.mean(1) / np.median(lid_ratio[train]), frames, segments)
+        weights = _discriminant(changes[train], changes[train].T @ narrowing[train] / len(rows))
         blinks = np.zeros(0, int)
         for _ in range(NUM_ROUNDS):
-            score = components @ weights
-            heights = _heights(score, segments)
+            heights = _heights(components @ weights, segments)
             peaks = _peaks(heights, segments)
             peaks = peaks[train[peaks]]
-            typical = heights[blinks] if len(blinks) else np.sort(heights[peaks])[-max(3, train.sum() // MAX_RATE) :]
-            noise = 1.4826 * np.median(np.abs(changes[train] @ weights))
-            blinks = peaks[heights[peaks] > max(NUM_DEVIATIONS * noise, MIN_HEIGHT * np.median(typical))]
+            if len(peaks) < MIN_BLINKS:
+                return None
+            highest = heights[blinks] if len(blinks) else np.sort(heights[peaks])[-max(3, len(rows) // MAX_INTERVAL) :]
+            limit = max(NUM_DEVIATIONS * _deviation(changes[train] @ weights), MIN_HEIGHT * float(np.median(highest)))
+            blinks = peaks[heights[peaks] > limit]
             if len(blinks) < MIN_BLINKS:
                 return None
             rest = train.copy()
-            rest[(blinks[:, None] + np.arange(-SPREAD, SPREAD + 1)).clip(0, len(rest) - 1)] = False
-            weights = _solve(changes[rest], changes[blinks].mean(0))
-        heights = _heights(components @ weights, segments)
-        confirmation = narrowing[blinks].mean() / (1.4826 * np.median(np.abs(narrowing[train])) / np.sqrt(len(blinks)))
-        if confirmation < MIN_CONFIRMATION:
+            rest[np.clip(blinks[:, None] + np.arange(-SPREAD, SPREAD + 1), 0, len(rest) - 1)] = False
+            weights = _discriminant(changes[rest], changes[blinks].mean(0))
+        if narrowing[blinks].mean() * np.sqrt(len(blinks)) < MIN_CONFIRMATION * _deviation(narrowing[train]):
             return None
-        return cls(basis, weights, MIN_HEIGHT * np.median(heights[blinks]), np.percentile(heights[blinks], 25))
+        heights = _heights(components @ weights, segments)[blinks]
+        return cls(basis, weights, MIN_HEIGHT * float(np.median(heights)), float(np.percentile(heights, 25)))
 
     def closure(self, patches: UInt8[np.ndarray, "T 2 h w"], timeline: Timeline) -> Float[np.ndarray, " T"]:
         """How far the lids are closed in blinks, 0 open to 1 closed; 0 between blinks.
@@ -172,13 +173,18 @@ def _project(patches: UInt8[np.ndarray, "T 2 h w"], basis: Float32[np.ndarray, "
     return np.concatenate(parts).reshape(len(patches), -1).astype(np.float64)
 
 
-def _solve(changes: Float[np.ndarray, "N D"], direction: Float[np.ndarray, " D"]) -> Float[np.ndarray, " D"]:
+def _discriminant(changes: Float[np.ndarray, "N D"], direction: Float[np.ndarray, " D"]) -> Float[np.ndarray, " D"]:
     """The linear discriminant for a direction against the covariance of changes, with unit response to it."""
     count, size = changes.shape
     variance = changes.var(0).mean() + 1e-12
     covariance = changes.T @ changes / count + (SHRINKAGE + size / count) * variance * np.eye(size)
     weights = np.linalg.solve(covariance, direction)
-    return weights / (weights @ direction)
+    return weights / (weights @ direction + 1e-12)
+
+
+def _deviation(values: Float[np.ndarray, " N"]) -> float:
+    """Standard deviation of values about zero, except for rare large ones."""
+    return 1.4826 * float(np.median(np.abs(values)))
 
 
 def _heights(score: Float[np.ndarray, " T"], segments: list[slice]) -> Float[np.ndarray, " T"]:
