@@ -2,6 +2,7 @@
 
 make bench                                        all benchmarks, several hours on 2 cores
 make bench BENCH=preprocessing                    dfa-process: head pose, eyes, jitter, speed
+make bench BENCH=blinks                           dfa-process: blinks, against labels
 make bench BENCH=memory                           dfa-process: peak memory by video length
 make bench BENCH=frame-rates                      dfa-process: judder of sources with 24 to 60 frames/s
 make bench BENCH=occlusion                        dfa-process: covered mouths and eyes of the demo subject
@@ -36,6 +37,7 @@ from dfa_nerfstudio.errors import exit_on_user_error
 
 BENCHMARKS = {
     "preprocessing": "preprocessing_quality.PreprocessingBenchmark",
+    "blinks": "blink_detection.BlinkBenchmark",
     "memory": "preprocessing_memory.PreprocessingMemoryBenchmark",
     "frame-rates": "frame_rates.FrameRateBenchmark",
     "occlusion": "occlusion.OcclusionBenchmark",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 
+from dfa_nerfstudio.face.blink_appearance import BlinkAppearance
 from dfa_nerfstudio.face.eye_aperture import EyeCalibration, LidObservations, find_blinks
 from dfa_nerfstudio.face.head_pose import Poses, back_project
 from dfa_nerfstudio.face.head_shape import to_opengl_axes
@@ -62,15 +63,22 @@ def extract_attributes(
             face, pose = front_view(chunk), poses[chunk]
             lids = LidObservations.from_landmarks(face, pose)
             parts.append((face[:, LANDMARKS_68], model.project(face), mouth_opening(face, pose), lids.ratio, lids.view))
-        segments = timeline.segments()
-        front_landmarks, expression, mouth, ratio, view = (
-            times.to_frames(np.concatenate(part), segments) for part in zip(*parts, strict=True)
-        )
+        front_landmarks, expression, mouth, ratio, view = (np.concatenate(part) for part in zip(*parts, strict=True))
         lids = LidObservations(ratio, view)
         eyes = EyeCalibration.fit(lids, tracked_face.face_found, timeline)
         eye_opening = eyes.opening(lids, timeline)
+        appearance = BlinkAppearance.fit(motion.eye_patches, ratio, tracked_face.face_found, timeline)
+        if appearance is not None:
+            closure = appearance.closure(motion.eye_patches, timeline)
+            eye_opening = np.minimum(eye_opening, 1 - closure[:, None])
+        segments = timeline.segments()
+        front_landmarks, expression, mouth, eye_opening = (
+            times.to_frames(values, segments) for values in (front_landmarks, expression, mouth, eye_opening)
+        )
+        eye_opening = eye_opening.clip(0, 1)  # a cubic spline overshoots
         blinks = find_blinks(eye_opening, tracked_face.face_found, timeline)
-    progress.report.record_blinks(len(blinks), int(timeline.valid.sum()), eyes.blinks_observed)
+    observed = eyes.blinks_observed or appearance is not None
+    progress.report.record_blinks(len(blinks), int(timeline.valid.sum()), observed)
     return {
         "shot": timeline.shot,
         "face_found": tracked_face.face_found,

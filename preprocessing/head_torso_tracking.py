@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from dfa_nerfstudio.face.eye_patches import eye_patches
 from dfa_nerfstudio.face.head_pose import Poses, poses_to_vectors, project_points, vectors_to_poses
 from dfa_nerfstudio.face.head_shape import to_opengl_axes
 from dfa_nerfstudio.face.topology import CHIN, RIGID
@@ -47,6 +48,8 @@ class HeadTorsoMotion:
     """Head poses at the times of the images."""
     torso: TorsoMotion
     """Torso motion at 0, 1/25 s, 2/25 s, ..."""
+    eye_patches: UInt8[np.ndarray, "T 2 h w"]
+    """Small images of the eyes at the times of the images, see `eye_patches`."""
 
 
 def track_head_and_torso(
@@ -68,6 +71,7 @@ def track_head_and_torso(
         head = learn_head_model(list(keyframes.values()), tracked_face.landmarks[numbers])
     torso = _create_torso_tracker(tracked_face, keyframes, head)
     tracks: list[HeadTracks] = []
+    patches: list[UInt8[np.ndarray, "n 2 h w"]] = []
 
     cuts = set(timeline.cuts)
 
@@ -83,6 +87,7 @@ def track_head_and_torso(
         start = 0
         for images in prefetch(grey_images()):
             tracks.append(head.track(images, tracked_face.landmarks[start : start + len(images)]))
+            patches.append(eye_patches(images, tracks[-1].poses, head.shape, head.focal))
             start += len(images)
             advance(len(images))
         head_tracks = HeadTracks.concatenate(tracks)
@@ -90,7 +95,7 @@ def track_head_and_torso(
     with progress.stage("smoothing"):
         poses, image_poses = _smooth_poses(head, head_tracks, tracked_face, smoothing, report)
         torso_motion = smooth_torso_motion(torso, timeline, tracked_face.times, head.focal, smoothing, report)
-    return HeadTorsoMotion(head, poses, image_poses, torso_motion)
+    return HeadTorsoMotion(head, poses, image_poses, torso_motion, np.concatenate(patches))
 
 
 def _smooth_poses(

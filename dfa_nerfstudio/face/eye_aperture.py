@@ -38,6 +38,8 @@ BLINK_REACH = round(0.6 * FRAME_RATE)
 """Frames to each side of a blink's apex within which the lids leave the resting level and return near it."""
 MAX_HALF_CLOSED = 0.4 * FRAME_RATE
 """Longest time that the lids are more than half closed in a blink, in frames."""
+MIN_INTERVAL = round(0.2 * FRAME_RATE)
+"""Minimum time between the apexes of two blinks, in frames."""
 MIN_DEPTH = 0.5
 """Minimum closure of a blink as a fraction of the resting level, mean of both eyes."""
 MIN_REOPENING = 0.35
@@ -224,7 +226,9 @@ def _find_blinks_within(
         # both come from rest and return to it.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # for eyes closed for longer than the window: no blink
-            apexes, _ = find_peaks(mean_closure, height=MIN_DEPTH, prominence=MIN_REOPENING, wlen=window)
+            apexes, _ = find_peaks(
+                mean_closure, height=MIN_DEPTH, distance=MIN_INTERVAL, prominence=MIN_REOPENING, wlen=window
+            )
         half_closed = peak_widths(mean_closure, apexes, rel_height=0.5, wlen=window)[0]
         starts, ends = peak_widths(mean_closure, apexes, rel_height=0.9, wlen=window)[2:]
         for apex, start, end, width in zip(apexes, starts, ends, half_closed, strict=True):
