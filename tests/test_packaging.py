@@ -108,12 +108,10 @@ def test_an_installed_wheel_lists_the_methods(environment: Path, tmp_path: Path)
 
 
 def test_an_installed_wheel_renders_the_demo(environment: Path, demo: PipelineRun, tmp_path: Path) -> None:
-    run_in(environment, tmp_path, "dfa-demo", "make-clip", "--output", "clip.mp4", "--seconds", "0.4", "--size", "64")
     run = ("--load-config", demo.config, "--audio", demo.speech, "--end", "0.8", "--output", "talking.mp4")
     run_in(environment, tmp_path, "dfa-talk", *run)
-    for name, count in (("clip.mp4", 10), ("talking.mp4", 20)):
-        with av.open(str(tmp_path / name)) as video:
-            assert video.streams.video[0].frames == count
+    with av.open(str(tmp_path / "talking.mp4")) as video:
+        assert video.streams.video[0].frames == 20
 
 
 def test_the_licences_of_all_needed_packages_are_listed() -> None:

@@ -383,7 +383,7 @@ def test_models_file_round_trip_and_errors(models, clip, tmp_path):
     path.write_bytes(content)
     saved = torch.load(path, weights_only=True)
     for change, message in (
-        ({"version": 99}, "version 99"),
+        ({"version": 99}, "a newer version"),
         ({"format": "x"}, "not a file"),
         ({"sizes": {}}, "not fit"),
     ):
