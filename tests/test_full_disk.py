@@ -6,15 +6,22 @@ Every user may limit the size of files; a disk of its own is mounted only where 
 from __future__ import annotations
 
 import contextlib
+import gc
 import resource
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
+from dfa_nerfstudio.atomic_write import FullDiskError
+from dfa_nerfstudio.media.audio import write_wav
+from dfa_nerfstudio.media.npz import save_npz
+from dfa_nerfstudio.media.torch_file import save_torch
 from tests.pipeline_fixture import PipelineRun, run
 from tests.test_bad_input import EVAL, PROCESS, TALK, contents
 
@@ -40,6 +47,23 @@ def largest_file(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_writers_end_in_one_error(tmp_path: Path) -> None:
+    """Among them no traceback of a file that the interpreter closes when nobody uses it any more."""
+    values = np.random.default_rng(0).uniform(-1, 1, 20_000).astype(np.float32)
+    writers: dict[str, Callable[[Path], None]] = {
+        "track.npz": lambda path: save_npz(path, {"values": values, "others": values}),
+        "truth.npz": lambda path: save_npz(path, {"values": values}, compress=True),
+        "models.pt": lambda path: save_torch({"values": torch.from_numpy(values)}, path),
+        "audio.wav": lambda path: write_wav(path, values),
+    }
+    for name, write in writers.items():
+        with largest_file(10_000), pytest.raises(FullDiskError, match=f"{name}: cannot be written"):
+            write(tmp_path / name)
+        gc.collect()
+        assert not list(tmp_path.iterdir())
 
 
 def full_disk_faults(line: str, result: subprocess.CompletedProcess[str], place: str) -> list[str]:

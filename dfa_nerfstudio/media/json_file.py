@@ -36,9 +36,9 @@ def is_number(value: object, low: float, high: float) -> bool:
         >>> is_number(3, 1, 5), is_number(float("nan"), 1, 5), is_number(True, 0, 1), is_number("3", 1, 5)
         (True, False, False, False)
     """
-    return type(value) in (int, float) and low <= value <= high
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
 
 
 def is_integer(value: object, low: int, high: int) -> bool:
     """Whether a value of a JSON file is an integer from `low` to `high`."""
-    return type(value) is int and low <= value <= high
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high

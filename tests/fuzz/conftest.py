@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, seed, settings
 
 SECONDS, SEED = float(os.environ.get("FUZZ_SECONDS", "0")), int(os.environ.get("FUZZ_SEED", "0"))
-EXAMPLES, EXAMPLES_PER_ROUND = 8, 100
+EXAMPLES, EXAMPLES_PER_ROUND = 15, 100
 """Examples of a property in the suite, and in a round of `make fuzz`."""
 RAN = pytest.StashKey[list[tuple[str, int, float]]]()
 """Name, examples and seconds of each property of the run."""
@@ -28,6 +28,13 @@ settings.load_profile("fuzz" if SECONDS else "suite")
 
 def is_property(item: pytest.Item) -> bool:
     return isinstance(item, pytest.Function) and hasattr(item.obj, "hypothesis")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Lets a property run for its share of the time, whatever the limit of other tests is."""
+    for item in filter(is_property, items):
+        if SECONDS:
+            item.add_marker(pytest.mark.timeout(300 + SECONDS / len(items)))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -114,6 +114,9 @@ def check_folder(path: Path) -> None:
 
 @given(damages=json_damages(transform_paths), name=st.sampled_from([TRAIN, VAL]))
 @example(damages=[], name=TRAIN)
+@example(damages=[JsonDamage(("frames", 2, "img_id"), "replace", float("inf"))], name=TRAIN)
+@example(damages=[JsonDamage(("focal_len",), "replace", 10**400)], name=VAL)
+@example(damages=[JsonDamage(("frames", 2, "aud_id"), "replace", 2**63)], name=TRAIN)
 def test_values_of_transforms(files: Files, damages: list[JsonDamage], name: str) -> None:
     files.write(name, damaged_json(files.originals[name], damages))
     check_folder(files.folder)

@@ -124,6 +124,12 @@ def check_training_data(folder: Path, split: str) -> None:
 
 @given(damages=json_damages(transform_paths))
 @example(damages=[])
+@example(damages=[JsonDamage(("frames", 0, "file_path"), "replace", None)])
+@example(damages=[JsonDamage(("frames", 0, "file_path"), "replace", "é" * 300)])  # no file system has such a name
+@example(damages=[JsonDamage(("frames", 3), "replace", -1.0)])
+@example(damages=[JsonDamage(("frames", 5), "swap", None)])  # which would pair frames with the attributes of others
+@example(damages=[JsonDamage(("frames", 7, "transform_matrix", 0, 0), "replace", 10**400)])
+@example(damages=[JsonDamage(("w",), "replace", "40")])
 def test_values_of_transforms(files: Files, damages: list[JsonDamage]) -> None:
     files.write(TRANSFORMS, damaged_json(files.originals[TRANSFORMS], damages))
     check_folder(files.folder)
@@ -136,17 +142,27 @@ def test_bytes_of_transforms(files: Files, damage: ByteDamage) -> None:
 
 
 @given(damage=npz_damages(attribute_names), compressed=st.booleans())
+@example(damage=ArchiveDamage("shot", "header", ((10**12,), "<f4")), compressed=False)  # 4 TB
+@example(damage=ArchiveDamage("loudness", "header", ((0, 10**30), "<f4")), compressed=False)
+@example(damage=ArrayDamage("expression", "scalar", None), compressed=False)
+@example(damage=ArrayDamage("identity_basis", "type", "S2"), compressed=False)
+@example(damage=ArrayDamage("landmarks", "type", "f8"), compressed=False)
+@example(damage=ByteDamage("zero", 60, bytes(64)), compressed=True)
 def test_attributes(files: Files, damage: ArrayDamage | ArchiveDamage | ByteDamage, compressed: bool) -> None:
     files.write(ATTRIBUTES, damaged_npz(files.arrays(ATTRIBUTES), damage, compressed))
     check_folder(files.folder)
 
 
 @given(damage=npz_damages(track_names), compressed=st.booleans())
+@example(damage=ArrayDamage("fps", "value", 0), compressed=False)
+@example(damage=ArrayDamage("head_to_camera", "value", 7, 5), compressed=False)
+@example(damage=ArrayDamage("torso_motion", "transpose", None), compressed=False)
 def test_arrays_of_a_track(files: Files, damage: ArrayDamage | ArchiveDamage | ByteDamage, compressed: bool) -> None:
     check_track(files, damaged_npz(files.arrays(TRACK), damage, compressed))
 
 
 @given(damages=json_damages(kind_paths))
+@example(damages=[JsonDamage(("kinds", "eye", "version"), "replace", "1")])
 def test_kinds_of_a_track(files: Files, damages: list[JsonDamage]) -> None:
     arrays = files.arrays(TRACK)
     kinds = damaged_json(b'{"kinds": %s}' % str(arrays["kinds"]).encode(), damages)

@@ -22,7 +22,7 @@ from dfa_nerfstudio.media.speech.log_mel import stream_log_mel
 from dfa_nerfstudio.media.speech.speech_encoder import SpeechEncoder, SpeechEncoderConfig
 from dfa_nerfstudio.media.speech.whisper_encoder import CONTEXT_S, WhisperEncoder
 from dfa_nerfstudio.talk import pcm_source
-from tests.fuzz.chunking import cuts, joined, recordings, split
+from tests.fuzz.chunking import SPEECH, cuts, joined, recordings, split
 
 lengths = st.integers(0, 60)
 
@@ -78,6 +78,7 @@ def test_spectra(audio: np.ndarray, borders: list[float]) -> None:
 
 
 @given(audio=recordings(), borders=cuts, lookahead=st.sampled_from([0, 100, 6000]), memory=st.sampled_from([60, 6000]))
+@example(audio=SPEECH[:48_000], borders=[0.1, 0.4, 0.45], lookahead=100, memory=60)  # longer than what is looked ahead
 def test_voice_activity(audio: np.ndarray, borders: list[float], lookahead: int, memory: int) -> None:
     with mock.patch.object(vad, "ROWS_PER_MINUTE", memory):
         whole = joined(vad.stream_voice_activity([audio], lookahead))

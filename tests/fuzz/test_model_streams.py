@@ -10,7 +10,7 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dfa_nerfstudio.attributes.attribute_models import AttributeModels
@@ -192,6 +192,7 @@ def test_frame_rates(borders: list[float], fps: float, frames: int, seed: int) -
     statistics=st.sampled_from([30, 6000]),
     close=st.booleans(),
 )
+@example(first=0, count=40_000, borders=[0.37, 0.6], condition="f_a", statistics=30, close=False)
 def test_audio_conditioning(
     first: int, count: int, borders: list[float], condition: str, statistics: int, close: bool
 ) -> None:

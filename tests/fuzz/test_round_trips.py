@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -70,12 +70,20 @@ def test_track(
     assert (found.eye_kind, found.mouth_kind, found.fps) == (*kinds, fps)
 
 
-@given(seed=seeds, count=counts, sizes=st.lists(st.integers(0, 4), min_size=6, max_size=6), data=st.data())
-def test_dataset_folder(folder: Path, seed: int, count: int, sizes: list[int], data: st.DataObject) -> None:
-    generator = np.random.default_rng(seed)
+@given(
+    seed=seeds,
+    count=counts,
+    held_out=st.integers(0, 11),
+    sizes=st.tuples(*[st.integers(0, 4)] * 6),
+    size=st.tuples(st.integers(1, 4096), st.integers(1, 4096)),
+    focal=st.floats(1e-3, 1e5),
+)
+@example(seed=0, count=1, held_out=0, sizes=(2, 1, 0, 0, 0, 0), size=(1, 1), focal=1.0)  # two blinks and one score
+def test_dataset_folder(
+    folder: Path, seed: int, count: int, held_out: int, sizes: tuple[int, ...], size: tuple[int, int], focal: float
+) -> None:
+    generator, num_train = np.random.default_rng(seed), max(count - held_out, 1)
     blinks, blendshapes, vertices, identities, expressions, coefficients = sizes
-    num_train = data.draw(st.integers(1, count))
-    size, focal = data.draw(st.tuples(st.integers(1, 4096), st.integers(1, 4096))), data.draw(st.floats(1e-3, 1e5))
     shapes = {
         "shot": np.sort(generator.integers(0, 3, count)).astype(np.int32),
         "face_found": generator.random(count) < 0.5,
