@@ -41,7 +41,7 @@ class OccupancyGrid(nn.Module):
 
     @torch.no_grad()
     def observe(self, cell: Int[Tensor, " n"], weight: Float[Tensor, " n"]) -> None:
-        """Records the weights of n samples in their cells; numbers that are not finite would never decay, and do not count."""
+        """Records the weights of n samples in their cells; those that are not finite, which never decay, count as 0."""
         self.max_weight.scatter_reduce_(0, cell, weight.float().nan_to_num(0.0, 0.0, 0.0), "amax")
 
     @torch.no_grad()
