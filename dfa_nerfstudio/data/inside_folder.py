@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from dfa_nerfstudio.errors import UserError
 
@@ -20,7 +20,7 @@ def file_inside(folder: Path, name: object, source: Path) -> Path:
         UserError: if the name is no text, is absolute or contains `..`, or the file is a link that leads out of the
             folder.
     """
-    if not isinstance(name, str) or not name or PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+    if not isinstance(name, str) or not name or os.path.isabs(name) or ".." in name.replace("\\", "/").split("/"):
         raise UserError(f"{source}: names the file {name!r}; only relative paths inside {folder} are read")
     path = folder / name
     check_link(folder, path)

@@ -46,7 +46,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: no such file; give a checkpoint of ns-train") from None
     except Exception:  # for a file of another kind, the unpickler raises errors of any class, with long texts or none
         raise UserError(f"{path}: unreadable checkpoint; restore the file or train again") from None
-    if not isinstance(state, dict) or not {"step", "pipeline", "optimizers", "scalers"} <= state.keys():
+    keys = {"step", "pipeline", "optimizers", "scalers"}
+    if not isinstance(state, dict) or not keys <= state.keys() or not isinstance(state["pipeline"], dict):
         raise UserError(f"{path}: not a checkpoint of ns-train; give one of RUN/nerfstudio_models")
     return state
 
@@ -71,7 +72,8 @@ def check_version(pipeline: Mapping[str, Any], source: Path | str = "checkpoint"
     Raises:
         UserError: if it is another one.
     """
-    version = pipeline.get(EXTRA, {}).get("version", CHECKPOINT_VERSION)
+    extra = pipeline.get(EXTRA)
+    version = extra.get("version", CHECKPOINT_VERSION) if isinstance(extra, dict) else CHECKPOINT_VERSION
     check_format_version(source, version, CHECKPOINT_VERSION, "train again")
 
 

@@ -41,8 +41,8 @@ class OccupancyGrid(nn.Module):
 
     @torch.no_grad()
     def observe(self, cell: Int[Tensor, " n"], weight: Float[Tensor, " n"]) -> None:
-        """Records the weights of n samples in their cells; NaN, which would never decay, does not count."""
-        self.max_weight.scatter_reduce_(0, cell, weight.float().nan_to_num(nan=0.0), "amax")
+        """Records the weights of n samples in their cells; those that are not finite, which never decay, count as 0."""
+        self.max_weight.scatter_reduce_(0, cell, weight.float().nan_to_num(0.0, 0.0, 0.0), "amax")
 
     @torch.no_grad()
     def update(self) -> None:
