@@ -21,7 +21,7 @@ CLIP = ClipConfig(seconds=4.0, size=128, yaw=20.0, pitch=12.0, blink_rate=0.5)
 RUN = "runs/demo/dfa-nerf-lite/run"
 TRAIN = (
     *("ns-train", "dfa-nerf-lite", "--data", "data", "--output-dir", "runs", "--experiment-name", "demo"),
-    *("--timestamp", "run", "--vis", "tensorboard", "--max-num-iterations", "100", "--steps-per-save", "30"),
+    *("--timestamp", "run", "--vis", "tensorboard", "--max-num-iterations", "150", "--steps-per-save", "40"),
 )
 
 
