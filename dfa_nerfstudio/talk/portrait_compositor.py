@@ -63,7 +63,7 @@ class PortraitCompositor:
         last = len(self._frames) - 1
         position = seconds * FRAME_RATE % max(2 * last, 1)
         position = min(position, 2 * last - position)
-        number = np.interp(position, np.arange(last + 1), self._frames)
+        number = float(np.interp(position, np.arange(last + 1), self._frames))
         frame = self._source_frame(round(number / FRAME_RATE * self._frame_rate))
         rows, columns = slice(self.top, self.top + self.side), slice(self.left, self.left + self.side)
         interpolation = cv2.INTER_AREA if self.side < len(portrait) else cv2.INTER_CUBIC

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from pathlib import Path, PurePath, PureWindowsPath
 from types import FunctionType
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from nerfstudio.engine.trainer import TrainerConfig
@@ -120,7 +120,7 @@ def _construct_object(loader: RunConfigLoader, name: str, node: yaml.Node) -> It
     kind: Any = loader.allowed_class(name, node)
     if not dataclasses.is_dataclass(kind) or not isinstance(node, yaml.MappingNode):
         raise yaml.constructor.ConstructorError(problem=f"{name} is no configuration", problem_mark=node.start_mark)
-    instance: Any = kind.__new__(kind)
+    instance = object.__new__(cast(type, kind))
     yield instance  # before its fields, which may refer to it
     values, names = loader.construct_mapping(node, deep=True), {field.name for field in dataclasses.fields(kind)}
     vars(instance).update((name, value) for name, value in values.items() if name in names)
