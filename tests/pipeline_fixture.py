@@ -44,6 +44,9 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
         except Exception:
             traceback.print_exc()
             code = 1
+        finally:
+            if "nerfstudio.utils.writer" in sys.modules:  # what nerfstudio logs to, for the rest of the process
+                sys.modules["nerfstudio.utils.writer"].EVENT_WRITERS.clear()
     return subprocess.CompletedProcess([*map(str, command)], code, out.getvalue(), err.getvalue())
 
 

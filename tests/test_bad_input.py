@@ -80,7 +80,7 @@ CASES: list[tuple[str, str]] = [
     # dfa-talk
     ("dfa-talk", "--load-config"),
     ("dfa-talk --load-config {bad}/none.yml --audio {speech} --output {out}.mp4", "none.yml: no such file"),
-    ("dfa-talk --load-config {bad}/text.yml --audio {speech} --output {out}.mp4", "no checkpoint"),
+    ("dfa-talk --load-config {bad}/text.yml --audio {speech} --output {out}.mp4", "text.yml: not the config.yml"),
     ("dfa-talk --load-config {config} --audio {bad}/none.wav --output {out}.mp4", "none.wav: no such file"),
     ("dfa-talk --load-config {config} --audio {bad}/text.mp4 --output {out}.mp4", "text.mp4: not a readable audio"),
     ("dfa-talk --load-config {config} --audio {bad}/mute.mkv --output {out}.mp4", "mute.mkv: has no audio stream"),

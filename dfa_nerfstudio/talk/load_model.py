@@ -23,10 +23,8 @@ def latest_checkpoint(config_path: Path) -> Path:
         config_path: the run's `config.yml`.
 
     Raises:
-        UserError: if there is no such run, or it has no readable checkpoint.
+        UserError: if there is no readable one.
     """
-    if not config_path.is_file():
-        raise UserError(f"{config_path}: no such file; give the config.yml whose path ns-train prints at its end")
     return newest_readable_checkpoint(config_path.parent / "nerfstudio_models")
 
 
@@ -50,9 +48,9 @@ def load_run(
         UserError: if there is no such file, or it is not a run of this method with a checkpoint.
         SystemExit: with code 2, from nerfstudio's setup, if the dataset folder or the checkpoint does not fit.
     """
-    checkpoint = latest_checkpoint(config_path)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     config = read_run_config(config_path, data)
+    checkpoint = latest_checkpoint(config_path)
     try:
         pipeline = config.pipeline.setup(device=device, test_mode=test_mode)
     except (AttributeError, TypeError) as error:

@@ -33,9 +33,11 @@ def read_run_config(path: Path, data: Path | None = None) -> TrainerConfig:
             name beside the run or beside a folder that contains it.
 
     Raises:
-        UserError: if it is not the config.yml of a nerfstudio run, names other classes than those of nerfstudio, torch
-            and this package, or its dataset folder is not found.
+        UserError: if it is missing, not the config.yml of a nerfstudio run, names other classes than those of
+            nerfstudio, torch and this package, or its dataset folder is not found.
     """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; give the config.yml whose path ns-train prints at its end")
     try:
         config = yaml.load(path.read_text(), Loader=RunConfigLoader)  # a SafeLoader
     except Exception as error:  # for a damaged scalar, or too many nested lists, YAML raises errors of any class

@@ -80,7 +80,7 @@ def test_further_videos_of_the_person_are_used_and_bad_ones_named(tmp_path, monk
     [
         (lambda folder: (folder / "attributes.npz").unlink(), "attributes.npz: missing"),
         (lambda folder: (folder / "attributes.npz").write_bytes(b"PK"), "truncated"),
-        (lambda folder: (folder / "transforms.json").write_text("{"), "transforms.json: not a dataset"),
+        (lambda folder: (folder / "transforms.json").write_text("{"), "transforms.json: missing or damaged"),
         (lambda folder: (folder / "audio.wav").write_bytes(b"RIFF"), "audio.wav: unreadable"),
     ],
 )

@@ -194,7 +194,7 @@ def test_missing_or_truncated_frame_is_refused_in_one_line(ball_person: Path, tm
     (copy_of / "images/00003.jpg").write_bytes((ball_person / "images/00003.jpg").read_bytes()[:100])
     with pytest.raises(SystemExit) as stop:
         _trainer("dfa-nerf-lite", copy_of, tmp_path, steps=1)
-    assert stop.value.code == 2 and "00003.jpg: truncated" in capsys.readouterr().err
+    assert stop.value.code == 2 and "00003.jpg: no readable image" in capsys.readouterr().err
 
 
 def test_checkpoint_with_non_finite_numbers_is_refused_in_one_line(trained: Trainer, capsys):

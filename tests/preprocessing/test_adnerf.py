@@ -246,7 +246,7 @@ def test_damaged_folders_are_reported_in_one_line(
     def earlier_held_out_part() -> bytes:
         content = json.loads((folder / "transforms_val.json").read_text())
         for frame in content["frames"]:
-            frame["aud_id"] = frame["img_id"] = frame["img_id"] - 1000
+            frame["aud_id"] = frame["img_id"] = frame["img_id"] - 100
         return json.dumps(content).encode()
 
     def encoded(image: np.ndarray) -> bytes:
