@@ -64,7 +64,8 @@ class TalkingHeadTrainer(Trainer):
         """Runs one step."""
         result = super().train_iteration(step)
         self._last_step = step
-        self.stop_training |= self._interrupted  # nerfstudio forgets what was set before the first step
+        if self._interrupted:
+            self.stop_training = True  # again, because nerfstudio forgets what was set before the first step
         return result
 
     @check_main_thread
