@@ -41,25 +41,32 @@ class ObjectiveModule(L.LightningModule):
         """Random states to resume with."""
 
     def on_train_start(self) -> None:
-        """Goes on with the random numbers of an interrupted run on one device. Several devices are seeded differently,
-        and differently again after an interruption."""
+        """Seeds each device differently, and differently again after an interruption."""
         torch.manual_seed(self.seed + 1000 * self.global_step + 1_000_000 * self.global_rank)
         if self.trainer.world_size > 1:
             # Lightning does so for NCCL only; a gloo group that is left open sometimes aborts the process at exit.
             atexit.register(torch.distributed.destroy_process_group)
-        elif self._random:
+
+    def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
+        """Goes on with the random numbers of an interrupted run, on one device.
+
+        Only now, because lightning draws some for its data loaders before the first step.
+        """
+        if self._random and self.trainer.world_size == 1:
             torch.set_rng_state(self._random["cpu"].cpu())
             if "cuda" in self._random and self.device.type == "cuda":
                 torch.cuda.set_rng_state(self._random["cuda"].cpu(), self.device)
+        self._random = {}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the random states."""
-        checkpoint["random"] = {"cpu": torch.get_rng_state()}
+        random = {"cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
-            checkpoint["random"]["cuda"] = torch.cuda.get_rng_state(self.device)
+            random["cuda"] = torch.cuda.get_rng_state(self.device)
+        checkpoint["random"] = self._random or random
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps the random states until training starts."""
+        """Keeps the random states until the first step."""
         self._random = checkpoint["random"]
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:

@@ -66,7 +66,7 @@ class TalkingHeadTrainer(Trainer):
         result = super().train_iteration(step)
         self._last_step = step
         if self._interrupted:
-            self.stop_training = True  # here, because nerfstudio forgets what was set before the first step
+            self.stop_training = True  # again, because nerfstudio forgets what was set before the first step
         return result
 
     @check_main_thread
