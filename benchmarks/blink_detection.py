@@ -57,7 +57,8 @@ class BlinkLabels(NamedTuple):
             apexes[:, None] <= self.doubtful[:, 1] + TOLERANCE
         )
         hits = int(near.any(0).sum())
-        false = int((~near.any(1) & ~doubtful.any(1)).sum())
+        repeated = int(near.any(1).sum()) - hits  # no apex is near two labels
+        false = int((~near.any(1) & ~doubtful.any(1)).sum()) + repeated
         return {
             "blinks": len(self.blinks),
             "recall": hits / max(len(self.blinks), 1),

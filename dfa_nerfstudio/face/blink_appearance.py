@@ -32,7 +32,7 @@ open: lids close in 2 to 4 frames and open more slowly. A glance downwards lasts
 CHANGE_STEPS = 4, 5
 """Frames before and after a frame from which its change is measured."""
 SPREAD = 4
-"""Frames to each side of a blink's apex that belong to the blink."""
+"""Frames to each side of an apex that belong to the blink, and minimum distance between two apexes."""
 MIN_BLINKS = 3
 """Fewest blinks from which an appearance is learnt."""
 MIN_FRAMES, MAX_INTERVAL = 125, 250
