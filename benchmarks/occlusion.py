@@ -1,4 +1,4 @@
-"""Measures how well frames with a covered mouth or eye are found: occluders drawn before the demo subject."""
+"""Measures how well frames with a covered mouth are found: occluders drawn before the demo subject."""
 
 from __future__ import annotations
 
@@ -13,25 +13,24 @@ from jaxtyping import Float, UInt8
 from benchmarks.record import Row, record_header, write_record
 from dfa_nerfstudio.demo.make_clip import ClipConfig, make_clip
 from dfa_nerfstudio.face.landmark_tracker import FaceMeshTracker
-from dfa_nerfstudio.face.topology import EYE_CONTOURS, OUTER_EYE_CORNERS
+from dfa_nerfstudio.face.topology import MOUTH_SPAN, OUTER_EYE_CORNERS
 from dfa_nerfstudio.media.rates import FRAME_RATE
 from dfa_nerfstudio.media.video_reader import Video, to_rgb
 from dfa_nerfstudio.preprocessing.segmentation.occlusion import FacePatches
 
 Occluder = Literal["hand", "microphone", "paper", "hair"]
-Region = Literal["mouth", "eyes"]
 SPANS = ((4.0, 6.5), (11.0, 12.0), (17.0, 19.0))
-"""Times in seconds in which the region is covered; the last one is held out."""
+"""Times in seconds in which the mouth is covered; the last one is held out."""
 FADE_S = 0.3
 """Seconds in which an occluder moves in and out."""
 COVERED, CLEAR = 0.5, 0.02
-"""Share of the region's pixels from which a frame counts as covered, and up to which it counts as clear. Frames between
+"""Share of the lips' pixels from which a frame counts as covered, and up to which it counts as clear. Frames between
 the two are not scored."""
 
 
 @dataclass
 class OcclusionBenchmark:
-    """Recall and precision of covered frames, by occluder and region."""
+    """Recall and precision of frames with a covered mouth, by occluder."""
 
     shared: Path = Path("../shared")
     """Not used: the demo subject is synthetic."""
@@ -48,21 +47,20 @@ class OcclusionBenchmark:
         """Measures everything and writes the record."""
         head, rows = record_header("cpu"), list[Row]()
         self.output.mkdir(parents=True, exist_ok=True)
-        counts = {(region, one): [] for region in ("mouth", "eyes") for one in (*self.occluders, "nothing")}
+        counts: dict[str, list[tuple[int, int, int]]] = {one: [] for one in (*self.occluders, "nothing")}
         for seed in self.seeds:
             clip = self.output / f"demo_{seed}.mp4"
             make_clip(clip, ClipConfig(seconds=self.seconds, seed=seed, size=256, yaw=20.0, pitch=12.0))
             images = [to_rgb(frame) for frame in Video(clip).frames()]
             tracker = FaceMeshTracker(1)
             marks = [face.landmarks[:, :2] * len(images[0]) for face in map(tracker.track, images) if face is not None]
-            for region, occluder in counts:
-                found = _detect(images, marks, region, occluder, seed, self.output / f"{region}_{occluder}_{seed}.png")
-                counts[region, occluder].append(found)
-        for (region, occluder), found in counts.items():
+            for occluder in counts:
+                found = _detect(images, marks, occluder, seed, self.output / f"{occluder}_{seed}.png")
+                counts[occluder].append(found)
+        for occluder, found in counts.items():
             hit, covered, marked = np.sum(found, axis=0)
             rows.append(
                 {
-                    "region": region,
                     "occluder": occluder,
                     "clips": len(found),
                     "covered frames": int(covered),
@@ -75,20 +73,20 @@ class OcclusionBenchmark:
 
 
 def _detect(
-    images: list[np.ndarray], marks: list[np.ndarray], region: str, occluder: str, seed: int, sheet: Path
+    images: list[np.ndarray], marks: list[np.ndarray], occluder: str, seed: int, sheet: Path
 ) -> tuple[int, int, int]:
     """Returns the numbers of covered frames found, of covered frames, and of marked frames that are scored."""
     tracker, patches, shown = FaceMeshTracker(1), FacePatches(), []
     shares = np.zeros(len(images))
     generator = np.random.default_rng(seed)
     for number, (image, points) in enumerate(zip(images, marks, strict=True)):
-        drawn, shares[number] = draw_occluder(image, points, region, occluder, number / FRAME_RATE, generator)
+        drawn, shares[number] = draw_occluder(image, points, occluder, number / FRAME_RATE, generator)
         face = tracker.track(drawn)
         patches.add(drawn, None if face is None else face.landmarks)
         if number % 12 == 0:
             shown.append(drawn)
     train = np.arange(len(images)) < 0.9 * len(images)
-    marked = patches.covered(train)[region]
+    marked = patches.mouth_covered(train)
     scored = (shares >= COVERED) | (shares <= CLEAR)
     covered = shares >= COVERED
     rows = [np.hstack(shown[start : start + 8]) for start in range(0, len(shown) // 8 * 8, 8)]
@@ -99,18 +97,16 @@ def _detect(
 def draw_occluder(
     image: UInt8[np.ndarray, "S S 3"],
     points: Float[np.ndarray, "478 2"],
-    region: str,
     occluder: str,
     seconds: float,
     generator: np.random.Generator,
 ) -> tuple[UInt8[np.ndarray, "S S 3"], float]:
-    """Draws an occluder at its time; returns the image and the share of the region that it covers."""
+    """Draws an occluder at its time; returns the image and the share of the lips that it covers."""
     presence = max(min((seconds - first) / FADE_S, (last - seconds) / FADE_S, 1.0) for first, last in SPANS)
     if occluder == "nothing" or presence <= 0:
         return image, 0.0
     unit = float(np.linalg.norm(np.subtract(*points[list(OUTER_EYE_CORNERS)])))
-    eyes = points[np.unique(EYE_CONTOURS)]
-    target = points[[13, 14, 61, 291]] if region == "mouth" else eyes[eyes[:, 0] < np.median(eyes[:, 0])]
+    target = points[list(MOUTH_SPAN)]
     centre = target.mean(0) + (1 - presence) * np.array([0.3, 1.8]) * unit  # it comes from below
     centre = centre + 0.04 * unit * np.array([np.sin(7 * seconds), np.cos(9 * seconds)])
     alpha, colour = _shape(occluder, centre, unit, len(image)), _COLOURS[occluder]
