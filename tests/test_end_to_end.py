@@ -69,7 +69,9 @@ def test_unusable_models_are_refused(demo: PipelineRun, tmp_path: Path):
     arguments = ("--audio", demo.speech, "--output", tmp_path / "talking.mp4", "--load-config")
     assert "no such file" in refused("dfa-talk", *arguments, tmp_path / "config.yml")
     (tmp_path / "config.yml").write_text("not: a run")
-    assert "no checkpoint" in refused("dfa-talk", *arguments, tmp_path / "config.yml")
+    assert "not the config.yml" in refused("dfa-talk", *arguments, tmp_path / "config.yml")
+    shutil.copy(demo.config, tmp_path / "config.yml")
+    assert "no checkpoint" in refused("dfa-talk", *arguments, tmp_path / "config.yml", "--data", demo.data)
 
     models = demo.data / MODELS_FILE_NAME
     whole = models.read_bytes()

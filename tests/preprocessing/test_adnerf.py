@@ -243,10 +243,10 @@ def test_damaged_folders_are_reported_in_one_line(
     def changed_transforms(**changes: object) -> bytes:
         return json.dumps(json.loads((folder / "transforms_train.json").read_text()) | changes).encode()
 
-    def earlier_held_out_part() -> bytes:
-        content = json.loads((folder / "transforms_val.json").read_text())
+    def later_training_part() -> bytes:
+        content = json.loads((folder / "transforms_train.json").read_text())
         for frame in content["frames"]:
-            frame["aud_id"] = frame["img_id"] = frame["img_id"] - 100
+            frame["aud_id"] = frame["img_id"] = frame["img_id"] + 1000
         return json.dumps(content).encode()
 
     def encoded(image: np.ndarray) -> bytes:
@@ -258,7 +258,7 @@ def test_damaged_folders_are_reported_in_one_line(
         ("transforms_train.json", b"{", "damaged"),
         ("transforms_train.json", changed_transforms(cx=SIZE * 0.8), "principal point"),
         ("transforms_train.json", changed_transforms(focal_len=None), "damaged"),
-        ("transforms_val.json", earlier_held_out_part(), "do not all come after"),
+        ("transforms_train.json", later_training_part(), "do not all come after"),
         ("aud.wav", None, "aud.wav: missing"),
         ("aud.wav", b"RIFF", "aud.wav: not a readable audio"),
         ("gt_imgs/9.jpg", None, "no image of frame 9"),
