@@ -122,10 +122,10 @@ class DFADataParser(DataParser):
         poses = torch.from_numpy(folder.cameras[used]).float()[:, :3]
         cameras = Cameras(
             camera_to_worlds=poses,
-            fx=meta["fl_x"],
-            fy=meta["fl_y"],
-            cx=meta["cx"],
-            cy=meta["cy"],
+            fx=float(meta["fl_x"]),
+            fy=float(meta["fl_y"]),
+            cx=float(meta["cx"]),
+            cy=float(meta["cy"]),
             width=width,
             height=height,
             times=torch.tensor([frame["time"] for frame in frames], dtype=torch.float64).float()[:, None],

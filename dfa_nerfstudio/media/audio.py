@@ -154,7 +154,7 @@ def read_wav(path: Path, start: int = 0, stop: int | None = None) -> Float32[np.
             start = min(start, length)
             file.setpos(start)
             samples = np.frombuffer(file.readframes(max((length if stop is None else stop) - start, 0)), "<i2")
-    except (OSError, EOFError, wave.Error) as error:
+    except (OSError, EOFError, ValueError, RuntimeError, wave.Error) as error:  # half a sample; a chunk of a wrong size
         raise UserError(f"{path}: unreadable ({error or 'it ends too early'}); run dfa-process again") from None
     return samples.astype(np.float32) / PCM16_MAX
 

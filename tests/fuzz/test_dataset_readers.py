@@ -130,6 +130,7 @@ def check_training_data(folder: Path, split: str) -> None:
 @example(damages=[JsonDamage(("frames", 5), "swap", None)])  # which would pair frames with the attributes of others
 @example(damages=[JsonDamage(("frames", 7, "transform_matrix", 0, 0), "replace", 10**400)])
 @example(damages=[JsonDamage(("w",), "replace", "40")])
+@example(damages=[JsonDamage(("fl_x",), "replace", 1)])
 def test_values_of_transforms(files: Files, damages: list[JsonDamage]) -> None:
     files.write(TRANSFORMS, damaged_json(files.originals[TRANSFORMS], damages))
     check_folder(files.folder)
@@ -190,6 +191,8 @@ def check_track(files: Files, content: bytes) -> None:
 
 
 @given(damage=byte_damages, start=st.integers(0, 4000), stop=st.none() | st.integers(0, 2**31))
+@example(damage=ByteDamage("cut", 45, b""), start=0, stop=None)  # half a sample
+@example(damage=ByteDamage("flip", 16, b"\x01"), start=0, stop=None)  # the size of a chunk
 def test_audio(files: Files, damage: ByteDamage, start: int, stop: int | None) -> None:
     content = damage.apply(files.originals[AUDIO])
     path = files.write(AUDIO, content)

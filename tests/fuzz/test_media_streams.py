@@ -136,7 +136,7 @@ def test_mfcc_feature(rows: int, borders: list[float], seed: int) -> None:
 def test_pcm(count: int, rate: int, borders: list[float]) -> None:
     pcm = np.random.default_rng(count).integers(-32768, 32768, count).astype("<i2").tobytes() + b"x" * (count % 2)
     whole = joined(pcm_source.decode_pcm([pcm], rate))
-    assert abs(len(whole) - count * 16_000 / rate) <= 64
+    assert abs(len(whole) - count * 16_000 / rate) <= 64 + 17 * 16_000 / rate  # less than the filter gives nothing
     np.testing.assert_allclose(joined(pcm_source.decode_pcm(split(pcm, borders), rate)), whole, atol=1e-6)
 
 
