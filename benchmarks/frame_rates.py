@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from benchmarks.record import Row, record_header, run_timed, write_record
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
+from dfa_nerfstudio.demo.ground_truth import median_rotation_error
 from dfa_nerfstudio.demo.make_clip import ClipConfig, make_clip, truth_path
 from dfa_nerfstudio.media.npz import load_npz
 from dfa_nerfstudio.media.rates import FRAME_RATE
@@ -68,19 +69,22 @@ class FrameRateBenchmark:
 
 def _compare(folder: DatasetFolder, reference: DatasetFolder, truth: dict[str, np.ndarray], count: int) -> Row:
     """Compares the first `count` frames of two recordings of one subject, and both with the ground truth."""
-    cameras = np.array([frame["transform_matrix"] for frame in folder.meta["frames"]])
     found, same = folder.attributes, reference.attributes
+    image_poses, true_poses = np.linalg.inv(folder.cameras), truth["head_to_camera"]
     roughness = _second_difference(_angles(same.head_to_camera), count)
     mouth = _second_difference(same.mouth_opening, count)
-    true_angles = _angles(truth["head_to_camera"])
+
+    def error(poses: Float[np.ndarray, "T 4 4"]) -> float:
+        return median_rotation_error(poses[:count, :3, :3], true_poses[:count, :3, :3])
+
     return {
         "rotation": _second_difference(_angles(found.head_to_camera), count) / roughness,
-        "rotation, as measured in the images": _second_difference(_angles(np.linalg.inv(cameras)), count) / roughness,
-        "rotation, ground truth": _second_difference(true_angles, count) / roughness,
+        "rotation, as measured in the images": _second_difference(_angles(image_poses), count) / roughness,
+        "rotation, ground truth": _second_difference(_angles(true_poses), count) / roughness,
         "mouth": _second_difference(found.mouth_opening, count) / mouth,
         "mouth, ground truth": _second_difference(truth["mouth_opening"], count) / mouth,
-        "rotation error, degrees": _rotation_error(found.head_to_camera, truth["head_to_camera"], count),
-        "the same at 25 frames/s": _rotation_error(same.head_to_camera, truth["head_to_camera"], count),
+        "rotation error, degrees": error(found.head_to_camera),
+        "the same at 25 frames/s": error(same.head_to_camera),
         "mouth correlation": float(np.corrcoef(found.mouth_opening[:count], truth["mouth_opening"][:count])[0, 1]),
         "mouth correlation at 25 frames/s": float(
             np.corrcoef(same.mouth_opening[:count], truth["mouth_opening"][:count])[0, 1]
@@ -96,10 +100,3 @@ def _angles(head_to_camera: Float[np.ndarray, "T 4 4"]) -> Float[np.ndarray, "T 
 
 def _second_difference(values: Float[np.ndarray, "T ..."], count: int) -> float:
     return float(np.sqrt(np.square(np.diff(values[:count], 2, axis=0)).mean()))
-
-
-def _rotation_error(found: Float[np.ndarray, "T 4 4"], truth: Float[np.ndarray, "T 4 4"], count: int) -> float:
-    """Median error in degrees, without the constant rotation between the head spaces."""
-    true, estimated = (Rotation.from_matrix(one[:count, :3, :3]) for one in (truth, found))
-    constant = (true.inv() * estimated).mean()
-    return float(np.degrees(np.median(((true * constant).inv() * estimated).magnitude())))

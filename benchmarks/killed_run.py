@@ -63,13 +63,13 @@ class Undisturbed:
 
 @dataclass
 class Moment:
-    """A run that is ended, and what became of it and of the next one."""
+    """A run that is ended by a signal, and the problems that it and the next run showed."""
 
     signal: signal.Signals
     at: float
     """When the signal is sent, seconds after the start."""
     problems: list[str] = field(default_factory=list)
-    """What was not as it must be."""
+    """Conditions that the run, or the next one, did not meet."""
     end_seconds: float = 0.0
     """Time from the signal to the end of the process."""
     too_early: bool = False

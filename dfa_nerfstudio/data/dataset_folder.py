@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -213,7 +214,7 @@ class DatasetFolder:
         for frame in folder.meta["frames"]:
             for key in IMAGE_FILES:
                 file = file_inside(path, frame[key], path / TRANSFORMS)
-                if not _is_file(file):
+                if not os.path.isfile(file):  # also False for a name that is too long
                     raise UserError(f"{file}: missing; {ADVICE}")
         if not len(folder.train_frames):
             raise UserError(f"{path / ATTRIBUTES}: no training frame is valid; {ADVICE}")
@@ -319,13 +320,6 @@ class DatasetFolder:
         }
         with atomic_write(path / TRANSFORMS) as partial, partial.open("w") as file:
             json.dump(meta, file, indent=1)  # written in chunks, so that memory stays small
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # for example a name that is too long
-        return False
 
 
 def find_dataset_folders(root: Path) -> list[Path]:

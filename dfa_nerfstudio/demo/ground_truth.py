@@ -41,9 +41,13 @@ def compare_with_truth(folder: DatasetFolder, truth_file: Path) -> dict[str, flo
 
 
 def rotation_error(rotation: Float[np.ndarray, "T 3 3"], truth_file: Path) -> float:
+    """`median_rotation_error` against the clip's ground truth."""
+    return median_rotation_error(rotation, load_npz(truth_file)["head_to_camera"][:, :3, :3])
+
+
+def median_rotation_error(rotation: Float[np.ndarray, "T 3 3"], truth: Float[np.ndarray, "T 3 3"]) -> float:
     """Median rotation error over frames in degrees, after removing the constant rotation between the head spaces."""
-    true = Rotation.from_matrix(load_npz(truth_file)["head_to_camera"][:, :3, :3])
-    estimated = Rotation.from_matrix(rotation)
+    true, estimated = Rotation.from_matrix(truth), Rotation.from_matrix(rotation)
     constant = (true.inv() * estimated).mean()
     return float(np.degrees(np.median(((true * constant).inv() * estimated).magnitude())))
 

@@ -52,8 +52,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-def check_checkpoint(path: Path) -> None:
-    """Checks all of a checkpoint that can be checked without its model.
+def check_checkpoint(path: Path) -> dict[str, Any]:
+    """Opens a checkpoint (see `read_checkpoint`) and checks all of it that can be checked without its model.
 
     Raises:
         UserError: if it is missing, not a checkpoint, of a newer version of this program, or holds numbers that are not
@@ -64,6 +64,7 @@ def check_checkpoint(path: Path) -> None:
     require_finite(
         {name: state[name] for name in ("pipeline", "optimizers")}, path, "use an earlier one or train again"
     )
+    return state
 
 
 def check_version(pipeline: Mapping[str, Any], source: Path | str = "checkpoint") -> None:

@@ -57,8 +57,7 @@ def load_run(
         raise UserError(f"{config_path}: not the config.yml of a nerfstudio run ({error})") from None
     if not isinstance(pipeline.model, Renderer):
         raise UserError(f"{config_path}: a run of another method; train with: ns-train dfa-nerf")
-    check_checkpoint(checkpoint)
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    state = check_checkpoint(checkpoint)
     try:
         pipeline.load_pipeline(state["pipeline"], state["step"])
     except (RuntimeError, KeyError) as error:

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
+from dfa_nerfstudio.demo.ground_truth import median_rotation_error
 from dfa_nerfstudio.demo.make_clip import ClipConfig, make_clip
 from dfa_nerfstudio.media.npz import load_npz
 from dfa_nerfstudio.preprocessing.process_config import ProcessConfig
@@ -23,18 +24,12 @@ def test_24_frames_per_second_are_processed_without_judder(demo_clip: tuple[Path
     count = 125  # later the shorter clip fades out
     true = Rotation.from_matrix(truth["head_to_camera"][:count, :3, :3])
     at_frames = Rotation.from_matrix(folder.attributes.head_to_camera[:count, :3, :3])
-    cameras = np.array([frame["transform_matrix"] for frame in folder.meta["frames"]])[:count, :3, :3]
-    at_images = Rotation.from_matrix(cameras.transpose(0, 2, 1))
+    at_images = Rotation.from_matrix(folder.cameras[:count, :3, :3].transpose(0, 2, 1))
     jerk, true_jerk = (np.diff((one * one[0].inv()).as_rotvec(), 2, axis=0).std() for one in (at_frames, true))
     assert jerk < 1.15 * true_jerk
     # each image has the pose of its own time: the truth at 24 frames/s, with every image that is shown twice
     own = Rotation.from_matrix(load_npz(clip.with_suffix(".truth.npz"))["head_to_camera"][:, :3, :3])
     shown = np.rint(folder.times.frames[:count] * 24 / 25).astype(int)
     assert len(np.unique(shown)) < count and folder.source_frame_rate == 24
-    assert _median_error(at_frames, true) < 0.5 and _median_error(at_images, own[shown]) < 0.5
-
-
-def _median_error(estimated: Rotation, true: Rotation) -> float:
-    """Median error in degrees, without the constant rotation between the head spaces."""
-    constant = (true.inv() * estimated).mean()
-    return float(np.degrees(np.median(((true * constant).inv() * estimated).magnitude())))
+    for found, expected in ((at_frames, true), (at_images, own[shown])):
+        assert median_rotation_error(found.as_matrix(), expected.as_matrix()) < 0.5
