@@ -77,14 +77,21 @@ def exit_on_user_error() -> Iterator[None]:
         nothing wrong
     """
     try:
-        with _interrupt_at_sigterm():
+        with _interrupt_at_sigterm(), _lost_interrupts_repeated():
             yield
     except UserError as error:
         print(f"error: {as_flags(one_line(str(error)))}", file=sys.stderr, flush=True)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not _caused_by_interrupt(error):
+            raise
         print("interrupted", file=sys.stderr, flush=True)
         raise SystemExit(INTERRUPTED) from None
+
+
+def _caused_by_interrupt(error: BaseException | None) -> bool:
+    """Whether an exception is a KeyboardInterrupt, or what a compiled module makes of one while it is imported."""
+    return error is not None and (isinstance(error, KeyboardInterrupt) or _caused_by_interrupt(error.__cause__))
 
 
 @contextlib.contextmanager
@@ -99,3 +106,22 @@ def _interrupt_at_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def _lost_interrupts_repeated() -> Iterator[None]:
+    """Repeats a KeyboardInterrupt that Python drops, because it came within a callback of the garbage collector."""
+    previous = sys.unraisablehook
+
+    def repeat(lost: sys.UnraisableHookArgs) -> None:
+        if issubclass(lost.exc_type, KeyboardInterrupt):
+            # at once, it would be dropped here again
+            threading.Timer(0.05, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+        else:
+            previous(lost)
+
+    sys.unraisablehook = repeat
+    try:
+        yield
+    finally:
+        sys.unraisablehook = previous

@@ -197,12 +197,13 @@ def track_face(
             advance(1)
 
     cuts.update(find_head_jumps(landmarks, face_found))
-    covered = patches.mouth_covered(timeline.train_mask) & timeline.valid
+    mouth_covered, eyes_covered = (covered & timeline.valid for covered in patches.covered(timeline.train_mask))
+    covered = mouth_covered | eyes_covered
     excluded = ~timeline.valid | covered
     timeline = Timeline.from_cuts(len(face_found), num_train, cuts).exclude(excluded).exclude_lost(face_found)
     _check_face_found(cropped.video, timeline, face_found, missing)
     report.missing_spans = _spans(missing)
-    report.covered_spans = _spans(covered)
+    report.covered_mouth_spans, report.covered_eyes_spans = _spans(mouth_covered), _spans(eyes_covered)
     report.excluded_spans = _spans(~timeline.valid & ~missing & ~covered)
     _report_face(timeline, face_found, sorted(cuts), tracker, report)
     for part in timeline.splits:
@@ -250,7 +251,8 @@ def _report_face(
     for spans, reason in (
         (report.missing_spans, "the file has no frames there"),
         (report.excluded_spans, "the face, or a part of the crop, was lost for long"),
-        (report.covered_spans, "something covers the mouth"),
+        (report.covered_mouth_spans, "something covers the mouth"),
+        (report.covered_eyes_spans, "something covers an eye or both"),
     ):
         if spans:
             times = ", ".join(f"{start:.1f} to {stop:.1f} s" for start, stop in spans)

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 
-from dfa_nerfstudio.atomic_write import FullDiskError
+from dfa_nerfstudio.atomic_write import FullDiskError, atomic_folder
 from dfa_nerfstudio.media.audio import write_wav
 from dfa_nerfstudio.media.npz import save_npz
 from dfa_nerfstudio.media.torch_file import save_torch
@@ -107,6 +107,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield place
     finally:
         subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_mount_point_keeps_its_place(small_disk: Path) -> None:
+    (small_disk / "old").mkdir()
+    with atomic_folder(small_disk, last="end") as folder:
+        (folder / "end").write_text("complete")
+    assert [path.name for path in small_disk.iterdir()] == ["end"] and small_disk.is_mount()
 
 
 def test_a_disk_that_fills_up_is_as_empty_as_before(demo: PipelineRun, small_disk: Path) -> None:

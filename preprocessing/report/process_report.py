@@ -75,8 +75,10 @@ class ProcessReport:
     """Start and end of each span that is excluded because the face was lost for longer, seconds."""
     missing_spans: list[tuple[float, float]] = field(default_factory=list)
     """Start and end of each span in which the file has no frames, seconds."""
-    covered_spans: list[tuple[float, float]] = field(default_factory=list)
-    """The same of each span in which something covers the mouth."""
+    covered_mouth_spans: list[tuple[float, float]] = field(default_factory=list)
+    """Start and end of each span in which something covers the mouth, seconds."""
+    covered_eyes_spans: list[tuple[float, float]] = field(default_factory=list)
+    """Start and end of each span in which something covers an eye or both, seconds."""
     frames_with_other_faces: int = 0
     """Number of frames that show another face too."""
     focal_length: float = 0.0

@@ -1,7 +1,9 @@
-"""Finds frames in which something covers the mouth: a hand, a microphone, paper, hair.
+"""Finds frames in which something covers the mouth or the eyes: a hand, a microphone, paper, hair.
 
-A covered mouth looks unlike this person's mouth ever does. Small images of it, aligned by the rigid part of the face,
-are compared with a low-rank model of the person's own, which is fitted to the frames that it describes best.
+Small images of both regions, aligned by the rigid part of the face, are compared with the person's own. A region is
+covered where its image shows what this person's never shows (a microphone), or where the pattern of lips or eyes is
+missing in it (a hand, which has the colour of the face). Pressed lips and closed lids hide the pattern too, but not
+what is above them.
 """
 
 from __future__ import annotations
@@ -10,36 +12,64 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, Int, Shaped, UInt8
 from scipy.ndimage import binary_dilation, binary_opening
 
-from dfa_nerfstudio.face.topology import OUTER_EYE_CORNERS, RIGID
+from dfa_nerfstudio.face.topology import EYE_CORNERS, LIP_CONTOURS, OUTER_EYE_CORNERS
+from dfa_nerfstudio.media.chunks import chunk_slices
 
-WIDTH, HEIGHT = 24, 16
-"""Size of the image of a region, pixels."""
+WIDTH, HEIGHT = 24, 28
+"""Size of the image of a region with what is above it, pixels."""
+REGION, ABOVE = slice(12, 28), slice(0, 16)
+"""Rows of the region itself, and of what is above it: the nose's base, or brows and forehead."""
 NUM_FRAMES, RANK, NUM_ROUNDS = 400, 8, 4
 """Number of training frames that a model is fitted to at most, its rank, and the rounds of its fit."""
 KEPT_SHARE = 0.6
 """Share of these frames, those that it describes best, that the model is fitted to; the others may be covered."""
-MIN_RUN, MARGIN = 3, 2
+MIN_DEVIATION = 2.5
+"""Smallest standard deviation of a pixel that is assumed, grey levels."""
+WINDOW = 7
+"""Side of the windows in which the model's error is averaged, pixels."""
+MAX_SHIFT = 2
+"""How far the pattern of lips and eyes may be shifted, pixels: landmarks of a turned head are inaccurate."""
+MAX_ABOVE = 0.25
+"""How much what is missing above a region adds at most to what is missing in it."""
+MIN_RUN, MARGIN = 3, 1
 """Fewest frames in a row that count as covered, and frames before and after them that are partly covered."""
 
 
-REGIONS = ((-0.6, 0.2, 0.6, 1.0), (-0.8, -0.7, 0.8, 0.0))
-"""Left, top, right and bottom of the regions of mouth and eyes, in eye distances from the middle of the rigid
-landmarks."""
-THRESHOLD = 6.0
-"""Error of the mouth's model, relative to the median error of the kept frames, above which it may be covered. Ten clips
-(10 minutes) with nothing before the mouth reach 2.5 to 7.8, the largest values where the head is turned far."""
-MIN_RATIO = 2.5
-"""Smallest ratio of that error to the eyes', because a head that is turned far changes both."""
+@dataclass(frozen=True)
+class Region:
+    """A part of the face, and from which scores it counts as covered.
+
+    The thresholds were chosen on eleven clips of other people, with and without drawn occluders; see
+    benchmarks/settings.md.
+    """
+
+    landmarks: Int[np.ndarray, " N"]
+    """Landmarks in whose middle it is, so that it follows a nod."""
+    box: tuple[float, float, float, float]
+    """Left, top, right and bottom of it and what is above, in eye distances from there."""
+    parts: int
+    """Number of parts, side by side, whose patterns are compared one by one."""
+    weights: tuple[float, float, float]
+    """Weights of lightness and the two colours in its pattern."""
+    max_error: float
+    """Error of the model in the worst window, relative to the median of the frames that it is fitted to."""
+    max_missing: float
+    """How far the correlations with the usual patterns, 1 for the same image, lie below their medians together."""
+
+
+MOUTH = Region(LIP_CONTOURS[0], (-0.45, -0.75, 0.45, 0.3), 1, (0.25, 4.0, 4.0), 13.0, 0.55)
+EYES = Region(EYE_CORNERS.ravel(), (-0.6, -0.655, 0.6, 0.22), 2, (1.0, 0.0, 0.0), 14.0, 0.5)
 
 
 @dataclass
 class FacePatches:
-    """Small aligned images of mouth and eyes in all frames so far; 2 KB per frame."""
+    """Small aligned images of mouth and eyes in all frames so far; 4 KB per frame."""
 
-    _patches: list[UInt8[np.ndarray, "R h w 3"] | None] = field(default_factory=list)
+    patches: list[UInt8[np.ndarray, "R h w 3"] | None] = field(default_factory=list)
+    """None where the face is lost."""
 
     def add(self, image: UInt8[np.ndarray, "S S 3"], landmarks: Float32[np.ndarray, "478 3"] | None) -> None:
         """Adds the next frame.
@@ -48,34 +78,60 @@ class FacePatches:
             image: the frame.
             landmarks: in image sides; None where the face is lost.
         """
-        self._patches.append(None if landmarks is None else _aligned(image, landmarks[:, :2] * len(image)))
+        self.patches.append(None if landmarks is None else _aligned(image, landmarks[:, :2] * len(image)))
 
-    def mouth_covered(self, train_mask: Bool[np.ndarray, " T"]) -> Bool[np.ndarray, " T"]:
-        """Returns the frames in which the mouth is covered.
+    def covered(self, train_mask: Bool[np.ndarray, " T"]) -> tuple[Bool[np.ndarray, " T"], Bool[np.ndarray, " T"]]:
+        """Returns the frames in which the mouth is covered, and those in which an eye or both are covered.
 
         Args:
             train_mask: training frames; the person's appearance is learnt from them alone.
         """
-        seen = np.array([patch is not None for patch in self._patches])
-        if not (seen & train_mask).any():
-            return np.zeros(len(seen), bool)
-        patches = np.stack([patch for patch in self._patches if patch is not None])
-        mouth, eyes = np.zeros((2, len(seen)))
-        for error, region in ((mouth, 0), (eyes, 1)):
-            error[seen] = _model_error(patches[:, region], train_mask[seen])
-        covered = binary_opening((mouth > THRESHOLD) & (mouth > MIN_RATIO * eyes), np.ones(MIN_RUN))
-        return np.asarray(binary_dilation(covered, np.ones(2 * MARGIN + 1)), bool)
+        seen = np.array([patch is not None for patch in self.patches], bool)
+        mouth, eyes = np.zeros((2, len(seen)), bool)
+        if (seen & train_mask).any():
+            patches = np.stack([patch for patch in self.patches if patch is not None])
+            for number, (region, result) in enumerate(((MOUTH, mouth), (EYES, eyes))):
+                covered = np.zeros(len(seen), bool)
+                covered[seen] = occlusion_score(patches[:, number], train_mask[seen], region) > 1
+                result[:] = binary_dilation(binary_opening(covered, np.ones(MIN_RUN)), np.ones(2 * MARGIN + 1))
+        return mouth, eyes
+
+
+def occlusion_score(
+    patches: UInt8[np.ndarray, "N h w 3"], train: Bool[np.ndarray, " N"], region: Region
+) -> Float[np.ndarray, " N"]:
+    """How unlike the person's own each image of a region is; above 1 it is covered.
+
+    Args:
+        patches: aligned images, in Lab.
+        train: training frames.
+        region: the region.
+    """
+    inside, above = patches[:, REGION], patches[:, ABOVE]
+    mean, basis, kept = _fit_model(inside, train)
+    deviation = np.maximum(np.sqrt((_residual(kept - mean, basis) ** 2).mean(0)), MIN_DEVIATION)
+
+    def error(flat: Shaped[np.ndarray, "M D"]) -> Float[np.ndarray, " M"]:
+        relative = (np.abs(_residual(flat - mean, basis)) / deviation).reshape(-1, *inside.shape[1:]).mean(-1)
+        border = WINDOW // 2
+        return np.array([cv2.blur(one, (WINDOW, WINDOW))[border:-border, border:-border].max() for one in relative])
+
+    errors = [error(inside[rows].reshape(-1, len(mean))) for rows in chunk_slices(len(inside))]
+    foreign = np.concatenate(errors) / np.median(error(kept))
+    missing = _missing(inside, kept, region.parts, region.weights)
+    missing_above = _missing(above, _fit_model(above, train)[2], 1, (1.0, 1.0, 1.0))
+    return np.maximum(foreign / region.max_error, (missing + np.clip(missing_above, 0, MAX_ABOVE)) / region.max_missing)
 
 
 def _aligned(image: UInt8[np.ndarray, "S S 3"], points: Float[np.ndarray, "478 2"]) -> UInt8[np.ndarray, "R h w 3"]:
-    """Images of all regions, turned upright and scaled by the eyes."""
+    """Images of both regions in Lab, turned upright and scaled by the eyes."""
     first, second = points[list(OUTER_EYE_CORNERS)]
     right_axis = second - first
     right_axis = right_axis if right_axis[0] > 0 else -right_axis  # whichever eye is listed first
     down_axis = np.array([-right_axis[1], right_axis[0]])
-    middle = points[RIGID].mean(0)
     lab = []
-    for left, top, right, bottom in REGIONS:
+    for region in (MOUTH, EYES):
+        (left, top, right, bottom), middle = region.box, points[region.landmarks].mean(0)
         corners = [middle + x * right_axis + y * down_axis for x, y in ((left, top), (right, top), (left, bottom))]
         target = np.array([[0, 0], [WIDTH, 0], [0, HEIGHT]], np.float32)
         matrix = cv2.getAffineTransform(np.array(corners, np.float32), target)
@@ -84,20 +140,49 @@ def _aligned(image: UInt8[np.ndarray, "S S 3"], points: Float[np.ndarray, "478 2
     return np.stack(lab)
 
 
-def _model_error(patches: UInt8[np.ndarray, "N h w 3"], train: Bool[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
-    """Mean absolute error of each patch, relative to the median of the patches that the model is fitted to."""
-    flat = patches.reshape(len(patches), -1).astype(np.float32)
+def _fit_model(
+    patches: UInt8[np.ndarray, "N h w 3"], train: Bool[np.ndarray, " N"]
+) -> tuple[Float32[np.ndarray, " D"], Float32[np.ndarray, "K D"], Float32[np.ndarray, "M D"]]:
+    """Mean and principal components of the person's own images, and the images that they were fitted to."""
     numbers = np.flatnonzero(train)
-    sample = flat[numbers[np.linspace(0, len(numbers) - 1, min(len(numbers), NUM_FRAMES)).astype(int)]]
+    numbers = numbers[np.linspace(0, len(numbers) - 1, min(len(numbers), NUM_FRAMES)).astype(int)]
+    sample = patches[numbers].reshape(len(numbers), -1).astype(np.float32)
     error = np.abs(sample - np.median(sample, axis=0)).mean(1)
     for _ in range(NUM_ROUNDS):
-        kept = np.argsort(error)[: max(round(KEPT_SHARE * len(sample)), 2)]
-        mean = sample[kept].mean(0)
-        basis = np.linalg.svd(sample[kept] - mean, full_matrices=False)[2][:RANK]
-        error = _residual(sample - mean, basis)
-    usual = max(float(np.median(error[kept])), 1.0)  # 1: at least the rounding of the grey levels
-    return _residual(flat - mean, basis) / usual
+        kept = sample[np.argsort(error)[: max(round(KEPT_SHARE * len(sample)), 2)]]
+        mean = kept.mean(0)
+        basis = np.linalg.svd(kept - mean, full_matrices=False)[2][:RANK]
+        error = np.abs(_residual(sample - mean, basis)).mean(1)
+    return mean, basis, kept
 
 
-def _residual(centred: Float32[np.ndarray, "N D"], basis: Float32[np.ndarray, "K D"]) -> Float[np.ndarray, " N"]:
-    return np.abs(centred - (centred @ basis.T) @ basis).mean(1)
+def _residual(centred: Float32[np.ndarray, "N D"], basis: Float32[np.ndarray, "K D"]) -> Float32[np.ndarray, "N D"]:
+    return centred - (centred @ basis.T) @ basis
+
+
+def _missing(
+    images: UInt8[np.ndarray, "N h w 3"],
+    kept: Float32[np.ndarray, "M D"],
+    parts: int,
+    weights: tuple[float, float, float],
+) -> Float[np.ndarray, " N"]:
+    """How far the correlation of each image with the mean of the person's own lies below their median.
+
+    Args:
+        images: the images, in Lab.
+        kept: the person's own.
+        parts: number of parts, side by side; the result is their mean.
+        weights: weights of the channels.
+    """
+    scale = np.sqrt(weights, dtype=np.float32)
+    own = kept.reshape(-1, *images.shape[1:])
+    result = np.zeros(len(images))
+    for columns in np.split(np.arange(WIDTH), parts):
+        template = (own[:, :, columns].mean(0) * scale)[MAX_SHIFT:-MAX_SHIFT, MAX_SHIFT:-MAX_SHIFT]
+
+        def correlation(several: Shaped[np.ndarray, "n h w 3"]) -> Float[np.ndarray, " n"]:
+            found = [cv2.matchTemplate(one[:, columns] * scale, template, cv2.TM_CCOEFF_NORMED) for one in several]  # noqa: B023
+            return np.nan_to_num(found).max((1, 2))  # an image of one colour has no correlation
+
+        result += (np.median(correlation(own)) - correlation(images)) / parts
+    return result

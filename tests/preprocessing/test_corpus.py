@@ -151,9 +151,10 @@ def test_an_interruption_leaves_no_partial_output(videos: Path, tmp_path: Path, 
 
 
 @pytest.mark.slow
-def test_ray(videos: Path, tmp_path: Path) -> None:
+def test_ray(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.rmtree(videos / "sub")
     ray = pytest.importorskip("ray")
+    monkeypatch.chdir("/")  # Ray's processes stay in the folder in which it was started
     for attempt in range(3):  # Ray gives up if it does not start within 30 s, as on a busy machine
         try:
             ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
@@ -161,14 +162,17 @@ def test_ray(videos: Path, tmp_path: Path) -> None:
         except Exception:
             if attempt == 2:
                 raise
+    monkeypatch.chdir(videos.parent)
+    here = Path(videos.name)
+    output = Path(os.path.relpath(tmp_path / "data"))
     try:
-        outcomes = process_folder(videos, tmp_path / "data", CONFIG, JobsConfig(backend="ray"), QUIET)
-        ended = run_jobs(find_jobs(videos, tmp_path / "stopped", CONFIG), JobsConfig(backend="ray"))
+        outcomes = process_folder(here, output, CONFIG, JobsConfig(backend="ray"), QUIET)
+        ended = run_jobs(find_jobs(here, tmp_path / "stopped", CONFIG), JobsConfig(backend="ray"))
         assert next(ended)[0].name == "b.mov"  # the other job is still running
         ended.close()
     finally:
         ray.shutdown()
-    assert [outcome.status for outcome in outcomes] == ["completed", "failed"]
+    assert [outcome.status for outcome in outcomes] == ["completed", "failed"], outcomes
     assert "b.mov: not a video" in outcomes[1].reason
     assert DatasetFolder.open(tmp_path / "data/a").num_frames == 62
     assert not (tmp_path / "stopped").exists() or files_below(tmp_path / "stopped") == []

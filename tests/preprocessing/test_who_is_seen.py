@@ -83,10 +83,13 @@ def test_parts_with_a_foreign_voice_are_named() -> None:
     assert VoiceMatch.of(predicted[:50], seen[:50], found[:50]).fits, "too short to tell"
 
 
+@pytest.mark.parametrize("region", ["mouth", "eyes"])
 @pytest.mark.parametrize(
     "colour", [(196, 150, 125), (30, 30, 35), (225, 225, 220)], ids=["hand", "microphone", "paper"]
 )
-def test_a_covered_mouth_is_found(two_people: tuple[Path, dict[str, Path]], colour: tuple[int, int, int]) -> None:
+def test_covered_mouth_and_eyes_are_found(
+    two_people: tuple[Path, dict[str, Path]], colour: tuple[int, int, int], region: str
+) -> None:
     tracker, patches = FaceMeshTracker(1), FacePatches()
     truth = np.zeros(25 * SECONDS, bool)
     truth[80:140] = True
@@ -95,12 +98,13 @@ def test_a_covered_mouth_is_found(two_people: tuple[Path, dict[str, Path]], colo
         if truth[number]:
             face = tracker.track(image)
             assert face is not None
-            middle, width = (face.landmarks[[13, 14], :2] * 200).mean(0), face.landmarks[[61, 291], 0].ptp() * 200
-            centre = (int(middle[0]), int(middle[1] + 3))
-            cv2.ellipse(image, centre, (int(1.5 * width), int(1.2 * width)), 10, 0, 360, colour, -1, cv2.LINE_AA)
+            middle = (face.landmarks[[13, 14] if region == "mouth" else [33, 263], :2] * 200).mean(0)
+            axes = face.landmarks[[33, 263], 0].ptp() * 200 * np.array([0.75, 0.6 if region == "mouth" else 0.4])
+            cv2.ellipse(image, middle.astype(int), axes.astype(int), 10, 0, 360, colour, -1, cv2.LINE_AA)
         face = tracker.track(image)
         patches.add(image, None if face is None else face.landmarks)
-    covered = patches.mouth_covered(np.arange(len(truth)) < 220)
+    mouth, eyes = patches.covered(np.arange(len(truth)) < 220)
+    covered = mouth if region == "mouth" else eyes
     assert (covered & truth).sum() >= 0.95 * truth.sum()
     assert (covered & truth).sum() >= 0.9 * covered.sum()
 
