@@ -86,7 +86,7 @@ scored."""
 def _detect(
     images: list[np.ndarray], marks: list[np.ndarray], occluder: str, place: str, seed: int, sheet: Path
 ) -> Counts:
-    tracker, patches, shown = FaceMeshTracker(1), FacePatches(), []
+    tracker, patches, shown = FaceMeshTracker(1), FacePatches(len(images)), []
     shares, touched = np.zeros((2, len(images)))
     generator = np.random.default_rng(seed)
     for number, (image, points) in enumerate(zip(images, marks, strict=True)):
@@ -99,7 +99,7 @@ def _detect(
             shown.append(drawn)
     train = np.arange(len(images)) < 0.9 * len(images)
     mouth, eyes = patches.covered(train)
-    lost = np.array([patch is None for patch in patches.patches])  # a face that is not found teaches nothing
+    lost = ~patches.found  # a face that is not found teaches nothing
     marked, there = mouth | eyes | lost, (mouth if place == "mouth" else eyes) | lost
     scored = (shares >= COVERED) | (touched <= CLEAR)
     covered = shares >= COVERED

@@ -161,7 +161,7 @@ def track_face(
     Raises:
         UserError: if the face is detected in too few frames.
     """
-    segmenter, patches = PersonSegmenter(), FacePatches()
+    segmenter, patches = PersonSegmenter(), FacePatches(progress.report.num_frames)
     side = tracking_size(cropped)
     num_train, report, cuts = timeline.num_train, progress.report, set(timeline.cuts)
     face_found = np.zeros(report.num_frames, bool)

@@ -8,7 +8,7 @@ what is above them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -64,12 +64,18 @@ MOUTH = Region(LIP_CONTOURS[0], (-0.45, -0.75, 0.45, 0.3), 1, (0.25, 4.0, 4.0), 
 EYES = Region(EYE_CORNERS.ravel(), (-0.6, -0.655, 0.6, 0.22), 2, (1.0, 0.0, 0.0), 14.0, 0.5)
 
 
-@dataclass
 class FacePatches:
-    """Small aligned images of mouth and eyes in all frames so far; 4 KB per frame."""
+    """Small aligned images of mouth and eyes; 4 KB per frame."""
 
-    patches: list[UInt8[np.ndarray, "R h w 3"] | None] = field(default_factory=list)
-    """None where the face is lost."""
+    def __init__(self, num_frames: int) -> None:
+        """
+        Args:
+            num_frames: number of frames that will be added, T.
+        """
+        self._patches = np.zeros((2, num_frames, HEIGHT, WIDTH, 3), np.uint8)
+        self.found = np.zeros(num_frames, bool)
+        """Frames with a face."""
+        self._count = 0
 
     def add(self, image: UInt8[np.ndarray, "S S 3"], landmarks: Float32[np.ndarray, "478 3"] | None) -> None:
         """Adds the next frame.
@@ -78,7 +84,10 @@ class FacePatches:
             image: the frame.
             landmarks: in image sides; None where the face is lost.
         """
-        self.patches.append(None if landmarks is None else _aligned(image, landmarks[:, :2] * len(image)))
+        if landmarks is not None:
+            self._patches[:, self._count] = _aligned(image, landmarks[:, :2] * len(image))
+            self.found[self._count] = True
+        self._count += 1
 
     def covered(self, train_mask: Bool[np.ndarray, " T"]) -> tuple[Bool[np.ndarray, " T"], Bool[np.ndarray, " T"]]:
         """Returns the frames in which the mouth is covered, and those in which an eye or both are covered.
@@ -86,15 +95,15 @@ class FacePatches:
         Args:
             train_mask: training frames; the person's appearance is learnt from them alone.
         """
-        seen = np.array([patch is not None for patch in self.patches], bool)
-        mouth, eyes = np.zeros((2, len(seen)), bool)
-        if (seen & train_mask).any():
-            patches = np.stack([patch for patch in self.patches if patch is not None])
-            for number, (region, result) in enumerate(((MOUTH, mouth), (EYES, eyes))):
-                covered = np.zeros(len(seen), bool)
-                covered[seen] = occlusion_score(patches[:, number], train_mask[seen], region) > 1
-                result[:] = binary_dilation(binary_opening(covered, np.ones(MIN_RUN)), np.ones(2 * MARGIN + 1))
+        mouth, eyes = (self._covered(number, region, train_mask) for number, region in enumerate((MOUTH, EYES)))
         return mouth, eyes
+
+    def _covered(self, number: int, region: Region, train_mask: Bool[np.ndarray, " T"]) -> Bool[np.ndarray, " T"]:
+        covered = np.zeros(len(self.found), bool)
+        if (self.found & train_mask).any():
+            patches = self._patches[number, self.found]
+            covered[self.found] = occlusion_score(patches, train_mask[self.found], region) > 1
+        return binary_dilation(binary_opening(covered, np.ones(MIN_RUN)), np.ones(2 * MARGIN + 1))
 
 
 def occlusion_score(

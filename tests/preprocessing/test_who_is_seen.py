@@ -83,30 +83,42 @@ def test_parts_with_a_foreign_voice_are_named() -> None:
     assert VoiceMatch.of(predicted[:50], seen[:50], found[:50]).fits, "too short to tell"
 
 
+@pytest.fixture(scope="module")
+def tracked_images(two_people: tuple[Path, dict[str, Path]]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Images of one person, with landmarks in image sides."""
+    tracker, tracked = FaceMeshTracker(1), []
+    for frame in Video(two_people[0]).frames():
+        image = to_rgb(frame)[56:, 256:].copy()
+        face = tracker.track(image)
+        assert face is not None
+        tracked.append((image, face.landmarks))
+    return tracked
+
+
 @pytest.mark.parametrize("region", ["mouth", "eyes"])
 @pytest.mark.parametrize(
     "colour", [(196, 150, 125), (30, 30, 35), (225, 225, 220)], ids=["hand", "microphone", "paper"]
 )
 def test_covered_mouth_and_eyes_are_found(
-    two_people: tuple[Path, dict[str, Path]], colour: tuple[int, int, int], region: str
+    tracked_images: list[tuple[np.ndarray, np.ndarray]], colour: tuple[int, int, int], region: str
 ) -> None:
-    tracker, patches = FaceMeshTracker(1), FacePatches()
-    truth = np.zeros(25 * SECONDS, bool)
+    tracker, patches = FaceMeshTracker(1), FacePatches(len(tracked_images))
+    truth = np.zeros(len(tracked_images), bool)
     truth[80:140] = True
-    for number, frame in enumerate(Video(two_people[0]).frames()):
-        image = to_rgb(frame)[56:, 256:].copy()
-        if truth[number]:
-            face = tracker.track(image)
-            assert face is not None
-            middle = (face.landmarks[[13, 14] if region == "mouth" else [33, 263], :2] * 200).mean(0)
-            axes = face.landmarks[[33, 263], 0].ptp() * 200 * np.array([0.75, 0.6 if region == "mouth" else 0.4])
-            cv2.ellipse(image, middle.astype(int), axes.astype(int), 10, 0, 360, colour, -1, cv2.LINE_AA)
-        face = tracker.track(image)
-        patches.add(image, None if face is None else face.landmarks)
-    mouth, eyes = patches.covered(np.arange(len(truth)) < 220)
-    covered = mouth if region == "mouth" else eyes
-    assert (covered & truth).sum() >= 0.95 * truth.sum()
-    assert (covered & truth).sum() >= 0.9 * covered.sum()
+    points, height = ([13, 14], 0.6) if region == "mouth" else ([33, 263], 0.4)
+    for (image, landmarks), covered in zip(tracked_images, truth, strict=True):
+        if not covered:
+            patches.add(image, landmarks)
+            continue
+        drawn = image.copy()
+        middle = landmarks[points, :2].mean(0) * 200
+        axes = landmarks[[33, 263], 0].ptp() * 200 * np.array([0.75, height])
+        cv2.ellipse(drawn, middle.astype(int), axes.astype(int), 10, 0, 360, colour, -1, cv2.LINE_AA)
+        face = tracker.track(drawn)
+        patches.add(drawn, None if face is None else face.landmarks)
+    marked = patches.covered(np.arange(len(truth)) < 220)[("mouth", "eyes").index(region)]
+    assert (marked & truth).sum() >= 0.95 * truth.sum()
+    assert (marked & truth).sum() >= 0.9 * marked.sum()
 
 
 def test_a_face_that_disappears_at_the_end_is_left_out(real_clip: Path, tmp_path: Path) -> None:
