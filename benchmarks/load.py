@@ -89,9 +89,7 @@ class LoadBenchmark:
             "videos": len(outcomes),
             **status,
             "bad ones that failed": sum(name.startswith("bad") for name in reasons),
-            "bad ones with a warning": sum(
-                "bad" in one["video"] and bool(one["metrics"].get("warnings")) for one in done
-            ),
+            "bad ones with a warning": len(warned),
             "results of the good ones": len(results),
             "exit code": process.returncode,
             "seconds": seconds,
