@@ -117,7 +117,9 @@ def occlusion_score(
         region: the region.
     """
     inside, above = patches[:, REGION], patches[:, ABOVE]
-    mean, basis, kept = _fit_model(inside, train)
+    own = _own_frames(inside, train)
+    kept = inside[own].reshape(len(own), -1).astype(np.float32)
+    mean, basis = _principal_components(kept)
     deviation = np.maximum(np.sqrt((_residual(kept - mean, basis) ** 2).mean(0)), MIN_DEVIATION)
 
     def error(flat: Shaped[np.ndarray, "M D"]) -> Float[np.ndarray, " M"]:
@@ -127,8 +129,8 @@ def occlusion_score(
 
     errors = [error(inside[rows].reshape(-1, len(mean))) for rows in chunk_slices(len(inside))]
     foreign = np.concatenate(errors) / np.median(error(kept))
-    missing = _missing(inside, kept, region.parts, region.weights)
-    missing_above = _missing(above, _fit_model(above, train)[2], 1, (1.0, 1.0, 1.0))
+    missing = _missing(inside, own, region.parts, region.weights)
+    missing_above = _missing(above, own, 1, (1.0, 1.0, 1.0))
     return np.maximum(foreign / region.max_error, (missing + np.clip(missing_above, 0, MAX_ABOVE)) / region.max_missing)
 
 
@@ -149,20 +151,29 @@ def _aligned(image: UInt8[np.ndarray, "S S 3"], points: Float[np.ndarray, "478 2
     return np.stack(lab)
 
 
-def _fit_model(
-    patches: UInt8[np.ndarray, "N h w 3"], train: Bool[np.ndarray, " N"]
-) -> tuple[Float32[np.ndarray, " D"], Float32[np.ndarray, "K D"], Float32[np.ndarray, "M D"]]:
-    """Mean and principal components of the person's own images, and the images that they were fitted to."""
+def _own_frames(patches: UInt8[np.ndarray, "N h w 3"], train: Bool[np.ndarray, " N"]) -> Int[np.ndarray, " M"]:
+    """Training frames that show the person, nothing before it: those that a low-rank model of them describes best."""
     numbers = np.flatnonzero(train)
     numbers = numbers[np.linspace(0, len(numbers) - 1, min(len(numbers), NUM_FRAMES)).astype(int)]
     sample = patches[numbers].reshape(len(numbers), -1).astype(np.float32)
     error = np.abs(sample - np.median(sample, axis=0)).mean(1)
     for _ in range(NUM_ROUNDS):
-        kept = sample[np.argsort(error)[: max(round(KEPT_SHARE * len(sample)), 2)]]
-        mean = kept.mean(0)
-        basis = np.linalg.svd(kept - mean, full_matrices=False)[2][:RANK]
+        kept = np.argsort(error)[: max(round(KEPT_SHARE * len(sample)), 2)]
+        mean, basis = _principal_components(sample[kept])
         error = np.abs(_residual(sample - mean, basis)).mean(1)
-    return mean, basis, kept
+    return numbers[np.argsort(error)[: len(kept)]]
+
+
+def _principal_components(
+    samples: Float32[np.ndarray, "M D"],
+) -> tuple[Float32[np.ndarray, " D"], Float32[np.ndarray, "K D"]]:
+    """Mean of the samples, and the directions in which they vary most."""
+    mean = samples.mean(0)
+    centred = samples - mean
+    rank = min(RANK, len(samples) - 1)
+    vectors = np.linalg.eigh(centred @ centred.T)[1][:, -rank:]  # there are fewer samples than pixels
+    basis = vectors.T @ centred
+    return mean, basis / np.maximum(np.linalg.norm(basis, axis=1, keepdims=True), 1e-6)
 
 
 def _residual(centred: Float32[np.ndarray, "N D"], basis: Float32[np.ndarray, "K D"]) -> Float32[np.ndarray, "N D"]:
@@ -171,7 +182,7 @@ def _residual(centred: Float32[np.ndarray, "N D"], basis: Float32[np.ndarray, "K
 
 def _missing(
     images: UInt8[np.ndarray, "N h w 3"],
-    kept: Float32[np.ndarray, "M D"],
+    own: Int[np.ndarray, " M"],
     parts: int,
     weights: tuple[float, float, float],
 ) -> Float[np.ndarray, " N"]:
@@ -179,19 +190,15 @@ def _missing(
 
     Args:
         images: the images, in Lab.
-        kept: the person's own.
+        own: numbers of the person's own.
         parts: number of parts, side by side; the result is their mean.
         weights: weights of the channels.
     """
     scale = np.sqrt(weights, dtype=np.float32)
-    own = kept.reshape(-1, *images.shape[1:])
     result = np.zeros(len(images))
     for columns in np.split(np.arange(WIDTH), parts):
-        template = (own[:, :, columns].mean(0) * scale)[MAX_SHIFT:-MAX_SHIFT, MAX_SHIFT:-MAX_SHIFT]
-
-        def correlation(several: Shaped[np.ndarray, "n h w 3"]) -> Float[np.ndarray, " n"]:
-            found = [cv2.matchTemplate(one[:, columns] * scale, template, cv2.TM_CCOEFF_NORMED) for one in several]  # noqa: B023
-            return np.nan_to_num(found).max((1, 2))  # an image of one colour has no correlation
-
-        result += (np.median(correlation(own)) - correlation(images)) / parts
+        template = (images[own][:, :, columns].mean(0, np.float32) * scale)[MAX_SHIFT:-MAX_SHIFT, MAX_SHIFT:-MAX_SHIFT]
+        found = [cv2.matchTemplate(one[:, columns] * scale, template, cv2.TM_CCOEFF_NORMED) for one in images]
+        correlation = np.nan_to_num(found).max((1, 2))  # an image of one colour has no correlation
+        result += (np.median(correlation[own]) - correlation) / parts
     return result
