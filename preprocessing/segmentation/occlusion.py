@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int, Shaped, UInt8
+from jaxtyping import Bool, Float, Float32, Int, UInt8
 from scipy.ndimage import binary_dilation, binary_opening
 
 from dfa_nerfstudio.face.topology import EYE_CORNERS, LIP_CONTOURS, OUTER_EYE_CORNERS
@@ -28,8 +28,9 @@ KEPT_SHARE = 0.6
 """Share of these frames, those that it describes best, that the model is fitted to; the others may be covered."""
 MIN_DEVIATION = 2.5
 """Smallest standard deviation of a pixel that is assumed, grey levels."""
-WINDOW = 7
-"""Side of the windows in which the model's error is averaged, pixels."""
+WINDOW, MAX_ERROR = 7, 8.0
+"""Side in pixels of the windows in which the model's error is averaged, and the largest mean in standard deviations.
+Eleven clips with nothing before the face reach 6.9."""
 MAX_SHIFT = 2
 """How far the pattern of lips and eyes may be shifted, pixels: landmarks of a turned head are inaccurate."""
 MAX_ABOVE = 0.25
@@ -54,14 +55,12 @@ class Region:
     """Number of parts, side by side, whose patterns are compared one by one."""
     weights: tuple[float, float, float]
     """Weights of lightness and the two colours in its pattern."""
-    max_error: float
-    """Error of the model in the worst window, relative to the median of the frames that it is fitted to."""
     max_missing: float
     """How far the correlations with the usual patterns, 1 for the same image, lie below their medians together."""
 
 
-MOUTH = Region(LIP_CONTOURS[0], (-0.45, -0.75, 0.45, 0.3), 1, (0.25, 4.0, 4.0), 13.0, 0.55)
-EYES = Region(EYE_CORNERS.ravel(), (-0.6, -0.655, 0.6, 0.22), 2, (1.0, 0.0, 0.0), 14.0, 0.5)
+MOUTH = Region(LIP_CONTOURS[0], (-0.45, -0.75, 0.45, 0.3), 1, (0.25, 4.0, 4.0), 0.55)
+EYES = Region(EYE_CORNERS.ravel(), (-0.6, -0.655, 0.6, 0.22), 2, (1.0, 0.0, 0.0), 0.5)
 
 
 class FacePatches:
@@ -118,20 +117,10 @@ def occlusion_score(
     """
     inside, above = patches[:, REGION], patches[:, ABOVE]
     own = _own_frames(inside, train)
-    kept = inside[own].reshape(len(own), -1).astype(np.float32)
-    mean, basis = _principal_components(kept)
-    deviation = np.maximum(np.sqrt((_residual(kept - mean, basis) ** 2).mean(0)), MIN_DEVIATION)
-
-    def error(flat: Shaped[np.ndarray, "M D"]) -> Float[np.ndarray, " M"]:
-        relative = (np.abs(_residual(flat - mean, basis)) / deviation).reshape(-1, *inside.shape[1:]).mean(-1)
-        border = WINDOW // 2
-        return np.array([cv2.blur(one, (WINDOW, WINDOW))[border:-border, border:-border].max() for one in relative])
-
-    errors = [error(inside[rows].reshape(-1, len(mean))) for rows in chunk_slices(len(inside))]
-    foreign = np.concatenate(errors) / np.median(error(kept))
+    foreign = _worst_window_error(inside, own)
     missing = _missing(inside, own, region.parts, region.weights)
     missing_above = _missing(above, own, 1, (1.0, 1.0, 1.0))
-    return np.maximum(foreign / region.max_error, (missing + np.clip(missing_above, 0, MAX_ABOVE)) / region.max_missing)
+    return np.maximum(foreign / MAX_ERROR, (missing + np.clip(missing_above, 0, MAX_ABOVE)) / region.max_missing)
 
 
 def _aligned(image: UInt8[np.ndarray, "S S 3"], points: Float[np.ndarray, "478 2"]) -> UInt8[np.ndarray, "R h w 3"]:
@@ -162,6 +151,20 @@ def _own_frames(patches: UInt8[np.ndarray, "N h w 3"], train: Bool[np.ndarray, "
         mean, basis = _principal_components(sample[kept])
         error = np.abs(_residual(sample - mean, basis)).mean(1)
     return numbers[np.argsort(error)[: len(kept)]]
+
+
+def _worst_window_error(images: UInt8[np.ndarray, "N h w 3"], own: Int[np.ndarray, " M"]) -> Float[np.ndarray, " N"]:
+    """Error of a low-rank model of the person's own images, in standard deviations: the mean of the worst window."""
+    kept = images[own].reshape(len(own), -1).astype(np.float32)
+    mean, basis = _principal_components(kept)
+    deviation = np.maximum(np.sqrt((_residual(kept - mean, basis) ** 2).mean(0)), MIN_DEVIATION)
+    border = WINDOW // 2
+    worst = []
+    for rows in chunk_slices(len(images)):
+        residual = _residual(images[rows].reshape(-1, len(mean)) - mean, basis)
+        relative = (np.abs(residual) / deviation).reshape(-1, *images.shape[1:]).mean(-1)
+        worst += [cv2.blur(one, (WINDOW, WINDOW))[border:-border, border:-border].max() for one in relative]
+    return np.array(worst)
 
 
 def _principal_components(
