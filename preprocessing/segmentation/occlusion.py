@@ -30,7 +30,7 @@ MIN_DEVIATION = 2.5
 """Smallest standard deviation of a pixel that is assumed, grey levels."""
 WINDOW, MAX_ERROR = 7, 8.0
 """Side in pixels of the windows in which the model's error is averaged, and the largest mean in standard deviations.
-Eleven clips with nothing before the face reach 6.9."""
+Twelve clips with nothing before the face reach 6.9."""
 MAX_SHIFT = 2
 """How far the pattern of lips and eyes may be shifted, pixels: landmarks of a turned head are inaccurate."""
 MAX_ABOVE = 0.25
@@ -43,7 +43,7 @@ MIN_RUN, MARGIN = 3, 1
 class Region:
     """A part of the face, and from which scores it counts as covered.
 
-    The thresholds were chosen on eleven clips of other people, with and without drawn occluders; see
+    The thresholds were chosen on twelve clips of other people, with and without drawn occluders; see
     benchmarks/settings.md.
     """
 
