@@ -1,7 +1,6 @@
 """Finds frames in which something covers the mouth or the eyes: a hand, a microphone, paper, hair.
 
-Small images of both regions, aligned by the rigid part of the face, are compared with the person's own. A region is
-covered where its image shows what this person's never shows (a microphone), or where the pattern of lips or eyes is
+Small images of both regions, upright and scaled by the eyes, are compared with the person's own. A region is covered where its image shows what this person's never shows (a microphone), or where the pattern of lips or eyes is
 missing in it (a hand, which has the colour of the face). Pressed lips and closed lids hide the pattern too, but not
 what is above them.
 """
@@ -43,7 +42,7 @@ MIN_RUN, MARGIN = 3, 1
 class Region:
     """A part of the face, and from which scores it counts as covered.
 
-    The thresholds were chosen on twelve clips of other people, with and without drawn occluders; see
+    The thresholds were chosen on twelve clips, with and without drawn occluders; see
     benchmarks/settings.md.
     """
 
