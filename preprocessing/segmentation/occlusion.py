@@ -1,8 +1,9 @@
 """Finds frames in which something covers the mouth or the eyes: a hand, a microphone, paper, hair.
 
-Small images of both regions, upright and scaled by the eyes, are compared with the person's own. A region is covered where its image shows what this person's never shows (a microphone), or where the pattern of lips or eyes is
-missing in it (a hand, which has the colour of the face). Pressed lips and closed lids hide the pattern too, but not
-what is above them.
+Small images of both regions, upright and scaled by the eyes, are compared with the person's own. A region is covered
+where its image shows what this person's never shows (a microphone), or where the pattern of lips or eyes is missing in
+it (a hand, which has the colour of the face). Pressed lips and closed lids hide the pattern too, but not what is above
+them.
 """
 
 from __future__ import annotations
