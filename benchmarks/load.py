@@ -79,18 +79,16 @@ class LoadBenchmark:
         seconds = time.monotonic() - start
         outcomes = json.loads((data / "corpus.json").read_text())["videos"]
         status = Counter(one["status"] for one in outcomes)
-        done = [one for one in outcomes if one["status"] == "completed"]
-        results = {_digest(data / one["dataset"]) for one in done if "bad" not in one["video"]}
-        warned = [one for one in done if "bad" in one["video"] and one["metrics"]["warnings"]]
-        reasons = {Path(one["video"]).name: one["reason"] for one in outcomes if one["reason"]}
-        for name, reason in reasons.items():
-            print(f"{name}: {reason}")
+        bad = [one for one in outcomes if Path(one["video"]).name.startswith("bad")]
+        good = [one for one in outcomes if one not in bad and one["status"] == "completed"]
+        for one in bad:
+            print(f"{one['video']}: {one['reason'] or one['metrics']['warnings']}")
         return {
             "videos": len(outcomes),
             **status,
-            "bad ones that failed": sum(name.startswith("bad") for name in reasons),
-            "bad ones with a warning": len(warned),
-            "results of the good ones": len(results),
+            "bad ones that failed": sum(one["status"] == "failed" for one in bad),
+            "bad ones with a warning": sum(bool(one["metrics"].get("warnings")) for one in bad),
+            "results of the good ones": len({_digest(data / one["dataset"]) for one in good}),
             "exit code": process.returncode,
             "seconds": seconds,
             "gib_at_a_tenth": memory[len(memory) // 10],

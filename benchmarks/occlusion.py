@@ -105,7 +105,8 @@ def _detect(
     covered = shares >= COVERED
     rows = [np.hstack(shown[start : start + 8]) for start in range(0, len(shown) // 8 * 8, 8)]
     cv2.imwrite(str(sheet), cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
-    return tuple(int(one.sum()) for one in (marked & covered, there & covered, covered, marked & scored))
+    found, named = int((marked & covered).sum()), int((there & covered).sum())
+    return found, named, int(covered.sum()), int((marked & scored).sum())
 
 
 def draw_occluder(

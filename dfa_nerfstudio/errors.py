@@ -116,7 +116,9 @@ def _lost_interrupts_repeated() -> Iterator[None]:
     def repeat(lost: sys.UnraisableHookArgs) -> None:
         if issubclass(lost.exc_type, KeyboardInterrupt):
             # at once, it would be dropped here again
-            threading.Timer(0.05, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+            timer = threading.Timer(0.05, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
+            timer.daemon = True  # so that a command that has ended by then is not interrupted while Python shuts down
+            timer.start()
         else:
             previous(lost)
 

@@ -136,7 +136,8 @@ def test_mfcc_feature(rows: int, borders: list[float], seed: int) -> None:
 def test_pcm(count: int, rate: int, borders: list[float]) -> None:
     pcm = np.random.default_rng(count).integers(-32768, 32768, count).astype("<i2").tobytes() + b"x" * (count % 2)
     whole = joined(pcm_source.decode_pcm([pcm], rate))
-    assert abs(len(whole) - count * 16_000 / rate) <= 64 + 17 * 16_000 / rate  # less than the filter gives nothing
+    # up to 21 samples at 4 kHz, less than the filter needs, give nothing
+    assert abs(len(whole) - count * 16_000 / rate) <= (64 if len(whole) else 84)
     np.testing.assert_allclose(joined(pcm_source.decode_pcm(split(pcm, borders), rate)), whole, atol=1e-6)
 
 
