@@ -57,7 +57,7 @@ class MotionSource:
             live: see `stream_motion`.
         """
         config, models = self.config, self.models
-        to_motion, to_clock, f_a = tee(audio, 3)
+        to_motion, f_a = tee(audio)
         if config.is_generated:
             generator = torch.Generator().manual_seed(config.seed)
             motion = stream_motion(models, to_motion, generator, config.temperature, config.pose == PRIOR, live)
@@ -67,17 +67,17 @@ class MotionSource:
             body = ((track.head_to_camera[n], track.torso_motion[n], track.eye[n]) for n in frames)
         for_pose, for_torso, for_eye = tee(body, 3)
         pose, torso = (chunk[0] for chunk in for_pose), (chunk[1] for chunk in for_torso)
-        eyes = self._eyes((chunk[2] for chunk in for_eye), to_clock)
+        eyes = self._eyes(chunk[2] for chunk in for_eye)
         kinds = models.eye_kind, models.audio_kind  # computed once, because they hash the weights
         for head_to_camera, torso_motion, eye, audio_chunk in zip_chunks(pose, torso, eyes, f_a):
             yield AttributeTrack(head_to_camera, torso_motion, eye, audio_chunk, *kinds, FRAME_RATE)
 
-    def _eyes(self, eyes: Iterable[Float[Tensor, "n E"]], clock: Iterable[Tensor]) -> Iterator[Float[Tensor, "m E"]]:
+    def _eyes(self, eyes: Iterable[Float[Tensor, "n E"]]) -> Iterator[Float[Tensor, "m E"]]:
         """f_e with blinks of the configured source; `eyes` is the f_e that comes with the head motion."""
         config, models = self.config, self.models
         if self.blink == SOURCE:
             if config.is_generated or config.pose == STILL:
-                yield from (self._source_track.eye[frames] for frames in self._source_frames(clock))
+                yield from (self._source_track.eye[frames] for frames in self._source_frames(eyes))
             else:
                 yield from eyes
             return

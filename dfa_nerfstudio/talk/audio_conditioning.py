@@ -88,7 +88,7 @@ class AudioConditioner:
         f_a, conditions = tee(encoded if self.live else self._long_enough(encoded))
         if condition != "f_a":
             feature = self.lip_feature if isinstance(condition, str) else condition
-            conditions = feature.stream(AudioSource(for_feature, mfcc_for_feature, num_frames))
+            conditions = _stream_feature(feature, AudioSource(for_feature, mfcc_for_feature, num_frames))
         if condition == "lips":
             conditions = self.models.stream_lips(conditions, _voiced_frames(for_lips), self.config, self.live)
         else:
@@ -167,6 +167,12 @@ class AudioConditioner:
                 yield chunk
         if len(first) < min_frames:
             raise UserError(f"the audio is shorter than one window of {window * 10} ms; give longer audio")
+
+
+def _stream_feature(feature: AudioFeature, source: AudioSource) -> Iterator[Float[Tensor, "n A"]]:
+    for rows in feature.stream(source):
+        source.audio = source.mfcc = ()  # the one that the feature does not read would keep all of the audio
+        yield rows
 
 
 def _running_statistics(prior: MfccStatistics, mfcc: Float32[np.ndarray, "R D"]) -> MfccStatistics:

@@ -46,7 +46,7 @@ ENTRY_POINTS = "dfa_nerfstudio.audio_features"
 
 @dataclass
 class AudioSource:
-    """Audio as features read it; each stream is read at most once."""
+    """Audio as features read it. Each stream can be read once, and reading starts before the feature's first row."""
 
     audio: Iterable[Float32[np.ndarray, " S"]]
     """Samples at 16 kHz, mono, in chunks of any length."""
