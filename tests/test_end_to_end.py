@@ -16,7 +16,7 @@ from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.dataset_folder import TRACK
 from dfa_nerfstudio.media.audio import read_audio, write_wav
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
-from dfa_nerfstudio.nerf.trainer import newest_readable_checkpoint
+from dfa_nerfstudio.nerf.checkpoint_check import newest_readable_checkpoint
 from tests.conftest import CLIPS, needs_clips
 from tests.pipeline_fixture import PipelineRun, refused, run, run_pipeline, succeed
 

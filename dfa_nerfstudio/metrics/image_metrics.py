@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float
 from skimage.metrics import structural_similarity
 from torch import Tensor
-from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 MIN_MS_SSIM_SIDE = 161
 """Smallest image side for MS-SSIM in pixels: it halves the image four times, and the last one must contain a window of
@@ -48,6 +47,9 @@ def ms_ssim(image: Float[Tensor, "H W 3"], truth: Float[Tensor, "H W 3"]) -> flo
     """
     if min(image.shape[:2]) < MIN_MS_SSIM_SIDE:
         return float("nan")
+    # torchmetrics imports much of torch, which takes seconds
+    from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
+
     first, second = (part.permute(2, 0, 1)[None] for part in (image, truth))
     return float(multiscale_structural_similarity_index_measure(first, second, data_range=1.0))
 

@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchvision.models import alexnet
 
 from dfa_nerfstudio.errors import UserError
 
@@ -38,6 +37,8 @@ class Lpips(nn.Module):
     """Standard deviation of ImageNet's channels, for images in [-1, 1]."""
 
     def __init__(self, weights: Path) -> None:
+        from torchvision.models import alexnet  # takes seconds, and not every training needs it
+
         super().__init__()
         network = alexnet()
         try:

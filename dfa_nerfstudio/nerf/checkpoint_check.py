@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from jaxtyping import UInt8
+from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
@@ -50,6 +51,27 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or not keys <= state.keys() or not isinstance(state["pipeline"], dict):
         raise UserError(f"{path}: not a checkpoint of ns-train; give one of RUN/nerfstudio_models")
     return state
+
+
+def newest_readable_checkpoint(folder: Path) -> Path:
+    """The newest checkpoint of a folder that can be read; says which ones cannot.
+
+    Raises:
+        UserError: if there is none.
+    """
+    paths = sorted(folder.glob("step-*.ckpt"), reverse=True)
+    for path in paths:
+        try:
+            read_checkpoint(path)
+        except UserError as error:
+            CONSOLE.print(str(error), markup=False)
+            continue
+        if path != paths[0]:
+            CONSOLE.print(f"{path}: used instead", markup=False)
+        return path
+    if paths:
+        raise UserError(f"{paths[0]}: unreadable checkpoint; restore the file or train again")
+    raise UserError(f"{folder}: no checkpoint; run ns-train for longer")
 
 
 def check_checkpoint(path: Path) -> dict[str, Any]:

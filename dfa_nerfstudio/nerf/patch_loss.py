@@ -7,7 +7,6 @@ from pathlib import Path
 
 from jaxtyping import Float
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from dfa_nerfstudio.metrics.lpips import Lpips
 
@@ -58,6 +57,9 @@ class PatchLoss:
         rendered, truth = rendered.float().permute(0, 3, 1, 2), truth.permute(0, 3, 1, 2)
         loss = rendered.new_zeros(())
         if self.config.ssim:
+            # torchmetrics imports much of torch, which takes seconds
+            from torchmetrics.functional.image import structural_similarity_index_measure
+
             similarity = structural_similarity_index_measure(rendered, truth, data_range=1.0)
             assert isinstance(similarity, Tensor)
             loss = loss + self.config.ssim * (1 - similarity)

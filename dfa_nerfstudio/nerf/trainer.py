@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from types import FrameType
 from typing import Literal
 
@@ -16,9 +15,9 @@ from nerfstudio.utils.decorators import check_main_thread
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from dfa_nerfstudio.atomic_write import discard_partial_files
-from dfa_nerfstudio.errors import INTERRUPTED, UserError, exit_on_user_error
+from dfa_nerfstudio.errors import INTERRUPTED, exit_on_user_error
 from dfa_nerfstudio.media.torch_file import save_torch
-from dfa_nerfstudio.nerf.checkpoint_check import check_checkpoint, read_checkpoint
+from dfa_nerfstudio.nerf.checkpoint_check import check_checkpoint, newest_readable_checkpoint
 
 
 class TalkingHeadTrainer(Trainer):
@@ -119,24 +118,3 @@ class TalkingHeadTrainer(Trainer):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def newest_readable_checkpoint(folder: Path) -> Path:
-    """The newest checkpoint of a folder that can be read; says which ones cannot.
-
-    Raises:
-        UserError: if there is none.
-    """
-    paths = sorted(folder.glob("step-*.ckpt"), reverse=True)
-    for path in paths:
-        try:
-            read_checkpoint(path)
-        except UserError as error:
-            CONSOLE.print(str(error), markup=False)
-            continue
-        if path != paths[0]:
-            CONSOLE.print(f"{path}: used instead", markup=False)
-        return path
-    if paths:
-        raise UserError(f"{paths[0]}: unreadable checkpoint; restore the file or train again")
-    raise UserError(f"{folder}: no checkpoint; run ns-train for longer")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
-from nerfstudio.engine.trainer import TrainerConfig
-from nerfstudio.pipelines.base_pipeline import Pipeline
 
 from dfa_nerfstudio.data.renderer import Renderer
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.nerf.checkpoint_check import check_checkpoint
-from dfa_nerfstudio.nerf.trainer import newest_readable_checkpoint
-from dfa_nerfstudio.talk.run_config import read_run_config
+from dfa_nerfstudio.nerf.checkpoint_check import MODEL, check_checkpoint, check_state, newest_readable_checkpoint
+from dfa_nerfstudio.talk.run_config import read_renderer_config, read_run_config
+
+if TYPE_CHECKING:
+    from nerfstudio.engine.trainer import TrainerConfig
+    from nerfstudio.pipelines.base_pipeline import Pipeline
 
 
 def latest_checkpoint(config_path: Path) -> Path:
@@ -48,27 +49,58 @@ def load_run(
         UserError: if there is no such file, or it is not a run of this method with a checkpoint.
         SystemExit: with code 2, from nerfstudio's setup, if the dataset folder or the checkpoint does not fit.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     config = read_run_config(config_path, data)
     checkpoint = latest_checkpoint(config_path)
-    try:
-        pipeline = config.pipeline.setup(device=device, test_mode=test_mode)
-    except (AttributeError, TypeError) as error:
-        raise UserError(f"{config_path}: not the config.yml of a nerfstudio run ({error})") from None
+    pipeline = _build(config_path, config.pipeline, test_mode=test_mode)
     if not isinstance(pipeline.model, Renderer):
         raise UserError(f"{config_path}: a run of another method; train with: ns-train dfa-nerf")
     state = check_checkpoint(checkpoint)
     try:
         pipeline.load_pipeline(state["pipeline"], state["step"])
     except (RuntimeError, KeyError) as error:
-        raise UserError(
-            f"{config_path}: the checkpoint does not fit ({type(error).__name__}); restore the file or train again"
-        ) from None
+        raise UserError(_does_not_fit(config_path, error)) from None
     return config, pipeline.eval(), state["step"]
 
 
 def load_model(config_path: Path, data: Path | None = None) -> Renderer:
-    """Loads the model of a run; see `load_run`."""
-    model = load_run(config_path, data)[1].model
-    assert isinstance(model, Renderer)
-    return model
+    """Loads the renderer of a run in evaluation mode, without its pipeline.
+
+    Args:
+        config_path: the run's `config.yml`.
+        data: the dataset folder, if it has moved; see `read_run_config`.
+
+    Raises:
+        UserError: see `load_run`.
+        SystemExit: see `load_run`.
+    """
+    configs = read_renderer_config(config_path, data)
+    if configs is None:
+        return cast(Renderer, load_run(config_path, data)[1].model)
+    (config, parser), checkpoint = configs, latest_checkpoint(config_path)
+    outputs = _build(config_path, parser).get_dataparser_outputs("train")
+    number = len(outputs.image_filenames)
+    model = _build(config_path, config, scene_box=outputs.scene_box, num_train_data=number, metadata=outputs.metadata)
+    weights = check_checkpoint(checkpoint)["pipeline"]
+    weights = {name.removeprefix(MODEL): values for name, values in weights.items() if name.startswith(MODEL)}
+    check_state(weights, model.feature_kinds, outputs.metadata["clip"].folder)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(_does_not_fit(config_path, error)) from None
+    return model.to(_device()).eval()
+
+
+def _build(config_path: Path, config: Any, **arguments: Any) -> Any:
+    """Builds what a part of a config.yml describes."""
+    try:
+        return config.setup(**arguments, device=_device()) if arguments else config.setup()
+    except (AttributeError, TypeError) as error:
+        raise UserError(f"{config_path}: not the config.yml of a nerfstudio run ({error})") from None
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _does_not_fit(config_path: Path, error: Exception) -> str:
+    return f"{config_path}: the checkpoint does not fit ({type(error).__name__}); restore the file or train again"

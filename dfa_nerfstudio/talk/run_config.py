@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
 import os
@@ -9,19 +10,25 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from pathlib import Path, PurePath, PureWindowsPath
 from types import FunctionType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import yaml
-from nerfstudio.engine.trainer import TrainerConfig
 
 from dfa_nerfstudio.data.dataset_folder import TRANSFORMS
 from dfa_nerfstudio.errors import UserError
+
+if TYPE_CHECKING:
+    from nerfstudio.data.dataparsers.base_dataparser import DataParserConfig
+    from nerfstudio.engine.trainer import TrainerConfig
+    from nerfstudio.models.base_model import ModelConfig
 
 CLASSES_OF = ("dfa_nerfstudio", "nerfstudio", "torch.optim")
 """Packages whose classes a config may name."""
 FUNCTIONS_OF = ("nerfstudio.data.utils",)
 """Packages whose functions it may name."""
 PYTHON = "tag:yaml.org,2002:python/"
+PIPELINE = ":dfa_nerfstudio.nerf.pipeline.TalkingHeadPipelineConfig"
+"""End of the tag of this package's pipeline."""
 
 
 def read_run_config(path: Path, data: Path | None = None) -> TrainerConfig:
@@ -36,13 +43,10 @@ def read_run_config(path: Path, data: Path | None = None) -> TrainerConfig:
         UserError: if it is missing, not the config.yml of a nerfstudio run, names other classes than those of
             nerfstudio, torch and this package, or its dataset folder is not found.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; give the config.yml whose path ns-train prints at its end")
-    try:
-        config = yaml.load(path.read_text(), Loader=RunConfigLoader)  # a SafeLoader
-    except Exception as error:  # for a damaged scalar, or too many nested lists, YAML raises errors of any class
-        reason = getattr(error, "problem", None) or error
-        raise UserError(f"{path}: not the config.yml of a nerfstudio run ({reason})") from None
+    from nerfstudio.engine.trainer import TrainerConfig  # takes seconds, and not every caller needs it
+
+    with _opened(path) as loader:
+        config = loader.get_single_data()
     if not isinstance(config, TrainerConfig):
         raise UserError(f"{path}: not the config.yml of a nerfstudio run")
     place = path.resolve().parent
@@ -51,19 +55,77 @@ def read_run_config(path: Path, data: Path | None = None) -> TrainerConfig:
         manager: Any = config.pipeline.datamanager
         parser = manager.dataparser
         trained_on = Path(manager.data or config.data or parser.data)
-        mouth = Path(getattr(parser, "mouth", ""))
     except (AttributeError, TypeError) as error:
         raise UserError(f"{path}: not the config.yml of a run of this method ({error})") from None
+    config.data = manager.data = _place_dataset(parser, trained_on, path, data)
+    return config
+
+
+def read_renderer_config(path: Path, data: Path | None = None) -> tuple[ModelConfig, DataParserConfig] | None:
+    """Reads the parts of a config.yml that rendering needs: the configs of model and dataparser.
+
+    The others name classes of nerfstudio's trainer and viewer, whose imports take as long as everything else until the
+    first picture.
+
+    Args:
+        path: the file.
+        data: see `read_run_config`.
+
+    Returns:
+        None for a run with a pipeline of another kind, which must be built to get at its model.
+
+    Raises:
+        UserError: see `read_run_config`.
+    """
+    with _opened(path) as loader:
+        root = loader.get_single_node()
+        loader.refuse_foreign_names(root)
+        pipeline = _child(root, "pipeline")
+        manager = _child(pipeline, "datamanager")
+        model_node, parser_node = _child(pipeline, "model"), _child(manager, "dataparser")
+        if pipeline is None or not pipeline.tag.endswith(PIPELINE) or model_node is None or parser_node is None:
+            return None
+        model, parser = (loader.construct_document(node) for node in (model_node, parser_node))
+        nodes = (_child(node, "data") for node in (manager, root, parser_node))
+        folders = [loader.construct_document(node) for node in nodes if node is not None]
+    trained_on = next((folder for folder in folders if isinstance(folder, Path)), None)
+    if not hasattr(model, "setup") or not hasattr(parser, "setup") or trained_on is None:
+        raise UserError(f"{path}: not the config.yml of a run of this method")
+    _place_dataset(parser, trained_on, path, data)
+    return model, parser
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[RunConfigLoader]:
+    """A loader of the file; what it raises becomes one line."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; give the config.yml whose path ns-train prints at its end")
+    try:
+        yield RunConfigLoader(path.read_text())
+    except Exception as error:  # for a damaged scalar, or too many nested lists, YAML raises errors of any class
+        reason = getattr(error, "problem", None) or error
+        raise UserError(f"{path}: not the config.yml of a nerfstudio run ({reason})") from None
+
+
+def _child(node: yaml.Node | None, name: str) -> yaml.Node | None:
+    """The value of that name in a mapping; None if there is none."""
+    entries = node.value if isinstance(node, yaml.MappingNode) else []
+    return next((value for key, value in entries if key.value == name), None)
+
+
+def _place_dataset(parser: Any, trained_on: Path, path: Path, data: Path | None) -> Path:
+    """Sets the paths in a dataparser's config to where the dataset folder lies now; returns that folder."""
+    place = path.resolve().parent
     folder = data or _find(trained_on, place, lambda candidate: os.path.isfile(candidate / TRANSFORMS))
     if folder is None:
         raise UserError(
             f"{path}: its dataset folder {trained_on} has moved, and there is none of this name beside the run; give "
             "its place with `data`"
         )
-    config.data = manager.data = parser.data = folder
+    parser.data, mouth = folder, Path(getattr(parser, "mouth", ""))
     if mouth.suffix == ".npy":
         parser.mouth = str(_find(mouth, folder.resolve(), os.path.isfile) or mouth)
-    return config
+    return folder
 
 
 def _find(named: Path, place: Path, is_right: Callable[[Path], bool]) -> Path | None:
@@ -93,11 +155,7 @@ class RunConfigLoader(yaml.SafeLoader):
     def allowed_name(self, name: str, node: yaml.Node) -> Any:
         """The class or function of that name, if a config may name it."""
         module, _, attribute = name.rpartition(".")
-
-        def within(packages: tuple[str, ...]) -> bool:
-            return any(module == package or module.startswith(f"{package}.") for package in packages)
-
-        if within(CLASSES_OF) or within(FUNCTIONS_OF):
+        if _within(module, CLASSES_OF + FUNCTIONS_OF):
             try:
                 found = getattr(importlib.import_module(module), attribute)
             except (ImportError, AttributeError):
@@ -105,12 +163,35 @@ class RunConfigLoader(yaml.SafeLoader):
                     problem=f"{name} does not exist in the installed versions", problem_mark=node.start_mark
                 ) from None
             defined_there = getattr(found, "__module__", None) == module  # not what the module imports itself
-            if defined_there and isinstance(found, (type, FunctionType) if within(FUNCTIONS_OF) else type):
+            if defined_there and isinstance(found, (type, FunctionType) if _within(module, FUNCTIONS_OF) else type):
                 return found
-        raise yaml.constructor.ConstructorError(
-            problem=f"it names {name}, which is neither nerfstudio's nor this package's, and was not loaded",
-            problem_mark=node.start_mark,
-        )
+        raise _foreign(name, node)
+
+    def refuse_foreign_names(self, node: yaml.Node | None) -> None:
+        """Raises an error if a node or one inside it names something of another package, without importing anything."""
+        nodes, seen = [node], set[int]()
+        while nodes:
+            node = nodes.pop()
+            if node is None or id(node) in seen:
+                continue
+            seen.add(id(node))
+            name = node.tag.partition(PYTHON)[2].partition(":")[2]
+            module = name.rpartition(".")[0]
+            if name and not _within(module, (*CLASSES_OF, *FUNCTIONS_OF, "pathlib")):
+                raise _foreign(name, node)
+            if not isinstance(node, yaml.ScalarNode):
+                nodes += [part for entry in node.value for part in (entry if isinstance(entry, tuple) else [entry])]
+
+
+def _within(module: str, packages: tuple[str, ...]) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def _foreign(name: str, node: yaml.Node) -> yaml.YAMLError:
+    return yaml.constructor.ConstructorError(
+        problem=f"it names {name}, which is neither nerfstudio's nor this package's, and was not loaded",
+        problem_mark=node.start_mark,
+    )
 
 
 def _construct_name(loader: RunConfigLoader, name: str, _node: yaml.Node) -> Any:

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.nerf.checkpoint_check import check_checkpoint
-from dfa_nerfstudio.nerf.trainer import newest_readable_checkpoint
+from dfa_nerfstudio.nerf.checkpoint_check import check_checkpoint, newest_readable_checkpoint
 from tests.nerf.test_resume import trainer_for
 
 

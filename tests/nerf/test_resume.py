@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from dfa_nerfstudio.nerf.trainer import TalkingHeadTrainer, newest_readable_checkpoint
+from dfa_nerfstudio.nerf.checkpoint_check import newest_readable_checkpoint
+from dfa_nerfstudio.nerf.trainer import TalkingHeadTrainer
 from tests.nerf.test_model import _trainer
 
 STEPS, INTERRUPTED_AT = 60, 27

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from dfa_nerfstudio.nerf.trainer import newest_readable_checkpoint
+from dfa_nerfstudio.nerf.checkpoint_check import newest_readable_checkpoint
 from tests.nerf.test_model import _trainer
 from tests.nerf.test_resume import CHECKPOINTS, tensors
 

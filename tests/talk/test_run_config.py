@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ from nerfstudio.engine.trainer import TrainerConfig
 
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.method_configs import dfa_nerf_lite
-from dfa_nerfstudio.talk.run_config import read_run_config
+from dfa_nerfstudio.talk.run_config import read_renderer_config, read_run_config
 
 
 def write_config(folder: Path, data: Path) -> Path:
@@ -39,6 +42,16 @@ def test_the_same_config_is_read(tmp_path: Path) -> None:
     assert vars(config).keys() - {"get_base_dir"} == vars(expected).keys()
     assert config.pipeline == expected.pipeline and config.optimizers == expected.optimizers
     assert config.get_base_dir() == path.parent.resolve()
+    model, parser = config.pipeline.model, config.pipeline.datamanager.dataparser
+    assert read_renderer_config(path) == (model, parser)
+
+
+def test_a_renderer_is_loaded_without_the_trainer() -> None:
+    modules = ["nerfstudio.engine.trainer", "nerfstudio.viewer.viewer", "torchvision", "torch._dynamo"]
+    code = f"""
+import sys, dfa_nerfstudio.talk.load_model, dfa_nerfstudio.talk.video_renderer, dfa_nerfstudio.nerf.model
+print([name for name in {modules} if name in sys.modules])"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 @pytest.mark.parametrize(
@@ -95,7 +108,12 @@ def test_nothing_is_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ha
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"config\.yml: not the config\.yml of a nerfstudio run"):
         read_run_config(path)
+    with contextlib.suppress(UserError):  # builds other parts of the file alone
+        read_renderer_config(path)
     assert not (tmp_path / "executed").exists()
+    if any(f":{package}" in harmful for package in ("os", "subprocess", "torch", "antigravity", "other_package")):
+        with pytest.raises(UserError, match=r"config\.yml: not the config\.yml"):
+            read_renderer_config(path)
 
 
 def test_options_are_set_and_methods_are_not(tmp_path: Path) -> None:
