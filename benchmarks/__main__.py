@@ -22,6 +22,7 @@ make bench BENCH=training-memory                  ns-train: peak memory by video
 make bench BENCH=kills                            every command ended at 20 moments, and run again
 make bench BENCH="words --load-config C"           lips of single words, closed at m, p and b, with a contact sheet
 make bench BENCH="other-speech --load-config C"    sync and mouth motion in other speech, three languages
+make bench BENCH="cost-model --load-config C"      samples, operations and time of rendering and training, beside peaks
 make bench BENCH="pack --data D --target P"       packs a dataset folder into 40 MiB, to copy it to a GPU machine
 make bench BENCH="cuda --data P --piece short"    on a GPU: one piece of the field benchmark, in less than 8 minutes
 """
@@ -59,6 +60,7 @@ packages."""
 ON_REQUEST = {
     "words": "words.WordBenchmark",
     "other-speech": "other_speech.OtherSpeechBenchmark",
+    "cost-model": "cost_model.CostModelBenchmark",
     "pack": "packed_dataset.PackDataset",
     "cuda": "cuda.CudaBenchmark",
 }

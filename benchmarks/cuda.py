@@ -89,7 +89,7 @@ class CudaBenchmark:
         backends = list(reversed(available_backends(torch.device(self.device))))  # the torch reference first
         combinations = [(False, marcher, name) for marcher, name in product(("torch", "nerfacc"), backends)]
         for fused, marcher, name in [*combinations, (True, "one kernel", "one kernel")]:
-            model.config.fused_rendering = fused
+            model.config.fused_rendering, model.config.render_fraction = fused, 1
             if not fused:
                 model.config.marcher, model.network.grid.config.backend = marcher, name
             render(model, track[:2])  # the first use compiles kernels

@@ -23,6 +23,7 @@ dfa_nerf_paper = MethodSpecification(
             background=BackgroundConfig(learned=False),
             num_samples=64,
             occupancy_resolution=0,
+            render_fraction=1,
             render_slabs=1,
             losses=LossConfig(gate_penalty=0.0),
         ),

@@ -59,7 +59,10 @@ class BackgroundModel(nn.Module):
         uv = (hit * hit.new_tensor([1.0, -1.0]))[None, None]
         image = self.image if self.correction is None else self.image + self.correction
         colour = self._sample(image[None], uv)[0].t()
-        if self.appearance_images is not None:
+        if self.appearance_images is not None and len(appearance) == 1:  # an image: one lookup instead of one for each
+            added = torch.einsum("achw,a->chw", self.appearance_images, appearance[0])
+            colour = colour + self._sample(added[None], uv)[0].t()
+        elif self.appearance_images is not None:
             added = self._sample(
                 self.appearance_images, uv.expand(len(self.appearance_images), -1, -1, -1)
             )  # [A, 3, R]

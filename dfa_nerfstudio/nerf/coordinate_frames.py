@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -46,6 +47,32 @@ class Rays:
     torso_directions: Float[Tensor, "R 3"]
     frame: Int[Tensor, " R"]
     """Index of each ray's frame among the U frames."""
+
+    def __getitem__(self, rays: Int[Tensor, " r"]) -> Rays:
+        return Rays(*(values.index_select(0, rays) for values in vars(self).values()))
+
+    def averaged(self, size: tuple[int, int], factor: int) -> Rays:
+        """The rays of a smaller image: each is the mean of the rays of `factor x factor` pixels, all of one frame.
+
+        Args:
+            size: height and width of the image whose rays these are, row by row.
+            factor: side of a square of pixels; at the right and lower border squares may be cut off.
+        """
+
+        def mean(values: Float[Tensor, "R 3"]) -> Float[Tensor, "r 3"]:
+            image = values.view(1, *size, 3).permute(0, 3, 1, 2)
+            return F.avg_pool2d(image, factor, ceil_mode=True)[0].flatten(1).T
+
+        head_origins = mean(self.head_origins)
+        return Rays(
+            head_origins,
+            mean(self.head_directions),
+            mean(self.camera_origins),
+            mean(self.camera_directions),
+            mean(self.torso_origins),
+            mean(self.torso_directions),
+            self.frame[: len(head_origins)],
+        )
 
     def in_head_space(self, ray: Int[Tensor, " S"], distance: Float[Tensor, " S"]) -> Float[Tensor, "S 3"]:
         """Positions of S samples in head space, the scene's box scaled to [-1, 1]^3."""
@@ -88,19 +115,27 @@ def make_rays(
     flip = origins.new_tensor([1.0, 1.0, -1.0])  # OpenGL looks along -z; depth is positive
     rotation = attributes.head_to_camera[:, :3, :3] * flip[:, None]  # [U, 3, 3]
     translation = attributes.head_to_camera[:, :3, 3] * flip  # [U, 3]
-    camera_origins = torch.einsum("rij,rj->ri", rotation[frame], origins) + translation[frame]
-    camera_directions = torch.einsum("rij,rj->ri", rotation[frame], directions)
-    undo_motion = _inverse_torso_motion(attributes.torso_motion)[frame]  # [R, 3, 3]
+    camera_origins = _transform(rotation, frame, origins) + translation[frame]
+    camera_directions = _transform(rotation, frame, directions)
+    undo_motion = _inverse_torso_motion(attributes.torso_motion)  # [U, 3, 3]
     centre, half = scene.box.mean(0), (scene.box[1] - scene.box[0]) / 2
     return Rays(
         head_origins=(origins - centre) / half,
         head_directions=directions / half,
         camera_origins=camera_origins,
         camera_directions=camera_directions,
-        torso_origins=torch.einsum("rij,rj->ri", undo_motion, camera_origins),
-        torso_directions=torch.einsum("rij,rj->ri", undo_motion, camera_directions),
+        torso_origins=_transform(undo_motion, frame, camera_origins),
+        torso_directions=_transform(undo_motion, frame, camera_directions),
         frame=frame,
     )
+
+
+def _transform(
+    matrices: Float[Tensor, "U 3 3"], frame: Int[Tensor, " R"], vectors: Float[Tensor, "R 3"]
+) -> Float[Tensor, "R 3"]:
+    if len(matrices) == 1:  # an image: one product instead of one for each ray
+        return vectors @ matrices[0].T
+    return torch.einsum("rij,rj->ri", matrices[frame], vectors)
 
 
 def _inverse_torso_motion(motion: Float[Tensor, "U 4"]) -> Float[Tensor, "U 3 3"]:

@@ -28,15 +28,18 @@ from dfa_nerfstudio.nerf.checkpoint_check import FEATURE_KINDS, feature_kinds
 from dfa_nerfstudio.nerf.closed_mouth_embedding import ClosedMouthConfig, ClosedMouthEmbedding
 from dfa_nerfstudio.nerf.conditioned_field import ConditionedField, ConditionedFieldConfig, FieldOutput
 from dfa_nerfstudio.nerf.conditions import ConditionNormalizer, ConditionsConfig
-from dfa_nerfstudio.nerf.coordinate_frames import SceneBounds, make_rays
+from dfa_nerfstudio.nerf.coordinate_frames import Rays, SceneBounds, make_rays
+from dfa_nerfstudio.nerf.log_once import log_once
 from dfa_nerfstudio.nerf.losses import GatePenalty, LossConfig, photometric
-from dfa_nerfstudio.nerf.marching import MarchingBackend, OccupancyGrid, march
+from dfa_nerfstudio.nerf.marching import MarchingBackend, OccupancyGrid, RenderOutput, march
 from dfa_nerfstudio.nerf.marching import fused_renderer as fused
+from dfa_nerfstudio.nerf.marching.depth_guided import render_depth_guided
+from dfa_nerfstudio.nerf.marching.kernel_check import KernelCheck
 from dfa_nerfstudio.nerf.paper_field import PaperFieldConfig
 from dfa_nerfstudio.nerf.patch_loss import PatchLoss, PatchLossConfig
 
-MAX_FUSED_RAYS = 1 << 22
-"""Largest number of rays that one kernel renders in one call: a ray takes some hundred bytes, so that 4096x1024 pixels
+MAX_RAYS = 1 << 22
+"""Largest number of rays that are rendered in one call: a ray takes some hundred bytes, so that 4096x1024 pixels
 take a gigabyte or less."""
 
 
@@ -76,6 +79,9 @@ class DFANerfModelConfig(ModelConfig):
     """Number of rays rendered at once; the fused kernel ignores it."""
     fused_rendering: bool = True
     """Renders images with one Triton kernel where a GPU can run it: several times as fast as marching."""
+    render_fraction: int = 4
+    """Without the fused kernel, an image is marched at one `render_fraction`-th of its size, and pixels of closed
+    surfaces are rendered by one sample at that depth; 1 marches every pixel."""
     render_slabs: int = 3
     """Without the fused kernel, rays are marched in this many pieces, front to back; a ray stops once it is opaque."""
 
@@ -127,6 +133,7 @@ class DFANerfModel(Model):
         self.register_buffer(FEATURE_KINDS, feature_kinds(train))
         self.samples_per_ray = float(config.num_samples)
         """Mean number of field queries per ray in the latest training batch."""
+        self.kernel_check = KernelCheck()
         self._track = clip.track
 
     @property
@@ -209,7 +216,11 @@ class DFANerfModel(Model):
         return torch.autocast(device, torch.get_autocast_dtype(device), enabled=half)
 
     def _render(
-        self, ray_bundle: RayBundle, moments: Float[Tensor, " U"], frame: Int[Tensor, " R"]
+        self,
+        ray_bundle: RayBundle,
+        moments: Float[Tensor, " U"],
+        frame: Int[Tensor, " R"],
+        size: tuple[int, int] | None = None,
     ) -> dict[str, Tensor]:
         """Renders R rays, each at one of U moments.
 
@@ -217,6 +228,7 @@ class DFANerfModel(Model):
             ray_bundle: R rays in head space.
             moments: times in [0, 1].
             frame: index of each ray's moment.
+            size: height and width, if the rays are those of an image.
 
         Returns:
             per ray `rgb` [R, 3]; `foreground` [R, 3], the person's colour weighted by opacity; `accumulation` [R, 1],
@@ -234,25 +246,34 @@ class DFANerfModel(Model):
             scene = SceneBounds(self.box, self.half_extent, self.clip.near, self.clip.far)
             rays = make_rays(ray_bundle.origins, ray_bundle.directions, frame, attributes, scene)
 
-            def query(ray: Tensor, distance: Tensor) -> FieldOutput:
+            def query(rays: Rays, ray: Tensor, distance: Tensor) -> FieldOutput:
                 head, torso = rays.in_head_space(ray, distance), rays.in_torso_space(ray, distance, scene)
                 with precision:
                     return self.network(head, torso, rays.frame.index_select(0, ray), conditions)
 
-            if self._uses_fused_kernel(len(moments)):
-                field = cast(ConditionedField, self.network)
-                rendered = fused.render(field, rays, scene, conditions, self.config.num_samples, self.occupancy)
-            else:
-                rendered = march(
+            def march_rays(rays: Rays) -> RenderOutput:
+                return march(
                     rays.head_origins,
                     rays.head_directions,
                     self.config.num_samples,
                     self.occupancy,
-                    query,
+                    lambda ray, distance: query(rays, ray, distance),
                     training=self.training,
                     slabs=1 if self.training else self.config.render_slabs,
                     backend=self.config.marcher,
                 )
+
+            def fused_kernel(rays: Rays) -> RenderOutput:
+                field = cast(ConditionedField, self.network)
+                return fused.render(field, rays, scene, conditions, self.config.num_samples, self.occupancy)
+
+            rendered = None
+            if self._may_use_fused_kernel(len(moments)):
+                rendered = self.kernel_check.render(rays, fused_kernel, march_rays)
+            if rendered is None and size is not None and self.config.render_fraction > 1:
+                rendered = render_depth_guided(rays, size, self.config.render_fraction, march_rays, query)
+            if rendered is None:
+                rendered = march_rays(rays)
             samples_per_ray = rendered.num_samples / max(len(ray_bundle), 1)
             if self.training:
                 self.samples_per_ray = float(samples_per_ray)
@@ -267,25 +288,31 @@ class DFANerfModel(Model):
                 "samples_per_ray": torch.ones_like(opacity) * samples_per_ray,
             }
 
-    def _uses_fused_kernel(self, num_moments: int) -> bool:
-        """Whether the fused kernel renders rays of `num_moments` moments."""
+    def _may_use_fused_kernel(self, num_moments: int) -> bool:
+        """Whether the fused kernel may render rays of `num_moments` moments."""
         if self.training or not self.config.fused_rendering or num_moments > 1:
             return False
         reason = fused.fused_unavailable_reason(self.network, self.device)
-        if self.device.type == "cuda":
-            fused.log_renderer(reason)
-        return reason is None
+        if self.device.type == "cuda" and reason is not None:
+            log_once(f"image renderer: ray marching ({reason})")
+        return reason is None and self.kernel_check.failure is None
 
     @torch.no_grad()
     def get_outputs_for_camera(self, camera: Cameras, obb_box: OrientedBox | None = None) -> dict[str, Tensor]:
-        """Renders an image, in one call where the fused kernel renders it; outputs as in `_render`, [H, W, C]."""
+        """Renders an image in one call; outputs as in `_render`, [H, W, C]."""
         if obb_box is not None:
             return super().get_outputs_for_camera(camera, obb_box)
         rays = image_rays(camera if camera.device == self.device else camera.to(self.device))
-        if not self._uses_fused_kernel(1) or rays.times is None or rays.size > MAX_FUSED_RAYS:
+        at_once = self._may_use_fused_kernel(1) or self.config.render_fraction > 1
+        if not at_once or rays.size > MAX_RAYS:
             return self.get_outputs_for_camera_ray_bundle(rays)
-        moment, frame = rays.times[0, 0], torch.zeros(rays.size, dtype=torch.long, device=self.device)
-        outputs = self._render(rays.flatten(), moment, frame)
+        moment = rays.origins.new_zeros(1) if rays.times is None else rays.times[0, 0]
+        frame = torch.zeros(rays.size, dtype=torch.long, device=self.device)
+        try:
+            outputs = self._render(rays.flatten(), moment, frame, (rays.shape[0], rays.shape[1]))
+        except torch.cuda.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            return self.get_outputs_for_camera_ray_bundle(rays)
         return {name: values.view(*rays.shape, -1) for name, values in outputs.items()}
 
     @torch.no_grad()

@@ -93,6 +93,30 @@ def compare_triton(name: str) -> None:
         torch.testing.assert_close(other, reference, atol=2e-4 * float(reference.abs().max()), rtol=0)
 
 
+def test_wrong_triton_kernels_are_not_used() -> None:
+    pytest.importorskip("triton")
+    run_in_triton_interpreter("from tests.nerf.test_encodings import make_kernels_wrong; make_kernels_wrong()")
+
+
+def make_kernels_wrong() -> None:
+    """Changes the spatial hash, then lets the compiler fail."""
+    import triton.language as tl
+
+    from dfa_nerfstudio.nerf.encodings import triton_grid
+    from dfa_nerfstudio.nerf.encodings.grid_backends import triton_failure
+
+    layout, check = GridLayout(2, 2, 2, 16, 64, 9), triton_failure.__wrapped__
+    assert check(layout, torch.device("cpu")) is None
+    triton_grid._PRIME_Y = tl.constexpr(7)
+    assert "the Triton kernel's values differ" in check(layout, torch.device("cpu"))
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("no ptxas\nin PATH")
+
+    triton_grid.encode = fail
+    assert check(layout, torch.device("cpu")) == "the Triton kernel does not run here: no ptxas in PATH"
+
+
 def test_points_outside_the_cube_get_border_values():
     grid = FeatureGrid(GridConfig(num_levels=3))
     inside, outside = torch.tensor([[[1.0, -1.0, 0.3]]]), torch.tensor([[[1.5, -7.0, 0.3]]])

@@ -13,6 +13,7 @@ from dfa_nerfstudio.nerf.conditions import Conditions
 from dfa_nerfstudio.nerf.coordinate_frames import Rays, SceneBounds
 from dfa_nerfstudio.nerf.encodings import GridConfig
 from dfa_nerfstudio.nerf.marching import OccupancyGrid, march
+from dfa_nerfstudio.nerf.marching.kernel_check import KernelCheck
 from dfa_nerfstudio.talk.frame_renderer import source_cameras
 from tests.nerf.test_model import _trainer
 from tests.pipeline_fixture import run_in_triton_interpreter
@@ -105,6 +106,7 @@ def compare_images(config: str) -> None:
     from dfa_nerfstudio.talk.load_model import load_model
 
     model = load_model(Path(config)).eval()
+    model.config.render_fraction = 1
     camera = source_cameras(model, model.clip.track[:1])
     marched = model.get_outputs_for_camera(camera)
     fused.fused_unavailable_reason = lambda field, device: None
@@ -112,6 +114,20 @@ def compare_images(config: str) -> None:
     assert {name: values.shape for name, values in rendered.items()} == {name: v.shape for name, v in marched.items()}
     assert psnr(rendered["rgb"], marched["rgb"]) > 45
     torch.testing.assert_close(rendered["depth"], marched["depth"], atol=0.05, rtol=0.02)
+    assert model.kernel_check.failure is None
+
+    def swapped(field: ConditionedField) -> tuple[torch.Tensor, ...]:
+        first, gates, second, colour, biases = weights(field)
+        return first, gates, colour, second, biases
+
+    weights = fused._weights
+    for broken, message in (
+        (swapped, "colours differ"),
+        (None, "does not run here: 'NoneType' object is not callable"),
+    ):
+        fused._weights, model.kernel_check = broken, KernelCheck()
+        torch.testing.assert_close(model.get_outputs_for_camera(camera)["rgb"], marched["rgb"])
+        assert message in model.kernel_check.failure
 
 
 @pytest.mark.slow

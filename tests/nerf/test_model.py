@@ -8,6 +8,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ from dfa_nerfstudio.metrics.image_metrics import psnr
 from dfa_nerfstudio.nerf import training_schedule
 from dfa_nerfstudio.nerf.model import DFANerfModel
 from dfa_nerfstudio.talk.frame_renderer import render_track, source_cameras
-from dfa_nerfstudio.talk.load_model import load_model
+from dfa_nerfstudio.talk.load_model import load_model, load_run
 
 
 def _trainer(
@@ -115,13 +116,14 @@ def test_checkpoint_of_other_features_is_refused(trained: Trainer, ball_person: 
     foreign = replace(track, mouth_kind=other)
     foreign.save(path)
     try:
-        with pytest.raises(SystemExit) as stop:
+        with pytest.raises(UserError, match=r"^checkpoint: trained on .* of another person.*$"):
             load_model(trained.base_dir / "config.yml")
+        with pytest.raises(SystemExit) as stop:
+            load_run(trained.base_dir / "config.yml")
     finally:
         path.write_bytes(original)
-    assert stop.value.code == 2
     message = capsys.readouterr().err.strip()
-    assert "of another person" in message and "\n" not in message
+    assert stop.value.code == 2 and "of another person" in message and "\n" not in message
 
     with pytest.raises(UserError, match="of another person"):
         trained.pipeline.model.with_track(foreign)
@@ -217,18 +219,31 @@ def test_checkpoint_of_another_shape_is_refused_in_one_line(trained: Trainer, ca
 def test_little_gpu_memory_gives_smaller_chunks(trained: Trainer, monkeypatch: pytest.MonkeyPatch, capsys):
     model = trained.pipeline.model.eval()
     camera = source_cameras(model, model.clip.track)[:1]
-    whole = model.get_outputs_for_camera(camera)["rgb"]
-    get_outputs = model.get_outputs
+    with monkeypatch.context() as patched:
+        patched.setattr(model.config, "render_fraction", 1)
+        whole = model.get_outputs_for_camera(camera)["rgb"]
+    render = model._render
 
-    def little_memory(rays: RayBundle) -> dict[str, torch.Tensor]:
+    def little_memory(rays: RayBundle, *arguments: Any) -> dict[str, torch.Tensor]:
         if len(rays) > 500:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        return get_outputs(rays)
+        return render(rays, *arguments)
 
-    monkeypatch.setattr(model, "get_outputs", little_memory)
+    monkeypatch.setattr(model, "_render", little_memory)
     monkeypatch.setattr(model.config, "eval_num_rays_per_chunk", 2048)
     torch.testing.assert_close(model.get_outputs_for_camera(camera)["rgb"], whole, atol=1e-4, rtol=0)
     assert model.config.eval_num_rays_per_chunk == 256 and "256 rays at a time" in capsys.readouterr().out
+
+
+def test_one_sample_a_pixel_renders_what_marching_renders(trained: Trainer, monkeypatch: pytest.MonkeyPatch):
+    model = trained.pipeline.model.eval()
+    camera = source_cameras(model, model.clip.track[:1], scale=4.0)[:1]
+    image = model.get_outputs_for_camera(camera)
+    monkeypatch.setattr(model.config, "render_fraction", 1)
+    marched = model.get_outputs_for_camera(camera)
+    assert psnr(image["rgb"], marched["rgb"]) > 35
+    assert image["samples_per_ray"][0, 0] < 0.6 * marched["samples_per_ray"][0, 0]
+    assert ((image["accumulation"] - marched["accumulation"]).abs() > 0.1).float().mean() < 0.005
 
 
 def test_half_precision_renders_the_same_and_grids_stay_in_single_precision(trained: Trainer):

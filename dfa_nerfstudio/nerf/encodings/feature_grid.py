@@ -83,4 +83,4 @@ class FeatureGrid(nn.Module):
         """
         unit = points.clamp(-1, 1) * (0.5 - self.margin) + 0.5
         coordinates = torch.stack([unit[..., axes] for axes in self.axes], dim=1).flatten(0, 1)  # [grids, n, dims]
-        return grid_encoder(self.config.backend, points.device)(coordinates, self.table, self.layout)
+        return grid_encoder(self.config.backend, points.device, self.layout)(coordinates, self.table, self.layout)

@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from dfa_nerfstudio.errors import brief
 from dfa_nerfstudio.nerf.encodings import torch_grid
 from dfa_nerfstudio.nerf.encodings.grid_layout import GridLayout
 from dfa_nerfstudio.nerf.log_once import log_once
@@ -20,17 +21,23 @@ from dfa_nerfstudio.nerf.log_once import log_once
 GridBackend = Literal["auto", "tcnn", "triton", "torch"]
 _GPU_BACKENDS: tuple[Literal["triton", "tcnn"], ...] = ("triton", "tcnn")
 """Backends that need a CUDA device, fastest first."""
+CHECKED_POINTS = 300
+"""Number of points at which Triton's kernels are compared with the reference: more than two programs."""
+MAX_ERROR = 1e-3
+"""Largest difference, relative to the largest value, that rounding explains: kernels add in another order."""
 Encode = Callable[[Tensor, Tensor, GridLayout], Tensor]
 """Signature of `torch_grid.encode`."""
 
 
-def grid_encoder(requested: GridBackend, device: torch.device) -> Encode:
-    """Returns the function that looks up grid features on a device.
+def grid_encoder(requested: GridBackend, device: torch.device, layout: GridLayout) -> Encode:
+    """Returns the function that looks up grid features of a layout on a device.
 
-    A requested backend that is unavailable is replaced by `torch`, because all backends give the same numbers: a
-    checkpoint trained on a GPU opens on a laptop.
+    A requested backend that is unavailable, or whose numbers are wrong, is replaced by `torch`, because all backends
+    give the same numbers: a checkpoint trained on a GPU opens on a laptop.
     """
     name, reason = _choose(requested, device.type)
+    if name == "triton" and (failure := triton_failure(layout, device)) is not None:
+        name, reason = "torch", failure
     log_once(f"grid backend: {name} ({reason})")
     if name == "torch":
         return torch_grid.encode
@@ -71,6 +78,38 @@ def triton_unavailable_reason() -> str | None:
         return "Triton is not installed"
     if "CC" not in os.environ and not any(map(shutil.which, ("gcc", "clang"))):
         return "Triton needs a C compiler for its launcher"
+    return None
+
+
+@lru_cache
+def triton_failure(layout: GridLayout, device: torch.device) -> str | None:
+    """Why Triton's kernels must not be used; None if their values and gradients at some points are the reference's.
+
+    They are compiled for the GPU, driver and Triton version of the user, with which nobody may have tried them.
+    """
+    generator = torch.Generator().manual_seed(0)
+    margin = 0.5 / (layout.min_resolution - 1)  # of the first and last vertex; see `FeatureGrid`
+    points = torch.rand(2, CHECKED_POINTS, layout.dims, generator=generator) * (1 - 2 * margin) + margin
+    table = torch.randn(2, layout.entries, layout.features_per_level, generator=generator)
+    direction = torch.randn(CHECKED_POINTS, 2 * layout.out_dim, generator=generator).to(device)
+
+    def values_and_gradients(encode: Encode) -> list[Tensor]:
+        places, rows = (values.to(device).requires_grad_() for values in (points, table))
+        with torch.enable_grad(), torch.autocast(device.type, enabled=False):
+            out = encode(places, rows, layout)
+        return [out.detach(), *torch.autograd.grad(out, (places, rows), direction)]
+
+    try:
+        from dfa_nerfstudio.nerf.encodings import triton_grid
+
+        found = values_and_gradients(triton_grid.encode)
+    except Exception as error:  # of the compiler, the driver, or Triton
+        return f"the Triton kernel does not run here: {brief(error)}"
+    expected = values_and_gradients(torch_grid.encode)
+    for name, one, other in zip(("values", "gradients", "gradients"), found, expected, strict=True):
+        error = float((one - other).abs().max() / other.abs().max())
+        if not error < MAX_ERROR:
+            return f"the Triton kernel's {name} differ by {error:.1g} of the largest"
     return None
 
 

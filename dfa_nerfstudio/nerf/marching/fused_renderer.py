@@ -17,7 +17,6 @@ from dfa_nerfstudio.nerf.conditioned_field import ConditionedField
 from dfa_nerfstudio.nerf.conditions import Conditions
 from dfa_nerfstudio.nerf.coordinate_frames import Rays, SceneBounds
 from dfa_nerfstudio.nerf.encodings.grid_backends import triton_unavailable_reason
-from dfa_nerfstudio.nerf.log_once import log_once
 from dfa_nerfstudio.nerf.marching.occupancy_grid import OccupancyGrid
 from dfa_nerfstudio.nerf.marching.ray_marching import RenderOutput, cube_interval
 
@@ -41,14 +40,6 @@ def fused_unavailable_reason(field: nn.Module, device: torch.device) -> str | No
     if any(size & (size - 1) or size < _MIN_MATRIX_SIDE for size in sizes):
         return "the kernel needs widths and features that are powers of two"
     return None
-
-
-def log_renderer(unavailable_reason: str | None) -> None:
-    """Logs once whether images are rendered by the fused kernel or by marching, and why."""
-    name, reason = (
-        ("ray marching", unavailable_reason) if unavailable_reason else ("fused kernel", "Triton is installed")
-    )
-    log_once(f"image renderer: {name} ({reason})")
 
 
 def render(

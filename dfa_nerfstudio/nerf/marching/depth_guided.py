@@ -1,0 +1,82 @@
+"""Renders an image with one sample for most pixels: at the depth that a small image of the same view has there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from dfa_nerfstudio.nerf.conditioned_field import FieldOutput
+from dfa_nerfstudio.nerf.coordinate_frames import Rays
+from dfa_nerfstudio.nerf.marching.ray_marching import RenderOutput
+
+Field = Callable[[Rays, Int[Tensor, " S"], Float[Tensor, " S"]], FieldOutput]
+"""The field at S samples, as a function of rays, the samples' ray indices and their distances."""
+CLEAR, OPAQUE = 0.05, 0.95
+"""Opacity below which a pixel shows nothing of the person, and above which its surface is closed."""
+TOLERANCE = 0.02
+"""Error of a colour, 0 to 1, up to which one sample is enough."""
+
+
+def render_depth_guided(
+    rays: Rays,
+    size: tuple[int, int],
+    factor: int,
+    march: Callable[[Rays], RenderOutput],
+    field: Field,
+) -> RenderOutput:
+    """Renders the rays of an image.
+
+    The surface of a person is smooth, but its texture is not. So an image of a fraction of the size is marched first,
+    and its depth and opacity are enlarged. Where the surface is closed, the colour is the field's at that depth, which
+    is a single query. The small image also shows where that is not enough (glasses, lids, lips): there its own colours
+    by one sample differ from the marched ones. Such pixels, and those at outlines, are marched at full size.
+
+    Args:
+        rays: rays of an image, row by row.
+        size: its height and width in pixels.
+        factor: side of the squares of pixels that one pixel of the small image covers.
+        march: renders rays by marching.
+        field: the field.
+    """
+    height, width = size
+    small_rays = rays.averaged(size, factor)
+    small = march(small_rays)
+    solid = torch.nonzero(small.accumulation > CLEAR)[:, 0]
+    solid_opacity = small.accumulation[solid]
+    single = one_sample(small_rays, solid, solid_opacity, small.depth[solid] / solid_opacity, field)
+    difference = (single[:, :3] - small.rgb[solid]).abs().amax(-1)
+    error = torch.zeros_like(small.accumulation).index_copy(0, solid, difference)
+
+    images = torch.stack([small.accumulation, small.depth, error])
+    images = images.unflatten(1, (-(-height // factor), -(-width // factor)))[None]
+    enlarged = F.interpolate(images, scale_factor=factor, mode="bilinear")[0, :, :height, :width]
+    opacity, depth, error = enlarged.flatten(1)
+    distance = depth / opacity.clamp(min=CLEAR)
+    is_single = (opacity >= OPAQUE) & (error <= TOLERANCE)
+    surface, other = (torch.nonzero(chosen)[:, 0] for chosen in (is_single, ~is_single & (opacity > CLEAR)))
+    marched = march(rays[other])
+    total = opacity.new_zeros(len(opacity), 7)  # rgb, accumulation, depth, gates
+    total[surface] = one_sample(rays, surface, opacity[surface], distance[surface], field)
+    total[other] = torch.cat([marched.rgb, marched.accumulation[:, None], marched.depth[:, None], marched.gates], -1)
+    num_samples = small.num_samples + len(solid) + len(surface) + marched.num_samples
+    return RenderOutput(total[:, :3], total[:, 3], total[:, 4], total[:, 5:], num_samples)
+
+
+def one_sample(
+    rays: Rays, ray: Int[Tensor, " S"], opacity: Float[Tensor, " S"], distance: Float[Tensor, " S"], field: Field
+) -> Float[Tensor, "S 7"]:
+    """Composites a single sample on each of S rays: colour, accumulation, depth and gates, as in `RenderOutput`.
+
+    Args:
+        rays: rays.
+        ray: index of each sample's ray; each occurs once.
+        opacity: opacity of the sample.
+        distance: distance of the sample along its ray.
+        field: the field.
+    """
+    output, weight = field(rays, ray, distance), opacity[:, None]
+    return weight * torch.cat([output.rgb, torch.ones_like(weight), distance[:, None], output.gates], -1)
