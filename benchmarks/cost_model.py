@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -10,11 +11,14 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from nerfstudio.engine.callbacks import TrainingCallbackLocation
+from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.benchmark import Timer
 
+from benchmarks.held_out import render
 from benchmarks.record import Row, record_header, write_record
+from dfa_nerfstudio.metrics.image_metrics import psnr
 from dfa_nerfstudio.nerf.conditioned_field import ConditionedField
 from dfa_nerfstudio.nerf.model import DFANerfModel
 from dfa_nerfstudio.talk.frame_renderer import render_frame
@@ -31,11 +35,16 @@ CHUNK = 8192
 """Points per call when peaks are measured: what the field evaluates at once."""
 
 
+WARM_UP_STEPS = 400
+"""Training steps before those that are timed: space counts as occupied at first, so that rays are few."""
+
+
 @dataclass
 class CostModelBenchmark:
     """Counts samples, operations and time of a trained model, beside the peaks of the machine, on one CPU core or GPU.
 
-    Times come from torch's profiler and sum up one thread, so that shares do not depend on how threads overlap.
+    Times by kind come from torch's profiler, of one thread, so that shares do not depend on how threads overlap. Images
+    are rendered twice: every pixel marched, and by the method's default. The rate in frames/s is that of all cores.
     """
 
     load_config: Path
@@ -58,12 +67,19 @@ class CostModelBenchmark:
         model = load_model(self.load_config)
         assert isinstance(model, DFANerfModel)
         peaks = self._peaks(model.network)
-        rendering = [self._rendering(model, size, peaks) for size in self.sizes]
+        default = model.config.render_fraction
+        fractions = {"every pixel marched": 1, "default": default}
+        rendering = [
+            {"images": name, **self._rendering(model, size, fraction, peaks)}
+            for size in self.sizes
+            for name, fraction in fractions.items()
+        ]
+        levers = [self._levers(row, peaks) for row in rendering if row["images"] == "every pixel marched"]
         tables = {
             "machine, one core or GPU": [peaks],
             "rendering, per frame": rendering,
             "training, per step": [self._training(peaks)],
-            "rendering: what a lever leaves of the time, at most": [self._levers(row, peaks) for row in rendering],
+            "every pixel marched: what a lever leaves of the time, at most": levers,
         }
         write_record(f"cost_model_{self.device}", record_header(self.device), tables)
 
@@ -91,43 +107,55 @@ class CostModelBenchmark:
             for name, (amount, code) in rates.items()
         }
 
-    def _rendering(self, model: DFANerfModel, size: int, peaks: Row) -> Row:
-        track = model.clip.track
-        numbers = torch.linspace(0, len(track) - 1, self.frames).long().tolist()
-        scale = size / max(model.clip.size)
-        samples = list[float]()
+    def _rendering(self, model: DFANerfModel, size: int, fraction: int, peaks: Row) -> Row:
+        track, scale = model.clip.track, size / max(model.clip.size)
+        chosen = track[torch.linspace(0, len(track) - 1, self.frames).long()]
 
-        def work() -> None:
-            for number in numbers:
-                outputs = render_frame(model, track[number : number + 1], scale)
-                samples.append(float(outputs["samples_per_ray"].sum()))
+        def images(fraction: int) -> list[dict[str, Tensor]]:
+            model.config.render_fraction = fraction
+            return [render_frame(model, chosen[number : number + 1], scale) for number in range(self.frames)]
 
-        cost = self._profile(work, self.frames)
-        per_frame = sum(samples[-self.frames :]) / self.frames
-        return {"size": size, "samples": per_frame, **cost, **_at_peak(model.network, per_frame, cost, peaks)}
+        marched, found = images(1), images(fraction)
+        cost = self._profile(lambda: images(fraction), self.frames)
+        samples = sum(float(outputs["samples_per_ray"].sum()) for outputs in found) / self.frames
+        error = torch.stack([psnr(one["rgb"], other["rgb"]) for one, other in zip(found, marched, strict=True)])
+        torch.set_num_threads(os.cpu_count() or 1)
+        _, rate = render(model, track[: 4 * self.frames], scale)
+        torch.set_num_threads(1)
+        return {
+            "size": size,
+            "samples_per_pixel": samples / size**2,
+            "psnr_to_marched": float(error.mean()),
+            "frames_per_s": rate,
+            "samples": samples,
+            **cost,
+            **_at_peak(model.network, samples, cost, peaks),
+        }
 
     def _training(self, peaks: Row) -> Row:
         config = read_run_config(self.load_config)
-        config.output_dir, config.vis = self.output, "tensorboard"
+        config.get_base_dir, config.vis = lambda: self.output, "tensorboard"
         trainer = config.setup(local_rank=0, world_size=1)
         trainer.setup()
         trainer.pipeline.train()
-        step, samples, num_rays = 0, list[float](), config.pipeline.datamanager.train_num_rays_per_batch
+        data, step, samples = trainer.pipeline.datamanager, 0, list[float]()
 
         def work() -> None:
             nonlocal step
             for _ in range(self.steps):
                 trainer.train_iteration(step)
-                samples.append(trainer.pipeline.model.samples_per_ray * num_rays)
+                for callback in trainer.callbacks:
+                    callback.run_callback_at_location(step, TrainingCallbackLocation.AFTER_TRAIN_ITERATION)
+                samples.append(trainer.pipeline.model.samples_per_ray * data.rays_per_step)
                 step += 1
 
-        for _ in range(4):  # the occupancy grid is full at first
+        while step < WARM_UP_STEPS:
             work()
         cost = self._profile(work, self.steps)
         per_step = sum(samples[-self.steps :]) / self.steps
         # a backward pass costs two products for each of the forward pass
         limits = _at_peak(trainer.pipeline.model.network, 3 * per_step, cost, peaks)
-        return {"rays": num_rays, "samples": per_step, **cost, **limits}
+        return {"rays": data.rays_per_step, "samples": per_step, **cost, **limits}
 
     def _profile(self, work: Callable[[], None], repeats: int) -> Row:
         """Wall time, operations, and time by kind, per repeat, in ms."""
