@@ -80,8 +80,10 @@ class DFANerfModelConfig(ModelConfig):
     fused_rendering: bool = True
     """Renders images with one Triton kernel where a GPU can run it: several times as fast as marching."""
     render_fraction: int = 4
-    """Without the fused kernel, an image is marched at one `render_fraction`-th of its size, and pixels of closed
-    surfaces are rendered by one sample at that depth; 1 marches every pixel."""
+    """Without the fused kernel, an image is marched at one `render_fraction`-th of its size, and pixels for which one
+    sample at that depth is enough are rendered by it; 1 marches every pixel."""
+    render_tolerance: float = 0.01
+    """Error of a colour, 0 to 1, up to which one sample is enough; with a larger one, fewer pixels are marched."""
     render_slabs: int = 3
     """Without the fused kernel, rays are marched in this many pieces, front to back; a ray stops once it is opaque."""
 
@@ -271,7 +273,8 @@ class DFANerfModel(Model):
             if self._may_use_fused_kernel(len(moments)):
                 rendered = self.kernel_check.render(rays, fused_kernel, march_rays)
             if rendered is None and size is not None and self.config.render_fraction > 1:
-                rendered = render_depth_guided(rays, size, self.config.render_fraction, march_rays, query)
+                fraction, tolerance = self.config.render_fraction, self.config.render_tolerance
+                rendered = render_depth_guided(rays, size, fraction, tolerance, march_rays, query)
             if rendered is None:
                 rendered = march_rays(rays)
             samples_per_ray = rendered.num_samples / max(len(ray_bundle), 1)

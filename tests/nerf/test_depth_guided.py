@@ -45,7 +45,7 @@ def _march(rays: Rays) -> RenderOutput:
 @pytest.mark.parametrize("size", [(64, 64), (45, 67), (3, 2)])
 def test_a_ball_is_rendered_as_by_marching(size: tuple[int, int]) -> None:
     rays = _image_rays(*size)
-    expected, image = _march(rays), render_depth_guided(rays, size, 4, _march, _ball)
+    expected, image = _march(rays), render_depth_guided(rays, size, 4, 0.05, _march, _ball)
     if min(size) > 4:
         assert image.num_samples < 0.4 * expected.num_samples
     x, y = rays.head_origins[:, :2].T

@@ -17,14 +17,13 @@ Field = Callable[[Rays, Int[Tensor, " S"], Float[Tensor, " S"]], FieldOutput]
 """The field at S samples, as a function of rays, the samples' ray indices and their distances."""
 CLEAR, OPAQUE = 0.05, 0.95
 """Opacity below which a pixel shows nothing of the person, and above which its surface is closed."""
-TOLERANCE = 0.02
-"""Error of a colour, 0 to 1, up to which one sample is enough."""
 
 
 def render_depth_guided(
     rays: Rays,
     size: tuple[int, int],
     factor: int,
+    tolerance: float,
     march: Callable[[Rays], RenderOutput],
     field: Field,
 ) -> RenderOutput:
@@ -33,30 +32,34 @@ def render_depth_guided(
     The surface of a person is smooth, but its texture is not. So an image of a fraction of the size is marched first,
     and its depth and opacity are enlarged. Where the surface is closed, the colour is the field's at that depth, which
     is a single query. The small image also shows where that is not enough (glasses, lids, lips): there its own colours
-    by one sample differ from the marched ones. Such pixels, and those at outlines, are marched at full size.
+    by one sample, at the depth that its neighbours have on average, differ from the marched ones. Such pixels, and
+    those at outlines, are marched at full size.
 
     Args:
         rays: rays of an image, row by row.
         size: its height and width in pixels.
         factor: side of the squares of pixels that one pixel of the small image covers.
+        tolerance: error of a colour, 0 to 1, up to which one sample is enough.
         march: renders rays by marching.
         field: the field.
     """
     height, width = size
     small_rays = rays.averaged(size, factor)
     small = march(small_rays)
+    images = torch.stack([small.accumulation, small.depth])
+    images = images.unflatten(1, (-(-height // factor), -(-width // factor)))
+    mean_opacity, mean_depth = F.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False).flatten(1)
     solid = torch.nonzero(small.accumulation > CLEAR)[:, 0]
-    solid_opacity = small.accumulation[solid]
-    single = one_sample(small_rays, solid, solid_opacity, small.depth[solid] / solid_opacity, field)
-    difference = (single[:, :3] - small.rgb[solid]).abs().amax(-1)
-    error = torch.zeros_like(small.accumulation).index_copy(0, solid, difference)
+    mean_distance = mean_depth[solid] / mean_opacity[solid].clamp(min=CLEAR)
+    single = one_sample(small_rays, solid, small.accumulation[solid], mean_distance, field)
+    error = torch.zeros_like(small.accumulation)
+    error[solid] = (single[:, :3] - small.rgb[solid]).abs().amax(-1)
 
-    images = torch.stack([small.accumulation, small.depth, error])
-    images = images.unflatten(1, (-(-height // factor), -(-width // factor)))[None]
+    images = torch.cat([images, error.view_as(images[:1])])[None]
     enlarged = F.interpolate(images, scale_factor=factor, mode="bilinear")[0, :, :height, :width]
     opacity, depth, error = enlarged.flatten(1)
     distance = depth / opacity.clamp(min=CLEAR)
-    is_single = (opacity >= OPAQUE) & (error <= TOLERANCE)
+    is_single = (opacity >= OPAQUE) & (error <= tolerance)
     surface, other = (torch.nonzero(chosen)[:, 0] for chosen in (is_single, ~is_single & (opacity > CLEAR)))
     marched = march(rays[other])
     total = opacity.new_zeros(len(opacity), 7)  # rgb, accumulation, depth, gates
