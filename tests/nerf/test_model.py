@@ -242,7 +242,7 @@ def test_one_sample_a_pixel_renders_what_marching_renders(trained: Trainer, monk
     monkeypatch.setattr(model.config, "render_fraction", 1)
     marched = model.get_outputs_for_camera(camera)
     assert psnr(image["rgb"], marched["rgb"]) > 35
-    assert image["samples_per_ray"][0, 0] < 0.6 * marched["samples_per_ray"][0, 0]
+    assert image["samples_per_ray"][0, 0] < 0.8 * marched["samples_per_ray"][0, 0]
     assert ((image["accumulation"] - marched["accumulation"]).abs() > 0.1).float().mean() < 0.005
 
 
