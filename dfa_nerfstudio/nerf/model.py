@@ -26,17 +26,14 @@ from dfa_nerfstudio.nerf.appearance_code import AppearanceCode, AppearanceConfig
 from dfa_nerfstudio.nerf.background_model import BackgroundConfig, BackgroundModel
 from dfa_nerfstudio.nerf.checkpoint_check import FEATURE_KINDS, feature_kinds
 from dfa_nerfstudio.nerf.closed_mouth_embedding import ClosedMouthConfig, ClosedMouthEmbedding
-from dfa_nerfstudio.nerf.conditioned_field import ConditionedField, ConditionedFieldConfig, FieldOutput
+from dfa_nerfstudio.nerf.conditioned_field import ConditionedFieldConfig
 from dfa_nerfstudio.nerf.conditions import ConditionNormalizer, ConditionsConfig
-from dfa_nerfstudio.nerf.coordinate_frames import Rays, SceneBounds, make_rays
-from dfa_nerfstudio.nerf.log_once import log_once
+from dfa_nerfstudio.nerf.coordinate_frames import SceneBounds, make_rays
 from dfa_nerfstudio.nerf.losses import GatePenalty, LossConfig, photometric
-from dfa_nerfstudio.nerf.marching import MarchingBackend, OccupancyGrid, RenderOutput, march
-from dfa_nerfstudio.nerf.marching import fused_renderer as fused
-from dfa_nerfstudio.nerf.marching.depth_guided import render_depth_guided
-from dfa_nerfstudio.nerf.marching.kernel_check import KernelCheck
+from dfa_nerfstudio.nerf.marching import MarchingBackend, OccupancyGrid
 from dfa_nerfstudio.nerf.paper_field import PaperFieldConfig
 from dfa_nerfstudio.nerf.patch_loss import PatchLoss, PatchLossConfig
+from dfa_nerfstudio.nerf.person_renderer import PersonRenderer
 
 MAX_RAYS = 1 << 22
 """Largest number of rays that are rendered in one call: a ray takes some hundred bytes, so that 4096x1024 pixels
@@ -135,7 +132,7 @@ class DFANerfModel(Model):
         self.register_buffer(FEATURE_KINDS, feature_kinds(train))
         self.samples_per_ray = float(config.num_samples)
         """Mean number of field queries per ray in the latest training batch."""
-        self.kernel_check = KernelCheck()
+        self.renderer = PersonRenderer(config, self.network, self.occupancy)
         self._track = clip.track
 
     @property
@@ -208,15 +205,6 @@ class DFANerfModel(Model):
         moments, frame = torch.unique(times, return_inverse=True)
         return self._render(ray_bundle, moments, frame)
 
-    def _network_precision(self) -> torch.autocast:
-        """Half precision for the networks: in training where the trainer enables it, in rendering always on a GPU.
-
-        Everything else, grids included, is computed in single precision.
-        """
-        device = self.device.type
-        half = torch.is_autocast_enabled(device) or (device == "cuda" and not self.training)
-        return torch.autocast(device, torch.get_autocast_dtype(device), enabled=half)
-
     def _render(
         self,
         ray_bundle: RayBundle,
@@ -237,7 +225,7 @@ class DFANerfModel(Model):
             that opacity; `depth` [R, 1], the distance along the ray; `mouth_gate` and `eye_gate` [R, 1], how much f_m
             and f_e count there, 0 to 1; `samples_per_ray` [R, 1], the mean number of field queries.
         """
-        precision = self._network_precision()
+        precision = self.renderer.precision(self.device)
         with torch.autocast(self.device.type, enabled=False):  # in half precision a ray would miss by half a pixel
             attributes = self.track.at(moments)
             training_frames = self._training_frames(ray_bundle, frame, len(moments))
@@ -248,35 +236,7 @@ class DFANerfModel(Model):
             scene = SceneBounds(self.box, self.half_extent, self.clip.near, self.clip.far)
             rays = make_rays(ray_bundle.origins, ray_bundle.directions, frame, attributes, scene)
 
-            def query(rays: Rays, ray: Tensor, distance: Tensor) -> FieldOutput:
-                head, torso = rays.in_head_space(ray, distance), rays.in_torso_space(ray, distance, scene)
-                with precision:
-                    return self.network(head, torso, rays.frame.index_select(0, ray), conditions)
-
-            def march_rays(rays: Rays) -> RenderOutput:
-                return march(
-                    rays.head_origins,
-                    rays.head_directions,
-                    self.config.num_samples,
-                    self.occupancy,
-                    lambda ray, distance: query(rays, ray, distance),
-                    training=self.training,
-                    slabs=1 if self.training else self.config.render_slabs,
-                    backend=self.config.marcher,
-                )
-
-            def fused_kernel(rays: Rays) -> RenderOutput:
-                field = cast(ConditionedField, self.network)
-                return fused.render(field, rays, scene, conditions, self.config.num_samples, self.occupancy)
-
-            rendered = None
-            if self._may_use_fused_kernel(len(moments)):
-                rendered = self.kernel_check.render(rays, fused_kernel, march_rays)
-            if rendered is None and size is not None and self.config.render_fraction > 1:
-                fraction, tolerance = self.config.render_fraction, self.config.render_tolerance
-                rendered = render_depth_guided(rays, size, fraction, tolerance, march_rays, query)
-            if rendered is None:
-                rendered = march_rays(rays)
+            rendered = self.renderer.render(rays, scene, conditions, precision, size)
             samples_per_ray = rendered.num_samples / max(len(ray_bundle), 1)
             if self.training:
                 self.samples_per_ray = float(samples_per_ray)
@@ -291,22 +251,13 @@ class DFANerfModel(Model):
                 "samples_per_ray": torch.ones_like(opacity) * samples_per_ray,
             }
 
-    def _may_use_fused_kernel(self, num_moments: int) -> bool:
-        """Whether the fused kernel may render rays of `num_moments` moments."""
-        if self.training or not self.config.fused_rendering or num_moments > 1:
-            return False
-        reason = fused.fused_unavailable_reason(self.network, self.device)
-        if self.device.type == "cuda" and reason is not None:
-            log_once(f"image renderer: ray marching ({reason})")
-        return reason is None and self.kernel_check.failure is None
-
     @torch.no_grad()
     def get_outputs_for_camera(self, camera: Cameras, obb_box: OrientedBox | None = None) -> dict[str, Tensor]:
         """Renders an image in one call; outputs as in `_render`, [H, W, C]."""
         if obb_box is not None:
             return super().get_outputs_for_camera(camera, obb_box)
         rays = image_rays(camera if camera.device == self.device else camera.to(self.device))
-        at_once = self._may_use_fused_kernel(1) or self.config.render_fraction > 1
+        at_once = self.renderer.may_use_kernel(1, self.device) or self.config.render_fraction > 1
         if not at_once or rays.size > MAX_RAYS:
             return self.get_outputs_for_camera_ray_bundle(rays)
         moment = rays.origins.new_zeros(1) if rays.times is None else rays.times[0, 0]

@@ -78,7 +78,7 @@ def test_training_in_half_precision_learns_and_all_backends_render_the_same_imag
     model = trainer.pipeline.model.eval()
     camera = source_cameras(model, model.clip.track)[:1].to(CUDA)
     fused = model.get_outputs_for_camera(camera)["rgb"]
-    assert model.kernel_check.failure is None
+    assert model.renderer.kernel_check.failure is None
     model.config.fused_rendering, model.config.render_fraction = False, 1
     truth = torch.from_numpy(trainer.pipeline.datamanager.train_dataset.frame(0)[..., :3]).to(CUDA) / 255
     rendered = {}

@@ -114,7 +114,7 @@ def compare_images(config: str) -> None:
     assert {name: values.shape for name, values in rendered.items()} == {name: v.shape for name, v in marched.items()}
     assert psnr(rendered["rgb"], marched["rgb"]) > 45
     torch.testing.assert_close(rendered["depth"], marched["depth"], atol=0.05, rtol=0.02)
-    assert model.kernel_check.failure is None
+    assert model.renderer.kernel_check.failure is None
 
     def swapped(field: ConditionedField) -> tuple[torch.Tensor, ...]:
         first, gates, second, colour, biases = weights(field)
@@ -125,9 +125,9 @@ def compare_images(config: str) -> None:
         (swapped, "colours differ"),
         (None, "does not run here: 'NoneType' object is not callable"),
     ):
-        fused._weights, model.kernel_check = broken, KernelCheck()
+        fused._weights, model.renderer.kernel_check = broken, KernelCheck()
         torch.testing.assert_close(model.get_outputs_for_camera(camera)["rgb"], marched["rgb"])
-        assert message in model.kernel_check.failure
+        assert message in model.renderer.kernel_check.failure
 
 
 @pytest.mark.slow

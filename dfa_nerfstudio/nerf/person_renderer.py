@@ -1,0 +1,100 @@
+"""Renders the person along rays: by the fused kernel, by one sample for most pixels, or by marching."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from dfa_nerfstudio.nerf.conditioned_field import ConditionedField, FieldOutput
+from dfa_nerfstudio.nerf.conditions import Conditions
+from dfa_nerfstudio.nerf.coordinate_frames import Rays, SceneBounds
+from dfa_nerfstudio.nerf.log_once import log_once
+from dfa_nerfstudio.nerf.marching import OccupancyGrid, RenderOutput, march
+from dfa_nerfstudio.nerf.marching import fused_renderer as fused
+from dfa_nerfstudio.nerf.marching.depth_guided import render_depth_guided
+from dfa_nerfstudio.nerf.marching.kernel_check import KernelCheck
+
+if TYPE_CHECKING:
+    from dfa_nerfstudio.nerf.model import DFANerfModelConfig
+
+
+class PersonRenderer:
+    """Renders a field's colours, opacity, depth and gates along rays, without the background."""
+
+    def __init__(self, config: DFANerfModelConfig, network: nn.Module, occupancy: OccupancyGrid | None) -> None:
+        """
+        Args:
+            config: the model's options of rendering.
+            network: the field; its mode, training or evaluation, is the renderer's.
+            occupancy: cells that may contain the person; None queries the field everywhere.
+        """
+        self.config, self.network, self.occupancy = config, network, occupancy
+        self.kernel_check = KernelCheck()
+
+    def precision(self, device: torch.device) -> torch.autocast:
+        """Half precision for the networks: in training where the trainer enables it, in rendering always on a GPU.
+
+        Everything else, grids included, is computed in single precision.
+        """
+        half = torch.is_autocast_enabled(device.type) or (device.type == "cuda" and not self.network.training)
+        return torch.autocast(device.type, torch.get_autocast_dtype(device.type), enabled=half)
+
+    def may_use_kernel(self, num_frames: int, device: torch.device) -> bool:
+        """Whether the fused kernel may render rays of `num_frames` frames."""
+        if self.network.training or not self.config.fused_rendering or num_frames > 1:
+            return False
+        reason = fused.fused_unavailable_reason(self.network, device)
+        if device.type == "cuda" and reason is not None:
+            log_once(f"image renderer: ray marching ({reason})")
+        return reason is None and self.kernel_check.failure is None
+
+    def render(
+        self,
+        rays: Rays,
+        scene: SceneBounds,
+        conditions: Conditions,
+        precision: torch.autocast,
+        size: tuple[int, int] | None = None,
+    ) -> RenderOutput:
+        """Renders R rays.
+
+        Args:
+            rays: R rays, each of one of U frames.
+            scene: the rendered volume.
+            conditions: conditions of the U frames.
+            precision: of the networks.
+            size: height and width, if the rays are those of an image.
+        """
+        config, training = self.config, self.network.training
+
+        def query(rays: Rays, ray: Int[Tensor, " S"], distance: Float[Tensor, " S"]) -> FieldOutput:
+            head, torso = rays.in_head_space(ray, distance), rays.in_torso_space(ray, distance, scene)
+            with precision:
+                return self.network(head, torso, rays.frame.index_select(0, ray), conditions)
+
+        def march_rays(rays: Rays) -> RenderOutput:
+            return march(
+                rays.head_origins,
+                rays.head_directions,
+                config.num_samples,
+                self.occupancy,
+                lambda ray, distance: query(rays, ray, distance),
+                training=training,
+                slabs=1 if training else config.render_slabs,
+                backend=config.marcher,
+            )
+
+        def kernel(rays: Rays) -> RenderOutput:
+            field = cast(ConditionedField, self.network)
+            return fused.render(field, rays, scene, conditions, config.num_samples, self.occupancy)
+
+        if self.may_use_kernel(len(conditions.mouth), rays.frame.device):
+            rendered = self.kernel_check.render(rays, kernel, march_rays)
+            if rendered is not None:
+                return rendered
+        if size is not None and config.render_fraction > 1:
+            return render_depth_guided(rays, size, config.render_fraction, config.render_tolerance, march_rays, query)
+        return march_rays(rays)
