@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,8 +33,6 @@ KINDS = {
 """Torch operations by kind; all others are passes over memory."""
 CHUNK = 8192
 """Points per call when peaks are measured: what the field evaluates at once."""
-
-
 WARM_UP_STEPS = 400
 """Training steps before those that are timed: space counts as occupied at first, so that rays are few."""
 
@@ -54,12 +52,13 @@ class CostModelBenchmark:
     sizes: tuple[int, ...] = (128, 256, 512)
     """Longer sides of the rendered images, in pixels."""
     frames: int = 8
-    """Frames that are rendered, spread over the held-out end."""
+    """Frames that are rendered, spread over the clip."""
     steps: int = 40
     """Training steps that are timed."""
     output: Path = Path("outputs/bench/cost_model")
     """Working folder."""
     device: str = "cuda" if torch.cuda.is_available() else "cpu"
+    """Device of rendering and training."""
 
     def run(self) -> None:
         """Measures everything and writes the record."""
@@ -67,14 +66,9 @@ class CostModelBenchmark:
         model = load_model(self.load_config)
         assert isinstance(model, DFANerfModel)
         peaks = self._peaks(model.network)
-        default = model.config.render_fraction
-        fractions = {"every pixel marched": 1, "default": default}
-        rendering = [
-            {"images": name, **self._rendering(model, size, fraction, peaks)}
-            for size in self.sizes
-            for name, fraction in fractions.items()
-        ]
-        levers = [self._levers(row, peaks) for row in rendering if row["images"] == "every pixel marched"]
+        fractions = {"every pixel marched": 1, "default": model.config.render_fraction}
+        rendering = [row for size in self.sizes for row in self._rendering(model, size, fractions, peaks)]
+        levers = [_levers(row, peaks) for row in rendering if row["images"] == "every pixel marched"]
         tables = {
             "machine, one core or GPU": [peaks],
             "rendering, per frame": rendering,
@@ -107,30 +101,35 @@ class CostModelBenchmark:
             for name, (amount, code) in rates.items()
         }
 
-    def _rendering(self, model: DFANerfModel, size: int, fraction: int, peaks: Row) -> Row:
+    def _rendering(self, model: DFANerfModel, size: int, fractions: dict[str, int], peaks: Row) -> Iterator[Row]:
+        """Yields a row for each way to render; the first is the reference of the others."""
         track, scale = model.clip.track, size / max(model.clip.size)
         chosen = track[torch.linspace(0, len(track) - 1, self.frames).long()]
 
-        def images(fraction: int) -> list[dict[str, Tensor]]:
-            model.config.render_fraction = fraction
+        def images() -> list[dict[str, Tensor]]:
             return [render_frame(model, chosen[number : number + 1], scale) for number in range(self.frames)]
 
-        marched, found = images(1), images(fraction)
-        cost = self._profile(lambda: images(fraction), self.frames)
-        samples = sum(float(outputs["samples_per_ray"].sum()) for outputs in found) / self.frames
-        error = torch.stack([psnr(one["rgb"], other["rgb"]) for one, other in zip(found, marched, strict=True)])
-        torch.set_num_threads(os.cpu_count() or 1)
-        _, rate = render(model, track[: 4 * self.frames], scale)
-        torch.set_num_threads(1)
-        return {
-            "size": size,
-            "samples_per_pixel": samples / size**2,
-            "psnr_to_marched": float(error.mean()),
-            "frames_per_s": rate,
-            "samples": samples,
-            **cost,
-            **_at_peak(model.network, samples, cost, peaks),
-        }
+        reference = list[dict[str, Tensor]]()
+        for name, fraction in fractions.items():
+            model.config.render_fraction = fraction
+            found = images()
+            reference = reference or found
+            cost = self._profile(images, self.frames)
+            samples = sum(float(outputs["samples_per_ray"].sum()) for outputs in found) / self.frames
+            error = torch.stack([psnr(one["rgb"], other["rgb"]) for one, other in zip(found, reference, strict=True)])
+            torch.set_num_threads(os.cpu_count() or 1)
+            _, rate = render(model, track[: 4 * self.frames], scale)
+            torch.set_num_threads(1)
+            yield {
+                "images": name,
+                "size": size,
+                "samples_per_pixel": samples / size**2,
+                **({} if found is reference else {"psnr_to_marched": float(error.mean())}),
+                "frames_per_s": rate,
+                "samples": samples,
+                **cost,
+                **_at_peak(model.network, samples, cost, peaks),
+            }
 
     def _training(self, peaks: Row) -> Row:
         config = read_run_config(self.load_config)
@@ -180,19 +179,20 @@ class CostModelBenchmark:
         shares = {f"{kind}_share": spent[kind] / profiled for kind in [*KINDS, "passes over memory"]}
         return {"ms": wall, "operations": round(calls / repeats), "operations_ms": profiled, **shares}
 
-    def _levers(self, rendering: Row, peaks: Row) -> Row:
-        """Upper limits of what each lever gives, as the share of the time that is left."""
-        samples, pixels = rendering["samples"], rendering["size"] ** 2
-        return {
-            "size": rendering["size"],
-            "one sample a pixel, depth from a quarter of the size": min(1.0, 1 / 16 + pixels / samples),
-            "products at twice the rate (bfloat16)": 1 - rendering["matrix products_share"] / 2,
-            "no passes over memory, no indexing (one kernel)": rendering["matrix products_share"]
-            + rendering["grid lookups_share"],
-            "everything at the peak": rendering["share_of_peak"],
-            "no Python and no calls": 1
-            - rendering["operations"] / peaks["million_small_operations_per_s"] / 1e3 / rendering["ms"],
-        }
+
+def _levers(rendering: Row, peaks: Row) -> Row:
+    """Upper limits of what each lever gives, as the share of the time that is left."""
+    samples, pixels = rendering["samples"], rendering["size"] ** 2
+    return {
+        "size": rendering["size"],
+        "one sample a pixel, depth from a quarter of the size": min(1.0, 1 / 16 + pixels / samples),
+        "products at twice the rate (bfloat16)": 1 - rendering["matrix products_share"] / 2,
+        "no passes over memory, no indexing (one kernel)": rendering["matrix products_share"]
+        + rendering["grid lookups_share"],
+        "everything at the peak": rendering["share_of_peak"],
+        "no Python and no calls": 1
+        - rendering["operations"] / peaks["million_small_operations_per_s"] / 1e3 / rendering["ms"],
+    }
 
 
 def _at_peak(network: nn.Module, samples: float, cost: Row, peaks: Row) -> Row:

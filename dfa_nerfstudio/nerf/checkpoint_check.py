@@ -100,6 +100,11 @@ def check_version(pipeline: Mapping[str, Any], source: Path | str = "checkpoint"
     check_format_version(source, version, CHECKPOINT_VERSION, "train again")
 
 
+def model_state(pipeline: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Returns the model's state dict within a pipeline's."""
+    return {name.removeprefix(MODEL): values for name, values in pipeline.items() if name.startswith(MODEL)}
+
+
 def check_state(state: Mapping[str, Tensor], kinds: UInt8[Tensor, "128"], folder: Path) -> None:
     """Checks that a checkpoint belongs to a dataset folder and is finite.
 

@@ -35,7 +35,7 @@ from dfa_nerfstudio.nerf.paper_field import PaperFieldConfig
 from dfa_nerfstudio.nerf.patch_loss import PatchLoss, PatchLossConfig
 from dfa_nerfstudio.nerf.person_renderer import PersonRenderer
 
-MAX_RAYS = 1 << 22
+MAX_IMAGE_RAYS = 1 << 22
 """Largest number of rays that are rendered in one call: a ray takes some hundred bytes, so that 4096x1024 pixels
 take a gigabyte or less."""
 
@@ -258,7 +258,7 @@ class DFANerfModel(Model):
             return super().get_outputs_for_camera(camera, obb_box)
         rays = image_rays(camera if camera.device == self.device else camera.to(self.device))
         at_once = self.renderer.may_use_kernel(1, self.device) or self.config.render_fraction > 1
-        if not at_once or rays.size > MAX_RAYS:
+        if not at_once or rays.size > MAX_IMAGE_RAYS:
             return self.get_outputs_for_camera_ray_bundle(rays)
         moment = rays.origins.new_zeros(1) if rays.times is None else rays.times[0, 0]
         frame = torch.zeros(rays.size, dtype=torch.long, device=self.device)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dfa_nerfstudio.data.datamanager import TalkingHeadDataManager, TalkingHeadDataManagerConfig
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
-from dfa_nerfstudio.nerf.checkpoint_check import CHECKPOINT_VERSION, MODEL, check_state, check_version
+from dfa_nerfstudio.nerf.checkpoint_check import CHECKPOINT_VERSION, check_state, check_version, model_state
 from dfa_nerfstudio.nerf.gradient_guard import NonFiniteGradientGuard
 from dfa_nerfstudio.nerf.model import DFANerfModel, DFANerfModelConfig
 from dfa_nerfstudio.nerf.step_check import StepCheck
@@ -149,8 +149,7 @@ class TalkingHeadPipeline(VanillaPipeline):
         """
         with exit_on_user_error():
             check_version(state_dict)
-            state = {name.removeprefix(MODEL): values for name, values in state_dict.items() if name.startswith(MODEL)}
-            check_state(state, self.model.feature_kinds, self.model.clip.folder)
+            check_state(model_state(state_dict), self.model.feature_kinds, self.model.clip.folder)
             try:
                 super().load_state_dict(state_dict, strict=True)
             except RuntimeError as error:

@@ -9,7 +9,12 @@ import torch
 
 from dfa_nerfstudio.data.renderer import Renderer
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.nerf.checkpoint_check import MODEL, check_checkpoint, check_state, newest_readable_checkpoint
+from dfa_nerfstudio.nerf.checkpoint_check import (
+    check_checkpoint,
+    check_state,
+    model_state,
+    newest_readable_checkpoint,
+)
 from dfa_nerfstudio.talk.run_config import read_renderer_config, read_run_config
 
 if TYPE_CHECKING:
@@ -80,8 +85,7 @@ def load_model(config_path: Path, data: Path | None = None) -> Renderer:
     outputs = _build(config_path, parser).get_dataparser_outputs("train")
     number = len(outputs.image_filenames)
     model = _build(config_path, config, scene_box=outputs.scene_box, num_train_data=number, metadata=outputs.metadata)
-    weights = check_checkpoint(checkpoint)["pipeline"]
-    weights = {name.removeprefix(MODEL): values for name, values in weights.items() if name.startswith(MODEL)}
+    weights = model_state(check_checkpoint(checkpoint)["pipeline"])
     check_state(weights, model.feature_kinds, outputs.metadata["clip"].folder)
     try:
         model.load_state_dict(weights)

@@ -244,6 +244,9 @@ def test_one_sample_a_pixel_renders_what_marching_renders(trained: Trainer, monk
     assert psnr(image["rgb"], marched["rgb"]) > 35
     assert image["samples_per_ray"][0, 0] < 0.8 * marched["samples_per_ray"][0, 0]
     assert ((image["accumulation"] - marched["accumulation"]).abs() > 0.1).float().mean() < 0.005
+    monkeypatch.undo()
+    camera.camera_to_worlds = camera.camera_to_worlds * torch.tensor([-1.0, 1.0, -1.0, 1.0])
+    assert not model.get_outputs_for_camera(camera)["accumulation"].any(), "a camera that looks away"
 
 
 def test_half_precision_renders_the_same_and_grids_stay_in_single_precision(trained: Trainer):
