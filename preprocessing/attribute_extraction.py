@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -20,21 +22,21 @@ from dfa_nerfstudio.preprocessing.process_config import ProcessConfig
 from dfa_nerfstudio.preprocessing.progress_reporter import ProgressReporter
 from dfa_nerfstudio.preprocessing.video.cropped_video import CroppedVideo
 
-MAX_MODEL_FRAMES = 10_000
-"""Maximum number of frames that the morphable model is learnt from: 400 s show all expressions of a person."""
+MAX_MODEL_FRAMES = 2500
+"""Maximum number of frames that the morphable model is learnt from, evenly spaced."""
 
 
 def extract_attributes(
-    tracked_face: TrackedFace, cropped: CroppedVideo, config: ProcessConfig, progress: ProgressReporter
+    tracked_face: TrackedFace, cropped: CroppedVideo, folder: Path, config: ProcessConfig, progress: ProgressReporter
 ) -> tuple[dict[str, np.ndarray], Poses]:
     """Extracts all fields of `ClipAttributes` except those of the audio.
 
     They belong to 0, 1/25 s, 2/25 s, ..., except `landmarks` and `face_found`, which belong to the images.
 
     Args:
-        tracked_face: results of the face tracking pass. Its landmarks are scaled to pixels in place, because those of a
-            long video are too large to hold twice.
+        tracked_face: results of the face tracking pass. Its landmarks are scaled to pixels in place.
         cropped: the frames.
+        folder: folder of temporary files.
         config: options.
         progress: progress and report.
 
@@ -43,7 +45,7 @@ def extract_attributes(
     """
     timeline, times = tracked_face.timeline, tracked_face.times
     landmarks, train_mask = tracked_face.landmarks, timeline.train_mask & tracked_face.face_found
-    motion = track_head_and_torso(cropped, tracked_face, config.smoothing, progress)
+    motion = track_head_and_torso(cropped, tracked_face, folder, config.smoothing, progress)
     head, poses = motion.head, motion.image_poses
     with progress.stage("expression and eyes"):
 
@@ -51,19 +53,22 @@ def extract_attributes(
             observed = to_opengl_axes(landmarks[rows])[..., :2]
             return back_project(observed, head.shape, head.focal, poses[rows]).astype(np.float32)
 
-        train_faces = front_view(np.flatnonzero(train_mask)[:: 1 + train_mask.sum() // MAX_MODEL_FRAMES])
+        rows = np.flatnonzero(train_mask)[:: 1 + train_mask.sum() // MAX_MODEL_FRAMES]
+        train_faces = np.concatenate([front_view(rows[chunk]) for chunk in chunk_slices(len(rows))])
         model = (
             learn_morphable_model(train_faces, config.num_expressions)
             if config.morphable_model is None
             else MorphableBasis.load(config.morphable_model).fit(train_faces)
         )
         del train_faces
+        front_landmarks = np.empty((len(landmarks), len(LANDMARKS_68), 3), np.float32)
         parts = []
         for chunk in chunk_slices(len(landmarks)):
             face, pose = front_view(chunk), poses[chunk]
+            front_landmarks[chunk] = face[:, LANDMARKS_68]
             lids = LidObservations.from_landmarks(face, pose)
-            parts.append((face[:, LANDMARKS_68], model.project(face), mouth_opening(face, pose), lids.ratio, lids.view))
-        front_landmarks, expression, mouth, ratio, view = (np.concatenate(part) for part in zip(*parts, strict=True))
+            parts.append((model.project(face), mouth_opening(face, pose), lids.ratio, lids.view))
+        expression, mouth, ratio, view = (np.concatenate(part) for part in zip(*parts, strict=True))
         lids = LidObservations(ratio, view)
         eyes = EyeCalibration.fit(lids, tracked_face.face_found, timeline)
         eye_opening = eyes.opening(lids, timeline)
@@ -77,12 +82,14 @@ def extract_attributes(
         )
         eye_opening = eye_opening.clip(0, 1)  # a cubic spline overshoots
         blinks = find_blinks(eye_opening, tracked_face.face_found, timeline)
+    for chunk in chunk_slices(len(landmarks)):
+        landmarks[chunk] = landmarks[chunk] * config.size
     observed = eyes.blinks_observed or appearance is not None
     progress.report.record_blinks(len(blinks), int(timeline.valid.sum()), observed)
     return {
         "shot": timeline.shot,
         "face_found": tracked_face.face_found,
-        "landmarks": np.multiply(landmarks, config.size, out=landmarks),
+        "landmarks": landmarks.memmap(),
         "front_landmarks": front_landmarks,
         "head_to_camera": motion.poses.matrices(),
         **vars(motion.torso),

@@ -18,6 +18,7 @@ from dfa_nerfstudio.data.dataset_folder import image_path, mask_path
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.face.landmark_tracker import LandmarkTracker, interpolate_lost
 from dfa_nerfstudio.face.topology import NUM_MESH_LANDMARKS
+from dfa_nerfstudio.media.frame_rows import FrameRows
 from dfa_nerfstudio.media.frame_times import FrameTimes
 from dfa_nerfstudio.media.images import resize_square, write_image
 from dfa_nerfstudio.media.prefetch import prefetch
@@ -46,8 +47,8 @@ NUM_KEYFRAMES = 160
 class TrackedFace:
     """Results of the face tracking pass over T frames."""
 
-    landmarks: Float[np.ndarray, "T 478 3"]
-    """Landmarks in image sides; interpolated where the face was lost."""
+    landmarks: FrameRows
+    """Landmarks in image sides, [T, 478, 3], in a file; interpolated where the face was lost."""
     blendshapes: Float[np.ndarray, "T B"]
     """Blendshape scores, interpolated where the face was lost; B = 0 if the tracker has none."""
     face_found: Bool[np.ndarray, " T"]
@@ -113,9 +114,15 @@ class VideoScan:
         return [cut.frame - scene.start for cut in self.cuts if cut.frame in scene and cut.frame != scene.start]
 
 
-def scan_video(video: Video, progress: ProgressReporter) -> VideoScan:
-    """Counts the frames, detects cuts, and detects faces in one frame per second."""
-    faces, cuts, thumbnails, num_frames, size = FaceDetections(), CutDetector(), Thumbnails(), 0, (0, 0)
+def scan_video(video: Video, folder: Path, progress: ProgressReporter) -> VideoScan:
+    """Counts the frames, detects cuts, and detects faces in one frame per second.
+
+    Args:
+        video: the video.
+        folder: folder of temporary files.
+        progress: progress.
+    """
+    faces, cuts, thumbnails, num_frames, size = FaceDetections(), CutDetector(), Thumbnails(folder), 0, (0, 0)
     with progress.stage("scanning") as advance:
         for number, frame in enumerate(video.frames()):
             if number % round(FRAME_RATE) == 0:
@@ -161,11 +168,11 @@ def track_face(
     Raises:
         UserError: if the face is detected in too few frames.
     """
-    segmenter, patches = PersonSegmenter(), FacePatches(progress.report.num_frames)
+    segmenter, patches = PersonSegmenter(), FacePatches(progress.report.num_frames, folder)
     side = tracking_size(cropped)
     num_train, report, cuts = timeline.num_train, progress.report, set(timeline.cuts)
     face_found = np.zeros(report.num_frames, bool)
-    landmarks = np.full((report.num_frames, NUM_MESH_LANDMARKS, 3), np.nan, np.float32)  # 0.5 GB per hour
+    landmarks = FrameRows((NUM_MESH_LANDMARKS, 3), np.float32, folder)  # 0.5 GB per hour
     blendshapes = np.full((report.num_frames, tracker.num_blendshapes), np.nan, np.float32)
     total_alpha = np.zeros((size, size), np.float64)
     starts = {run.start for run in timeline.runs()}
@@ -179,8 +186,9 @@ def track_face(
             write_image(image_path(folder, number), resize_square(full_image, size))
             image = resize_square(full_image, side)
             face = tracker.track(image, after_cut=number in cuts)
+            landmarks.append(np.full(1, np.nan) if face is None else face.landmarks)
             if face is not None:
-                face_found[number], landmarks[number], blendshapes[number] = True, *face
+                face_found[number], blendshapes[number] = True, face.blendshapes
             patches.add(image, None if face is None else face.landmarks)
             if number in keyframes:
                 keyframes[number] = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
@@ -207,8 +215,8 @@ def track_face(
     report.excluded_spans = _spans(~timeline.valid & ~missing & ~covered)
     _report_face(timeline, face_found, sorted(cuts), tracker, report)
     for part in timeline.splits:
-        interpolate_lost(landmarks[part], face_found[part])
-        interpolate_lost(blendshapes[part], face_found[part])
+        interpolate_lost(landmarks, face_found, part)
+        interpolate_lost(blendshapes, face_found, part)
     return TrackedFace(landmarks, blendshapes, face_found, total_alpha / (255 * num_train), keyframes, timeline, times)
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from dfa_nerfstudio.face.eye_patches import eye_patches
+from dfa_nerfstudio.face.eye_patches import HEIGHT, WIDTH, eye_patches
 from dfa_nerfstudio.face.head_pose import Poses, poses_to_vectors, project_points, vectors_to_poses
 from dfa_nerfstudio.face.head_shape import to_opengl_axes
 from dfa_nerfstudio.face.topology import CHIN, RIGID
 from dfa_nerfstudio.media.chunks import chunk_slices
+from dfa_nerfstudio.media.frame_rows import FrameRows
 from dfa_nerfstudio.media.images import resize_square
 from dfa_nerfstudio.media.prefetch import prefetch
 from dfa_nerfstudio.metrics.jitter import jitter
@@ -48,18 +50,19 @@ class HeadTorsoMotion:
     """Head poses at the times of the images."""
     torso: TorsoMotion
     """Torso motion at 0, 1/25 s, 2/25 s, ..."""
-    eye_patches: UInt8[np.ndarray, "T 2 h w"]
-    """Small images of the eyes at the times of the images, see `eye_patches`."""
+    eye_patches: FrameRows
+    """Small images of the eyes at the times of the images, [T, 2, h, w], in a file; see `eye_patches`."""
 
 
 def track_head_and_torso(
-    cropped: CroppedVideo, tracked_face: TrackedFace, smoothing: float, progress: ProgressReporter
+    cropped: CroppedVideo, tracked_face: TrackedFace, folder: Path, smoothing: float, progress: ProgressReporter
 ) -> HeadTorsoMotion:
     """Learns models of head and torso from training keyframes, and tracks them through all frames.
 
     Args:
         cropped: the frames.
         tracked_face: results of the face tracking pass.
+        folder: folder of temporary files.
         smoothing: smoothing strength, as a multiple of the measured noise; 0 disables smoothing of the head.
         progress: progress and report.
     """
@@ -71,8 +74,7 @@ def track_head_and_torso(
         head = learn_head_model(list(keyframes.values()), tracked_face.landmarks[numbers])
     torso = _create_torso_tracker(tracked_face, keyframes, head)
     tracks: list[HeadTracks] = []
-    patches: list[UInt8[np.ndarray, "n 2 h w"]] = []
-
+    patches = FrameRows((2, HEIGHT, WIDTH), np.uint8, folder)
     cuts = set(timeline.cuts)
 
     def grey_images() -> Iterator[UInt8[np.ndarray, "s s"]]:
@@ -87,7 +89,8 @@ def track_head_and_torso(
         start = 0
         for images in prefetch(grey_images()):
             tracks.append(head.track(images, tracked_face.landmarks[start : start + len(images)]))
-            patches.append(eye_patches(images, tracks[-1].poses, head.shape, head.focal))
+            for row in eye_patches(images, tracks[-1].poses, head.shape, head.focal):
+                patches.append(row)
             start += len(images)
             advance(len(images))
         head_tracks = HeadTracks.concatenate(tracks)
@@ -95,7 +98,7 @@ def track_head_and_torso(
     with progress.stage("smoothing"):
         poses, image_poses = _smooth_poses(head, head_tracks, tracked_face, smoothing, report)
         torso_motion = smooth_torso_motion(torso, timeline, tracked_face.times, head.focal, smoothing, report)
-    return HeadTorsoMotion(head, poses, image_poses, torso_motion, np.concatenate(patches))
+    return HeadTorsoMotion(head, poses, image_poses, torso_motion, patches)
 
 
 def _smooth_poses(
@@ -132,8 +135,7 @@ def _smooth_poses(
     report.landmark_jitter, report.jitter_before_smoothing = pixel_jitter(tracks.initial), pixel_jitter(tracks.poses)
     report.jitter = pixel_jitter(poses)
     report.patch_error = float(np.nanmedian(tracks.error[timeline.valid])) * report.image_size
-    rigid_landmarks = (to_opengl_axes(tracked_face.landmarks[chunk][:, RIGID])[..., :2] for chunk in chunks)
-    observed = np.concatenate([part.astype(np.float32) for part in rigid_landmarks])
+    observed = tracked_face.landmarks.map(lambda chunk: to_opengl_axes(chunk[:, RIGID])[..., :2].astype(np.float32))
     errors = np.linalg.norm(observed - reproject(image_poses), axis=-1) * report.image_size
     report.reprojection_error = float(errors[timeline.train_mask].mean())
     if (held_out := timeline.valid & ~timeline.train_mask).any():
@@ -148,11 +150,11 @@ def _create_torso_tracker(
 
     Returns None if the frames show hardly any torso.
     """
-    chin = tracked_face.landmarks[tracked_face.timeline.train_mask, CHIN, 1]
+    chin = tracked_face.landmarks.map(lambda chunk: chunk[:, CHIN, 1])[tracked_face.timeline.train_mask]
     region = torso_region(tracked_face.mean_alpha, float(np.percentile(chin, 99)))
     if region is None:
         return None
     numbers, images = list(keyframes), list(keyframes.values())
-    positions = head.track(images, tracked_face.landmarks[numbers]).poses.translation
+    positions = head.track(images, tracked_face.landmarks[np.array(numbers)]).poses.translation
     reference = int(np.linalg.norm(positions - np.median(positions, axis=0), axis=-1).argmin())
     return TorsoTracker(TorsoAligner(alignment_image(images[reference]), region))

@@ -116,7 +116,7 @@ def _process(path: Path, folder: Path, config: ProcessConfig, progress: Progress
         write_wav(full_audio, audio)
         del audio  # an hour of it takes as much memory as all attributes but the landmarks
     video.warnings.extend(source.notes)
-    scan = scan_video(video, progress)
+    scan = scan_video(video, folder, progress)
     report.num_frames, report.source_frame_rate = scan.num_frames, video.source_frame_rate
     if len(scan.scenes) == 1:
         _write_dataset(video, scan, scan.scenes[0], full_audio, folder, config, progress)
@@ -201,7 +201,7 @@ def _write_dataset(
         write_torso_masks(folder, tracked_face.landmarks)
     with progress.stage("background"):
         _write_background(folder, tracked_face.timeline, report)
-    attributes, image_poses = extract_attributes(tracked_face, cropped, config, progress)
+    attributes, image_poses = extract_attributes(tracked_face, cropped, folder, config, progress)
     with progress.stage("MFCC and voice"):
         attributes |= extract_audio_attributes(read_wav(folder / dataset_folder.AUDIO), num_frames, num_train)
     report.record_speech(attributes["voice"], attributes["loudness"])

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Float32, Int, UInt8
 from scipy.signal import find_peaks
 
 from dfa_nerfstudio.media.chunks import chunk_slices
+from dfa_nerfstudio.media.frame_rows import FrameRows
 from dfa_nerfstudio.media.timeline import Timeline, true_runs
 
 NUM_COMPONENTS = 16
@@ -67,7 +68,7 @@ class BlinkAppearance:
     @classmethod
     def fit(
         cls,
-        patches: UInt8[np.ndarray, "T 2 h w"],
+        patches: UInt8[np.ndarray, "T 2 h w"] | FrameRows,
         lid_ratio: Float[np.ndarray, "T 2"],
         found: Bool[np.ndarray, " T"],
         timeline: Timeline,
@@ -110,7 +111,7 @@ class BlinkAppearance:
         heights = _heights(components @ weights, segments)[blinks]
         return cls(basis, weights, MIN_HEIGHT * float(np.median(heights)), float(np.percentile(heights, 25)))
 
-    def closure(self, patches: UInt8[np.ndarray, "T 2 h w"], timeline: Timeline) -> Float[np.ndarray, " T"]:
+    def closure(self, patches: UInt8[np.ndarray, "T 2 h w"] | FrameRows, timeline: Timeline) -> Float[np.ndarray, " T"]:
         """How far the lids are closed in blinks, 0 open to 1 closed; 0 between blinks.
 
         Args:
@@ -155,16 +156,22 @@ def _neighbours(
 
 
 def _principal_components(
-    patches: UInt8[np.ndarray, "T 2 h w"], rows: Int[np.ndarray, " N"], segments: list[slice]
+    patches: UInt8[np.ndarray, "T 2 h w"] | FrameRows, rows: Int[np.ndarray, " N"], segments: list[slice]
 ) -> Float32[np.ndarray, "2 P K"]:
     """Principal components of the changes of the patches in some rows."""
-    before, after = _neighbours(rows, segments)
-    changes = _standardize(patches[rows]) - (_standardize(patches[before]) + _standardize(patches[after])) / 2
-    covariances = np.einsum("tep,teq->epq", changes, changes, optimize=True)
+    num_pixels = patches[0][0].size
+    covariances = np.zeros((2, num_pixels, num_pixels), np.float32)
+    for chunk in chunk_slices(len(rows)):
+        before, after = _neighbours(rows[chunk], segments)
+        changes = _standardize(patches[rows[chunk]])
+        changes -= (_standardize(patches[before]) + _standardize(patches[after])) / 2
+        covariances += np.einsum("tep,teq->epq", changes, changes, optimize=True)
     return np.linalg.eigh(covariances)[1][..., ::-1][..., :NUM_COMPONENTS]
 
 
-def _project(patches: UInt8[np.ndarray, "T 2 h w"], basis: Float32[np.ndarray, "2 P K"]) -> Float[np.ndarray, "T 2*K"]:
+def _project(
+    patches: UInt8[np.ndarray, "T 2 h w"] | FrameRows, basis: Float32[np.ndarray, "2 P K"]
+) -> Float[np.ndarray, "T 2*K"]:
     """Components of the patches of both eyes."""
     parts = [
         np.einsum("tep,epk->tek", _standardize(patches[rows]), basis, optimize=True)

@@ -15,6 +15,8 @@ from mediapipe.tasks.python import BaseOptions, vision
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.face.face_follower import FaceFollower, is_distinct
 from dfa_nerfstudio.face.log_suppression import suppress_native_stderr
+from dfa_nerfstudio.media.chunks import chunk_slices
+from dfa_nerfstudio.media.frame_rows import FrameRows
 from dfa_nerfstudio.media.rates import FRAME_RATE
 
 MAX_FACES = 3
@@ -171,18 +173,24 @@ def _to_array(landmarks: Any) -> Float32[np.ndarray, "478 3"]:
     return np.array([(point.x, point.y, point.z) for point in landmarks], np.float32)
 
 
-def interpolate_lost(values: Float32[np.ndarray, "T ..."], found: Bool[np.ndarray, " T"]) -> None:
+def interpolate_lost(
+    values: Float32[np.ndarray, "T ..."] | FrameRows, found: Bool[np.ndarray, " T"], part: slice = slice(None)
+) -> None:
     """Replaces rows that were not found by linear interpolation between their neighbours, in place.
 
     Rows before the first and after the last found row are copies of it.
 
     Args:
         values: one row per frame.
-        found: whether each row is measured; at least one must be.
+        found: whether each row is measured; at least one of the part must be.
+        part: rows that are used and replaced, by default all.
     """
-    known, lost = np.flatnonzero(found), np.flatnonzero(~found)
-    position = np.interp(lost, known, np.arange(len(known)))  # index among the known rows
-    before = position.astype(int)
-    after = np.minimum(before + 1, len(known) - 1)
-    weight = (position - before).reshape(-1, *(1,) * (values.ndim - 1))
-    values[lost] = values[known[before]] * (1 - weight) + values[known[after]] * weight
+    start = part.indices(len(found))[0]
+    known, lost = start + np.flatnonzero(found[part]), start + np.flatnonzero(~found[part])
+    for rows in (lost[chunk] for chunk in chunk_slices(len(lost))):
+        position = np.interp(rows, known, np.arange(len(known)))  # index among the known rows
+        before = position.astype(int)
+        after = np.minimum(before + 1, len(known) - 1)
+        first, second = values[known[before]], values[known[after]]
+        weight = (position - before).reshape(-1, *(1,) * (first.ndim - 1))
+        values[rows] = first * (1 - weight) + second * weight

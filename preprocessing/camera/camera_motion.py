@@ -11,8 +11,10 @@ frame.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+import tempfile
 from itertools import islice, pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -64,23 +66,34 @@ MIN_CROP_RATIO = 1.4
 """Minimum side of the crop, in heights of the face's box (brows to chin)."""
 
 
-@dataclass
 class Thumbnails:
-    """Small JPEG-compressed copies of sampled frames: one hour at one frame per second takes about 60 MB."""
+    """Small JPEG-compressed copies of sampled frames, in a temporary file without a name: one hour at one frame per
+    second takes about 60 MB."""
 
-    _encoded: dict[int, bytes] = field(default_factory=dict)
+    def __init__(self, folder: Path | None = None) -> None:
+        """
+        Args:
+            folder: folder of the file; by default the system's folder for temporary files.
+        """
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed with this object
+        self._places: dict[int, tuple[int, int]] = {}
+        """Start and size of each copy in the file, by frame number."""
 
     def add(self, number: int, image: UInt8[np.ndarray, "H W 3"]) -> None:
         """Stores a copy of frame `number`."""
         scale = min(1.0, ALIGNED_SIDE / max(image.shape))
         small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        self._encoded[number] = cv2.imencode(".jpg", small, (cv2.IMWRITE_JPEG_QUALITY, 92))[1].tobytes()
+        encoded = cv2.imencode(".jpg", small, (cv2.IMWRITE_JPEG_QUALITY, 92))[1].tobytes()
+        self._places[number] = self._file.seek(0, os.SEEK_END), len(encoded)
+        self._file.write(encoded)
 
     def __contains__(self, number: int) -> bool:
-        return number in self._encoded
+        return number in self._places
 
     def __getitem__(self, number: int) -> UInt8[np.ndarray, "h w 3"]:
-        return cv2.imdecode(np.frombuffer(self._encoded[number], np.uint8), cv2.IMREAD_COLOR)
+        start, size = self._places[number]
+        self._file.seek(start)
+        return cv2.imdecode(np.frombuffer(self._file.read(size), np.uint8), cv2.IMREAD_COLOR)
 
 
 class CameraMotion(NamedTuple):

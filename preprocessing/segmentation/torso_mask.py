@@ -11,6 +11,8 @@ from jaxtyping import Float, UInt8
 
 from dfa_nerfstudio.data.dataset_folder import mask_path, torso_mask_path
 from dfa_nerfstudio.face.topology import CHIN, FOREHEAD, JAW_CONTOUR
+from dfa_nerfstudio.media.chunks import chunk_slices
+from dfa_nerfstudio.media.frame_rows import FrameRows
 from dfa_nerfstudio.media.images import read_mask, write_image
 
 EDGE_BLUR = 0.02
@@ -41,7 +43,7 @@ def head_region(landmarks: Float[np.ndarray, "478 3"], size: int) -> UInt8[np.nd
     return cv2.resize(region, (size, size), interpolation=cv2.INTER_LINEAR)
 
 
-def write_torso_masks(folder: Path, landmarks: Float[np.ndarray, "T 478 3"]) -> None:
+def write_torso_masks(folder: Path, landmarks: Float[np.ndarray, "T 478 3"] | FrameRows) -> None:
     """Writes the torso mask of every frame, computed from its person mask and its landmarks in image sides."""
 
     def write(number: int) -> None:
@@ -51,5 +53,6 @@ def write_torso_masks(folder: Path, landmarks: Float[np.ndarray, "T 478 3"]) -> 
 
     (folder / "torso_masks").mkdir()
     with ThreadPoolExecutor(2) as pool:
-        for _ in pool.map(write, range(len(landmarks))):
-            pass
+        for chunk in chunk_slices(len(landmarks)):  # a pool keeps 1 KB for each task that it was given
+            for _ in pool.map(write, range(chunk.start, chunk.stop)):
+                pass

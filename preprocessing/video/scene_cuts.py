@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from dfa_nerfstudio.face.topology import RIGID
+from dfa_nerfstudio.media.frame_rows import FrameRows
 from dfa_nerfstudio.media.video_reader import rotate_upright
 
 SIGNATURE_WIDTH = 64
@@ -156,18 +157,18 @@ def _is_reframed(
     return changed and misfit(1, 0, 0) > 2 * min(misfits) + 1
 
 
-def find_head_jumps(landmarks: Float[np.ndarray, "T 478 3"], face_found: Bool[np.ndarray, " T"]) -> list[int]:
+def find_head_jumps(landmarks: FrameRows, face_found: Bool[np.ndarray, " T"]) -> list[int]:
     """Returns jump cuts that are visible only in the head's position, because the head is small in the frame.
 
     Args:
-        landmarks: any values where the face was not found.
+        landmarks: of T frames, [T, 478, 3]; any values where the face was not found.
         face_found: frames that show the face.
 
     Returns:
         numbers of the first frames after the jumps.
     """
-    rigid = landmarks[:, RIGID, :2]
-    face_height = np.median(np.ptp(landmarks[face_found, :, 1], axis=1))
+    rigid = landmarks.map(lambda chunk: chunk[:, RIGID, :2])
+    face_height = np.median(landmarks.map(lambda chunk: np.ptp(chunk[:, :, 1], axis=1))[face_found])
     moved = np.linalg.norm(np.diff(rigid, axis=0), axis=-1).mean(-1) / face_height
     change = np.r_[0, np.where(face_found[1:] & face_found[:-1], moved, 0)]
     return np.flatnonzero(exceeds_neighbours(change, HEAD_NOISE)).tolist()
