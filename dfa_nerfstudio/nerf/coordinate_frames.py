@@ -59,19 +59,22 @@ class Rays:
             factor: side of a square of pixels; at the right and lower border squares may be cut off.
         """
 
+        length = -(-size[0] // factor) * -(-size[1] // factor)
+
         def mean(values: Float[Tensor, "R 3"]) -> Float[Tensor, "r 3"]:
+            if _is_shared(values):
+                return values[:length]
             image = values.view(1, *size, 3).permute(0, 3, 1, 2)
             return F.avg_pool2d(image, factor, ceil_mode=True)[0].flatten(1).T
 
-        head_origins = mean(self.head_origins)
         return Rays(
-            head_origins,
+            mean(self.head_origins),
             mean(self.head_directions),
             mean(self.camera_origins),
             mean(self.camera_directions),
             mean(self.torso_origins),
             mean(self.torso_directions),
-            self.frame[: len(head_origins)],
+            self.frame[:length],
         )
 
     def in_head_space(self, ray: Int[Tensor, " S"], distance: Float[Tensor, " S"]) -> Float[Tensor, "S 3"]:
@@ -115,19 +118,28 @@ def make_rays(
     flip = origins.new_tensor([1.0, 1.0, -1.0])  # OpenGL looks along -z; depth is positive
     rotation = attributes.head_to_camera[:, :3, :3] * flip[:, None]  # [U, 3, 3]
     translation = attributes.head_to_camera[:, :3, 3] * flip  # [U, 3]
-    camera_origins = _transform(rotation, frame, origins) + translation[frame]
+    count = len(origins)
+    origin_frame = frame
+    if len(attributes) == 1 and _is_shared(origins):  # of a camera: transformed once
+        origins, origin_frame = origins[:1], frame[:1]
+    camera_origins = _transform(rotation, origin_frame, origins) + translation[origin_frame]
     camera_directions = _transform(rotation, frame, directions)
     undo_motion = _inverse_torso_motion(attributes.torso_motion)  # [U, 3, 3]
     centre, half = scene.box.mean(0), (scene.box[1] - scene.box[0]) / 2
     return Rays(
-        head_origins=(origins - centre) / half,
+        head_origins=((origins - centre) / half).expand(count, 3),
         head_directions=directions / half,
-        camera_origins=camera_origins,
+        camera_origins=camera_origins.expand(count, 3),
         camera_directions=camera_directions,
-        torso_origins=_transform(undo_motion, frame, camera_origins),
+        torso_origins=_transform(undo_motion, origin_frame, camera_origins).expand(count, 3),
         torso_directions=_transform(undo_motion, frame, camera_directions),
         frame=frame,
     )
+
+
+def _is_shared(vectors: Float[Tensor, "R 3"]) -> bool:
+    """Whether all rays have one and the same vector in memory."""
+    return len(vectors) > 1 and vectors.stride(0) == 0
 
 
 def _transform(

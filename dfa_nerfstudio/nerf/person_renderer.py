@@ -1,7 +1,8 @@
-"""Renders the person along rays: by the fused kernel, by one sample for most pixels, or by marching."""
+"""Renders the person along rays: by a compiled kernel or by torch, by one sample for most pixels or by marching."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -11,11 +12,11 @@ from torch import Tensor, nn
 from dfa_nerfstudio.nerf.conditioned_field import ConditionedField, FieldOutput
 from dfa_nerfstudio.nerf.conditions import Conditions
 from dfa_nerfstudio.nerf.coordinate_frames import Rays, SceneBounds
+from dfa_nerfstudio.nerf.kernels import numba_renderer, triton_renderer
+from dfa_nerfstudio.nerf.kernels.kernel_check import KernelCheck
 from dfa_nerfstudio.nerf.log_once import log_once
 from dfa_nerfstudio.nerf.marching import OccupancyGrid, RenderOutput, march
-from dfa_nerfstudio.nerf.marching import fused_renderer as fused
-from dfa_nerfstudio.nerf.marching.depth_guided import render_depth_guided
-from dfa_nerfstudio.nerf.marching.kernel_check import KernelCheck
+from dfa_nerfstudio.nerf.marching.depth_guided import one_sample, render_depth_guided
 
 if TYPE_CHECKING:
     from dfa_nerfstudio.nerf.model import DFANerfModelConfig
@@ -43,11 +44,13 @@ class PersonRenderer:
         return torch.autocast(device.type, torch.get_autocast_dtype(device.type), enabled=half)
 
     def may_use_kernel(self, num_frames: int, device: torch.device) -> bool:
-        """Whether the fused kernel may render rays of `num_frames` frames."""
+        """Whether a compiled renderer may render rays of `num_frames` frames."""
         if self.network.training or not self.config.fused_rendering or num_frames > 1:
             return False
-        reason = fused.fused_unavailable_reason(self.network, device)
-        if device.type == "cuda" and reason is not None:
+        reason = triton_renderer.unavailable_reason(self.network, device)
+        if reason is not None and device.type == "cpu":
+            reason = numba_renderer.unavailable_reason(self.network)
+        if reason is not None:
             log_once(f"image renderer: ray marching ({reason})")
         return reason is None and self.kernel_check.failure is None
 
@@ -87,14 +90,18 @@ class PersonRenderer:
                 backend=config.marcher,
             )
 
-        def kernel(rays: Rays) -> RenderOutput:
-            field = cast(ConditionedField, self.network)
-            return fused.render(field, rays, scene, conditions, config.num_samples, self.occupancy)
-
+        renderer, sampler = march_rays, partial(one_sample, field=query)
         if self.may_use_kernel(len(conditions.mouth), rays.frame.device):
-            rendered = self.kernel_check.render(rays, kernel, march_rays)
-            if rendered is not None:
-                return rendered
+            parts = cast(ConditionedField, self.network), scene, conditions, config.num_samples, self.occupancy
+            if triton_renderer.unavailable_reason(self.network, rays.frame.device) is None:
+                kernel = partial(triton_renderer.render, *parts)
+                if self.kernel_check.agrees(rays, kernel, march_rays):
+                    return kernel(rays)
+            else:
+                build = partial(numba_renderer.NumbaRenderer, *parts)
+                if self.kernel_check.agrees(rays, lambda rays: build().march(rays), march_rays):
+                    compiled = build()
+                    renderer, sampler = compiled.march, compiled.one_sample
         if size is not None and config.render_fraction > 1:
-            return render_depth_guided(rays, size, config.render_fraction, config.render_tolerance, march_rays, query)
-        return march_rays(rays)
+            return render_depth_guided(rays, size, config.render_fraction, config.render_tolerance, renderer, sampler)
+        return renderer(rays)

@@ -14,8 +14,8 @@ from dfa_nerfstudio.nerf.marching.marching_backends import marching_functions
 from dfa_nerfstudio.nerf.marching.ray_marching import cube_interval
 from dfa_nerfstudio.talk.frame_renderer import source_cameras
 from tests.nerf.test_encodings import LAYOUTS, _points, _table
-from tests.nerf.test_fused_renderer import compare
 from tests.nerf.test_model import _trainer
+from tests.nerf.test_triton_renderer import compare
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 CUDA = torch.device("cuda")

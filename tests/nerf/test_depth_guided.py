@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 
 from dfa_nerfstudio.nerf.conditioned_field import FieldOutput
 from dfa_nerfstudio.nerf.coordinate_frames import Rays
 from dfa_nerfstudio.nerf.marching import RenderOutput, march
-from dfa_nerfstudio.nerf.marching.depth_guided import CLEAR, OPAQUE, render_depth_guided
+from dfa_nerfstudio.nerf.marching.depth_guided import CLEAR, OPAQUE, one_sample, render_depth_guided
 
 RADIUS = 0.6
 
@@ -45,7 +47,7 @@ def _march(rays: Rays) -> RenderOutput:
 @pytest.mark.parametrize("size", [(64, 64), (45, 67), (3, 2)])
 def test_a_ball_is_rendered_as_by_marching(size: tuple[int, int]) -> None:
     rays = _image_rays(*size)
-    expected, image = _march(rays), render_depth_guided(rays, size, 4, 0.05, _march, _ball)
+    expected, image = _march(rays), render_depth_guided(rays, size, 4, 0.05, _march, partial(one_sample, field=_ball))
     if min(size) > 4:
         assert image.num_samples < 0.4 * expected.num_samples
     x, y = rays.head_origins[:, :2].T

@@ -20,6 +20,8 @@ from dfa_nerfstudio.data.attribute_track import AttributeTrack, FeatureKind
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.metrics.image_metrics import psnr
 from dfa_nerfstudio.nerf import training_schedule
+from dfa_nerfstudio.nerf.kernels import numba_renderer
+from dfa_nerfstudio.nerf.kernels.kernel_check import KernelCheck
 from dfa_nerfstudio.nerf.model import DFANerfModel
 from dfa_nerfstudio.talk.frame_renderer import render_track, source_cameras
 from dfa_nerfstudio.talk.load_model import load_model, load_run
@@ -247,6 +249,31 @@ def test_one_sample_a_pixel_renders_what_marching_renders(trained: Trainer, monk
     monkeypatch.undo()
     camera.camera_to_worlds = camera.camera_to_worlds * torch.tensor([-1.0, 1.0, -1.0, 1.0])
     assert not model.get_outputs_for_camera(camera)["accumulation"].any(), "a camera that looks away"
+
+
+def test_a_wrong_compiled_renderer_is_found_and_torch_takes_over(trained: Trainer, monkeypatch: pytest.MonkeyPatch):
+    model = trained.pipeline.model.eval()
+    camera = source_cameras(model, model.clip.track[:1])
+    image = model.get_outputs_for_camera(camera)["rgb"]
+    assert model.renderer.kernel_check.failure is None
+    monkeypatch.setattr(model.config, "fused_rendering", False)
+    by_torch = model.get_outputs_for_camera(camera)["rgb"]
+    assert psnr(image, by_torch) > 45
+    monkeypatch.setattr(model.config, "fused_rendering", True)
+    arrays = numba_renderer._field_arrays
+
+    def swapped(*arguments: Any) -> Any:
+        found = arrays(*arguments)
+        return found._replace(second=found.colour, colour=found.second)
+
+    def unbuilt(*arguments: Any) -> Any:
+        raise RuntimeError("cannot cache function")
+
+    for broken, message in ((swapped, "colours differ"), (unbuilt, "does not run here: cannot cache function")):
+        monkeypatch.setattr(numba_renderer, "_field_arrays", broken)
+        monkeypatch.setattr(model.renderer, "kernel_check", KernelCheck())
+        torch.testing.assert_close(model.get_outputs_for_camera(camera)["rgb"], by_torch)
+        assert message in str(model.renderer.kernel_check.failure)
 
 
 def test_half_precision_renders_the_same_and_grids_stay_in_single_precision(trained: Trainer):

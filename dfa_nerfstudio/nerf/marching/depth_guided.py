@@ -15,6 +15,8 @@ from dfa_nerfstudio.nerf.marching.ray_marching import RenderOutput
 
 Field = Callable[[Rays, Int[Tensor, " S"], Float[Tensor, " S"]], FieldOutput]
 """The field at S samples, as a function of rays, the samples' ray indices and their distances."""
+OneSample = Callable[[Rays, Int[Tensor, " S"], Float[Tensor, " S"], Float[Tensor, " S"]], Float[Tensor, "S 7"]]
+"""Composites a sample on each of S rays, as a function of rays, ray indices, opacities and distances."""
 CLEAR, OPAQUE = 0.05, 0.95
 """Opacity below which a pixel shows nothing of the person, and above which its surface is closed."""
 
@@ -25,7 +27,7 @@ def render_depth_guided(
     factor: int,
     tolerance: float,
     march: Callable[[Rays], RenderOutput],
-    field: Field,
+    one_sample: OneSample,
 ) -> RenderOutput:
     """Renders the rays of an image.
 
@@ -41,7 +43,7 @@ def render_depth_guided(
         factor: side of the squares of pixels that one pixel of the small image covers.
         tolerance: error of a colour, 0 to 1, up to which one sample is enough.
         march: renders rays by marching.
-        field: the field.
+        one_sample: composites one sample on each of several rays.
     """
     height, width = size
     small_rays = rays.averaged(size, factor)
@@ -51,7 +53,7 @@ def render_depth_guided(
     mean_opacity, mean_depth = F.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False).flatten(1)
     solid = torch.nonzero(small.accumulation > CLEAR)[:, 0]
     mean_distance = mean_depth[solid] / mean_opacity[solid].clamp(min=CLEAR)
-    single = one_sample(small_rays, solid, small.accumulation[solid], mean_distance, field)
+    single = one_sample(small_rays, solid, small.accumulation[solid], mean_distance)
     error = torch.zeros_like(small.accumulation)
     error[solid] = (single[:, :3] - small.rgb[solid]).abs().amax(-1)
 
@@ -63,7 +65,7 @@ def render_depth_guided(
     surface, other = (torch.nonzero(chosen)[:, 0] for chosen in (is_single, ~is_single & (opacity > CLEAR)))
     marched = march(rays[other])
     total = opacity.new_zeros(len(opacity), 7)  # rgb, accumulation, depth, gates
-    total[surface] = one_sample(rays, surface, opacity[surface], distance[surface], field)
+    total[surface] = one_sample(rays, surface, opacity[surface], distance[surface])
     total[other] = torch.cat([marched.rgb, marched.accumulation[:, None], marched.depth[:, None], marched.gates], -1)
     num_samples = small.num_samples + len(solid) + len(surface) + marched.num_samples
     return RenderOutput(total[:, :3], total[:, 3], total[:, 4], total[:, 5:], num_samples)

@@ -26,7 +26,7 @@ _MIN_MATRIX_SIDE = 16
 """Smallest matrix side that tensor cores multiply."""
 
 
-def fused_unavailable_reason(field: nn.Module, device: torch.device) -> str | None:
+def unavailable_reason(field: nn.Module, device: torch.device) -> str | None:
     """Why the kernel cannot render this field; None if it can."""
     if device.type != "cuda":
         return "no CUDA device"
@@ -44,25 +44,25 @@ def fused_unavailable_reason(field: nn.Module, device: torch.device) -> str | No
 
 def render(
     field: ConditionedField,
-    rays: Rays,
     scene: SceneBounds,
     conditions: Conditions,
     num_samples: int,
     occupancy: OccupancyGrid | None,
+    rays: Rays,
     stop_below: float = 1e-2,
 ) -> RenderOutput:
     """Renders rays as `march` does outside training, with layers in half precision and sums in fp32.
 
     Args:
-        field: a field for which `fused_unavailable_reason` is None.
-        rays: R rays, all of one frame.
+        field: a field for which `unavailable_reason` is None.
         scene: the rendered volume.
-        conditions: conditions of that frame.
+        conditions: conditions of one frame.
         num_samples: number of strata per ray.
         occupancy: cells that may contain the person; None queries the field everywhere.
+        rays: R rays, all of that frame.
         stop_below: transmittance below which a ray counts as opaque.
     """
-    kernel = import_module("dfa_nerfstudio.nerf.marching.fused_kernel")
+    kernel = import_module("dfa_nerfstudio.nerf.kernels.triton_kernel")
     triton_grid = import_module("dfa_nerfstudio.nerf.encodings.triton_grid")
     near, far = cube_interval(rays.head_origins, rays.head_directions)
     *layers, biases = _weights(field)

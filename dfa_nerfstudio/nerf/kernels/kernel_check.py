@@ -1,7 +1,8 @@
-"""Compares the fused kernel's picture with that of marching before the kernel is used."""
+"""Compares a kernel's picture with that of marching before the kernel is used."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import torch
@@ -19,34 +20,30 @@ hundred may differ by more, because a sample on the border of an occupied cell m
 
 
 class KernelCheck:
-    """Renders by the kernel, if its first picture agrees with that of marching.
+    """Compares a kernel's first picture with that of marching.
 
-    A kernel is compiled for the GPU, driver and Triton version of the user, with which nobody may have tried it.
+    A kernel is compiled for the processor, driver and compiler of the user, with which nobody may have tried it.
     """
 
     def __init__(self) -> None:
         self.failure: str | None = None
         """Why the kernel is not used; None before the check, and where it agrees."""
-        self._done = False
+        self._done, self._lock = False, threading.Lock()
 
-    def render(
-        self, rays: Rays, kernel: Callable[[Rays], RenderOutput], march: Callable[[Rays], RenderOutput]
-    ) -> RenderOutput | None:
-        """Renders rays by the kernel.
+    def agrees(self, rays: Rays, kernel: Callable[[Rays], RenderOutput], march: Callable[[Rays], RenderOutput]) -> bool:
+        """Whether the kernel may be used; the first call finds out.
 
         Args:
             rays: rays of one frame.
             kernel: renders rays by the kernel.
             march: renders rays by marching.
-
-        Returns:
-            None if the kernel must not be used.
         """
-        if not self._done:
-            self.failure, self._done = self._compare(rays, kernel, march), True
-            chosen = f"ray marching ({self.failure})" if self.failure else "fused kernel (it agrees with ray marching)"
-            log_once(f"image renderer: {chosen}")
-        return None if self.failure else kernel(rays)
+        with self._lock:  # frames are rendered in several threads
+            if not self._done:
+                self.failure, self._done = self._compare(rays, kernel, march), True
+                chosen = f"ray marching ({self.failure})" if self.failure else "compiled (it agrees with ray marching)"
+                log_once(f"image renderer: {chosen}")
+        return self.failure is None
 
     @staticmethod
     def _compare(
@@ -55,14 +52,14 @@ class KernelCheck:
         chosen = torch.linspace(0, len(rays.frame) - 1, min(CHECKED_RAYS, len(rays.frame)), device=rays.frame.device)
         few = rays[chosen.long()]
         try:
-            fused = kernel(few)
+            compiled = kernel(few)
             if rays.frame.is_cuda:
                 torch.cuda.synchronize()  # errors of a kernel arrive later than its call returns
         except Exception as error:  # of the compiler, the driver, or Triton
-            return f"the fused kernel does not run here: {brief(error)}"
+            return f"the compiled renderer does not run here: {brief(error)}"
         marched = march(few)
-        found, expected = (torch.cat([one.rgb, one.accumulation[:, None]], -1) for one in (fused, marched))
+        found, expected = (torch.cat([one.rgb, one.accumulation[:, None]], -1) for one in (compiled, marched))
         error = (found - expected).abs().amax(-1).nan_to_num(nan=1.0)
         if error.quantile(0.99) > MAX_ERROR:
-            return f"the fused kernel's colours differ by up to {float(error.max()):.2g}"
+            return f"the compiled renderer's colours differ by up to {float(error.max()):.2g}"
         return None

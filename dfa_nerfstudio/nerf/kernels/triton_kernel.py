@@ -1,4 +1,4 @@
-"""The Triton kernel of `fused_renderer`: marches a block of rays front to back and evaluates the field on the way.
+"""The Triton kernel of `triton_renderer`: marches a block of rays front to back and evaluates the field on the way.
 
 Import this module only where Triton is installed; see `encodings.triton_grid`, whose lookups it shares.
 """

@@ -12,8 +12,8 @@ from dfa_nerfstudio.nerf.conditioned_field import ConditionedField, ConditionedF
 from dfa_nerfstudio.nerf.conditions import Conditions
 from dfa_nerfstudio.nerf.coordinate_frames import Rays, SceneBounds
 from dfa_nerfstudio.nerf.encodings import GridConfig
+from dfa_nerfstudio.nerf.kernels.kernel_check import KernelCheck
 from dfa_nerfstudio.nerf.marching import OccupancyGrid, march
-from dfa_nerfstudio.nerf.marching.kernel_check import KernelCheck
 from dfa_nerfstudio.talk.frame_renderer import source_cameras
 from tests.nerf.test_model import _trainer
 from tests.pipeline_fixture import run_in_triton_interpreter
@@ -27,13 +27,13 @@ VARIANTS = {
 SCENE = SceneBounds(torch.tensor([[-1.0] * 3, [1.0] * 3]), torch.tensor([0.3, 0.25]), 2.0, 4.5)
 
 
-def scattered_field(features: int = 4, width: int = 16, **options: str | int) -> ConditionedField:
+def scattered_field(features: int = 4, width: int = 16, resolution: int = 30, **options: str | int) -> ConditionedField:
     """A field with random weights that is dense enough to stop rays."""
     torch.manual_seed(0)
     grid = GridConfig(
         num_levels=3,
         min_resolution=8,
-        max_resolution=30,
+        max_resolution=resolution,
         features_per_level=features,
         log2_hashmap_size=9,
         backend="torch",
@@ -73,7 +73,7 @@ def half_empty(resolution: int = 15) -> OccupancyGrid:
 @torch.no_grad()
 def compare(device: str, *, rays: int, samples: int, occupied: bool, **options: str | int) -> None:
     """Compares the kernel's outputs with those of `march`, to within half precision."""
-    from dfa_nerfstudio.nerf.marching import fused_renderer as fused
+    from dfa_nerfstudio.nerf.kernels import triton_renderer as fused
 
     field, occupancy = scattered_field(**options).to(device), half_empty().to(device) if occupied else None
     cast, conditions = scattered_rays(rays), random_conditions()
@@ -86,13 +86,13 @@ def compare(device: str, *, rays: int, samples: int, occupied: bool, **options: 
         points = cast.in_head_space(ray, distance), cast.in_torso_space(ray, distance, scene)
         return field(*points, cast.frame[ray], conditions)
 
-    fused.render(field, cast, scene, conditions, samples, occupancy)
+    fused.render(field, scene, conditions, samples, occupancy, cast)
     field.second.weight.data.mul_(
         1.5
     )  # in place, as a fused optimiser does, which does not increase the version counter
     head_rays = cast.head_origins, cast.head_directions
     marched = march(*head_rays, samples, occupancy, query, training=False, slabs=samples, backend="torch")
-    rendered = fused.render(field, cast, scene, conditions, samples, occupancy)
+    rendered = fused.render(field, scene, conditions, samples, occupancy, cast)
     assert marched.accumulation.std() > 0.05 and marched.gates.std() > 0.01
     for name in ("rgb", "accumulation", "depth", "gates"):
         torch.testing.assert_close(getattr(rendered, name), getattr(marched, name), atol=0.01, rtol=0.01)
@@ -102,14 +102,16 @@ def compare(device: str, *, rays: int, samples: int, occupied: bool, **options: 
 @torch.no_grad()
 def compare_images(config: str) -> None:
     """Compares a trained model's images by the kernel and by marching."""
-    from dfa_nerfstudio.nerf.marching import fused_renderer as fused
+    from dfa_nerfstudio.nerf.kernels import triton_renderer as fused
     from dfa_nerfstudio.talk.load_model import load_model
 
     model = load_model(Path(config)).eval()
     model.config.render_fraction = 1
     camera = source_cameras(model, model.clip.track[:1])
+    model.config.fused_rendering = False
     marched = model.get_outputs_for_camera(camera)
-    fused.fused_unavailable_reason = lambda field, device: None
+    model.config.fused_rendering = True
+    fused.unavailable_reason = lambda field, device: None
     rendered = model.get_outputs_for_camera(camera)
     assert {name: values.shape for name, values in rendered.items()} == {name: v.shape for name, v in marched.items()}
     assert psnr(rendered["rgb"], marched["rgb"]) > 45
@@ -136,14 +138,14 @@ def test_a_trained_models_images_equal_those_of_marching(ball_person: Path, tmp_
     trainer = _trainer("dfa-nerf-lite", ball_person, tmp_path, steps=100, rays=256)
     trainer.train()
     config = str(next(tmp_path.rglob("config.yml")))
-    run_in_triton_interpreter(f"from tests.nerf.test_fused_renderer import compare_images; compare_images({config!r})")
+    run_in_triton_interpreter(f"from tests.nerf.test_triton_renderer import compare_images; compare_images({config!r})")
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_kernel_outputs_equal_those_of_marching(variant: str):
     pytest.importorskip("triton")
     options = {"rays": 70, "samples": 6, "occupied": variant != "no gates", **VARIANTS[variant]}
-    run_in_triton_interpreter(f"from tests.nerf.test_fused_renderer import compare; compare('cpu', **{options!r})")
+    run_in_triton_interpreter(f"from tests.nerf.test_triton_renderer import compare; compare('cpu', **{options!r})")
 
 
 def test_the_kernel_compiles_for_other_gpus():
@@ -151,7 +153,7 @@ def test_the_kernel_compiles_for_other_gpus():
     compiler = pytest.importorskip("triton.compiler")
     from triton.backends.compiler import GPUTarget
 
-    from dfa_nerfstudio.nerf.marching.fused_kernel import render_rays
+    from dfa_nerfstudio.nerf.kernels.triton_kernel import render_rays
 
     halves, integers = {"first", "second", "colour"}, {"count", "levels", "entries_of_grid"}
     for capability, width, cells in ((75, 64, 32), (90, 128, 64)):

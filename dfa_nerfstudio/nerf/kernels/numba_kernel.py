@@ -1,0 +1,394 @@
+"""Marching, the field and compositing in one compiled function, for one frame on one core of a CPU.
+
+`march` evaluates the field for a list of samples by a hundred operations, each of which reads and writes megabytes.
+Here the samples are evaluated in small tiles that stay in the core's cache. Numba compiles the functions at first use
+and keeps the result on disk. They release the interpreter lock, so that frames are rendered side by side in threads.
+
+All numbers are in single precision. A literal such as 0.5 would be double and make its expression double, therefore
+constants have names.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from dfa_nerfstudio.nerf.kernels.numba_vectors import VECTOR, blend_rows
+
+TILE = 128
+"""Samples that are evaluated together: 130 KB of features and hidden layers."""
+MIN_WEIGHT = np.float32(1e-4)
+"""Weight of a sample below which its colour is not evaluated."""
+ZERO, HALF, ONE, TWO, TENTH = (np.float32(value) for value in (0, 0.5, 1, 2, 0.1))
+NUMBER_BYTES = np.dtype(np.float32).itemsize
+
+_compile = njit(cache=True, nogil=True, error_model="numpy", fastmath={"nsz", "arcp", "contract", "afn", "reassoc"})
+
+
+class FieldArrays(NamedTuple):
+    """Weights of a `ConditionedField` of width W on planes, with the conditions of one frame added to them."""
+
+    table: np.ndarray
+    """Features of the planes' vertices, [planes, entries, F]."""
+    levels: np.ndarray
+    """First row and resolution of each level, [levels, 2]."""
+    scales: np.ndarray
+    """See `GridLevel.scale`, [levels]."""
+    axes: np.ndarray
+    """The two axes of each plane among x, y, z of head space and of torso space, [planes, 2]."""
+    margin: np.float32
+    """See `FeatureGrid.margin`."""
+    regions: np.ndarray
+    """Centre and radii of the gates' ellipsoids, [3, 2, 3]."""
+    gate_slope: np.float32
+    gate_limit: np.float32
+    gate_cutoff: np.float32
+    """Of the gates' prior, see `GATE_SLOPE`; the cutoff is infinite for gates without prior."""
+    gated: bool
+    """False: gates are always 1."""
+    warp: np.ndarray
+    """Displacement of head space, [vertices, vertices, 3]; without vertices, space is not deformed."""
+    warp_region: np.ndarray
+    """Centre and radii of what is deformed, [1, 2, 3]."""
+    first: np.ndarray
+    """Weights of the first layer, [features, W]."""
+    gates: np.ndarray
+    """Weights of the gates, [2, features]."""
+    second: np.ndarray
+    colour: np.ndarray
+    """Weights of second and colour layer, [W, W]."""
+    heads: np.ndarray
+    """Weights of density and colour, [4, W]."""
+    additions: np.ndarray
+    """What is added to first, second and colour layer, and by open gates of mouth and eyes to the first, [5, W]."""
+    biases: np.ndarray
+    """Biases of the two gates, of density and of colour, [6]."""
+
+
+class RayArrays(NamedTuple):
+    """Rays in head space and torso space, as in `Rays`, each [R, 3]."""
+
+    head_origins: np.ndarray
+    head_directions: np.ndarray
+    torso_origins: np.ndarray
+    torso_directions: np.ndarray
+
+
+class View(NamedTuple):
+    """Of the scene, see `SceneBounds`."""
+
+    near: np.float32
+    far: np.float32
+    half_width: np.float32
+    half_height: np.float32
+
+
+class Tile(NamedTuple):
+    """Samples that are evaluated together, and memory for their features and hidden layers."""
+
+    ray: np.ndarray
+    """Index of each sample's ray, [TILE]."""
+    distance: np.ndarray
+    """Distance along it, [TILE]."""
+    density: np.ndarray
+    """[TILE]."""
+    weight: np.ndarray
+    """Weight of its colour, [TILE]."""
+    gates: np.ndarray
+    """Gates of mouth and eyes, [TILE, 2]."""
+    colour: np.ndarray
+    """[TILE, 3]."""
+    features: np.ndarray
+    """[TILE, features]."""
+    hidden: np.ndarray
+    other: np.ndarray
+    """[TILE, W]."""
+
+
+@_compile
+def march(field, rays, view, occupied, cells, num_samples, stop_below, out):
+    """Renders rays as `ray_marching.march` does outside training; a ray stops as soon as it is opaque.
+
+    Args:
+        field: the field of one frame.
+        rays: R rays.
+        view: of the scene.
+        occupied: cells that may contain the person, [cells^3].
+        cells: number of cells along an axis; 0 if all space counts as occupied.
+        num_samples: number of strata per ray.
+        stop_below: transmittance below which a ray counts as opaque.
+        out: colour, accumulation, depth and gates of the rays, [R, 7], which starts as 0.
+
+    Returns:
+        number of samples at which the field was evaluated.
+    """
+    num_rays = len(rays.head_origins)
+    transmittance = np.ones(num_rays, np.float32)
+    near, step, active = np.empty(num_rays, np.float32), np.empty(num_rays, np.float32), np.empty(num_rays, np.int64)
+    num_active = 0
+    for ray in range(num_rays):
+        start, end = _cube_interval(rays.head_origins[ray], rays.head_directions[ray])
+        near[ray], step[ray] = start, (end - start) / np.float32(num_samples)
+        if end > start:
+            active[num_active] = ray
+            num_active += 1
+    tile, total, count = _new_tile(field), 0, 0
+    for stratum in range(num_samples):
+        for place in range(num_active):
+            ray = active[place]
+            distance = near[ray] + (np.float32(stratum) + HALF) * step[ray]
+            if cells and not _is_occupied(rays, ray, distance, occupied, cells):
+                continue
+            tile.ray[count], tile.distance[count] = ray, distance
+            count += 1
+            if count == TILE:
+                _composite(field, rays, view, tile, count, step, transmittance, out)
+                total, count = total + count, 0
+        _composite(field, rays, view, tile, count, step, transmittance, out)
+        total, count = total + count, 0
+        num_kept = 0
+        for place in range(num_active):
+            ray = active[place]
+            if transmittance[ray] > stop_below:
+                active[num_kept] = ray
+                num_kept += 1
+        num_active = num_kept
+    return total
+
+
+@_compile
+def shade(field, rays, view, ray, distance, opacity, out):
+    """Composites one sample on each of S rays.
+
+    Args:
+        field: the field of one frame.
+        rays: R rays.
+        view: of the scene.
+        ray: index of each sample's ray, [S].
+        distance: its distance along the ray, [S].
+        opacity: its opacity, [S].
+        out: colour, accumulation, depth and gates of the samples, [S, 7].
+    """
+    tile = _new_tile(field)
+    for first in range(0, len(ray), TILE):
+        count = min(TILE, len(ray) - first)
+        for row in range(count):
+            tile.ray[row], tile.distance[row] = ray[first + row], distance[first + row]
+            tile.weight[row] = opacity[first + row]
+        _density_layers(field, rays, view, tile, count)
+        for row in range(count):
+            weight, values = tile.weight[row], out[first + row]
+            values[3], values[4] = weight, weight * tile.distance[row]
+            values[5], values[6] = weight * tile.gates[row, 0], weight * tile.gates[row, 1]
+        _colour_layer(field, tile, count)
+        for row in range(count):
+            for channel in range(3):
+                out[first + row, channel] = tile.weight[row] * tile.colour[row, channel]
+
+
+@_compile
+def _new_tile(field):
+    num_features, width = field.first.shape
+    return Tile(
+        np.empty(TILE, np.int64),
+        np.empty(TILE, np.float32),
+        np.empty(TILE, np.float32),
+        np.empty(TILE, np.float32),
+        np.empty((TILE, 2), np.float32),
+        np.empty((TILE, 3), np.float32),
+        np.empty((TILE, num_features), np.float32),
+        np.empty((TILE, width), np.float32),
+        np.empty((TILE, width), np.float32),
+    )
+
+
+@_compile
+def _cube_interval(origin, direction):
+    """Distances at which a ray enters and leaves the cube [-1, 1]^3; equal if it misses it."""
+    near, far = np.float32(1e-3), np.float32(np.inf)
+    for axis in range(3):
+        slope = direction[axis]
+        inverse = ONE / (np.float32(1e-9) if abs(slope) < np.float32(1e-9) else slope)
+        first, second = (-ONE - origin[axis]) * inverse, (ONE - origin[axis]) * inverse
+        near, far = max(near, min(first, second)), min(far, max(first, second))
+    return near, max(far, near)
+
+
+@_compile
+def _is_occupied(rays, ray, distance, occupied, cells):
+    """See `OccupancyGrid.cell`."""
+    cell = 0
+    for axis in range(3):
+        point = rays.head_origins[ray, axis] + distance * rays.head_directions[ray, axis]
+        index = int((point + ONE) * (HALF * np.float32(cells)))
+        cell = cell * cells + min(max(index, 0), cells - 1)
+    return occupied[cell]
+
+
+@_compile
+def _composite(field, rays, view, tile, count, step, transmittance, out):
+    """Evaluates the first `count` samples of a tile, at most one of each ray, and adds them to their rays."""
+    _density_layers(field, rays, view, tile, count)
+    num_visible = 0
+    for row in range(count):
+        ray = tile.ray[row]
+        passed = math.exp(-tile.density[row] * step[ray])
+        weight = transmittance[ray] * (ONE - passed)
+        transmittance[ray] *= passed
+        out[ray, 3] += weight
+        out[ray, 4] += weight * tile.distance[row]
+        out[ray, 5] += weight * tile.gates[row, 0]
+        out[ray, 6] += weight * tile.gates[row, 1]
+        if weight > MIN_WEIGHT:
+            tile.ray[num_visible], tile.weight[num_visible] = ray, weight
+            for k in range(tile.other.shape[1]):
+                tile.other[num_visible, k] = tile.other[row, k]
+            num_visible += 1
+    _colour_layer(field, tile, num_visible)
+    for row in range(num_visible):
+        for channel in range(3):
+            out[tile.ray[row], channel] += tile.weight[row] * tile.colour[row, channel]
+
+
+@_compile
+def _density_layers(field, rays, view, tile, count):
+    """Leaves density, gates and, in `other`, the second hidden layer of the first `count` samples."""
+    if not count:
+        return
+    _features(field, rays, view, tile, count)
+    np.dot(tile.features[:count], field.first, tile.hidden[:count])
+    _open_gates(field, tile, count)
+    hidden, gates = tile.hidden, tile.gates
+    first, second, mouth, eye = field.additions[0], field.additions[1], field.additions[3], field.additions[4]
+    for row in range(count):
+        by_mouth, by_eye = gates[row, 0], gates[row, 1]
+        for k in range(hidden.shape[1]):
+            hidden[row, k] = max(hidden[row, k] + first[k] + by_mouth * mouth[k] + by_eye * eye[k], ZERO)
+    np.dot(hidden[:count], field.second, tile.other[:count])
+    other, head = tile.other, field.heads[0]
+    for row in range(count):
+        log_density = field.biases[2]
+        for k in range(other.shape[1]):
+            value = max(other[row, k] + second[k], ZERO)
+            other[row, k] = value
+            log_density += value * head[k]
+        tile.density[row] = math.exp(log_density)
+
+
+@_compile
+def _colour_layer(field, tile, count):
+    """Leaves the colours of the first `count` rows of `other` in `colour`."""
+    if not count:
+        return
+    np.dot(tile.other[:count], field.colour, tile.hidden[:count])
+    hidden, colour, addition = tile.hidden, tile.colour, field.additions[2]
+    red_head, green_head, blue_head = field.heads[1], field.heads[2], field.heads[3]
+    for row in range(count):
+        red, green, blue = field.biases[3], field.biases[4], field.biases[5]
+        for k in range(hidden.shape[1]):
+            value = max(hidden[row, k] + addition[k], ZERO)
+            red, green, blue = red + value * red_head[k], green + value * green_head[k], blue + value * blue_head[k]
+        colour[row, 0], colour[row, 1], colour[row, 2] = _sigmoid(red), _sigmoid(green), _sigmoid(blue)
+
+
+@_compile
+def _sigmoid(value):
+    return ONE / (ONE + math.exp(-value))
+
+
+@_compile
+def _features(field, rays, view, tile, count):
+    """Leaves the features of the samples, and in `gates` their distances from the gates' ellipsoids."""
+    head_origins, head_directions = rays.head_origins, rays.head_directions
+    torso_origins, torso_directions = rays.torso_origins, rays.torso_directions
+    regions, gates, warp, warp_region = field.regions, tile.gates, field.warp, field.warp_region
+    levels, scales, axes = field.levels, field.scales, field.axes
+    num_planes, num_entries, num_features = field.table.shape
+    row_bytes = num_features * NUMBER_BYTES
+    table, target = np.int64(field.table.ctypes.data), np.int64(tile.features.ctypes.data)
+    point, corner, fraction = np.empty(6, np.float32), np.empty(6, np.int32), np.empty(6, np.float32)
+    for row in range(count):
+        ray, distance = tile.ray[row], tile.distance[row]
+        for axis in range(3):
+            point[axis] = head_origins[ray, axis] + distance * head_directions[ray, axis]
+            point[3 + axis] = torso_origins[ray, axis] + distance * torso_directions[ray, axis]
+        depth = max(point[5], TENTH * view.near)
+        point[3] /= depth * view.half_width
+        point[4] /= depth * view.half_height
+        point[5] = (depth - view.near) * (TWO / (view.far - view.near)) - ONE
+        gates[row, 0] = _radius(point, regions, 0)
+        gates[row, 1] = min(_radius(point, regions, 1), _radius(point, regions, 2))
+        if len(warp):
+            _deform(warp, warp_region, point)
+        for axis in range(6):
+            point[axis] = _clamp(point[axis], -ONE, ONE) * (HALF - field.margin) + HALF
+        for level in range(len(scales)):
+            first, resolution, scale = levels[level, 0], levels[level, 1], scales[level]
+            for axis in range(6):
+                position = point[axis] * scale + HALF
+                corner[axis] = int(position)
+                fraction[axis] = position - np.float32(corner[axis])
+            for plane in range(num_planes):
+                x, y = axes[plane, 0], axes[plane, 1]
+                vertex = plane * num_entries + first + corner[y] * resolution + corner[x]
+                source = table + vertex * row_bytes
+                for part in range(0, row_bytes, VECTOR * NUMBER_BYTES):
+                    blend_rows(
+                        source + part, row_bytes, resolution * row_bytes, fraction[x], fraction[y], target + part
+                    )
+                target += row_bytes
+
+
+@_compile
+def _clamp(value, low, high):
+    """A value within limits; `low` for one that is not a number, which must not become an address."""
+    return min(value, high) if value > low else low
+
+
+@_compile
+def _radius(point, regions, number):
+    """Distance from an ellipsoid's centre, in its radii."""
+    total = ZERO
+    for axis in range(3):
+        local = (point[axis] - regions[number, 0, axis]) / regions[number, 1, axis]
+        total += local * local
+    return math.sqrt(total)
+
+
+@_compile
+def _deform(warp, region, point):
+    """See `MouthWarp`."""
+    radius = _radius(point, region, 0)
+    if not radius < ONE:  # also for a radius that is not a number
+        return
+    window, cells = min(TWO * (ONE - radius), ONE), len(warp) - 1
+    along_x = ((point[0] - region[0, 0, 0]) / region[0, 1, 0] + ONE) * HALF * np.float32(cells)
+    along_y = ((point[1] - region[0, 0, 1]) / region[0, 1, 1] + ONE) * HALF * np.float32(cells)
+    x, y = min(int(along_x), cells - 1), min(int(along_y), cells - 1)
+    along_x, along_y = along_x - np.float32(x), along_y - np.float32(y)
+    for axis in range(3):
+        low = (ONE - along_y) * warp[x, y, axis] + along_y * warp[x, y + 1, axis]
+        high = (ONE - along_y) * warp[x + 1, y, axis] + along_y * warp[x + 1, y + 1, axis]
+        point[axis] -= window * ((ONE - along_x) * low + along_x * high)
+
+
+@_compile
+def _open_gates(field, tile, count):
+    """Replaces the distances in `gates` by the gates, see `ConditionedField._gates`."""
+    gates, features, weights, cutoff = tile.gates, tile.features, field.gates, field.gate_cutoff
+    for row in range(count):
+        for number in range(2):
+            radius = gates[row, number]
+            if not field.gated:
+                gates[row, number] = ONE
+            elif radius >= cutoff:
+                gates[row, number] = ZERO
+            else:
+                logit = field.biases[number]
+                for k in range(features.shape[1]):
+                    logit += features[row, k] * weights[number, k]
+                prior = _clamp(field.gate_slope * (ONE - radius), -field.gate_limit, field.gate_limit)
+                gates[row, number] = _sigmoid(logit + prior) * min(cutoff - radius, ONE)
