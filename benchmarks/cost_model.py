@@ -42,7 +42,8 @@ class CostModelBenchmark:
     """Counts samples, operations and time of a trained model, beside the peaks of the machine, on one CPU core or GPU.
 
     Times by kind come from torch's profiler, of one thread, so that shares do not depend on how threads overlap. Images
-    are rendered twice: every pixel marched, and by the method's default. The rate in frames/s is that of all cores.
+    are rendered in three ways: every pixel marched by torch, one sample for most pixels, and by the method's default,
+    where that is compiled; what the compiled function does is no operation of torch, and not in the shares. The rate in frames/s is that of all cores.
     """
 
     load_config: Path
@@ -66,8 +67,13 @@ class CostModelBenchmark:
         model = load_model(self.load_config)
         assert isinstance(model, DFANerfModel)
         peaks = self._peaks(model.network)
-        fractions = {"every pixel marched": 1, "default": model.config.render_fraction}
-        rendering = [row for size in self.sizes for row in self._rendering(model, size, fractions, peaks)]
+        fraction = model.config.render_fraction
+        ways = {
+            "every pixel marched": (1, False),
+            "one sample for most": (fraction, False),
+            "default": (fraction, True),
+        }
+        rendering = [row for size in self.sizes for row in self._rendering(model, size, ways, peaks)]
         levers = [_levers(row, peaks) for row in rendering if row["images"] == "every pixel marched"]
         tables = {
             "machine, one core or GPU": [peaks],
@@ -101,8 +107,11 @@ class CostModelBenchmark:
             for name, (amount, code) in rates.items()
         }
 
-    def _rendering(self, model: DFANerfModel, size: int, fractions: dict[str, int], peaks: Row) -> Iterator[Row]:
-        """Yields a row for each way to render; the first is the reference of the others."""
+    def _rendering(
+        self, model: DFANerfModel, size: int, ways: dict[str, tuple[int, bool]], peaks: Row
+    ) -> Iterator[Row]:
+        """Yields a row for each way to render, by `render_fraction` and `fused_rendering`; the first is the reference
+        of the others."""
         track, scale = model.clip.track, size / max(model.clip.size)
         chosen = track[torch.linspace(0, len(track) - 1, self.frames).long()]
 
@@ -110,8 +119,8 @@ class CostModelBenchmark:
             return [render_frame(model, chosen[number : number + 1], scale) for number in range(self.frames)]
 
         reference = list[dict[str, Tensor]]()
-        for name, fraction in fractions.items():
-            model.config.render_fraction = fraction
+        for name, way in ways.items():
+            model.config.render_fraction, model.config.fused_rendering = way
             found = images()
             reference = reference or found
             cost = self._profile(images, self.frames)

@@ -45,10 +45,18 @@ def image_rays(camera: Cameras) -> RayBundle:
     perspective = (camera.camera_type == CameraType.PERSPECTIVE.value).all()
     if camera.distortion_params is not None or not perspective:
         return camera.generate_rays(camera_indices=0, keep_shape=True)
-    device = camera.camera_to_worlds.device
-    row, column = torch.meshgrid(
-        torch.arange(int(camera.height.flatten()[0]), device=device),
-        torch.arange(int(camera.width.flatten()[0]), device=device),
-        indexing="ij",
+    height, width = int(camera.height.flatten()[0]), int(camera.width.flatten()[0])
+    fx, fy, cx, cy = (values.flatten()[0].float() for values in (camera.fx, camera.fy, camera.cx, camera.cy))
+    right, up, back, origin = camera.camera_to_worlds.reshape(3, 4).float().unbind(-1)
+    # a direction is a sum of one vector for its column and one for its row, which saves most passes over the image
+    x = (torch.arange(width, device=origin.device) + 0.5 - cx) / fx
+    y = (cy - torch.arange(height, device=origin.device) - 0.5) / fy
+    directions = x[:, None] * right + (y[:, None] * up - back)[:, None]  # [height, width, 3]
+    one = torch.ones(1, 1, 1, device=origin.device).expand(height, width, 1)
+    return RayBundle(
+        origins=origin.expand_as(directions),
+        directions=directions / directions.norm(dim=-1, keepdim=True),
+        pixel_area=one,
+        camera_indices=torch.zeros_like(one, dtype=torch.long),
+        times=None if camera.times is None else camera.times.reshape(1, 1, 1).float().expand_as(one),
     )
-    return pinhole_rays(camera.reshape((1,)), torch.stack([torch.zeros_like(row), row, column], dim=-1))

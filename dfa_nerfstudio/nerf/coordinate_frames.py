@@ -7,6 +7,7 @@ the video camera's view with the torso's own motion undone. Both are affine in t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -32,24 +33,54 @@ class SceneBounds:
 
 @dataclass
 class Rays:
-    """R rays in both coordinate frames, each at the time of one of U frames.
+    """R rays, each at the time of one of U frames.
 
-    `origins + t directions`, with t in head space units, is a position: for `head_`, in head space scaled so that the
-    scene's box is the cube [-1, 1]^3; for `camera_`, in the video camera's space as (x, y, depth); for `torso_`, in
-    torso space before the division by depth.
+    `origins + t directions`, with t in head space units, is a position in head space, in the video camera's space, or
+    in torso space before the division by depth. The latter two are affine maps of head space; rays in them are
+    computed when they are first used.
     """
 
     head_origins: Float[Tensor, "R 3"]
     head_directions: Float[Tensor, "R 3"]
-    camera_origins: Float[Tensor, "R 3"]
-    camera_directions: Float[Tensor, "R 3"]
-    torso_origins: Float[Tensor, "R 3"]
-    torso_directions: Float[Tensor, "R 3"]
+    """In head space, scaled so that the scene's box is the cube [-1, 1]^3."""
     frame: Int[Tensor, " R"]
     """Index of each ray's frame among the U frames."""
+    to_camera: Float[Tensor, "U 3 4"]
+    """Maps scaled head space to the video camera's space as (x, y, depth)."""
+    to_torso: Float[Tensor, "U 3 4"]
+    """Maps scaled head space to torso space before the division by depth."""
+
+    @cached_property
+    def camera_origins(self) -> Float[Tensor, "R 3"]:
+        """Origins in the video camera's space."""
+        return self._origins(self.to_camera)
+
+    @cached_property
+    def camera_directions(self) -> Float[Tensor, "R 3"]:
+        """Directions in the video camera's space."""
+        return _transform(self.to_camera[..., :3], self.frame, self.head_directions)
+
+    @cached_property
+    def torso_origins(self) -> Float[Tensor, "R 3"]:
+        """Origins in torso space."""
+        return self._origins(self.to_torso)
+
+    @cached_property
+    def torso_directions(self) -> Float[Tensor, "R 3"]:
+        """Directions in torso space."""
+        return _transform(self.to_torso[..., :3], self.frame, self.head_directions)
+
+    def _origins(self, maps: Float[Tensor, "U 3 4"]) -> Float[Tensor, "R 3"]:
+        origins, frame = self.head_origins, self.frame
+        if len(maps) == 1 and _is_shared(origins):  # of a camera
+            origins, frame = origins[:1], frame[:1]
+        return (_transform(maps[..., :3], frame, origins) + maps[frame, :, 3]).expand(len(self.frame), 3)
 
     def __getitem__(self, rays: Int[Tensor, " r"]) -> Rays:
-        return Rays(*(values.index_select(0, rays) for values in vars(self).values()))
+        origins, directions, frame = self.head_origins, self.head_directions, self.frame
+        origins = origins[: len(rays)] if _is_shared(origins) else origins.index_select(0, rays)
+        rows = directions.index_select(0, rays), frame.index_select(0, rays)
+        return Rays(origins, *rows, self.to_camera, self.to_torso)
 
     def averaged(self, size: tuple[int, int], factor: int) -> Rays:
         """The rays of a smaller image: each is the mean of the rays of `factor x factor` pixels, all of one frame.
@@ -58,7 +89,6 @@ class Rays:
             size: height and width of the image whose rays these are, row by row.
             factor: side of a square of pixels; at the right and lower border squares may be cut off.
         """
-
         length = -(-size[0] // factor) * -(-size[1] // factor)
 
         def mean(values: Float[Tensor, "R 3"]) -> Float[Tensor, "r 3"]:
@@ -67,15 +97,8 @@ class Rays:
             image = values.view(1, *size, 3).permute(0, 3, 1, 2)
             return F.avg_pool2d(image, factor, ceil_mode=True)[0].flatten(1).T
 
-        return Rays(
-            mean(self.head_origins),
-            mean(self.head_directions),
-            mean(self.camera_origins),
-            mean(self.camera_directions),
-            mean(self.torso_origins),
-            mean(self.torso_directions),
-            self.frame[:length],
-        )
+        rays = mean(self.head_origins), mean(self.head_directions), self.frame[:length]
+        return Rays(*rays, self.to_camera, self.to_torso)
 
     def in_head_space(self, ray: Int[Tensor, " S"], distance: Float[Tensor, " S"]) -> Float[Tensor, "S 3"]:
         """Positions of S samples in head space, the scene's box scaled to [-1, 1]^3."""
@@ -116,25 +139,16 @@ def make_rays(
         scene: the rendered volume.
     """
     flip = origins.new_tensor([1.0, 1.0, -1.0])  # OpenGL looks along -z; depth is positive
-    rotation = attributes.head_to_camera[:, :3, :3] * flip[:, None]  # [U, 3, 3]
-    translation = attributes.head_to_camera[:, :3, 3] * flip  # [U, 3]
-    count = len(origins)
-    origin_frame = frame
-    if len(attributes) == 1 and _is_shared(origins):  # of a camera: transformed once
-        origins, origin_frame = origins[:1], frame[:1]
-    camera_origins = _transform(rotation, origin_frame, origins) + translation[origin_frame]
-    camera_directions = _transform(rotation, frame, directions)
-    undo_motion = _inverse_torso_motion(attributes.torso_motion)  # [U, 3, 3]
     centre, half = scene.box.mean(0), (scene.box[1] - scene.box[0]) / 2
-    return Rays(
-        head_origins=((origins - centre) / half).expand(count, 3),
-        head_directions=directions / half,
-        camera_origins=camera_origins.expand(count, 3),
-        camera_directions=camera_directions,
-        torso_origins=_transform(undo_motion, origin_frame, camera_origins).expand(count, 3),
-        torso_directions=_transform(undo_motion, frame, camera_directions),
-        frame=frame,
-    )
+    rotation = attributes.head_to_camera[:, :3, :3] * flip[:, None]  # [U, 3, 3]
+    offset = rotation @ centre + attributes.head_to_camera[:, :3, 3] * flip  # [U, 3]
+    to_camera = torch.cat([rotation * half, offset[..., None]], -1)
+    if _is_shared(origins):
+        head_origins = ((origins[:1] - centre) / half).expand_as(origins)
+    else:
+        head_origins = (origins - centre) / half
+    to_torso = _inverse_torso_motion(attributes.torso_motion) @ to_camera
+    return Rays(head_origins, directions / half, frame, to_camera, to_torso)
 
 
 def _is_shared(vectors: Float[Tensor, "R 3"]) -> bool:

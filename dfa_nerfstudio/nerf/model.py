@@ -73,16 +73,17 @@ class DFANerfModelConfig(ModelConfig):
     patches: PatchLossConfig = field(default_factory=PatchLossConfig)
     """Losses on image patches around lips and eyes, late in training."""
     eval_num_rays_per_chunk: int = 1 << 15
-    """Number of rays rendered at once; the fused kernel ignores it."""
+    """Number of rays rendered at once; compiled renderers ignore it."""
     fused_rendering: bool = True
-    """Renders images with one Triton kernel where a GPU can run it: several times as fast as marching."""
+    """Renders images by one compiled function, of Triton on a GPU and of numba on a CPU: several times as fast as
+    torch. The first picture is compared with torch's."""
     render_fraction: int = 4
-    """Without the fused kernel, an image is marched at one `render_fraction`-th of its size, and pixels for which one
+    """Except by Triton, an image is marched at one `render_fraction`-th of its size, and pixels for which one
     sample at that depth is enough are rendered by it; 1 marches every pixel."""
     render_tolerance: float = 0.01
     """Error of a colour, 0 to 1, up to which one sample is enough; with a larger one, fewer pixels are marched."""
     render_slabs: int = 3
-    """Without the fused kernel, rays are marched in this many pieces, front to back; a ray stops once it is opaque."""
+    """Rays are marched by torch in this many pieces, front to back; a ray stops once it is opaque."""
 
 
 class DFANerfModel(Model):

@@ -21,13 +21,14 @@ def _image_rays(height: int, width: int) -> Rays:
     x, y = (2 * (columns + 0.5) / width - 1).flatten(), (1 - 2 * (rows + 0.5) / height).flatten()
     origins = torch.stack([x, y, torch.full_like(x, 2.0)], -1)
     directions = torch.tensor([0.0, 0.0, -1.0]).expand(len(x), 3)
-    return Rays(*[origins, directions] * 3, torch.zeros(len(x), dtype=torch.long))
+    same = torch.eye(3, 4)[None]
+    return Rays(origins, directions, torch.zeros(len(x), dtype=torch.long), same, same)
 
 
 def _ball(rays: Rays, ray: torch.Tensor, distance: torch.Tensor) -> FieldOutput:
     """A ball with a closed surface and a fine texture in x and y."""
     points = rays.in_head_space(ray, distance)
-    density = 60.0 * (points.norm(dim=-1) < RADIUS).float()
+    density = 240.0 * (points.norm(dim=-1) < RADIUS).float()
     texture = 0.5 + 0.5 * torch.sin(40 * points[:, :2])
     return FieldOutput(density, torch.cat([texture, points[:, 2:] + 0.5], -1), torch.ones(len(ray), 2))
 
@@ -36,7 +37,7 @@ def _march(rays: Rays) -> RenderOutput:
     return march(
         rays.head_origins,
         rays.head_directions,
-        40,
+        160,
         None,
         lambda ray, distance: _ball(rays, ray, distance),
         training=False,

@@ -79,7 +79,7 @@ def test_fields_that_it_cannot_render_are_named() -> None:
 def test_numbers_that_are_not_finite_are_no_addresses() -> None:
     rays, conditions = scattered_rays(300), random_conditions()
     for value in (torch.nan, torch.inf, -torch.inf, 1e38):
-        rays.head_origins[100:200], rays.torso_origins[150:250] = value, value
+        rays.head_origins[100:200], rays.head_directions[150:250] = value, value
         renderer = NumbaRenderer(scattered_field(resolution=DENSE), SCENE, conditions, 8, half_empty())
         finite = renderer.march(rays).rgb[:100]
         assert torch.isfinite(finite).all() and finite.any()

@@ -54,9 +54,8 @@ def scattered_rays(count: int) -> Rays:
     generator = torch.Generator().manual_seed(1)
     origins = torch.randn(count, 3, generator=generator) * 0.2 + torch.tensor([0.0, 0.0, 3.0])
     directions = torch.randn(count, 3, generator=generator) * 0.3 - torch.tensor([0.0, 0.0, 1.0])
-    flip = torch.tensor([1.0, 1.0, -1.0])
-    camera = (origins - torch.tensor([0.0, 0.0, 3.2])) * flip, directions * flip
-    return Rays(origins, directions, *camera, *camera, torch.zeros(count, dtype=torch.long))
+    to_camera = torch.tensor([[[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, -1.0, 3.2]]])
+    return Rays(origins, directions, torch.zeros(count, dtype=torch.long), to_camera, to_camera)
 
 
 def random_conditions() -> Conditions:

@@ -69,12 +69,13 @@ class FieldArrays(NamedTuple):
 
 
 class RayArrays(NamedTuple):
-    """Rays in head space and torso space, as in `Rays`, each [R, 3]."""
+    """Rays of one frame, see `Rays`."""
 
-    head_origins: np.ndarray
-    head_directions: np.ndarray
-    torso_origins: np.ndarray
-    torso_directions: np.ndarray
+    origins: np.ndarray
+    directions: np.ndarray
+    """In scaled head space, [R, 3]; all share one origin if there is only one."""
+    to_torso: np.ndarray
+    """Maps it to torso space before the division by depth, [3, 4]."""
 
 
 class View(NamedTuple):
@@ -125,30 +126,28 @@ def march(field, rays, view, occupied, cells, num_samples, stop_below, out):
     Returns:
         number of samples at which the field was evaluated.
     """
-    num_rays = len(rays.head_origins)
+    num_rays = len(rays.directions)
     transmittance = np.ones(num_rays, np.float32)
     near, step, active = np.empty(num_rays, np.float32), np.empty(num_rays, np.float32), np.empty(num_rays, np.int64)
     num_active = 0
     for ray in range(num_rays):
-        start, end = _cube_interval(rays.head_origins[ray], rays.head_directions[ray])
+        start, end = _cube_interval(rays, ray)
         near[ray], step[ray] = start, (end - start) / np.float32(num_samples)
         if end > start:
             active[num_active] = ray
             num_active += 1
     tile, total, count = _new_tile(field), 0, 0
     for stratum in range(num_samples):
-        for place in range(num_active):
-            ray = active[place]
-            distance = near[ray] + (np.float32(stratum) + HALF) * step[ray]
-            if cells and not _is_occupied(rays, ray, distance, occupied, cells):
-                continue
-            tile.ray[count], tile.distance[count] = ray, distance
-            count += 1
-            if count == TILE:
+        for place in range(num_active + 1):
+            if place < num_active:
+                ray = active[place]
+                distance = near[ray] + (np.float32(stratum) + HALF) * step[ray]
+                if not cells or _is_occupied(rays, ray, distance, occupied, cells):
+                    tile.ray[count], tile.distance[count] = ray, distance
+                    count += 1
+            if count == TILE or (count and place == num_active):  # one call: each is compiled into this function
                 _composite(field, rays, view, tile, count, step, transmittance, out)
                 total, count = total + count, 0
-        _composite(field, rays, view, tile, count, step, transmittance, out)
-        total, count = total + count, 0
         num_kept = 0
         for place in range(num_active):
             ray = active[place]
@@ -206,13 +205,13 @@ def _new_tile(field):
 
 
 @_compile
-def _cube_interval(origin, direction):
+def _cube_interval(rays, ray):
     """Distances at which a ray enters and leaves the cube [-1, 1]^3; equal if it misses it."""
     near, far = np.float32(1e-3), np.float32(np.inf)
     for axis in range(3):
-        slope = direction[axis]
+        slope, origin = rays.directions[ray, axis], rays.origins[min(ray, len(rays.origins) - 1), axis]
         inverse = ONE / (np.float32(1e-9) if abs(slope) < np.float32(1e-9) else slope)
-        first, second = (-ONE - origin[axis]) * inverse, (ONE - origin[axis]) * inverse
+        first, second = (-ONE - origin) * inverse, (ONE - origin) * inverse
         near, far = max(near, min(first, second)), min(far, max(first, second))
     return near, max(far, near)
 
@@ -220,9 +219,9 @@ def _cube_interval(origin, direction):
 @_compile
 def _is_occupied(rays, ray, distance, occupied, cells):
     """See `OccupancyGrid.cell`."""
-    cell = 0
+    cell, origin = 0, min(ray, len(rays.origins) - 1)
     for axis in range(3):
-        point = rays.head_origins[ray, axis] + distance * rays.head_directions[ray, axis]
+        point = rays.origins[origin, axis] + distance * rays.directions[ray, axis]
         index = int((point + ONE) * (HALF * np.float32(cells)))
         cell = cell * cells + min(max(index, 0), cells - 1)
     return occupied[cell]
@@ -302,8 +301,7 @@ def _sigmoid(value):
 @_compile
 def _features(field, rays, view, tile, count):
     """Leaves the features of the samples, and in `gates` their distances from the gates' ellipsoids."""
-    head_origins, head_directions = rays.head_origins, rays.head_directions
-    torso_origins, torso_directions = rays.torso_origins, rays.torso_directions
+    origins, directions, to_torso, last_origin = rays.origins, rays.directions, rays.to_torso, len(rays.origins) - 1
     regions, gates, warp, warp_region = field.regions, tile.gates, field.warp, field.warp_region
     levels, scales, axes = field.levels, field.scales, field.axes
     num_planes, num_entries, num_features = field.table.shape
@@ -313,8 +311,11 @@ def _features(field, rays, view, tile, count):
     for row in range(count):
         ray, distance = tile.ray[row], tile.distance[row]
         for axis in range(3):
-            point[axis] = head_origins[ray, axis] + distance * head_directions[ray, axis]
-            point[3 + axis] = torso_origins[ray, axis] + distance * torso_directions[ray, axis]
+            point[axis] = origins[min(ray, last_origin), axis] + distance * directions[ray, axis]
+        for axis in range(3):
+            point[3 + axis] = to_torso[axis, 3]
+            for other in range(3):
+                point[3 + axis] += to_torso[axis, other] * point[other]
         depth = max(point[5], TENTH * view.near)
         point[3] /= depth * view.half_width
         point[4] /= depth * view.half_height

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from dfa_nerfstudio.nerf.conditioned_field import GATE_CUTOFF_RADII, GATE_LOGIT_LIMIT, GATE_SLOPE, ConditionedField
 from dfa_nerfstudio.nerf.conditions import Conditions
 from dfa_nerfstudio.nerf.coordinate_frames import Rays, SceneBounds
+from dfa_nerfstudio.nerf.log_once import log_once
 from dfa_nerfstudio.nerf.marching import OccupancyGrid, RenderOutput
 
 VECTOR = 4
@@ -105,8 +107,9 @@ class NumbaRenderer:
         return out
 
     def _rays(self, rays: Rays, part: slice) -> Any:
-        parts = rays.head_origins, rays.head_directions, rays.torso_origins, rays.torso_directions
-        return self._kernel.RayArrays(*(_array(values[part]) for values in parts))
+        shared = rays.head_origins.stride(0) == 0
+        origins = rays.head_origins[:1] if shared else rays.head_origins[part]
+        return self._kernel.RayArrays(_array(origins), _array(rays.head_directions[part]), _array(rays.to_torso[0]))
 
 
 @cache
@@ -115,7 +118,10 @@ def _kernel() -> ModuleType:
     for library in ThreadpoolController().lib_controllers:
         if "scipy" in str(library.filepath):
             library.set_num_threads(1)
-    return import_module("dfa_nerfstudio.nerf.kernels.numba_kernel")
+    kernel = import_module("dfa_nerfstudio.nerf.kernels.numba_kernel")
+    if not any(Path(kernel.march.stats.cache_path).glob("numba_kernel.march-*.nbi")):
+        log_once("image renderer: compiled now, once, in ten to twenty seconds")
+    return kernel
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -15,8 +16,7 @@ _FEATURES = ir.VectorType(ir.FloatType(), VECTOR)
 _FAST = ("contract", "reassoc", "nsz")
 
 
-@intrinsic
-def blend_rows(typingctx, source, to_right, to_next, along_x, along_y, target):
+def _blend_rows(typingctx, source, to_right, to_next, along_x, along_y, target):
     """Writes the blend of the `VECTOR` features at `source` and at its neighbours to `target`.
 
     Args:
@@ -54,3 +54,7 @@ def blend_rows(typingctx, source, to_right, to_next, along_x, along_y, target):
         return context.get_dummy_value()
 
     return signature, generate
+
+
+blend_rows: Callable[..., None] = intrinsic(_blend_rows)
+"""See `_blend_rows`, whose first argument numba supplies."""

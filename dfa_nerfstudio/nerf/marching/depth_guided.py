@@ -33,9 +33,9 @@ def render_depth_guided(
 
     The surface of a person is smooth, but its texture is not. So an image of a fraction of the size is marched first,
     and its depth and opacity are enlarged. Where the surface is closed, the colour is the field's at that depth, which
-    is a single query. The small image also shows where that is not enough (glasses, lids, lips): there its own colours
-    by one sample, at the depth that its neighbours have on average, differ from the marched ones. Such pixels, and
-    those at outlines, are marched at full size.
+    is a single query. In the small image, what is missing from its own colours by one sample, at the depth that its
+    neighbours have on average, is known: it is enlarged and added too. Where it differs from that of the neighbours
+    (glasses, lids, lips), one sample is not enough. Such pixels, and those at outlines, are marched at full size.
 
     Args:
         rays: rays of an image, row by row.
@@ -48,26 +48,34 @@ def render_depth_guided(
     height, width = size
     small_rays = rays.averaged(size, factor)
     small = march(small_rays)
-    images = torch.stack([small.accumulation, small.depth])
-    images = images.unflatten(1, (-(-height // factor), -(-width // factor)))
-    mean_opacity, mean_depth = F.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False).flatten(1)
-    solid = torch.nonzero(small.accumulation > CLEAR)[:, 0]
-    mean_distance = mean_depth[solid] / mean_opacity[solid].clamp(min=CLEAR)
-    single = one_sample(small_rays, solid, small.accumulation[solid], mean_distance)
-    error = torch.zeros_like(small.accumulation)
-    error[solid] = (single[:, :3] - small.rgb[solid]).abs().amax(-1)
+    small_size = (-(-height // factor), -(-width // factor))
 
-    images = torch.cat([images, error.view_as(images[:1])])[None]
-    enlarged = F.interpolate(images, scale_factor=factor, mode="bilinear")[0, :, :height, :width]
-    opacity, depth, error = enlarged.flatten(1)
+    def around(values: Float[Tensor, "r C"]) -> Float[Tensor, "r C"]:
+        image = values.T.unflatten(1, small_size)
+        return F.avg_pool2d(image, 3, stride=1, padding=1, count_include_pad=False).flatten(1).T
+
+    mean_opacity, mean_depth = around(torch.stack([small.accumulation, small.depth], -1)).unbind(-1)
+    rows = torch.nonzero(small.accumulation > CLEAR)[:, 0]
+    mean_distance = mean_depth[rows] / mean_opacity[rows].clamp(min=CLEAR)
+    single = one_sample(small_rays, rows, small.accumulation[rows], mean_distance)
+    missing = torch.zeros_like(small.rgb)
+    missing[rows] = small.rgb[rows] - single[:, :3]
+    error = (missing - around(missing)).abs().amax(-1)
+
+    images = torch.cat([small.accumulation[:, None], small.depth[:, None], error[:, None], missing], -1)
+    images = images.T.unflatten(1, small_size)[None]
+    enlarged = F.interpolate(images, scale_factor=factor, mode="bilinear")[0, :, :height, :width].flatten(1)
+    opacity, depth, error = enlarged[:3]
     distance = depth / opacity.clamp(min=CLEAR)
     is_single = (opacity >= OPAQUE) & (error <= tolerance)
     surface, other = (torch.nonzero(chosen)[:, 0] for chosen in (is_single, ~is_single & (opacity > CLEAR)))
     marched = march(rays[other])
     total = opacity.new_zeros(len(opacity), 7)  # rgb, accumulation, depth, gates
-    total[surface] = one_sample(rays, surface, opacity[surface], distance[surface])
+    shaded = one_sample(rays, surface, opacity[surface], distance[surface])
+    shaded[:, :3] = (shaded[:, :3] + enlarged[3:, surface].T).clamp(0, 1)
+    total[surface] = shaded
     total[other] = torch.cat([marched.rgb, marched.accumulation[:, None], marched.depth[:, None], marched.gates], -1)
-    num_samples = small.num_samples + len(solid) + len(surface) + marched.num_samples
+    num_samples = small.num_samples + len(rows) + len(surface) + marched.num_samples
     return RenderOutput(total[:, :3], total[:, 3], total[:, 4], total[:, 5:], num_samples)
 
 
