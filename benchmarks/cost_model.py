@@ -43,7 +43,8 @@ class CostModelBenchmark:
 
     Times by kind come from torch's profiler, of one thread, so that shares do not depend on how threads overlap. Images
     are rendered in three ways: every pixel marched by torch, one sample for most pixels, and by the method's default,
-    where that is compiled; what the compiled function does is no operation of torch, and not in the shares. The rate in frames/s is that of all cores.
+    where that is compiled; what the compiled function does is no operation of torch, and not in the shares. The rate in
+    frames/s is that of all cores.
     """
 
     load_config: Path

@@ -30,7 +30,7 @@ def _ball(rays: Rays, ray: torch.Tensor, distance: torch.Tensor) -> FieldOutput:
     points = rays.in_head_space(ray, distance)
     density = 240.0 * (points.norm(dim=-1) < RADIUS).float()
     texture = 0.5 + 0.5 * torch.sin(40 * points[:, :2])
-    return FieldOutput(density, torch.cat([texture, points[:, 2:] + 0.5], -1), torch.ones(len(ray), 2))
+    return FieldOutput(density, torch.cat([texture, 0.7 * points[:, 2:] + 0.5], -1), torch.ones(len(ray), 2))
 
 
 def _march(rays: Rays) -> RenderOutput:
