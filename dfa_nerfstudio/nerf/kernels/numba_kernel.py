@@ -20,7 +20,7 @@ from dfa_nerfstudio.nerf.kernels.numba_vectors import VECTOR, blend_rows
 
 TILE = 128
 """Samples that are evaluated together: 130 KB of features and hidden layers."""
-MIN_WEIGHT = np.float32(1e-4)
+MIN_WEIGHT = np.float32(1e-3)
 """Weight of a sample below which its colour is not evaluated."""
 ZERO, HALF, ONE, TWO, TENTH = (np.float32(value) for value in (0, 0.5, 1, 2, 0.1))
 NUMBER_BYTES = np.dtype(np.float32).itemsize
