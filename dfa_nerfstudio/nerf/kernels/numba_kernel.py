@@ -20,8 +20,6 @@ from dfa_nerfstudio.nerf.kernels.numba_vectors import VECTOR, blend_rows
 
 TILE = 128
 """Samples that are evaluated together: 130 KB of features and hidden layers."""
-MIN_WEIGHT = np.float32(1e-3)
-"""Weight of a sample below which its colour is not evaluated."""
 ZERO, HALF, ONE, TWO, TENTH = (np.float32(value) for value in (0, 0.5, 1, 2, 0.1))
 NUMBER_BYTES = np.dtype(np.float32).itemsize
 
@@ -110,7 +108,7 @@ class Tile(NamedTuple):
 
 
 @_compile
-def march(field, rays, view, occupied, cells, num_samples, stop_below, out):
+def march(field, rays, view, occupied, cells, num_samples, stop_below, min_weight, out):
     """Renders rays as `ray_marching.march` does outside training; a ray stops as soon as it is opaque.
 
     Args:
@@ -121,6 +119,7 @@ def march(field, rays, view, occupied, cells, num_samples, stop_below, out):
         cells: number of cells along an axis; 0 if all space counts as occupied.
         num_samples: number of strata per ray.
         stop_below: transmittance below which a ray counts as opaque.
+        min_weight: weight of a sample up to which its colour is left out.
         out: colour, accumulation, depth and gates of the rays, [R, 7], which starts as 0.
 
     Returns:
@@ -146,7 +145,7 @@ def march(field, rays, view, occupied, cells, num_samples, stop_below, out):
                     tile.ray[count], tile.distance[count] = ray, distance
                     count += 1
             if count == TILE or (count and place == num_active):  # one call: each is compiled into this function
-                _composite(field, rays, view, tile, count, step, transmittance, out)
+                _composite(field, rays, view, tile, count, step, transmittance, min_weight, out)
                 total, count = total + count, 0
         num_kept = 0
         for place in range(num_active):
@@ -228,7 +227,7 @@ def _is_occupied(rays, ray, distance, occupied, cells):
 
 
 @_compile
-def _composite(field, rays, view, tile, count, step, transmittance, out):
+def _composite(field, rays, view, tile, count, step, transmittance, min_weight, out):
     """Evaluates the first `count` samples of a tile, at most one of each ray, and adds them to their rays."""
     _density_layers(field, rays, view, tile, count)
     num_visible = 0
@@ -241,7 +240,7 @@ def _composite(field, rays, view, tile, count, step, transmittance, out):
         out[ray, 4] += weight * tile.distance[row]
         out[ray, 5] += weight * tile.gates[row, 0]
         out[ray, 6] += weight * tile.gates[row, 1]
-        if weight > MIN_WEIGHT:
+        if weight > min_weight:
             tile.ray[num_visible], tile.weight[num_visible] = ray, weight
             for k in range(tile.other.shape[1]):
                 tile.other[num_visible, k] = tile.other[row, k]

@@ -54,6 +54,7 @@ class NumbaRenderer:
         num_samples: int,
         occupancy: OccupancyGrid | None,
         stop_below: float = 1e-2,
+        min_weight: float = 1e-3,
     ) -> None:
         """
         Args:
@@ -63,6 +64,7 @@ class NumbaRenderer:
             num_samples: number of strata per ray.
             occupancy: cells that may contain the person; None queries the field everywhere.
             stop_below: transmittance below which a ray counts as opaque.
+            min_weight: weight of a sample up to which its colour is left out.
         """
         self._kernel = _kernel()
         self._field = _field_arrays(self._kernel, field, conditions)
@@ -70,7 +72,7 @@ class NumbaRenderer:
         self._view = self._kernel.View(*map(np.float32, (scene.near, scene.far, *half_extent)))
         self._occupied = np.ones(1, bool) if occupancy is None else occupancy.occupied.numpy()
         self._cells = 0 if occupancy is None else occupancy.resolution
-        self._num_samples, self._stop_below = num_samples, np.float32(stop_below)
+        self._limits = num_samples, np.float32(stop_below), np.float32(min_weight)
 
     def march(self, rays: Rays) -> RenderOutput:
         """Renders rays as `march` does outside training; a ray stops at the sample that makes it opaque."""
@@ -84,8 +86,7 @@ class NumbaRenderer:
                 self._view,
                 self._occupied,
                 self._cells,
-                self._num_samples,
-                self._stop_below,
+                *self._limits,
                 values[part],
             )
 
