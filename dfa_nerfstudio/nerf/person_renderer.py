@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dfa_nerfstudio.nerf.conditioned_field import ConditionedField, FieldOutput
 from dfa_nerfstudio.nerf.conditions import Conditions
 from dfa_nerfstudio.nerf.coordinate_frames import Rays, SceneBounds
-from dfa_nerfstudio.nerf.kernels import numba_renderer, triton_renderer
+from dfa_nerfstudio.nerf.kernels import numba_field, numba_renderer, triton_renderer
 from dfa_nerfstudio.nerf.kernels.kernel_check import KernelCheck
 from dfa_nerfstudio.nerf.log_once import log_once
 from dfa_nerfstudio.nerf.marching import OccupancyGrid, RenderOutput, march
@@ -49,7 +49,7 @@ class PersonRenderer:
             return False
         reason = triton_renderer.unavailable_reason(self.network, device)
         if reason is not None and device.type == "cpu":
-            reason = numba_renderer.unavailable_reason(self.network)
+            reason = numba_field.unavailable_reason(self.network)
         if reason is not None:
             log_once(f"image renderer: ray marching ({reason})")
         return reason is None and self.kernel_check.failure is None

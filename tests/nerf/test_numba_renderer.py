@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from dfa_nerfstudio.nerf.kernels.numba_renderer import NumbaRenderer, unavailable_reason
+from dfa_nerfstudio.nerf.kernels.numba_field import unavailable_reason
+from dfa_nerfstudio.nerf.kernels.numba_renderer import NumbaRenderer
 from dfa_nerfstudio.nerf.marching import march
 from dfa_nerfstudio.nerf.marching.depth_guided import one_sample
 from tests.nerf.test_triton_renderer import (

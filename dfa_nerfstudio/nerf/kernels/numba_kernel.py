@@ -23,7 +23,7 @@ TILE = 128
 ZERO, HALF, ONE, TWO, TENTH = (np.float32(value) for value in (0, 0.5, 1, 2, 0.1))
 NUMBER_BYTES = np.dtype(np.float32).itemsize
 
-_compile = njit(cache=True, nogil=True, error_model="numpy", fastmath={"nsz", "arcp", "contract", "afn", "reassoc"})
+compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"nsz", "arcp", "contract", "afn", "reassoc"})
 
 
 class FieldArrays(NamedTuple):
@@ -107,7 +107,7 @@ class Tile(NamedTuple):
     """[TILE, W]."""
 
 
-@_compile
+@compiled
 def march(field, rays, view, occupied, cells, num_samples, stop_below, min_weight, out):
     """Renders rays as `ray_marching.march` does outside training; a ray stops as soon as it is opaque.
 
@@ -157,7 +157,7 @@ def march(field, rays, view, occupied, cells, num_samples, stop_below, min_weigh
     return total
 
 
-@_compile
+@compiled
 def shade(field, rays, view, ray, distance, opacity, out):
     """Composites one sample on each of S rays.
 
@@ -187,7 +187,7 @@ def shade(field, rays, view, ray, distance, opacity, out):
                 out[first + row, channel] = tile.weight[row] * tile.colour[row, channel]
 
 
-@_compile
+@compiled
 def _new_tile(field):
     num_features, width = field.first.shape
     return Tile(
@@ -203,7 +203,7 @@ def _new_tile(field):
     )
 
 
-@_compile
+@compiled
 def _cube_interval(rays, ray):
     """Distances at which a ray enters and leaves the cube [-1, 1]^3; equal if it misses it."""
     near, far = np.float32(1e-3), np.float32(np.inf)
@@ -215,7 +215,7 @@ def _cube_interval(rays, ray):
     return near, max(far, near)
 
 
-@_compile
+@compiled
 def _is_occupied(rays, ray, distance, occupied, cells):
     """See `OccupancyGrid.cell`."""
     cell, origin = 0, min(ray, len(rays.origins) - 1)
@@ -226,7 +226,7 @@ def _is_occupied(rays, ray, distance, occupied, cells):
     return occupied[cell]
 
 
-@_compile
+@compiled
 def _composite(field, rays, view, tile, count, step, transmittance, min_weight, out):
     """Evaluates the first `count` samples of a tile, at most one of each ray, and adds them to their rays."""
     _density_layers(field, rays, view, tile, count)
@@ -251,7 +251,7 @@ def _composite(field, rays, view, tile, count, step, transmittance, min_weight, 
             out[tile.ray[row], channel] += tile.weight[row] * tile.colour[row, channel]
 
 
-@_compile
+@compiled
 def _density_layers(field, rays, view, tile, count):
     """Leaves density, gates and, in `other`, the second hidden layer of the first `count` samples."""
     if not count:
@@ -276,7 +276,7 @@ def _density_layers(field, rays, view, tile, count):
         tile.density[row] = math.exp(log_density)
 
 
-@_compile
+@compiled
 def _colour_layer(field, tile, count):
     """Leaves the colours of the first `count` rows of `other` in `colour`."""
     if not count:
@@ -289,15 +289,15 @@ def _colour_layer(field, tile, count):
         for k in range(hidden.shape[1]):
             value = max(hidden[row, k] + addition[k], ZERO)
             red, green, blue = red + value * red_head[k], green + value * green_head[k], blue + value * blue_head[k]
-        colour[row, 0], colour[row, 1], colour[row, 2] = _sigmoid(red), _sigmoid(green), _sigmoid(blue)
+        colour[row, 0], colour[row, 1], colour[row, 2] = sigmoid(red), sigmoid(green), sigmoid(blue)
 
 
-@_compile
-def _sigmoid(value):
+@compiled
+def sigmoid(value):
     return ONE / (ONE + math.exp(-value))
 
 
-@_compile
+@compiled
 def _features(field, rays, view, tile, count):
     """Leaves the features of the samples, and in `gates` their distances from the gates' ellipsoids."""
     origins, directions, to_torso, last_origin = rays.origins, rays.directions, rays.to_torso, len(rays.origins) - 1
@@ -306,29 +306,29 @@ def _features(field, rays, view, tile, count):
     num_planes, num_entries, num_features = field.table.shape
     row_bytes = num_features * NUMBER_BYTES
     table, target = np.int64(field.table.ctypes.data), np.int64(tile.features.ctypes.data)
-    point, corner, fraction = np.empty(6, np.float32), np.empty(6, np.int32), np.empty(6, np.float32)
+    point, corner, fraction = np.empty((1, 6), np.float32), np.empty(6, np.int32), np.empty(6, np.float32)
     for row in range(count):
         ray, distance = tile.ray[row], tile.distance[row]
         for axis in range(3):
-            point[axis] = origins[min(ray, last_origin), axis] + distance * directions[ray, axis]
+            point[0, axis] = origins[min(ray, last_origin), axis] + distance * directions[ray, axis]
         for axis in range(3):
-            point[3 + axis] = to_torso[axis, 3]
+            point[0, 3 + axis] = to_torso[axis, 3]
             for other in range(3):
-                point[3 + axis] += to_torso[axis, other] * point[other]
-        depth = max(point[5], TENTH * view.near)
-        point[3] /= depth * view.half_width
-        point[4] /= depth * view.half_height
-        point[5] = (depth - view.near) * (TWO / (view.far - view.near)) - ONE
-        gates[row, 0] = _radius(point, regions, 0)
-        gates[row, 1] = min(_radius(point, regions, 1), _radius(point, regions, 2))
+                point[0, 3 + axis] += to_torso[axis, other] * point[0, other]
+        depth = max(point[0, 5], TENTH * view.near)
+        point[0, 3] /= depth * view.half_width
+        point[0, 4] /= depth * view.half_height
+        point[0, 5] = (depth - view.near) * (TWO / (view.far - view.near)) - ONE
+        gates[row, 0] = radius_in(point, 0, regions, 0)
+        gates[row, 1] = min(radius_in(point, 0, regions, 1), radius_in(point, 0, regions, 2))
         if len(warp):
             _deform(warp, warp_region, point)
         for axis in range(6):
-            point[axis] = _clamp(point[axis], -ONE, ONE) * (HALF - field.margin) + HALF
+            point[0, axis] = clamp(point[0, axis], -ONE, ONE) * (HALF - field.margin) + HALF
         for level in range(len(scales)):
             first, resolution, scale = levels[level, 0], levels[level, 1], scales[level]
             for axis in range(6):
-                position = point[axis] * scale + HALF
+                position = point[0, axis] * scale + HALF
                 corner[axis] = int(position)
                 fraction[axis] = position - np.float32(corner[axis])
             for plane in range(num_planes):
@@ -342,40 +342,40 @@ def _features(field, rays, view, tile, count):
                 target += row_bytes
 
 
-@_compile
-def _clamp(value, low, high):
+@compiled
+def clamp(value, low, high):
     """A value within limits; `low` for one that is not a number, which must not become an address."""
     return min(value, high) if value > low else low
 
 
-@_compile
-def _radius(point, regions, number):
-    """Distance from an ellipsoid's centre, in its radii."""
+@compiled
+def radius_in(points, row, regions, number):
+    """Distance of a point from an ellipsoid's centre, in its radii."""
     total = ZERO
     for axis in range(3):
-        local = (point[axis] - regions[number, 0, axis]) / regions[number, 1, axis]
+        local = (points[row, axis] - regions[number, 0, axis]) / regions[number, 1, axis]
         total += local * local
     return math.sqrt(total)
 
 
-@_compile
+@compiled
 def _deform(warp, region, point):
     """See `MouthWarp`."""
-    radius = _radius(point, region, 0)
+    radius = radius_in(point, 0, region, 0)
     if not radius < ONE:  # also for a radius that is not a number
         return
     window, cells = min(TWO * (ONE - radius), ONE), len(warp) - 1
-    along_x = ((point[0] - region[0, 0, 0]) / region[0, 1, 0] + ONE) * HALF * np.float32(cells)
-    along_y = ((point[1] - region[0, 0, 1]) / region[0, 1, 1] + ONE) * HALF * np.float32(cells)
+    along_x = ((point[0, 0] - region[0, 0, 0]) / region[0, 1, 0] + ONE) * HALF * np.float32(cells)
+    along_y = ((point[0, 1] - region[0, 0, 1]) / region[0, 1, 1] + ONE) * HALF * np.float32(cells)
     x, y = min(int(along_x), cells - 1), min(int(along_y), cells - 1)
     along_x, along_y = along_x - np.float32(x), along_y - np.float32(y)
     for axis in range(3):
         low = (ONE - along_y) * warp[x, y, axis] + along_y * warp[x, y + 1, axis]
         high = (ONE - along_y) * warp[x + 1, y, axis] + along_y * warp[x + 1, y + 1, axis]
-        point[axis] -= window * ((ONE - along_x) * low + along_x * high)
+        point[0, axis] -= window * ((ONE - along_x) * low + along_x * high)
 
 
-@_compile
+@compiled
 def _open_gates(field, tile, count):
     """Replaces the distances in `gates` by the gates, see `ConditionedField._gates`."""
     gates, features, weights, cutoff = tile.gates, tile.features, field.gates, field.gate_cutoff
@@ -390,5 +390,5 @@ def _open_gates(field, tile, count):
                 logit = field.biases[number]
                 for k in range(features.shape[1]):
                     logit += features[row, k] * weights[number, k]
-                prior = _clamp(field.gate_slope * (ONE - radius), -field.gate_limit, field.gate_limit)
-                gates[row, number] = _sigmoid(logit + prior) * min(cutoff - radius, ONE)
+                prior = clamp(field.gate_slope * (ONE - radius), -field.gate_limit, field.gate_limit)
+                gates[row, number] = sigmoid(logit + prior) * min(cutoff - radius, ONE)

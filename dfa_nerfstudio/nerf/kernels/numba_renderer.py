@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -13,31 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from threadpoolctl import ThreadpoolController
-from torch import Tensor, nn
+from torch import Tensor
 
-from dfa_nerfstudio.nerf.conditioned_field import GATE_CUTOFF_RADII, GATE_LOGIT_LIMIT, GATE_SLOPE, ConditionedField
+from dfa_nerfstudio.nerf.conditioned_field import ConditionedField
 from dfa_nerfstudio.nerf.conditions import Conditions
 from dfa_nerfstudio.nerf.coordinate_frames import Rays, SceneBounds
+from dfa_nerfstudio.nerf.kernels.numba_field import constants, plane_axes
+from dfa_nerfstudio.nerf.kernels.numba_threads import array, in_threads
 from dfa_nerfstudio.nerf.log_once import log_once
 from dfa_nerfstudio.nerf.marching import OccupancyGrid, RenderOutput
-
-VECTOR = 4
-"""Features that are blended together."""
-MIN_PART = 2048
-"""Fewest rays or samples for which a thread is worth its start."""
-
-
-def unavailable_reason(field: nn.Module) -> str | None:
-    """Why the compiled functions cannot render this field; None if they can."""
-    if not isinstance(field, ConditionedField) or field.grid.config.kind != "planes":
-        return "the compiled renderer needs a conditioned field on planes"
-    layout = field.grid.layout
-    if layout.features_per_level % VECTOR:
-        return f"the compiled renderer needs a multiple of {VECTOR} features per level"
-    if not all(level.dense for level in layout.levels):
-        return "the compiled renderer needs planes without a spatial hash"
-    return None
 
 
 class NumbaRenderer:
@@ -58,7 +40,7 @@ class NumbaRenderer:
     ) -> None:
         """
         Args:
-            field: a field for which `unavailable_reason` is None.
+            field: a field for which `numba_field.unavailable_reason` is None.
             scene: the rendered volume.
             conditions: conditions of the frame.
             num_samples: number of strata per ray.
@@ -90,7 +72,7 @@ class NumbaRenderer:
                 values[part],
             )
 
-        num_samples = sum(_in_threads(render, len(values)))
+        num_samples = sum(in_threads(render, len(values)))
         return RenderOutput(out[:, :3], out[:, 3], out[:, 4], out[:, 5:], num_samples)
 
     def one_sample(
@@ -99,48 +81,27 @@ class NumbaRenderer:
         """Composites one sample on each of S rays; see `depth_guided.one_sample`."""
         out = torch.empty(len(ray), 7)
         all_rays = self._rays(rays, slice(None))
-        arrays = [_array(ray), _array(distance), _array(opacity), out.numpy()]
+        arrays = [array(ray), array(distance), array(opacity), out.numpy()]
 
         def shade(part: slice) -> None:
             self._kernel.shade(self._field, all_rays, self._view, *(values[part] for values in arrays))
 
-        _in_threads(shade, len(ray))
+        in_threads(shade, len(ray))
         return out
 
     def _rays(self, rays: Rays, part: slice) -> Any:
         shared = rays.head_origins.stride(0) == 0
         origins = rays.head_origins[:1] if shared else rays.head_origins[part]
-        return self._kernel.RayArrays(_array(origins), _array(rays.head_directions[part]), _array(rays.to_torso[0]))
+        return self._kernel.RayArrays(array(origins), array(rays.head_directions[part]), array(rays.to_torso[0]))
 
 
 @cache
 def _kernel() -> ModuleType:
-    """The compiled functions. Their matrix products are scipy's, whose own threads would wait for each other."""
-    for library in ThreadpoolController().lib_controllers:
-        if "scipy" in str(library.filepath):
-            library.set_num_threads(1)
+    """The compiled functions."""
     kernel = import_module("dfa_nerfstudio.nerf.kernels.numba_kernel")
     if not any(Path(kernel.march.stats.cache_path).glob("numba_kernel.march-*.nbi")):
         log_once("image renderer: compiled now, once, in ten to twenty seconds")
     return kernel
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(thread_name_prefix="numba-renderer")
-
-
-def _in_threads(work: Callable[[slice], Any], count: int) -> list[Any]:
-    """Results of consecutive parts, in order; all in this thread if torch has one or there is little to do."""
-    num_parts = min(torch.get_num_threads(), count // MIN_PART)
-    if num_parts <= 1:
-        return [work(slice(0, count))]
-    borders = [count * number // num_parts for number in range(num_parts + 1)]
-    return list(_pool().map(work, map(slice, borders, borders[1:])))
-
-
-def _array(values: Tensor) -> np.ndarray:
-    return values.contiguous().numpy()
 
 
 def _field_arrays(kernel: ModuleType, field: ConditionedField, conditions: Conditions) -> Any:
@@ -149,21 +110,14 @@ def _field_arrays(kernel: ModuleType, field: ConditionedField, conditions: Condi
     They are packed for every image, because a change of the weights cannot be detected: fused optimisers do not
     increase their version counter.
     """
-    config, grid = field.config, field.grid
-    width, levels = config.width, grid.layout.levels
+    width = field.config.width
     mouth, eye, pose, colour = field.encode_conditions(conditions)
     additions = [field.first.bias[None, :width] + pose, field.second.bias[None], field.colour.bias + colour, mouth, eye]
-    first_axis = 3 if config.spaces == "torso" else 0
-    pairs = [[first_axis + axis for axis in pair] for pair in grid.axes]
-    if config.spaces == "both":
-        pairs += [[3 + axis for axis in pair] for pair in grid.axes]
-    has_prior = config.gates == "landmarks"
     warp, warp_region = torch.zeros(0, 0, 3), field.regions[:1]
     if field.warp is not None:
         warp, warp_region = field.warp.displacement(conditions.mouth).permute(1, 2, 0), field.warp.region[None]
     tensors = {
-        "table": grid.table,
-        "regions": field.regions,
+        "table": field.grid.table,
         "warp": warp,
         "warp_region": warp_region,
         "first": field.first.weight[:width].t(),
@@ -174,14 +128,9 @@ def _field_arrays(kernel: ModuleType, field: ConditionedField, conditions: Condi
         "additions": torch.cat(additions),
         "biases": torch.cat([field.first.bias[width:], field.density_head.bias, field.colour_head.bias]),
     }
+    spaces = {"both": (0, 1), "head": (0,), "torso": (1,)}[field.config.spaces]
     return kernel.FieldArrays(
-        **{name: _array(values.detach().float()) for name, values in tensors.items()},
-        levels=np.array([(level.offset, level.resolution) for level in levels]),
-        scales=np.array([level.scale for level in levels], np.float32),
-        axes=np.array(pairs),
-        margin=np.float32(grid.margin),
-        gated=config.gates != "none",
-        gate_slope=np.float32(GATE_SLOPE if has_prior else 0),
-        gate_limit=np.float32(GATE_LOGIT_LIMIT),
-        gate_cutoff=np.float32(GATE_CUTOFF_RADII if has_prior else np.inf),
+        **constants(field),
+        **{name: array(values.float()) for name, values in tensors.items()},
+        axes=plane_axes(field, spaces),
     )

@@ -1,0 +1,329 @@
+"""The field and its gradient for samples of many frames, on one core of a CPU.
+
+As in `numba_kernel`, samples are processed in small tiles that stay in the core's cache. What the gradient needs of the
+forward pass (features and hidden layers) is kept for all samples.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from dfa_nerfstudio.nerf.kernels.numba_kernel import (
+    HALF,
+    NUMBER_BYTES,
+    ONE,
+    TILE,
+    ZERO,
+    clamp,
+    compiled,
+    radius_in,
+    sigmoid,
+)
+from dfa_nerfstudio.nerf.kernels.numba_vectors import VECTOR, blend_rows, spread_rows
+
+MAX_LOG_DENSITY = np.float32(15)
+"""Logarithm of the density above which its gradient is that of this density; see nerfstudio's `trunc_exp`."""
+
+
+class Samples(NamedTuple):
+    """S samples."""
+
+    points: np.ndarray
+    """Positions in all coordinate frames, side by side, after the deformation, [S, 3 spaces]."""
+    head_points: np.ndarray
+    """Positions in head space before it, [S, 3]."""
+    frame: np.ndarray
+    """Row of the conditions, [S]."""
+
+
+class Weights(NamedTuple):
+    """Weights of a field of width W, or their gradients."""
+
+    table: np.ndarray
+    """[planes, entries, F]."""
+    first: np.ndarray
+    """[features, W]."""
+    gates: np.ndarray
+    """[2, features]."""
+    second: np.ndarray
+    colour: np.ndarray
+    """[W, W]."""
+    heads: np.ndarray
+    """Of density and colour, [4, W]."""
+    to_first: np.ndarray
+    """What is added to the first layer for each of U frames, [U, W]."""
+    to_second: np.ndarray
+    """[1, W]."""
+    to_colour: np.ndarray
+    """[U, W]."""
+    mouth: np.ndarray
+    eye: np.ndarray
+    """Added to the first layer through the gates, [U, W]."""
+    biases: np.ndarray
+    """Biases of the two gates, of density and of colour, [6]."""
+
+
+class Constants(NamedTuple):
+    """What training does not change; see `FieldArrays`."""
+
+    levels: np.ndarray
+    scales: np.ndarray
+    axes: np.ndarray
+    """The two axes of each plane among those of all coordinate frames, [planes, 2]."""
+    margin: np.float32
+    regions: np.ndarray
+    gate_slope: np.float32
+    gate_limit: np.float32
+    gate_cutoff: np.float32
+    gated: bool
+    moved_region: np.ndarray
+    """Centre and radii of the deformed ellipsoid, outside of which positions need no gradient, [1, 2, 3]; may be
+    empty."""
+
+
+class Layers(NamedTuple):
+    """Outputs of the field's layers for S samples."""
+
+    features: np.ndarray
+    """[S, features]."""
+    first: np.ndarray
+    second: np.ndarray
+    colour: np.ndarray
+    """Hidden layers, [S, W]."""
+    gates: np.ndarray
+    """[S, 2]."""
+    log_density: np.ndarray
+    """[S]."""
+    rgb: np.ndarray
+    """[S, 3]."""
+
+
+@compiled
+def forward(samples, weights, constants, layers):
+    """Evaluates the field; writes all of `layers`."""
+    to_second, biases, heads = weights.to_second[0], weights.biases, weights.heads
+    for start in range(0, len(samples.frame), TILE):
+        stop = min(start + TILE, len(samples.frame))
+        _look_up(samples, weights.table, constants, layers.features, start, stop)
+        np.dot(layers.features[start:stop], weights.first, layers.first[start:stop])
+        _open_gates(samples, weights, constants, layers, start, stop)
+        hidden = layers.first
+        for row in range(start, stop):
+            frame, by_mouth, by_eye = samples.frame[row], layers.gates[row, 0], layers.gates[row, 1]
+            for k in range(hidden.shape[1]):
+                gated = by_mouth * weights.mouth[frame, k] + by_eye * weights.eye[frame, k]
+                hidden[row, k] = max(hidden[row, k] + weights.to_first[frame, k] + gated, ZERO)
+        np.dot(layers.first[start:stop], weights.second, layers.second[start:stop])
+        hidden = layers.second
+        for row in range(start, stop):
+            log_density = biases[2]
+            for k in range(hidden.shape[1]):
+                hidden[row, k] = max(hidden[row, k] + to_second[k], ZERO)
+                log_density += hidden[row, k] * heads[0, k]
+            layers.log_density[row] = log_density
+        np.dot(layers.second[start:stop], weights.colour, layers.colour[start:stop])
+        hidden = layers.colour
+        for row in range(start, stop):
+            frame, red, green, blue = samples.frame[row], biases[3], biases[4], biases[5]
+            for k in range(hidden.shape[1]):
+                value = max(hidden[row, k] + weights.to_colour[frame, k], ZERO)
+                hidden[row, k] = value
+                red, green, blue = red + value * heads[1, k], green + value * heads[2, k], blue + value * heads[3, k]
+            layers.rgb[row, 0], layers.rgb[row, 1], layers.rgb[row, 2] = sigmoid(red), sigmoid(green), sigmoid(blue)
+
+
+@compiled
+def backward(samples, weights, transposed, constants, layers, by_density, by_rgb, by_gates, gradient, by_points):
+    """Adds to the gradients of a sum.
+
+    Args:
+        samples: S samples.
+        weights: the field's weights.
+        transposed: its first, second and colour weights, transposed.
+        constants: what training does not change.
+        layers: as `forward` left them.
+        by_density: gradient of the sum with respect to the densities, [S].
+        by_rgb: with respect to the colours, [S, 3].
+        by_gates: with respect to the gates, [S, 2].
+        gradient: receives what is added for each of the weights.
+        by_points: receives the gradient with respect to `Samples.points`, where they are deformed.
+    """
+    first_t, second_t, colour_t = transposed
+    width, num_features = weights.second.shape[0], weights.first.shape[0]
+    by_hidden, by_other = np.empty((TILE, width), np.float32), np.empty((TILE, width), np.float32)
+    by_features, by_logits = np.empty((TILE, num_features), np.float32), np.empty((TILE, 2), np.float32)
+    square, wide = np.empty((width, width), np.float32), np.empty((num_features, width), np.float32)
+    by_rgb_logit = np.empty(3, np.float32)
+    for start in range(0, len(samples.frame), TILE):
+        stop = min(start + TILE, len(samples.frame))
+        count = stop - start
+        for row in range(count):
+            at, frame = start + row, samples.frame[start + row]
+            for channel in range(3):
+                value = layers.rgb[at, channel]
+                by_rgb_logit[channel] = by_rgb[at, channel] * value * (ONE - value)
+                gradient.biases[3 + channel] += by_rgb_logit[channel]
+            red, green, blue = by_rgb_logit[0], by_rgb_logit[1], by_rgb_logit[2]
+            for k in range(width):
+                value = layers.colour[at, k]
+                gradient.heads[1, k] += red * value
+                gradient.heads[2, k] += green * value
+                gradient.heads[3, k] += blue * value
+                slope = red * weights.heads[1, k] + green * weights.heads[2, k] + blue * weights.heads[3, k]
+                by_hidden[row, k] = slope if value > ZERO else ZERO
+                gradient.to_colour[frame, k] += by_hidden[row, k]
+        np.dot(layers.second[start:stop].T, by_hidden[:count], square)
+        gradient.colour[:] += square
+        np.dot(by_hidden[:count], colour_t, by_other[:count])
+        for row in range(count):
+            at = start + row
+            slope = by_density[at] * math.exp(min(layers.log_density[at], MAX_LOG_DENSITY))
+            gradient.biases[2] += slope
+            for k in range(width):
+                value = layers.second[at, k]
+                gradient.heads[0, k] += slope * value
+                by_other[row, k] = by_other[row, k] + slope * weights.heads[0, k] if value > ZERO else ZERO
+                gradient.to_second[0, k] += by_other[row, k]
+        np.dot(layers.first[start:stop].T, by_other[:count], square)
+        gradient.second[:] += square
+        np.dot(by_other[:count], second_t, by_hidden[:count])
+        for row in range(count):
+            at, frame = start + row, samples.frame[start + row]
+            by_mouth, by_eye = layers.gates[at, 0], layers.gates[at, 1]
+            by_mouth_gate, by_eye_gate = by_gates[at, 0], by_gates[at, 1]
+            for k in range(width):
+                slope = by_hidden[row, k] if layers.first[at, k] > ZERO else ZERO
+                by_hidden[row, k] = slope
+                gradient.to_first[frame, k] += slope
+                gradient.mouth[frame, k] += slope * by_mouth
+                gradient.eye[frame, k] += slope * by_eye
+                by_mouth_gate += slope * weights.mouth[frame, k]
+                by_eye_gate += slope * weights.eye[frame, k]
+            by_logits[row, 0], by_logits[row, 1] = by_mouth_gate, by_eye_gate
+        np.dot(layers.features[start:stop].T, by_hidden[:count], wide)
+        gradient.first[:] += wide
+        np.dot(by_hidden[:count], first_t, by_features[:count])
+        _close_gates(samples, weights, constants, layers, by_logits, by_features, gradient, start, count)
+        _spread(samples, weights.table, constants, by_features, gradient.table, by_points, start, count)
+
+
+@compiled
+def _look_up(samples, table, constants, features, start, stop):
+    """See `FeatureGrid.forward`."""
+    points, levels, scales, axes = samples.points, constants.levels, constants.scales, constants.axes
+    num_planes, num_entries, num_values = table.shape
+    row_bytes, num_axes = num_values * NUMBER_BYTES, points.shape[1]
+    first_row, first_feature = np.int64(table.ctypes.data), np.int64(features.ctypes.data)
+    point, corner, fraction = np.empty(6, np.float32), np.empty(6, np.int32), np.empty(6, np.float32)
+    for row in range(start, stop):
+        target = first_feature + row * features.shape[1] * NUMBER_BYTES
+        for axis in range(num_axes):
+            point[axis] = clamp(points[row, axis], -ONE, ONE) * (HALF - constants.margin) + HALF
+        for level in range(len(scales)):
+            first, resolution, scale = levels[level, 0], levels[level, 1], scales[level]
+            for axis in range(num_axes):
+                position = point[axis] * scale + HALF
+                corner[axis] = int(position)
+                fraction[axis] = position - np.float32(corner[axis])
+            for plane in range(num_planes):
+                x, y = axes[plane, 0], axes[plane, 1]
+                vertex = plane * num_entries + first + corner[y] * resolution + corner[x]
+                source = first_row + vertex * row_bytes
+                for part in range(0, row_bytes, VECTOR * NUMBER_BYTES):
+                    blend_rows(
+                        source + part, row_bytes, resolution * row_bytes, fraction[x], fraction[y], target + part
+                    )
+                target += row_bytes
+
+
+@compiled
+def _spread(samples, table, constants, by_features, by_table, by_points, start, count):
+    """The gradient of `_look_up`."""
+    points, levels, scales, axes = samples.points, constants.levels, constants.scales, constants.axes
+    num_planes, num_entries, num_values = table.shape
+    row_bytes, num_axes, moved = num_values * NUMBER_BYTES, points.shape[1], constants.moved_region
+    first_row, first_slope = np.int64(by_table.ctypes.data), np.int64(by_features.ctypes.data)
+    point, corner, fraction = np.empty(6, np.float32), np.empty(6, np.int32), np.empty(6, np.float32)
+    for row in range(count):
+        at = start + row
+        source = first_slope + row * by_features.shape[1] * NUMBER_BYTES
+        is_moved = len(moved) > 0 and radius_in(samples.head_points, at, moved, 0) < ONE
+        for axis in range(num_axes):
+            point[axis] = clamp(points[at, axis], -ONE, ONE) * (HALF - constants.margin) + HALF
+        for level in range(len(scales)):
+            first, resolution, scale = levels[level, 0], levels[level, 1], scales[level]
+            for axis in range(num_axes):
+                position = point[axis] * scale + HALF
+                corner[axis] = int(position)
+                fraction[axis] = position - np.float32(corner[axis])
+            for plane in range(num_planes):
+                x, y = axes[plane, 0], axes[plane, 1]
+                vertex = first + corner[y] * resolution + corner[x]
+                target = first_row + (plane * num_entries + vertex) * row_bytes
+                for part in range(0, row_bytes, VECTOR * NUMBER_BYTES):
+                    spread_rows(
+                        target + part, row_bytes, resolution * row_bytes, fraction[x], fraction[y], source + part
+                    )
+                source += row_bytes
+                if is_moved and plane < 3:  # the planes of head space come first
+                    by_x, by_y = ZERO, ZERO
+                    for k in range(num_values):
+                        slope = by_features[row, (level * num_planes + plane) * num_values + k]
+                        here, right = table[plane, vertex, k], table[plane, vertex + 1, k]
+                        above, beyond = table[plane, vertex + resolution, k], table[plane, vertex + resolution + 1, k]
+                        by_x += slope * ((right - here) * (ONE - fraction[y]) + (beyond - above) * fraction[y])
+                        by_y += slope * ((above - here) * (ONE - fraction[x]) + (beyond - right) * fraction[x])
+                    by_points[at, x] += by_x * scale * (HALF - constants.margin)
+                    by_points[at, y] += by_y * scale * (HALF - constants.margin)
+        for axis in range(3):
+            if not abs(points[at, axis]) <= ONE:
+                by_points[at, axis] = ZERO
+
+
+@compiled
+def _gate_radius(samples, constants, row, number):
+    if number == 0:
+        return radius_in(samples.head_points, row, constants.regions, 0)
+    left = radius_in(samples.head_points, row, constants.regions, 1)
+    return min(left, radius_in(samples.head_points, row, constants.regions, 2))
+
+
+@compiled
+def _open_gates(samples, weights, constants, layers, start, stop):
+    """See `ConditionedField._gates`."""
+    features, gates = layers.features, weights.gates
+    for row in range(start, stop):
+        for number in range(2):
+            radius = _gate_radius(samples, constants, row, number)
+            if not constants.gated:
+                layers.gates[row, number] = ONE
+            elif radius >= constants.gate_cutoff:
+                layers.gates[row, number] = ZERO
+            else:
+                logit = weights.biases[number]
+                for k in range(features.shape[1]):
+                    logit += features[row, k] * gates[number, k]
+                prior = clamp(constants.gate_slope * (ONE - radius), -constants.gate_limit, constants.gate_limit)
+                layers.gates[row, number] = sigmoid(logit + prior) * min(constants.gate_cutoff - radius, ONE)
+
+
+@compiled
+def _close_gates(samples, weights, constants, layers, by_gates, by_features, gradient, start, count):
+    """The gradient of `_open_gates`."""
+    if not constants.gated:
+        return
+    for row in range(count):
+        at = start + row
+        for number in range(2):
+            window = min(constants.gate_cutoff - _gate_radius(samples, constants, at, number), ONE)
+            if window <= ZERO:
+                continue
+            opened = layers.gates[at, number] / window
+            slope = by_gates[row, number] * window * opened * (ONE - opened)
+            gradient.biases[number] += slope
+            for k in range(by_features.shape[1]):
+                by_features[row, k] += slope * weights.gates[number, k]
+                gradient.gates[number, k] += slope * layers.features[at, k]
