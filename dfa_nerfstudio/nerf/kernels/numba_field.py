@@ -35,6 +35,8 @@ def unavailable_reason(field: nn.Module) -> str | None:
     """Why the compiled functions cannot evaluate this field; None if they can."""
     if not isinstance(field, ConditionedField) or field.grid.config.kind != "planes":
         return "compiled functions need a conditioned field on planes"
+    if field.grid.table.dtype != torch.float32:
+        return "compiled functions need single precision"
     layout = field.grid.layout
     if layout.features_per_level % VECTOR:
         return f"compiled functions need a multiple of {VECTOR} features per level"
@@ -120,7 +122,8 @@ def failure(field: ConditionedField) -> str | None:
         encoded = additions.clone().requires_grad_()
         with torch.enable_grad():
             if compiled:
-                output = query(field, list(moved), points[0], frame, tuple(encoded))  # pyright: ignore
+                mouth, eye, pose, colour = encoded
+                output = query(field, list(moved), points[0], frame, (mouth, eye, pose, colour))
             else:
                 output = field.query(moved, points[0], frame, *encoded)
             values = torch.cat([output.density[:, None].clamp(max=10), output.rgb, output.gates], -1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from importlib import import_module
 from typing import TypeVar
 
 import numpy as np
@@ -20,7 +21,8 @@ MIN_PART = 2048
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    # numba multiplies matrices by scipy's library, whose own threads would wait for each other
+    import_module("scipy.linalg.cython_blas")  # by which numba multiplies matrices
+    # its own threads would wait for each other
     for library in ThreadpoolController().lib_controllers:
         if "scipy" in str(library.filepath):
             library.set_num_threads(1)
