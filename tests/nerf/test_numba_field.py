@@ -54,7 +54,7 @@ def test_a_field_that_differs_is_trained_by_torch(monkeypatch: pytest.MonkeyPatc
 
     def wrong(ctx, *outputs):
         *gradients, last = backward(ctx, *outputs)
-        return *gradients, 1.01 * last
+        return *gradients, 1.03 * last
 
     monkeypatch.setattr(numba_field.CompiledField, "backward", staticmethod(wrong))
-    assert "differ from torch by 0.0" in str(numba_field.failure(field))
+    assert "differ from torch by 0.03" in str(numba_field.failure(field))

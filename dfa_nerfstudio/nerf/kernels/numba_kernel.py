@@ -294,6 +294,7 @@ def _colour_layer(field, tile, count):
 
 @compiled
 def sigmoid(value):
+    """1 / (1 + exp(-value))."""
     return ONE / (ONE + math.exp(-value))
 
 
