@@ -2,6 +2,6 @@
 
 `triton_renderer` runs `triton_kernel` on a GPU, `numba_renderer` runs `numba_kernel` on a CPU: marching, the field and
 compositing together. `kernel_check` compares their first picture with that of `march`, which is the reference and
-renders where neither can be used. `numba_field` runs `numba_training_kernel`, the field with its gradient, on a CPU, and
-compares it with plain torch.
+renders where neither can be used. `numba_field` runs `numba_training_kernel`, the field with its gradient, on a CPU,
+and compares it with plain torch.
 """

@@ -46,25 +46,28 @@ def unavailable_reason(field: nn.Module) -> str | None:
     return None
 
 
-def constants(field: ConditionedField) -> dict[str, Any]:
-    """What training does not change, as the compiled functions read it."""
+def constants(field: ConditionedField, spaces: tuple[int, ...]) -> Any:
+    """What neither training nor a frame changes, as the compiled functions read it.
+
+    Args:
+        field: the field.
+        spaces: places of its coordinate frames in the positions, of which three axes each lie side by side.
+    """
     config, grid, levels = field.config, field.grid, field.grid.layout.levels
     has_prior = config.gates == "landmarks"
-    return {
-        "levels": np.array([(level.offset, level.resolution) for level in levels]),
-        "scales": np.array([level.scale for level in levels], np.float32),
-        "margin": np.float32(grid.margin),
-        "regions": array(field.regions),
-        "gated": config.gates != "none",
-        "gate_slope": np.float32(GATE_SLOPE if has_prior else 0),
-        "gate_limit": np.float32(GATE_LOGIT_LIMIT),
-        "gate_cutoff": np.float32(GATE_CUTOFF_RADII if has_prior else np.inf),
-    }
-
-
-def plane_axes(field: ConditionedField, spaces: tuple[int, ...]) -> np.ndarray:
-    """The two axes of each plane, if the axes of these coordinate frames lie side by side."""
-    return np.array([[3 * space + axis for axis in pair] for space in spaces for pair in field.grid.axes])
+    moved = field.regions[:0] if field.warp is None else field.warp.region[None]
+    return _parts().Constants(
+        levels=np.array([(level.offset, level.resolution) for level in levels]),
+        scales=np.array([level.scale for level in levels], np.float32),
+        axes=np.array([[3 * space + axis for axis in pair] for space in spaces for pair in grid.axes]),
+        margin=np.float32(grid.margin),
+        regions=array(field.regions),
+        moved_region=array(moved),
+        gated=config.gates != "none",
+        gate_slope=np.float32(GATE_SLOPE if has_prior else 0),
+        gate_limit=np.float32(GATE_LOGIT_LIMIT),
+        gate_cutoff=np.float32(GATE_CUTOFF_RADII if has_prior else np.inf),
+    )
 
 
 def query(
@@ -84,12 +87,7 @@ def query(
         additions: encoded conditions of U frames.
     """
     width, (mouth, eye, pose, colour) = field.config.width, additions
-    kernel = _kernel()
-    moved = field.regions[:0] if field.warp is None else field.warp.region[None]
-    fixed = kernel.Constants(
-        **constants(field), axes=plane_axes(field, tuple(range(len(points)))), moved_region=array(moved)
-    )
-    weights = kernel.Weights(
+    weights = _kernel().Weights(
         table=field.grid.table,
         first=field.first.weight[:width].t(),
         gates=field.first.weight[width:],
@@ -103,6 +101,7 @@ def query(
         eye=eye,
         biases=torch.cat([field.first.bias[width:], field.density_head.bias, field.colour_head.bias]),
     )
+    fixed = constants(field, tuple(range(len(points))))
     return FieldOutput(*CompiledField.apply(fixed, head_points, frame, torch.cat(points, -1), *weights))
 
 
@@ -213,6 +212,11 @@ class CompiledField(torch.autograd.Function):
             for total, other in zip(gradients, others, strict=True):
                 total += other
         return None, None, None, by_points, *gradients
+
+
+@cache
+def _parts() -> ModuleType:
+    return import_module("dfa_nerfstudio.nerf.kernels.numba_parts")
 
 
 @cache

@@ -1,11 +1,7 @@
 """Marching, the field and compositing in one compiled function, for one frame on one core of a CPU.
 
 `march` evaluates the field for a list of samples by a hundred operations, each of which reads and writes megabytes.
-Here the samples are evaluated in small tiles that stay in the core's cache. Numba compiles the functions at first use
-and keeps the result on disk. They release the interpreter lock, so that frames are rendered side by side in threads.
-
-All numbers are in single precision. A literal such as 0.5 would be double and make its expression double, therefore
-constants have names.
+Here the samples are evaluated in small tiles that stay in the core's cache.
 """
 
 from __future__ import annotations
@@ -14,43 +10,32 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from dfa_nerfstudio.nerf.kernels.numba_vectors import VECTOR, blend_rows
-
-TILE = 128
-"""Samples that are evaluated together: 130 KB of features and hidden layers."""
-ZERO, HALF, ONE, TWO, TENTH = (np.float32(value) for value in (0, 0.5, 1, 2, 0.1))
-NUMBER_BYTES = np.dtype(np.float32).itemsize
-
-compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"nsz", "arcp", "contract", "afn", "reassoc"})
+from dfa_nerfstudio.nerf.kernels.numba_parts import (
+    HALF,
+    ONE,
+    TENTH,
+    TILE,
+    TWO,
+    ZERO,
+    Constants,
+    compiled,
+    gate_radii,
+    look_up,
+    open_gates,
+    radius_in,
+    sigmoid,
+)
 
 
 class FieldArrays(NamedTuple):
-    """Weights of a `ConditionedField` of width W on planes, with the conditions of one frame added to them."""
+    """A `ConditionedField` of width W on planes, with the conditions of one frame added to its weights."""
 
+    constants: Constants
     table: np.ndarray
     """Features of the planes' vertices, [planes, entries, F]."""
-    levels: np.ndarray
-    """First row and resolution of each level, [levels, 2]."""
-    scales: np.ndarray
-    """See `GridLevel.scale`, [levels]."""
-    axes: np.ndarray
-    """The two axes of each plane among x, y, z of head space and of torso space, [planes, 2]."""
-    margin: np.float32
-    """See `FeatureGrid.margin`."""
-    regions: np.ndarray
-    """Centre and radii of the gates' ellipsoids, [3, 2, 3]."""
-    gate_slope: np.float32
-    gate_limit: np.float32
-    gate_cutoff: np.float32
-    """Of the gates' prior, see `GATE_SLOPE`; the cutoff is infinite for gates without prior."""
-    gated: bool
-    """False: gates are always 1."""
     warp: np.ndarray
     """Displacement of head space, [vertices, vertices, 3]; without vertices, space is not deformed."""
-    warp_region: np.ndarray
-    """Centre and radii of what is deformed, [1, 2, 3]."""
     first: np.ndarray
     """Weights of the first layer, [features, W]."""
     gates: np.ndarray
@@ -100,6 +85,8 @@ class Tile(NamedTuple):
     """Gates of mouth and eyes, [TILE, 2]."""
     colour: np.ndarray
     """[TILE, 3]."""
+    points: np.ndarray
+    """Positions in head space and torso space, [TILE, 6]."""
     features: np.ndarray
     """[TILE, features]."""
     hidden: np.ndarray
@@ -197,6 +184,7 @@ def _new_tile(field):
         np.empty(TILE, np.float32),
         np.empty((TILE, 2), np.float32),
         np.empty((TILE, 3), np.float32),
+        np.empty((TILE, 6), np.float32),
         np.empty((TILE, num_features), np.float32),
         np.empty((TILE, width), np.float32),
         np.empty((TILE, width), np.float32),
@@ -256,9 +244,10 @@ def _density_layers(field, rays, view, tile, count):
     """Leaves density, gates and, in `other`, the second hidden layer of the first `count` samples."""
     if not count:
         return
-    _features(field, rays, view, tile, count)
+    _find_positions(field, rays, view, tile, count)
+    look_up(tile.points, field.table, field.constants, tile.features, 0, count)
     np.dot(tile.features[:count], field.first, tile.hidden[:count])
-    _open_gates(field, tile, count)
+    open_gates(tile.features, field.gates, field.biases, field.constants, tile.gates, 0, count)
     hidden, gates = tile.hidden, tile.gates
     first, second, mouth, eye = field.additions[0], field.additions[1], field.additions[3], field.additions[4]
     for row in range(count):
@@ -293,103 +282,39 @@ def _colour_layer(field, tile, count):
 
 
 @compiled
-def sigmoid(value):
-    """1 / (1 + exp(-value))."""
-    return ONE / (ONE + math.exp(-value))
-
-
-@compiled
-def _features(field, rays, view, tile, count):
-    """Leaves the features of the samples, and in `gates` their distances from the gates' ellipsoids."""
+def _find_positions(field, rays, view, tile, count):
+    """Leaves the positions of the samples, deformed, and in `gates` their distances from the gates' ellipsoids."""
     origins, directions, to_torso, last_origin = rays.origins, rays.directions, rays.to_torso, len(rays.origins) - 1
-    regions, gates, warp, warp_region = field.regions, tile.gates, field.warp, field.warp_region
-    levels, scales, axes = field.levels, field.scales, field.axes
-    num_planes, num_entries, num_features = field.table.shape
-    row_bytes = num_features * NUMBER_BYTES
-    table, target = np.int64(field.table.ctypes.data), np.int64(tile.features.ctypes.data)
-    point, corner, fraction = np.empty((1, 6), np.float32), np.empty(6, np.int32), np.empty(6, np.float32)
+    points = tile.points
     for row in range(count):
         ray, distance = tile.ray[row], tile.distance[row]
         for axis in range(3):
-            point[0, axis] = origins[min(ray, last_origin), axis] + distance * directions[ray, axis]
+            points[row, axis] = origins[min(ray, last_origin), axis] + distance * directions[ray, axis]
         for axis in range(3):
-            point[0, 3 + axis] = to_torso[axis, 3]
+            points[row, 3 + axis] = to_torso[axis, 3]
             for other in range(3):
-                point[0, 3 + axis] += to_torso[axis, other] * point[0, other]
-        depth = max(point[0, 5], TENTH * view.near)
-        point[0, 3] /= depth * view.half_width
-        point[0, 4] /= depth * view.half_height
-        point[0, 5] = (depth - view.near) * (TWO / (view.far - view.near)) - ONE
-        gates[row, 0] = radius_in(point, 0, regions, 0)
-        gates[row, 1] = min(radius_in(point, 0, regions, 1), radius_in(point, 0, regions, 2))
-        if len(warp):
-            _deform(warp, warp_region, point)
-        for axis in range(6):
-            point[0, axis] = clamp(point[0, axis], -ONE, ONE) * (HALF - field.margin) + HALF
-        for level in range(len(scales)):
-            first, resolution, scale = levels[level, 0], levels[level, 1], scales[level]
-            for axis in range(6):
-                position = point[0, axis] * scale + HALF
-                corner[axis] = int(position)
-                fraction[axis] = position - np.float32(corner[axis])
-            for plane in range(num_planes):
-                x, y = axes[plane, 0], axes[plane, 1]
-                vertex = plane * num_entries + first + corner[y] * resolution + corner[x]
-                source = table + vertex * row_bytes
-                for part in range(0, row_bytes, VECTOR * NUMBER_BYTES):
-                    blend_rows(
-                        source + part, row_bytes, resolution * row_bytes, fraction[x], fraction[y], target + part
-                    )
-                target += row_bytes
+                points[row, 3 + axis] += to_torso[axis, other] * points[row, other]
+        depth = max(points[row, 5], TENTH * view.near)
+        points[row, 3] /= depth * view.half_width
+        points[row, 4] /= depth * view.half_height
+        points[row, 5] = (depth - view.near) * (TWO / (view.far - view.near)) - ONE
+        gate_radii(points, row, field.constants, tile.gates, row)
+        if len(field.warp):
+            _deform(field.warp, field.constants.moved_region, points, row)
 
 
 @compiled
-def clamp(value, low, high):
-    """A value within limits; `low` for one that is not a number, which must not become an address."""
-    return min(value, high) if value > low else low
-
-
-@compiled
-def radius_in(points, row, regions, number):
-    """Distance of a point from an ellipsoid's centre, in its radii."""
-    total = ZERO
-    for axis in range(3):
-        local = (points[row, axis] - regions[number, 0, axis]) / regions[number, 1, axis]
-        total += local * local
-    return math.sqrt(total)
-
-
-@compiled
-def _deform(warp, region, point):
+def _deform(warp, region, points, row):
     """See `MouthWarp`."""
-    radius = radius_in(point, 0, region, 0)
+    radius = radius_in(points, row, region, 0)
     if not radius < ONE:  # also for a radius that is not a number
         return
     window, cells = min(TWO * (ONE - radius), ONE), len(warp) - 1
-    along_x = ((point[0, 0] - region[0, 0, 0]) / region[0, 1, 0] + ONE) * HALF * np.float32(cells)
-    along_y = ((point[0, 1] - region[0, 0, 1]) / region[0, 1, 1] + ONE) * HALF * np.float32(cells)
+    along_x = ((points[row, 0] - region[0, 0, 0]) / region[0, 1, 0] + ONE) * HALF * np.float32(cells)
+    along_y = ((points[row, 1] - region[0, 0, 1]) / region[0, 1, 1] + ONE) * HALF * np.float32(cells)
     x, y = min(int(along_x), cells - 1), min(int(along_y), cells - 1)
     along_x, along_y = along_x - np.float32(x), along_y - np.float32(y)
     for axis in range(3):
         low = (ONE - along_y) * warp[x, y, axis] + along_y * warp[x, y + 1, axis]
         high = (ONE - along_y) * warp[x + 1, y, axis] + along_y * warp[x + 1, y + 1, axis]
-        point[0, axis] -= window * ((ONE - along_x) * low + along_x * high)
-
-
-@compiled
-def _open_gates(field, tile, count):
-    """Replaces the distances in `gates` by the gates, see `ConditionedField._gates`."""
-    gates, features, weights, cutoff = tile.gates, tile.features, field.gates, field.gate_cutoff
-    for row in range(count):
-        for number in range(2):
-            radius = gates[row, number]
-            if not field.gated:
-                gates[row, number] = ONE
-            elif radius >= cutoff:
-                gates[row, number] = ZERO
-            else:
-                logit = field.biases[number]
-                for k in range(features.shape[1]):
-                    logit += features[row, k] * weights[number, k]
-                prior = clamp(field.gate_slope * (ONE - radius), -field.gate_limit, field.gate_limit)
-                gates[row, number] = sigmoid(logit + prior) * min(cutoff - radius, ONE)
+        points[row, axis] -= window * ((ONE - along_x) * low + along_x * high)

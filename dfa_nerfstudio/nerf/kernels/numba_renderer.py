@@ -16,7 +16,7 @@ from torch import Tensor
 from dfa_nerfstudio.nerf.conditioned_field import ConditionedField
 from dfa_nerfstudio.nerf.conditions import Conditions
 from dfa_nerfstudio.nerf.coordinate_frames import Rays, SceneBounds
-from dfa_nerfstudio.nerf.kernels.numba_field import constants, plane_axes
+from dfa_nerfstudio.nerf.kernels.numba_field import constants
 from dfa_nerfstudio.nerf.kernels.numba_threads import array, in_threads
 from dfa_nerfstudio.nerf.log_once import log_once
 from dfa_nerfstudio.nerf.marching import OccupancyGrid, RenderOutput
@@ -113,13 +113,12 @@ def _field_arrays(kernel: ModuleType, field: ConditionedField, conditions: Condi
     width = field.config.width
     mouth, eye, pose, colour = field.encode_conditions(conditions)
     additions = [field.first.bias[None, :width] + pose, field.second.bias[None], field.colour.bias + colour, mouth, eye]
-    warp, warp_region = torch.zeros(0, 0, 3), field.regions[:1]
+    warp = torch.zeros(0, 0, 3)
     if field.warp is not None:
-        warp, warp_region = field.warp.displacement(conditions.mouth).permute(1, 2, 0), field.warp.region[None]
+        warp = field.warp.displacement(conditions.mouth).permute(1, 2, 0)
     tensors = {
         "table": field.grid.table,
         "warp": warp,
-        "warp_region": warp_region,
         "first": field.first.weight[:width].t(),
         "gates": field.first.weight[width:],
         "second": field.second.weight.t(),
@@ -130,7 +129,5 @@ def _field_arrays(kernel: ModuleType, field: ConditionedField, conditions: Condi
     }
     spaces = {"both": (0, 1), "head": (0,), "torso": (1,)}[field.config.spaces]
     return kernel.FieldArrays(
-        **constants(field),
-        **{name: array(values.float()) for name, values in tensors.items()},
-        axes=plane_axes(field, spaces),
+        constants(field, spaces), **{name: array(values.float()) for name, values in tensors.items()}
     )

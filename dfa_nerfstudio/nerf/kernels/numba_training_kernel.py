@@ -11,18 +11,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dfa_nerfstudio.nerf.kernels.numba_kernel import (
+from dfa_nerfstudio.nerf.kernels.numba_parts import (
     HALF,
     NUMBER_BYTES,
     ONE,
     TILE,
     ZERO,
-    clamp,
     compiled,
+    find_cell,
+    gate_radii,
+    look_up,
+    open_gates,
     radius_in,
     sigmoid,
 )
-from dfa_nerfstudio.nerf.kernels.numba_vectors import VECTOR, blend_rows, spread_rows
+from dfa_nerfstudio.nerf.kernels.numba_vectors import VECTOR, spread_rows
 
 MAX_LOG_DENSITY = np.float32(15)
 """Logarithm of the density above which its gradient is that of this density; see nerfstudio's `trunc_exp`."""
@@ -66,24 +69,6 @@ class Weights(NamedTuple):
     """Biases of the two gates, of density and of colour, [6]."""
 
 
-class Constants(NamedTuple):
-    """What training does not change; see `FieldArrays`."""
-
-    levels: np.ndarray
-    scales: np.ndarray
-    axes: np.ndarray
-    """The two axes of each plane among those of all coordinate frames, [planes, 2]."""
-    margin: np.float32
-    regions: np.ndarray
-    gate_slope: np.float32
-    gate_limit: np.float32
-    gate_cutoff: np.float32
-    gated: bool
-    moved_region: np.ndarray
-    """Centre and radii of the deformed ellipsoid, outside of which positions need no gradient, [1, 2, 3]; may be
-    empty."""
-
-
 class Layers(NamedTuple):
     """Outputs of the field's layers for S samples."""
 
@@ -107,9 +92,11 @@ def forward(samples, weights, constants, layers):
     to_second, biases, heads = weights.to_second[0], weights.biases, weights.heads
     for start in range(0, len(samples.frame), TILE):
         stop = min(start + TILE, len(samples.frame))
-        _look_up(samples, weights.table, constants, layers.features, start, stop)
+        look_up(samples.points, weights.table, constants, layers.features, start, stop)
         np.dot(layers.features[start:stop], weights.first, layers.first[start:stop])
-        _open_gates(samples, weights, constants, layers, start, stop)
+        for row in range(start, stop):
+            gate_radii(samples.head_points, row, constants, layers.gates, row)
+        open_gates(layers.features, weights.gates, biases, constants, layers.gates, start, stop)
         hidden = layers.first
         for row in range(start, stop):
             frame, by_mouth, by_eye = samples.frame[row], layers.gates[row, 0], layers.gates[row, 1]
@@ -211,56 +198,22 @@ def backward(samples, weights, transposed, constants, layers, by_density, by_rgb
 
 
 @compiled
-def _look_up(samples, table, constants, features, start, stop):
-    """See `FeatureGrid.forward`."""
-    points, levels, scales, axes = samples.points, constants.levels, constants.scales, constants.axes
-    num_planes, num_entries, num_values = table.shape
-    row_bytes, num_axes = num_values * NUMBER_BYTES, points.shape[1]
-    first_row, first_feature = np.int64(table.ctypes.data), np.int64(features.ctypes.data)
-    point, corner, fraction = np.empty(6, np.float32), np.empty(6, np.int32), np.empty(6, np.float32)
-    for row in range(start, stop):
-        target = first_feature + row * features.shape[1] * NUMBER_BYTES
-        for axis in range(num_axes):
-            point[axis] = clamp(points[row, axis], -ONE, ONE) * (HALF - constants.margin) + HALF
-        for level in range(len(scales)):
-            first, resolution, scale = levels[level, 0], levels[level, 1], scales[level]
-            for axis in range(num_axes):
-                position = point[axis] * scale + HALF
-                corner[axis] = int(position)
-                fraction[axis] = position - np.float32(corner[axis])
-            for plane in range(num_planes):
-                x, y = axes[plane, 0], axes[plane, 1]
-                vertex = plane * num_entries + first + corner[y] * resolution + corner[x]
-                source = first_row + vertex * row_bytes
-                for part in range(0, row_bytes, VECTOR * NUMBER_BYTES):
-                    blend_rows(
-                        source + part, row_bytes, resolution * row_bytes, fraction[x], fraction[y], target + part
-                    )
-                target += row_bytes
-
-
-@compiled
 def _spread(samples, table, constants, by_features, by_table, by_points, start, count):
-    """The gradient of `_look_up`."""
-    points, levels, scales, axes = samples.points, constants.levels, constants.scales, constants.axes
+    """The gradient of `look_up`."""
+    points, moved = samples.points, constants.moved_region
     num_planes, num_entries, num_values = table.shape
-    row_bytes, num_axes, moved = num_values * NUMBER_BYTES, points.shape[1], constants.moved_region
+    row_bytes, slope_of_scale = num_values * NUMBER_BYTES, HALF - constants.margin
     first_row, first_slope = np.int64(by_table.ctypes.data), np.int64(by_features.ctypes.data)
-    point, corner, fraction = np.empty(6, np.float32), np.empty(6, np.int32), np.empty(6, np.float32)
+    corner, fraction = np.empty(6, np.int32), np.empty(6, np.float32)
     for row in range(count):
         at = start + row
         source = first_slope + row * by_features.shape[1] * NUMBER_BYTES
         is_moved = len(moved) > 0 and radius_in(samples.head_points, at, moved, 0) < ONE
-        for axis in range(num_axes):
-            point[axis] = clamp(points[at, axis], -ONE, ONE) * (HALF - constants.margin) + HALF
-        for level in range(len(scales)):
-            first, resolution, scale = levels[level, 0], levels[level, 1], scales[level]
-            for axis in range(num_axes):
-                position = point[axis] * scale + HALF
-                corner[axis] = int(position)
-                fraction[axis] = position - np.float32(corner[axis])
+        for level in range(len(constants.scales)):
+            find_cell(points, at, constants, level, corner, fraction)
+            first, resolution, scale = constants.levels[level, 0], constants.levels[level, 1], constants.scales[level]
             for plane in range(num_planes):
-                x, y = axes[plane, 0], axes[plane, 1]
+                x, y = constants.axes[plane, 0], constants.axes[plane, 1]
                 vertex = first + corner[y] * resolution + corner[x]
                 target = first_row + (plane * num_entries + vertex) * row_bytes
                 for part in range(0, row_bytes, VECTOR * NUMBER_BYTES):
@@ -276,49 +229,24 @@ def _spread(samples, table, constants, by_features, by_table, by_points, start, 
                         above, beyond = table[plane, vertex + resolution, k], table[plane, vertex + resolution + 1, k]
                         by_x += slope * ((right - here) * (ONE - fraction[y]) + (beyond - above) * fraction[y])
                         by_y += slope * ((above - here) * (ONE - fraction[x]) + (beyond - right) * fraction[x])
-                    by_points[at, x] += by_x * scale * (HALF - constants.margin)
-                    by_points[at, y] += by_y * scale * (HALF - constants.margin)
+                    by_points[at, x] += by_x * scale * slope_of_scale
+                    by_points[at, y] += by_y * scale * slope_of_scale
         for axis in range(3):
-            if not abs(points[at, axis]) <= ONE:
+            if not abs(points[at, axis]) <= ONE:  # `look_up` limits positions to the cube
                 by_points[at, axis] = ZERO
 
 
 @compiled
-def _gate_radius(samples, constants, row, number):
-    if number == 0:
-        return radius_in(samples.head_points, row, constants.regions, 0)
-    left = radius_in(samples.head_points, row, constants.regions, 1)
-    return min(left, radius_in(samples.head_points, row, constants.regions, 2))
-
-
-@compiled
-def _open_gates(samples, weights, constants, layers, start, stop):
-    """See `ConditionedField._gates`."""
-    features, gates = layers.features, weights.gates
-    for row in range(start, stop):
-        for number in range(2):
-            radius = _gate_radius(samples, constants, row, number)
-            if not constants.gated:
-                layers.gates[row, number] = ONE
-            elif radius >= constants.gate_cutoff:
-                layers.gates[row, number] = ZERO
-            else:
-                logit = weights.biases[number]
-                for k in range(features.shape[1]):
-                    logit += features[row, k] * gates[number, k]
-                prior = clamp(constants.gate_slope * (ONE - radius), -constants.gate_limit, constants.gate_limit)
-                layers.gates[row, number] = sigmoid(logit + prior) * min(constants.gate_cutoff - radius, ONE)
-
-
-@compiled
 def _close_gates(samples, weights, constants, layers, by_gates, by_features, gradient, start, count):
-    """The gradient of `_open_gates`."""
+    """The gradient of `open_gates`."""
     if not constants.gated:
         return
+    radii = np.empty((1, 2), np.float32)
     for row in range(count):
         at = start + row
+        gate_radii(samples.head_points, at, constants, radii, 0)
         for number in range(2):
-            window = min(constants.gate_cutoff - _gate_radius(samples, constants, at, number), ONE)
+            window = min(constants.gate_cutoff - radii[0, number], ONE)
             if window <= ZERO:
                 continue
             opened = layers.gates[at, number] / window

@@ -1,0 +1,151 @@
+"""What the compiled functions of rendering and of training share: constants, lookup of features, gates.
+
+All numbers are in single precision. A literal such as 0.5 would be double and make its expression double, therefore
+constants have names.
+
+Numba compiles the functions of a file again when that file has changed, not when one has that it imports: after a
+change here, delete `__pycache__`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from dfa_nerfstudio.nerf.kernels.numba_vectors import VECTOR, blend_rows
+
+TILE = 128
+"""Samples that are evaluated together: 130 KB of features and hidden layers."""
+ZERO, HALF, ONE, TWO, TENTH = (np.float32(value) for value in (0, 0.5, 1, 2, 0.1))
+NUMBER_BYTES = np.dtype(np.float32).itemsize
+
+compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"nsz", "arcp", "contract", "afn", "reassoc"})
+"""Compiles a function at first use and keeps it on disk. It releases the interpreter lock. Its sums may be reordered,
+as vector instructions need, but numbers that are not finite stay what they are."""
+
+
+class Constants(NamedTuple):
+    """What neither training nor a frame changes."""
+
+    levels: np.ndarray
+    """First row and resolution of each level, [levels, 2]."""
+    scales: np.ndarray
+    """See `GridLevel.scale`, [levels]."""
+    axes: np.ndarray
+    """The two axes of each plane among those of all coordinate frames, side by side, [planes, 2]."""
+    margin: np.float32
+    """See `FeatureGrid.margin`."""
+    regions: np.ndarray
+    """Centre and radii of the gates' ellipsoids, [3, 2, 3]."""
+    moved_region: np.ndarray
+    """Centre and radii of the ellipsoid in which head space is deformed, [1, 2, 3]; empty if it is not."""
+    gated: bool
+    """False: gates are always 1."""
+    gate_slope: np.float32
+    gate_limit: np.float32
+    gate_cutoff: np.float32
+    """Of the gates' prior, see `GATE_SLOPE`; the cutoff is infinite for gates without prior."""
+
+
+@compiled
+def clamp(value, low, high):
+    """A value within limits; `low` for one that is not a number, which must not become an address."""
+    return min(value, high) if value > low else low
+
+
+@compiled
+def sigmoid(value):
+    """1 / (1 + exp(-value))."""
+    return ONE / (ONE + math.exp(-value))
+
+
+@compiled
+def radius_in(points, row, regions, number):
+    """Distance of a point from an ellipsoid's centre, in its radii."""
+    total = ZERO
+    for axis in range(3):
+        local = (points[row, axis] - regions[number, 0, axis]) / regions[number, 1, axis]
+        total += local * local
+    return math.sqrt(total)
+
+
+@compiled
+def find_cell(points, row, constants, level, corner, fraction):
+    """Writes the lower corner of a point's cell in a level, and the point's place in it, for each axis."""
+    scale = constants.scales[level]
+    for axis in range(points.shape[1]):
+        unit = clamp(points[row, axis], -ONE, ONE) * (HALF - constants.margin) + HALF
+        position = unit * scale + HALF
+        corner[axis] = int(position)
+        fraction[axis] = position - np.float32(corner[axis])
+
+
+@compiled
+def look_up(points, table, constants, features, start, stop):
+    """Writes rows `start` to `stop` of the features; see `FeatureGrid.forward`.
+
+    Args:
+        points: positions in all coordinate frames, side by side, [S, 3 spaces].
+        table: features of the planes' vertices, [planes, entries, F].
+        constants: of the field.
+        features: [S, levels * planes * F].
+        start: first row.
+        stop: row after the last.
+    """
+    num_planes, num_entries, num_values = table.shape
+    row_bytes = num_values * NUMBER_BYTES
+    first_row, first_feature = np.int64(table.ctypes.data), np.int64(features.ctypes.data)
+    corner, fraction = np.empty(6, np.int32), np.empty(6, np.float32)
+    for row in range(start, stop):
+        target = first_feature + row * features.shape[1] * NUMBER_BYTES
+        for level in range(len(constants.scales)):
+            find_cell(points, row, constants, level, corner, fraction)
+            first, resolution = constants.levels[level, 0], constants.levels[level, 1]
+            for plane in range(num_planes):
+                x, y = constants.axes[plane, 0], constants.axes[plane, 1]
+                vertex = plane * num_entries + first + corner[y] * resolution + corner[x]
+                source = first_row + vertex * row_bytes
+                for part in range(0, row_bytes, VECTOR * NUMBER_BYTES):
+                    blend_rows(
+                        source + part, row_bytes, resolution * row_bytes, fraction[x], fraction[y], target + part
+                    )
+                target += row_bytes
+
+
+@compiled
+def gate_radii(head_points, row, constants, gates, at):
+    """Leaves a point's distances from the gates' ellipsoids, in their radii, in row `at` of `gates`."""
+    gates[at, 0] = radius_in(head_points, row, constants.regions, 0)
+    left = radius_in(head_points, row, constants.regions, 1)
+    gates[at, 1] = min(left, radius_in(head_points, row, constants.regions, 2))
+
+
+@compiled
+def open_gates(features, weights, biases, constants, gates, start, stop):
+    """Replaces the distances that `gate_radii` left by the gates; see `ConditionedField._gates`.
+
+    Args:
+        features: features of the samples.
+        weights: weights of the gates, [2, features].
+        biases: their biases, [2 or more].
+        constants: of the field.
+        gates: [S, 2].
+        start: first row.
+        stop: row after the last.
+    """
+    for row in range(start, stop):
+        for number in range(2):
+            radius = gates[row, number]
+            if not constants.gated:
+                gates[row, number] = ONE
+            elif radius >= constants.gate_cutoff:
+                gates[row, number] = ZERO
+            else:
+                logit = biases[number]
+                for k in range(features.shape[1]):
+                    logit += features[row, k] * weights[number, k]
+                prior = clamp(constants.gate_slope * (ONE - radius), -constants.gate_limit, constants.gate_limit)
+                gates[row, number] = sigmoid(logit + prior) * min(constants.gate_cutoff - radius, ONE)
