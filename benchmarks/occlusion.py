@@ -14,6 +14,7 @@ from benchmarks.record import Row, record_header, write_record
 from dfa_nerfstudio.demo.make_clip import ClipConfig, make_clip
 from dfa_nerfstudio.face.landmark_tracker import FaceMeshTracker
 from dfa_nerfstudio.face.topology import EYE_CONTOURS, MOUTH_SPAN, OUTER_EYE_CORNERS
+from dfa_nerfstudio.media.frame_rows import TemporaryFiles
 from dfa_nerfstudio.media.rates import FRAME_RATE
 from dfa_nerfstudio.media.video_reader import Video, to_rgb
 from dfa_nerfstudio.preprocessing.segmentation.occlusion import FacePatches
@@ -86,7 +87,7 @@ scored."""
 def _detect(
     images: list[np.ndarray], marks: list[np.ndarray], occluder: str, place: str, seed: int, sheet: Path
 ) -> Counts:
-    tracker, patches, shown = FaceMeshTracker(1), FacePatches(len(images)), []
+    tracker, patches, shown = FaceMeshTracker(1), FacePatches(len(images), TemporaryFiles(sheet.parent)), []
     shares, touched = np.zeros((2, len(images)))
     generator = np.random.default_rng(seed)
     for number, (image, points) in enumerate(zip(images, marks, strict=True)):

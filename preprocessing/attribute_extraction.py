@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import cast
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -14,6 +14,7 @@ from dfa_nerfstudio.face.head_shape import to_opengl_axes
 from dfa_nerfstudio.face.mouth_aperture import mouth_opening
 from dfa_nerfstudio.face.topology import LANDMARKS_68
 from dfa_nerfstudio.media.chunks import chunk_slices
+from dfa_nerfstudio.media.frame_rows import TemporaryFiles
 from dfa_nerfstudio.preprocessing.frame_passes import TrackedFace
 from dfa_nerfstudio.preprocessing.head_torso_tracking import track_head_and_torso
 from dfa_nerfstudio.preprocessing.morphable.morphable_basis import MorphableBasis
@@ -27,7 +28,11 @@ MAX_MODEL_FRAMES = 2500
 
 
 def extract_attributes(
-    tracked_face: TrackedFace, cropped: CroppedVideo, folder: Path, config: ProcessConfig, progress: ProgressReporter
+    tracked_face: TrackedFace,
+    cropped: CroppedVideo,
+    files: TemporaryFiles,
+    config: ProcessConfig,
+    progress: ProgressReporter,
 ) -> tuple[dict[str, np.ndarray], Poses]:
     """Extracts all fields of `ClipAttributes` except those of the audio.
 
@@ -36,7 +41,7 @@ def extract_attributes(
     Args:
         tracked_face: results of the face tracking pass. Its landmarks are scaled to pixels in place.
         cropped: the frames.
-        folder: folder of temporary files.
+        files: receives what is known of each frame.
         config: options.
         progress: progress and report.
 
@@ -45,7 +50,7 @@ def extract_attributes(
     """
     timeline, times = tracked_face.timeline, tracked_face.times
     landmarks, train_mask = tracked_face.landmarks, timeline.train_mask & tracked_face.face_found
-    motion = track_head_and_torso(cropped, tracked_face, folder, config.smoothing, progress)
+    motion = track_head_and_torso(cropped, tracked_face, files, config.smoothing, progress)
     head, poses = motion.head, motion.image_poses
     with progress.stage("expression and eyes"):
 
@@ -89,7 +94,7 @@ def extract_attributes(
     return {
         "shot": timeline.shot,
         "face_found": tracked_face.face_found,
-        "landmarks": landmarks.memmap(),
+        "landmarks": cast(np.ndarray, landmarks),  # it is read by rows, as an array is
         "front_landmarks": front_landmarks,
         "head_to_camera": motion.poses.matrices(),
         **vars(motion.torso),

@@ -18,7 +18,7 @@ from dfa_nerfstudio.data.dataset_folder import image_path, mask_path
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.face.landmark_tracker import LandmarkTracker, interpolate_lost
 from dfa_nerfstudio.face.topology import NUM_MESH_LANDMARKS
-from dfa_nerfstudio.media.frame_rows import FrameRows
+from dfa_nerfstudio.media.frame_rows import FrameRows, TemporaryFiles
 from dfa_nerfstudio.media.frame_times import FrameTimes
 from dfa_nerfstudio.media.images import resize_square, write_image
 from dfa_nerfstudio.media.prefetch import prefetch
@@ -114,15 +114,15 @@ class VideoScan:
         return [cut.frame - scene.start for cut in self.cuts if cut.frame in scene and cut.frame != scene.start]
 
 
-def scan_video(video: Video, folder: Path, progress: ProgressReporter) -> VideoScan:
+def scan_video(video: Video, files: TemporaryFiles, progress: ProgressReporter) -> VideoScan:
     """Counts the frames, detects cuts, and detects faces in one frame per second.
 
     Args:
         video: the video.
-        folder: folder of temporary files.
+        files: receives the thumbnails.
         progress: progress.
     """
-    faces, cuts, thumbnails, num_frames, size = FaceDetections(), CutDetector(), Thumbnails(folder), 0, (0, 0)
+    faces, cuts, thumbnails, num_frames, size = FaceDetections(), CutDetector(), Thumbnails(files.create()), 0, (0, 0)
     with progress.stage("scanning") as advance:
         for number, frame in enumerate(video.frames()):
             if number % round(FRAME_RATE) == 0:
@@ -149,6 +149,7 @@ def track_face(
     missing: Bool[np.ndarray, " T"],
     times: FrameTimes,
     tracker: LandmarkTracker,
+    files: TemporaryFiles,
     progress: ProgressReporter,
 ) -> TrackedFace:
     """Tracks the landmarks in all frames, and writes the frames and their person masks into the dataset folder.
@@ -163,16 +164,17 @@ def track_face(
         missing: frames that the file lacks, which are among the excluded ones.
         times: presentation times of the images.
         tracker: landmark tracker, at its first frame.
+        files: receives what is known of each frame.
         progress: progress and report.
 
     Raises:
         UserError: if the face is detected in too few frames.
     """
-    segmenter, patches = PersonSegmenter(), FacePatches(progress.report.num_frames, folder)
+    segmenter, patches = PersonSegmenter(), FacePatches(progress.report.num_frames, files)
     side = tracking_size(cropped)
     num_train, report, cuts = timeline.num_train, progress.report, set(timeline.cuts)
     face_found = np.zeros(report.num_frames, bool)
-    landmarks = FrameRows((NUM_MESH_LANDMARKS, 3), np.float32, folder)  # 0.5 GB per hour
+    landmarks = files.rows((NUM_MESH_LANDMARKS, 3), np.float32)  # 0.5 GB per hour
     blendshapes = np.full((report.num_frames, tracker.num_blendshapes), np.nan, np.float32)
     total_alpha = np.zeros((size, size), np.float64)
     starts = {run.start for run in timeline.runs()}

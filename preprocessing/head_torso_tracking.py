@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,7 +14,7 @@ from dfa_nerfstudio.face.head_pose import Poses, poses_to_vectors, project_point
 from dfa_nerfstudio.face.head_shape import to_opengl_axes
 from dfa_nerfstudio.face.topology import CHIN, RIGID
 from dfa_nerfstudio.media.chunks import chunk_slices
-from dfa_nerfstudio.media.frame_rows import FrameRows
+from dfa_nerfstudio.media.frame_rows import FrameRows, TemporaryFiles
 from dfa_nerfstudio.media.images import resize_square
 from dfa_nerfstudio.media.prefetch import prefetch
 from dfa_nerfstudio.metrics.jitter import jitter
@@ -55,14 +54,18 @@ class HeadTorsoMotion:
 
 
 def track_head_and_torso(
-    cropped: CroppedVideo, tracked_face: TrackedFace, folder: Path, smoothing: float, progress: ProgressReporter
+    cropped: CroppedVideo,
+    tracked_face: TrackedFace,
+    files: TemporaryFiles,
+    smoothing: float,
+    progress: ProgressReporter,
 ) -> HeadTorsoMotion:
     """Learns models of head and torso from training keyframes, and tracks them through all frames.
 
     Args:
         cropped: the frames.
         tracked_face: results of the face tracking pass.
-        folder: folder of temporary files.
+        files: receives what is known of each frame.
         smoothing: smoothing strength, as a multiple of the measured noise; 0 disables smoothing of the head.
         progress: progress and report.
     """
@@ -74,7 +77,7 @@ def track_head_and_torso(
         head = learn_head_model(list(keyframes.values()), tracked_face.landmarks[numbers])
     torso = _create_torso_tracker(tracked_face, keyframes, head)
     tracks: list[HeadTracks] = []
-    patches = FrameRows((2, HEIGHT, WIDTH), np.uint8, folder)
+    patches = files.rows((2, HEIGHT, WIDTH), np.uint8)
     cuts = set(timeline.cuts)
 
     def grey_images() -> Iterator[UInt8[np.ndarray, "s s"]]:

@@ -21,6 +21,7 @@ from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.face.landmark_tracker import LandmarkTracker
 from dfa_nerfstudio.media.audio import read_audio, read_wav, write_wav
 from dfa_nerfstudio.media.audio_selection import find_speech
+from dfa_nerfstudio.media.frame_rows import TemporaryFiles
 from dfa_nerfstudio.media.images import write_image
 from dfa_nerfstudio.media.library_threads import single_threaded_libraries
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
@@ -76,8 +77,9 @@ def process_video(video: Path, output: Path, config: ProcessConfig, console: Con
             atomic_folder(output, last=dataset_folder.TRANSFORMS) as partial,
             progress.bars,
             single_threaded_libraries(),
+            TemporaryFiles(partial) as files,
         ):
-            _process(video, partial, config, progress)
+            _process(video, partial, files, config, progress)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"{output}: cannot be written ({reason})") from None
@@ -106,7 +108,9 @@ def _check_output(output: Path, overwrite: bool) -> None:
         raise UserError(f"{output}: contains a dataset; replace it with `overwrite`, or give another folder")
 
 
-def _process(path: Path, folder: Path, config: ProcessConfig, progress: ProgressReporter) -> None:
+def _process(
+    path: Path, folder: Path, files: TemporaryFiles, config: ProcessConfig, progress: ProgressReporter
+) -> None:
     report, video = progress.report, Video(path)
     full_audio = folder / FULL_AUDIO
     with progress.stage("audio"):
@@ -116,10 +120,10 @@ def _process(path: Path, folder: Path, config: ProcessConfig, progress: Progress
         write_wav(full_audio, audio)
         del audio  # an hour of it takes as much memory as all attributes but the landmarks
     video.warnings.extend(source.notes)
-    scan = scan_video(video, folder, progress)
+    scan = scan_video(video, files, progress)
     report.num_frames, report.source_frame_rate = scan.num_frames, video.source_frame_rate
     if len(scan.scenes) == 1:
-        _write_dataset(video, scan, scan.scenes[0], full_audio, folder, config, progress)
+        _write_dataset(video, scan, scan.scenes[0], full_audio, folder, files, config, progress)
         return full_audio.unlink()
     if config.scene_cut == "refuse":
         times = ", ".join(f"{scene.start / FRAME_RATE:.2f} s" for scene in scan.scenes[1:])
@@ -138,7 +142,9 @@ def _process(path: Path, folder: Path, config: ProcessConfig, progress: Progress
         )
         (folder / name).mkdir()
         try:
-            _write_dataset(video, scan, scene, full_audio, folder / name, config, progress.with_report(scene_report))
+            with TemporaryFiles(folder) as own:
+                place = folder / name
+                _write_dataset(video, scan, scene, full_audio, place, own, config, progress.with_report(scene_report))
             report.scenes[name] = scene_report
         except FullDiskError:  # a fault of the place, not of the scene
             raise
@@ -158,6 +164,7 @@ def _write_dataset(
     scene: range,
     full_audio: Path,
     folder: Path,
+    files: TemporaryFiles,
     config: ProcessConfig,
     progress: ProgressReporter,
 ) -> None:
@@ -191,7 +198,7 @@ def _write_dataset(
     several_faces = any(len(boxes) > 1 for boxes in faces)
     tracker = LandmarkTracker.create(config.face_landmarker, single_face=not several_faces)
     tracker.follower.expected_centre = (np.median(boxes[:, :2], axis=0) - crop[:2]) / crop.side
-    tracked_face = track_face(cropped, folder, config.size, timeline, missing, times, tracker, progress)
+    tracked_face = track_face(cropped, folder, config.size, timeline, missing, times, tracker, files, progress)
     report.warnings.extend(video.warnings)
     if person.note:
         report.warnings.append(person.note)
@@ -201,7 +208,7 @@ def _write_dataset(
         write_torso_masks(folder, tracked_face.landmarks)
     with progress.stage("background"):
         _write_background(folder, tracked_face.timeline, report)
-    attributes, image_poses = extract_attributes(tracked_face, cropped, folder, config, progress)
+    attributes, image_poses = extract_attributes(tracked_face, cropped, files, config, progress)
     with progress.stage("MFCC and voice"):
         attributes |= extract_audio_attributes(read_wav(folder / dataset_folder.AUDIO), num_frames, num_train)
     report.record_speech(attributes["voice"], attributes["loudness"])

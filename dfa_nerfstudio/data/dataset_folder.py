@@ -120,7 +120,7 @@ class ClipAttributes:
         """Creates attributes from arrays of any floating-point precision."""
         return cls(
             **{
-                name: values.astype(np.float32, copy=False) if values.dtype.kind == "f" else values
+                name: values.astype(np.float32) if values.dtype.kind == "f" and values.dtype != np.float32 else values
                 for name, values in arrays.items()
             }
         )

@@ -1,11 +1,13 @@
-"""An array with a row for every frame that is kept in a file, so that memory does not grow with the video."""
+"""What is known of every frame, kept in files, so that memory does not grow with the video."""
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from jaxtyping import Int, Shaped
@@ -13,13 +15,40 @@ from jaxtyping import Int, Shaped
 from dfa_nerfstudio.media.chunks import chunk_slices
 
 
-class FrameRows:
-    """T rows of one shape in a temporary file, which are appended in order, then read and replaced in pieces.
+class TemporaryFiles(contextlib.ExitStack):
+    """Temporary files without names in one folder, which is on the disk that receives the other results.
 
-    The file has no name: it vanishes with this object, and when the process is killed. Several threads may use it.
+    They are closed together at the end of a `with` block, which frees the disk. They also vanish when the process is
+    killed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def create(self) -> IO[bytes]:
+        """Creates a file for writing and reading."""
+        file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed with the others
+        self.callback(_close, file)
+        return file
+
+    def rows(self, row_shape: tuple[int, ...], dtype: type[np.generic]) -> FrameRows:
+        """Creates a file for rows of one shape."""
+        return FrameRows(self.create(), row_shape, dtype)
+
+
+def _close(file: IO[bytes]) -> None:
+    with contextlib.suppress(OSError):  # of a full disk: nobody needs what is not written yet
+        file.close()
+
+
+class FrameRows:
+    """T rows of one shape in a file, which are appended in order, then read and replaced in pieces.
+
+    Several threads may use them.
 
     Example:
-        >>> rows = FrameRows((2,), np.float32)
+        >>> rows = FrameRows(tempfile.TemporaryFile(), (2,), np.float32)
         >>> for value in range(5):
         ...     rows.append(np.full(2, value))
         >>> rows[1:3].tolist(), rows[np.array([4, 0])].tolist()
@@ -28,22 +57,26 @@ class FrameRows:
         [0.0, 1.0, 2.0, 3.0, 4.0]
     """
 
-    def __init__(self, row_shape: tuple[int, ...], dtype: type[np.generic], folder: Path | None = None) -> None:
+    def __init__(self, file: IO[bytes], row_shape: tuple[int, ...], dtype: type[np.generic]) -> None:
         """
         Args:
+            file: empty, open for writing and reading.
             row_shape: shape of a row.
             dtype: type of its elements.
-            folder: folder of the file, which should be on the disk that receives the other results; by default the
-                system's folder for temporary files.
         """
+        self._file = file
         self.row_shape, self.dtype = row_shape, np.dtype(dtype)
         self._row_bytes = int(np.prod(row_shape)) * self.dtype.itemsize
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed with this object
         self._lock = threading.Lock()
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of all rows together."""
+        return len(self), *self.row_shape
 
     def append(self, row: Shaped[np.ndarray, "..."]) -> None:
         """Adds the row of the next frame."""
@@ -73,12 +106,6 @@ class FrameRows:
         """Applies a function to chunks of rows, and concatenates what it returns."""
         # a copy of each, because a view would keep its chunk
         return np.concatenate([np.array(function(self[chunk])) for chunk in chunk_slices(len(self))])
-
-    def memmap(self) -> Shaped[np.memmap, "T ..."]:
-        """All rows as an array that is read from the file as it is used."""
-        with self._lock:
-            self._file.flush()
-        return np.memmap(self._file, self.dtype, "r", shape=(len(self), *self.row_shape))
 
     def _read(self, start: int, count: int) -> Shaped[np.ndarray, "n ..."]:
         assert 0 <= start <= start + count <= len(self), f"rows {start} to {start + count} of {len(self)}"

@@ -14,6 +14,8 @@ from jaxtyping import jaxtyped
 
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.errors import UserError, brief
+from dfa_nerfstudio.media.chunks import chunk_slices
+from dfa_nerfstudio.media.frame_rows import FrameRows
 
 MAX_INFLATION = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}
 """Largest ratio of the size of an array's file to its size in the `.npz`, by method of compression."""
@@ -31,14 +33,28 @@ def save_npz(path: Path, arrays: Mapping[str, Any], compress: bool = False) -> N
 
     Args:
         path: the file.
-        arrays: arrays, or what numpy makes arrays of, by name.
+        arrays: arrays, `FrameRows`, or what numpy makes arrays of, by name.
         compress: whether to compress them.
     """
     method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
     with atomic_write(path) as partial, zipfile.ZipFile(partial, "w", method) as archive:
         for name, values in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asanyarray(values), allow_pickle=False)
+                _write_array(member, values if isinstance(values, FrameRows) else np.asanyarray(values))
+
+
+def _write_array(file: IO[bytes], values: np.ndarray | FrameRows) -> None:
+    """Writes an array in pieces, so that one which is kept in a file is never in memory as a whole."""
+    if values.dtype.hasobject:
+        raise ValueError("an array of objects would be pickled")
+    descr = np.lib.format.dtype_to_descr(values.dtype)
+    header = {"descr": descr, "fortran_order": False, "shape": values.shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    if isinstance(values, np.ndarray) and not values.ndim:
+        file.write(values.tobytes())
+        return
+    for piece in chunk_slices(len(values)):
+        file.write(values[piece].tobytes())
 
 
 def load_npz(path: Path) -> dict[str, np.ndarray]:

@@ -12,10 +12,8 @@ frame.
 from __future__ import annotations
 
 import os
-import tempfile
 from itertools import islice, pairwise
-from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import cv2
 import numpy as np
@@ -67,15 +65,14 @@ MIN_CROP_RATIO = 1.4
 
 
 class Thumbnails:
-    """Small JPEG-compressed copies of sampled frames, in a temporary file without a name: one hour at one frame per
-    second takes about 60 MB."""
+    """Small JPEG-compressed copies of sampled frames in a file: one hour at one frame per second takes about 60 MB."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         """
         Args:
-            folder: folder of the file; by default the system's folder for temporary files.
+            file: empty, open for writing and reading.
         """
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed with this object
+        self._file = file
         self._places: dict[int, tuple[int, int]] = {}
         """Start and size of each copy in the file, by frame number."""
 

@@ -8,15 +8,13 @@ them.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 from scipy.ndimage import binary_dilation, binary_opening
 
 from dfa_nerfstudio.face.topology import OUTER_EYE_CORNERS
-from dfa_nerfstudio.media.frame_rows import FrameRows
+from dfa_nerfstudio.media.frame_rows import TemporaryFiles
 from dfa_nerfstudio.preprocessing.segmentation.region_appearance import (
     EYES,
     HEIGHT,
@@ -34,13 +32,13 @@ MIN_RUN, MARGIN = 3, 1
 class FacePatches:
     """Small aligned images of mouth and eyes of T frames, in a file: 4 KB per frame."""
 
-    def __init__(self, num_frames: int, folder: Path | None = None) -> None:
+    def __init__(self, num_frames: int, files: TemporaryFiles) -> None:
         """
         Args:
             num_frames: number of frames that will be added, T.
-            folder: folder of the file, see `FrameRows`.
+            files: receives the file.
         """
-        self._patches = FrameRows((2, HEIGHT, WIDTH, 3), np.uint8, folder)
+        self._patches = files.rows((2, HEIGHT, WIDTH, 3), np.uint8)
         self.found = np.zeros(num_frames, bool)
         """Frames with a face."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -50,7 +51,7 @@ def static_frames() -> list[np.ndarray]:
 
 
 def estimate(path: Path, cuts: list[int] | None = None) -> tuple[CameraMotion | None, int]:
-    video, thumbnails, count = Video(path), Thumbnails(), 0
+    video, thumbnails, count = Video(path), Thumbnails(BytesIO()), 0
     for number, frame in enumerate(video.frames()):
         image = to_rgb(frame)
         count = number + 1

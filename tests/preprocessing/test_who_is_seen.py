@@ -11,6 +11,7 @@ import pytest
 from dfa_nerfstudio.attributes.lips.voice_match import VoiceMatch
 from dfa_nerfstudio.face.landmark_tracker import FaceMeshTracker
 from dfa_nerfstudio.media.audio import read_audio, write_wav
+from dfa_nerfstudio.media.frame_rows import TemporaryFiles
 from dfa_nerfstudio.media.video_reader import Video, to_rgb
 from dfa_nerfstudio.preprocessing.process_config import ProcessConfig
 from dfa_nerfstudio.preprocessing.process_video import process_video
@@ -100,9 +101,9 @@ def tracked_images(two_people: tuple[Path, dict[str, Path]]) -> list[tuple[np.nd
     "colour", [(196, 150, 125), (30, 30, 35), (225, 225, 220)], ids=["hand", "microphone", "paper"]
 )
 def test_covered_mouth_and_eyes_are_found(
-    tracked_images: list[tuple[np.ndarray, np.ndarray]], colour: tuple[int, int, int], region: str
+    tracked_images: list[tuple[np.ndarray, np.ndarray]], colour: tuple[int, int, int], region: str, tmp_path: Path
 ) -> None:
-    tracker, patches = FaceMeshTracker(1), FacePatches(len(tracked_images))
+    tracker, patches = FaceMeshTracker(1), FacePatches(len(tracked_images), TemporaryFiles(tmp_path))
     truth = np.zeros(len(tracked_images), bool)
     truth[80:140] = True
     points, height = ([13, 14], 0.6) if region == "mouth" else ([33, 263], 0.4)
