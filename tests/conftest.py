@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,14 @@ from tests.pipeline_fixture import PipelineRun, run_pipeline, succeed
 
 CLIPS = Path(__file__).parents[1] / "../shared/clips"
 needs_clips = pytest.mark.skipif(not CLIPS.is_dir(), reason="the real clips (../shared/clips) are not there")
+
+
+@pytest.fixture
+def torch_threads() -> Iterator[None]:
+    """Gives torch its number of threads back after a test that changes it."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

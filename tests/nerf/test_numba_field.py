@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
 from dfa_nerfstudio.nerf.conditions import Conditions
 from dfa_nerfstudio.nerf.kernels import numba_field
-from tests.nerf.test_triton_renderer import VARIANTS, scattered_field
+from tests.nerf.test_triton_renderer import DENSE, VARIANTS, scattered_field
 
-DENSE = 22
-"""Resolution of planes that have a row for every vertex."""
-
-
-@pytest.fixture(autouse=True)
-def _threads() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("torch_threads")
 
 
 @pytest.mark.parametrize("count", [5000, 7])

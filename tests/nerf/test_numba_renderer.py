@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
@@ -12,6 +10,7 @@ from dfa_nerfstudio.nerf.kernels.numba_renderer import NumbaRenderer
 from dfa_nerfstudio.nerf.marching import march
 from dfa_nerfstudio.nerf.marching.depth_guided import one_sample
 from tests.nerf.test_triton_renderer import (
+    DENSE,
     SCENE,
     VARIANTS,
     half_empty,
@@ -20,15 +19,7 @@ from tests.nerf.test_triton_renderer import (
     scattered_rays,
 )
 
-DENSE = 22
-"""Resolution of planes that have a row for every vertex."""
-
-
-@pytest.fixture(autouse=True)
-def _threads() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("torch_threads")
 
 
 @torch.no_grad()

@@ -25,6 +25,8 @@ VARIANTS = {
     "no gates": {"gates": "none"},
 }
 SCENE = SceneBounds(torch.tensor([[-1.0] * 3, [1.0] * 3]), torch.tensor([0.3, 0.25]), 2.0, 4.5)
+DENSE = 22
+"""Resolution of a `scattered_field` whose planes have a row for every vertex."""
 
 
 def scattered_field(features: int = 4, width: int = 16, resolution: int = 30, **options: str | int) -> ConditionedField:

@@ -5,3 +5,7 @@ compositing together. `kernel_check` compares their first picture with that of `
 renders where neither can be used. `numba_field` runs `numba_training_kernel`, the field with its gradient, on a CPU,
 and compares it with plain torch.
 """
+
+VECTOR = 4
+"""Features that functions of numba blend in one instruction. It stands here because numba is imported only where it is
+used."""

@@ -20,10 +20,9 @@ from dfa_nerfstudio.nerf.conditioned_field import (
     ConditionedField,
     FieldOutput,
 )
+from dfa_nerfstudio.nerf.kernels import VECTOR
 from dfa_nerfstudio.nerf.kernels.numba_threads import array, in_threads
 
-VECTOR = 4
-"""Features that are blended together."""
 CHECKED_SAMPLES, MAX_ERROR = 512, 0.01
 """Samples that are evaluated both ways before training, and the largest norm of a difference relative to that of the
 values. Rounding gives 1e-6; now and then a unit that is 0 to rounding is open in one of them, which gives 0.003."""
@@ -70,6 +69,20 @@ def constants(field: ConditionedField, spaces: tuple[int, ...]) -> Any:
     )
 
 
+def layer_weights(field: ConditionedField) -> dict[str, Tensor]:
+    """Weights of the layers, as `numba_kernel.FieldArrays` and `numba_training_kernel.Weights` name them."""
+    width = field.config.width
+    return {
+        "table": field.grid.table,
+        "first": field.first.weight[:width].t(),
+        "gates": field.first.weight[width:],
+        "second": field.second.weight.t(),
+        "colour": field.colour.weight.t(),
+        "heads": torch.cat([field.density_head.weight, field.colour_head.weight]),
+        "biases": torch.cat([field.first.bias[width:], field.density_head.bias, field.colour_head.bias]),
+    }
+
+
 def query(
     field: ConditionedField,
     points: list[Float[Tensor, "S 3"]],
@@ -86,20 +99,14 @@ def query(
         frame: row of the conditions of each sample.
         additions: encoded conditions of U frames.
     """
-    width, (mouth, eye, pose, colour) = field.config.width, additions
+    mouth, eye, pose, colour = additions
     weights = _kernel().Weights(
-        table=field.grid.table,
-        first=field.first.weight[:width].t(),
-        gates=field.first.weight[width:],
-        second=field.second.weight.t(),
-        colour=field.colour.weight.t(),
-        heads=torch.cat([field.density_head.weight, field.colour_head.weight]),
-        to_first=field.first.bias[:width] + pose,
+        **layer_weights(field),
+        to_first=field.first.bias[: field.config.width] + pose,
         to_second=field.second.bias[None],
         to_colour=field.colour.bias + colour,
         mouth=mouth,
         eye=eye,
-        biases=torch.cat([field.first.bias[width:], field.density_head.bias, field.colour_head.bias]),
     )
     fixed = constants(field, tuple(range(len(points))))
     return FieldOutput(*CompiledField.apply(fixed, head_points, frame, torch.cat(points, -1), *weights))
@@ -118,14 +125,13 @@ def failure(field: ConditionedField) -> str | None:
     parameters = list(field.parameters())
 
     def results(compiled: bool) -> list[Tensor]:
-        moved = points.clone().requires_grad_()
         encoded = additions.clone().requires_grad_()
         with torch.enable_grad():
             if compiled:
                 mouth, eye, pose, colour = encoded
-                output = query(field, list(moved), points[0], frame, (mouth, eye, pose, colour))
+                output = query(field, list(points), points[0], frame, (mouth, eye, pose, colour))
             else:
-                output = field.query(moved, points[0], frame, *encoded)
+                output = field.query(points, points[0], frame, *encoded)
             values = torch.cat([output.density[:, None].clamp(max=10), output.rgb, output.gates], -1)
             total = (values.T * factors).sum()
             gradients = torch.autograd.grad(total, [encoded, *parameters], allow_unused=True)
@@ -179,14 +185,14 @@ class CompiledField(torch.autograd.Function):
             kernel.forward(_part(kernel, samples, part), arrays, constants, kernel.Layers(*(_rows(layers, part))))
 
         in_threads(work, count)
-        ctx.kernel, ctx.constants, ctx.samples, ctx.layers = kernel, constants, samples, layers
+        ctx.constants, ctx.samples, ctx.layers = constants, samples, layers
         ctx.save_for_backward(*weights)
         return torch.exp(layers[5]), layers[6].clone(), layers[4].clone()
 
     @staticmethod
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of points and weights, for those of density, colour and gates."""
-        kernel, samples, layers = ctx.kernel, ctx.samples, ctx.layers
+        kernel, samples, layers = _kernel(), ctx.samples, ctx.layers
         weights = kernel.Weights(*map(array, ctx.saved_tensors))
         transposed = tuple(np.ascontiguousarray(values.T) for values in (weights.first, weights.second, weights.colour))
         by_points = torch.zeros(samples[0].shape)

@@ -242,8 +242,6 @@ def _composite(field, rays, view, tile, count, step, transmittance, min_weight, 
 @compiled
 def _density_layers(field, rays, view, tile, count):
     """Leaves density, gates and, in `other`, the second hidden layer of the first `count` samples."""
-    if not count:
-        return
     _find_positions(field, rays, view, tile, count)
     look_up(tile.points, field.table, field.constants, tile.features, 0, count)
     np.dot(tile.features[:count], field.first, tile.hidden[:count])

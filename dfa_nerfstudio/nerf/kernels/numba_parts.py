@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from dfa_nerfstudio.nerf.kernels.numba_vectors import VECTOR, blend_rows
+from dfa_nerfstudio.nerf.kernels import VECTOR
+from dfa_nerfstudio.nerf.kernels.numba_vectors import blend_rows
 
 TILE = 128
 """Samples that are evaluated together: 130 KB of features and hidden layers."""

@@ -16,7 +16,7 @@ from torch import Tensor
 from dfa_nerfstudio.nerf.conditioned_field import ConditionedField
 from dfa_nerfstudio.nerf.conditions import Conditions
 from dfa_nerfstudio.nerf.coordinate_frames import Rays, SceneBounds
-from dfa_nerfstudio.nerf.kernels.numba_field import constants
+from dfa_nerfstudio.nerf.kernels.numba_field import constants, layer_weights
 from dfa_nerfstudio.nerf.kernels.numba_threads import array, in_threads
 from dfa_nerfstudio.nerf.log_once import log_once
 from dfa_nerfstudio.nerf.marching import OccupancyGrid, RenderOutput
@@ -117,15 +117,9 @@ def _field_arrays(kernel: ModuleType, field: ConditionedField, conditions: Condi
     if field.warp is not None:
         warp = field.warp.displacement(conditions.mouth).permute(1, 2, 0)
     tensors = {
-        "table": field.grid.table,
+        **layer_weights(field),
         "warp": warp,
-        "first": field.first.weight[:width].t(),
-        "gates": field.first.weight[width:],
-        "second": field.second.weight.t(),
-        "colour": field.colour.weight.t(),
-        "heads": torch.cat([field.density_head.weight, field.colour_head.weight]),
         "additions": torch.cat(additions),
-        "biases": torch.cat([field.first.bias[width:], field.density_head.bias, field.colour_head.bias]),
     }
     spaces = {"both": (0, 1), "head": (0,), "torso": (1,)}[field.config.spaces]
     return kernel.FieldArrays(

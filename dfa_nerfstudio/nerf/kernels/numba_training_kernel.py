@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dfa_nerfstudio.nerf.kernels import VECTOR
 from dfa_nerfstudio.nerf.kernels.numba_parts import (
     HALF,
     NUMBER_BYTES,
@@ -25,7 +26,7 @@ from dfa_nerfstudio.nerf.kernels.numba_parts import (
     radius_in,
     sigmoid,
 )
-from dfa_nerfstudio.nerf.kernels.numba_vectors import VECTOR, spread_rows
+from dfa_nerfstudio.nerf.kernels.numba_vectors import spread_rows
 
 MAX_LOG_DENSITY = np.float32(15)
 """Logarithm of the density above which its gradient is that of this density; see nerfstudio's `trunc_exp`."""

@@ -9,8 +9,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-VECTOR = 4
-"""Features that one instruction processes."""
+from dfa_nerfstudio.nerf.kernels import VECTOR
 
 _FEATURES = ir.VectorType(ir.FloatType(), VECTOR)
 _FAST = ("contract", "reassoc", "nsz")
