@@ -23,7 +23,7 @@ from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.face.face_box import face_box
 from dfa_nerfstudio.face.topology import CHIN, EYE_CONTOURS, MOUTH_SPAN
 from dfa_nerfstudio.metrics.curve_agreement import curve_agreement
-from dfa_nerfstudio.metrics.image_metrics import psnr, ssim
+from dfa_nerfstudio.metrics.image_metrics import psnr, sharpness, ssim
 from dfa_nerfstudio.nerf.model import DFANerfModel
 from dfa_nerfstudio.talk.frame_renderer import render_track, source_cameras
 from dfa_nerfstudio.talk.load_model import load_model
@@ -85,7 +85,8 @@ def score(images: Float[Tensor, "T H W 3"], truth: Float[Tensor, "T H W 3"], reg
     """Computes metrics of rendered frames, as means over frames.
 
     PSNR in dB of the whole frame, the face, the mouth box, the eye box, the eye box of frames with closed eyes (NaN if
-    there are none) and the image below the chin; SSIM of the whole frame. Where mediapipe is installed, also the
+    there are none) and the image below the chin; SSIM of the whole frame; sharpness of the face, rendered over true
+    variance of the Laplacian. Where mediapipe is installed, also the
     amplitude ratio of mouth and eye apertures (rendered over true standard deviation) and their correlation with the
     truth.
     """
@@ -97,11 +98,14 @@ def score(images: Float[Tensor, "T H W 3"], truth: Float[Tensor, "T H W 3"], reg
         def within(left: int, top: int, right: int, bottom: int) -> float:
             return float(psnr(image[top:bottom, left:right], true[top:bottom, left:right]))
 
+        left, top, right, bottom = regions.face[index]
+        face = slice(top, bottom), slice(left, right)
         eyes = within(*regions.eyes[index])
         return {
             "psnr": float(psnr(image, true)),
             "ssim": ssim(image, true),
             "face_psnr": within(*regions.face[index]),
+            "face_sharpness": sharpness(image[face]) / sharpness(true[face]),
             "mouth_psnr": within(*regions.mouth[index]),
             "eyes_psnr": eyes,
             "blink_psnr": eyes if regions.closed[index] else np.nan,

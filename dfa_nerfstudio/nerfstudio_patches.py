@@ -25,6 +25,7 @@ LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 def apply_patches() -> None:
     """Applies all patches; further calls change nothing."""
     allow_numpy_scalars_in_checkpoints()
+    broadcast_shapes_without_sympy()
     _refuse_geometry_export()
     _guard_viewer_server()
 
@@ -44,6 +45,26 @@ def allow_numpy_scalars_in_checkpoints() -> None:
         *{type(np.dtype(kind)) for kind in (np.float32, np.float64, np.int64)},
     ]
     torch.serialization.add_safe_globals(allowed)
+
+
+def broadcast_shapes_without_sympy() -> None:
+    """Lets nerfstudio build cameras and rays half a second earlier.
+
+    Each of them broadcasts shapes. torch's function imports sympy for that, in case a size is a symbol.
+    """
+    original = torch.functional.broadcast_shapes
+    if original.__module__ == __name__:
+        return
+
+    def broadcast_shapes(*shapes: Any) -> torch.Size:
+        if not all(isinstance(shape, tuple) and all(type(size) is int for size in shape) for shape in shapes):
+            return original(*shapes)
+        try:
+            return torch.Size(np.broadcast_shapes(*shapes))
+        except ValueError as error:
+            raise RuntimeError(str(error)) from None
+
+    torch.functional.broadcast_shapes = torch.broadcast_shapes = broadcast_shapes
 
 
 def _refuse_geometry_export() -> None:

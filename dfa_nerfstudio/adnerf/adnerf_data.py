@@ -34,7 +34,7 @@ class ADNeRFDataParser(DFADataParser):
     @cached_property
     def folder(self) -> Path:
         """The dataset folder with its track."""
-        from dfa_nerfstudio.adnerf.prepare_dataset import prepare_dataset  # slow import (librosa)
+        from dfa_nerfstudio.adnerf.prepare_dataset import prepare_dataset  # slow import
 
         return prepare_dataset(self.config.data, self.config.output, self.config.size, self.config.step_multiplier)
 

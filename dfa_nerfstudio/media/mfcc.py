@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import librosa
-import librosa.feature.spectral  # librosa imports it lazily, which would delay the first live audio
 import numpy as np
+import scipy.fft
 from jaxtyping import Float32
 
-from dfa_nerfstudio.media.feature_rows import HOP, WINDOW, audio_minutes, stream_row_windows
-from dfa_nerfstudio.media.rates import MFCC_PER_FRAME, SAMPLE_RATE
+from dfa_nerfstudio.media.feature_rows import audio_minutes, stream_row_windows
+from dfa_nerfstudio.media.mel_spectrum import mel_spectrum
+from dfa_nerfstudio.media.rates import MFCC_PER_FRAME
 
-NUM_COEFFICIENTS = 13
+NUM_COEFFICIENTS, NUM_MEL = 13, 40
+MIN_POWER = 1e-10
 FFT_SIZE = 512
 """Samples of a Fourier transform, of which the middle `WINDOW` are weighted above zero."""
 DELTA_REACH = 4
@@ -41,23 +42,26 @@ def stream_mfcc(chunks: Iterable[Float32[np.ndarray, " S"]]) -> Iterator[Float32
     Yields:
         the next rows, one or more.
     """
-    coefficients: Float32[np.ndarray, "13 R"] | None = None  # from `DELTA_REACH` rows before the next delta on
+    coefficients: Float32[np.ndarray, "R 13"] | None = None  # from `DELTA_REACH` rows before the next delta on
     for samples, is_last in stream_row_windows(chunks, FFT_SIZE):
         new = _coefficients(samples)
-        before = np.repeat(new[:, :1], DELTA_REACH, axis=1) if coefficients is None else coefficients
-        coefficients = np.concatenate([before, new], axis=1)
+        before = np.repeat(new[:1], DELTA_REACH, axis=0) if coefficients is None else coefficients
+        coefficients = np.concatenate([before, new])
         if is_last:
-            coefficients = np.concatenate([coefficients, np.repeat(coefficients[:, -1:], DELTA_REACH, axis=1)], axis=1)
-        if coefficients.shape[1] > 2 * DELTA_REACH:
-            deltas = librosa.feature.delta(coefficients, width=2 * DELTA_REACH + 1, mode="nearest")
-            yield np.concatenate([coefficients, deltas])[:, DELTA_REACH:-DELTA_REACH].T.astype(np.float32)
-            coefficients = coefficients[:, -2 * DELTA_REACH :]
+            coefficients = np.concatenate([coefficients, np.repeat(coefficients[-1:], DELTA_REACH, axis=0)])
+        if len(coefficients) > 2 * DELTA_REACH:
+            yield np.concatenate([coefficients[DELTA_REACH:-DELTA_REACH], _deltas(coefficients)], axis=1)
+            coefficients = coefficients[-2 * DELTA_REACH :]
 
 
-def _coefficients(samples: Float32[np.ndarray, " S"]) -> Float32[np.ndarray, "13 R"]:
+def _coefficients(samples: Float32[np.ndarray, " S"]) -> Float32[np.ndarray, "R 13"]:
     """The MFCC of a Fourier transform every `HOP` samples."""
-    power = librosa.feature.melspectrogram(
-        y=samples, sr=SAMPLE_RATE, n_fft=FFT_SIZE, win_length=WINDOW, hop_length=HOP, center=False, n_mels=40
-    )
-    decibel = librosa.power_to_db(power, ref=1.0, amin=1e-10, top_db=None)
-    return librosa.feature.mfcc(S=decibel, n_mfcc=NUM_COEFFICIENTS)
+    decibel = 10 * np.log10(np.maximum(mel_spectrum(samples, NUM_MEL, FFT_SIZE), MIN_POWER))
+    return scipy.fft.dct(decibel, norm="ortho")[:, :NUM_COEFFICIENTS]
+
+
+def _deltas(coefficients: Float32[np.ndarray, "R 13"]) -> Float32[np.ndarray, "R-8 13"]:
+    """Slopes of lines through 9 rows, the first 4 and the last 4 left out."""
+    offsets = np.arange(-DELTA_REACH, DELTA_REACH + 1, dtype=np.float32)
+    windows = np.lib.stride_tricks.sliding_window_view(coefficients, len(offsets), axis=0)
+    return windows @ (offsets / (offsets @ offsets))

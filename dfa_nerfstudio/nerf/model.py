@@ -77,6 +77,9 @@ class DFANerfModelConfig(ModelConfig):
     fused_rendering: bool = True
     """Renders images by one compiled function, of Triton on a GPU and of numba on a CPU: several times as fast as
     torch. The first picture is compared with torch's."""
+    compiled_training: bool = True
+    """Trains on a CPU by one function for marching and field, which numba compiles at first use, if it agrees with
+    torch."""
     render_fraction: int = 4
     """Except by Triton, an image is marched at one `render_fraction`-th of its size, and pixels for which one
     sample at that depth is enough are rendered by it; 1 marches every pixel."""

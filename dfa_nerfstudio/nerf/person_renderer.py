@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dfa_nerfstudio.nerf.conditioned_field import ConditionedField, FieldOutput
 from dfa_nerfstudio.nerf.conditions import Conditions
 from dfa_nerfstudio.nerf.coordinate_frames import Rays, SceneBounds
-from dfa_nerfstudio.nerf.kernels import numba_field, numba_renderer, triton_renderer
+from dfa_nerfstudio.nerf.kernels import numba_field, numba_marcher, numba_renderer, triton_renderer
 from dfa_nerfstudio.nerf.kernels.kernel_check import KernelCheck
 from dfa_nerfstudio.nerf.log_once import log_once
 from dfa_nerfstudio.nerf.marching import OccupancyGrid, RenderOutput, march
@@ -34,6 +34,8 @@ class PersonRenderer:
         """
         self.config, self.network, self.occupancy = config, network, occupancy
         self.kernel_check = KernelCheck()
+        self._training_failure: str | None = None
+        """Why compiled functions do not march in training; empty if they do, None before the check."""
 
     def precision(self, device: torch.device) -> torch.autocast:
         """Half precision for the networks: in training where the trainer enables it, in rendering always on a GPU.
@@ -54,6 +56,15 @@ class PersonRenderer:
             log_once(f"image renderer: ray marching ({reason})")
         return reason is None and self.kernel_check.failure is None
 
+    def trains_compiled(self, device: torch.device) -> bool:
+        """Whether the functions that numba compiles march in training."""
+        if not self.config.compiled_training or device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+            return False
+        if self._training_failure is None:
+            self._training_failure = reason = numba_marcher.failure(self.network) or ""
+            log_once(f"training: plain torch ({reason})" if reason else "training: compiled (it agrees with torch)")
+        return not self._training_failure
+
     def render(
         self,
         rays: Rays,
@@ -72,6 +83,9 @@ class PersonRenderer:
             size: height and width, if the rays are those of an image.
         """
         config, training = self.config, self.network.training
+        if training and self.trains_compiled(rays.frame.device):
+            field = cast(ConditionedField, self.network)
+            return numba_marcher.march(field, scene, rays, conditions, config.num_samples, self.occupancy)
 
         def query(rays: Rays, ray: Int[Tensor, " S"], distance: Float[Tensor, " S"]) -> FieldOutput:
             head, torso = rays.in_head_space(ray, distance), rays.in_torso_space(ray, distance, scene)

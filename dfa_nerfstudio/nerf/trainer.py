@@ -18,6 +18,7 @@ from dfa_nerfstudio.atomic_write import discard_partial_files
 from dfa_nerfstudio.errors import INTERRUPTED, exit_on_user_error
 from dfa_nerfstudio.media.torch_file import save_torch
 from dfa_nerfstudio.nerf.checkpoint_check import check_checkpoint, newest_readable_checkpoint
+from dfa_nerfstudio.nerf.kernels.numba_threads import torch_in_one_thread
 
 
 class TalkingHeadTrainer(Trainer):
@@ -53,7 +54,7 @@ class TalkingHeadTrainer(Trainer):
         self._last_step = self._start_step - 1
         self.config.max_num_iterations = total - self._start_step  # nerfstudio counts from the start of this process
         try:
-            with exit_on_user_error(), self._stop_at_interrupt():
+            with exit_on_user_error(), self._stop_at_interrupt(), self._threads():
                 super().train()
         finally:
             self.config.max_num_iterations = total
@@ -98,6 +99,10 @@ class TalkingHeadTrainer(Trainer):
             if config.load_checkpoint is not None:
                 check_checkpoint(config.load_checkpoint)
         super()._load_checkpoint()
+
+    def _threads(self) -> contextlib.AbstractContextManager[None]:
+        model = self.pipeline.model
+        return torch_in_one_thread() if model.renderer.trains_compiled(model.device) else contextlib.nullcontext()
 
     @contextlib.contextmanager
     def _stop_at_interrupt(self) -> Iterator[None]:

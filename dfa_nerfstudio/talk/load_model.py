@@ -15,6 +15,7 @@ from dfa_nerfstudio.nerf.checkpoint_check import (
     model_state,
     newest_readable_checkpoint,
 )
+from dfa_nerfstudio.nerfstudio_patches import broadcast_shapes_without_sympy
 from dfa_nerfstudio.talk.run_config import read_renderer_config, read_run_config
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def load_model(config_path: Path, data: Path | None = None) -> Renderer:
         UserError: see `load_run`.
         SystemExit: see `load_run`.
     """
+    broadcast_shapes_without_sympy()
     configs = read_renderer_config(config_path, data)
     if configs is None:
         return cast(Renderer, load_run(config_path, data)[1].model)

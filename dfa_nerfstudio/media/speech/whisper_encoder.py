@@ -10,7 +10,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
-import librosa
 import numpy as np
 import torch
 from jaxtyping import Float, Float32
@@ -19,6 +18,7 @@ from torch import Tensor
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.feature_rows import HOP, WINDOW
+from dfa_nerfstudio.media.mel_spectrum import mel_spectrum
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
 
 WINDOW_S, CONTEXT_S = 30, 5
@@ -65,7 +65,6 @@ class WhisperEncoder:
             self._model: Any = ctranslate2.models.Whisper(str(folder), device="cpu", compute_type="float32")
         except (RuntimeError, ValueError) as error:
             raise UserError(f"{folder}: not a Whisper model ({error}); {ADVICE}") from None
-        self._mel = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=WINDOW, n_mels=self._model.n_mels)
 
     @cached_property
     def width(self) -> int:
@@ -101,8 +100,8 @@ class WhisperEncoder:
     def encode_window(self, samples: Float32[np.ndarray, " S"], first: int, stop: int) -> Float[Tensor, "n 2*D"]:
         """States of the video frames from sample `first` to before `stop` of up to 30 s of audio."""
         padded = np.pad(samples, (0, max(round(self.PADDED_S * SAMPLE_RATE) - len(samples), 0)))
-        power = np.abs(librosa.stft(padded, n_fft=WINDOW, hop_length=HOP)[:, :-1]) ** 2
-        mel = np.log10(np.maximum(self._mel @ power, 1e-10))
+        power = mel_spectrum(np.pad(padded, WINDOW // 2), self._model.n_mels)[: len(padded) // HOP]
+        mel = np.log10(np.maximum(np.ascontiguousarray(power.T), 1e-10))
         mel = ((np.maximum(mel, mel.max() - 8) + 4) / 4).astype(np.float32)  # as Whisper was trained
         states = np.array(self._model.encode(self._storage(mel[None]), to_cpu=True))[0]
         states = states[first // SAMPLES_PER_STATE : stop // SAMPLES_PER_STATE]

@@ -14,16 +14,17 @@ import numpy as np
 from dfa_nerfstudio.nerf.kernels.numba_parts import (
     HALF,
     ONE,
-    TENTH,
     TILE,
-    TWO,
     ZERO,
     Constants,
+    cell_at,
     compiled,
+    cube_interval,
+    find_positions,
+    find_window,
     gate_radii,
     look_up,
     open_gates,
-    radius_in,
     sigmoid,
 )
 
@@ -59,15 +60,6 @@ class RayArrays(NamedTuple):
     """In scaled head space, [R, 3]; all share one origin if there is only one."""
     to_torso: np.ndarray
     """Maps it to torso space before the division by depth, [3, 4]."""
-
-
-class View(NamedTuple):
-    """Of the scene, see `SceneBounds`."""
-
-    near: np.float32
-    far: np.float32
-    half_width: np.float32
-    half_height: np.float32
 
 
 class Tile(NamedTuple):
@@ -117,7 +109,7 @@ def march(field, rays, view, occupied, cells, num_samples, stop_below, min_weigh
     near, step, active = np.empty(num_rays, np.float32), np.empty(num_rays, np.float32), np.empty(num_rays, np.int64)
     num_active = 0
     for ray in range(num_rays):
-        start, end = _cube_interval(rays, ray)
+        start, end = cube_interval(rays.origins, rays.directions, ray)
         near[ray], step[ray] = start, (end - start) / np.float32(num_samples)
         if end > start:
             active[num_active] = ray
@@ -128,7 +120,7 @@ def march(field, rays, view, occupied, cells, num_samples, stop_below, min_weigh
             if place < num_active:
                 ray = active[place]
                 distance = near[ray] + (np.float32(stratum) + HALF) * step[ray]
-                if not cells or _is_occupied(rays, ray, distance, occupied, cells):
+                if not cells or occupied[cell_at(rays.origins, rays.directions, ray, distance, cells)]:
                     tile.ray[count], tile.distance[count] = ray, distance
                     count += 1
             if count == TILE or (count and place == num_active):  # one call: each is compiled into this function
@@ -189,29 +181,6 @@ def _new_tile(field):
         np.empty((TILE, width), np.float32),
         np.empty((TILE, width), np.float32),
     )
-
-
-@compiled
-def _cube_interval(rays, ray):
-    """Distances at which a ray enters and leaves the cube [-1, 1]^3; equal if it misses it."""
-    near, far = np.float32(1e-3), np.float32(np.inf)
-    for axis in range(3):
-        slope, origin = rays.directions[ray, axis], rays.origins[min(ray, len(rays.origins) - 1), axis]
-        inverse = ONE / (np.float32(1e-9) if abs(slope) < np.float32(1e-9) else slope)
-        first, second = (-ONE - origin) * inverse, (ONE - origin) * inverse
-        near, far = max(near, min(first, second)), min(far, max(first, second))
-    return near, max(far, near)
-
-
-@compiled
-def _is_occupied(rays, ray, distance, occupied, cells):
-    """See `OccupancyGrid.cell`."""
-    cell, origin = 0, min(ray, len(rays.origins) - 1)
-    for axis in range(3):
-        point = rays.origins[origin, axis] + distance * rays.directions[ray, axis]
-        index = int((point + ONE) * (HALF * np.float32(cells)))
-        cell = cell * cells + min(max(index, 0), cells - 1)
-    return occupied[cell]
 
 
 @compiled
@@ -282,20 +251,9 @@ def _colour_layer(field, tile, count):
 @compiled
 def _find_positions(field, rays, view, tile, count):
     """Leaves the positions of the samples, deformed, and in `gates` their distances from the gates' ellipsoids."""
-    origins, directions, to_torso, last_origin = rays.origins, rays.directions, rays.to_torso, len(rays.origins) - 1
-    points = tile.points
+    origins, directions, to_torso, points = rays.origins, rays.directions, rays.to_torso, tile.points
     for row in range(count):
-        ray, distance = tile.ray[row], tile.distance[row]
-        for axis in range(3):
-            points[row, axis] = origins[min(ray, last_origin), axis] + distance * directions[ray, axis]
-        for axis in range(3):
-            points[row, 3 + axis] = to_torso[axis, 3]
-            for other in range(3):
-                points[row, 3 + axis] += to_torso[axis, other] * points[row, other]
-        depth = max(points[row, 5], TENTH * view.near)
-        points[row, 3] /= depth * view.half_width
-        points[row, 4] /= depth * view.half_height
-        points[row, 5] = (depth - view.near) * (TWO / (view.far - view.near)) - ONE
+        find_positions(origins, directions, to_torso, view, tile.ray[row], tile.distance[row], points, row)
         gate_radii(points, row, field.constants, tile.gates, row)
         if len(field.warp):
             _deform(field.warp, field.constants.moved_region, points, row)
@@ -304,14 +262,9 @@ def _find_positions(field, rays, view, tile, count):
 @compiled
 def _deform(warp, region, points, row):
     """See `MouthWarp`."""
-    radius = radius_in(points, row, region, 0)
-    if not radius < ONE:  # also for a radius that is not a number
+    window, x, y, along_x, along_y = find_window(points, row, region, len(warp) - 1)
+    if window == ZERO:
         return
-    window, cells = min(TWO * (ONE - radius), ONE), len(warp) - 1
-    along_x = ((points[row, 0] - region[0, 0, 0]) / region[0, 1, 0] + ONE) * HALF * np.float32(cells)
-    along_y = ((points[row, 1] - region[0, 0, 1]) / region[0, 1, 1] + ONE) * HALF * np.float32(cells)
-    x, y = min(int(along_x), cells - 1), min(int(along_y), cells - 1)
-    along_x, along_y = along_x - np.float32(x), along_y - np.float32(y)
     for axis in range(3):
         low = (ONE - along_y) * warp[x, y, axis] + along_y * warp[x, y + 1, axis]
         high = (ONE - along_y) * warp[x + 1, y, axis] + along_y * warp[x + 1, y + 1, axis]

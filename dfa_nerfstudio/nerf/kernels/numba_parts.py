@@ -21,6 +21,7 @@ from dfa_nerfstudio.nerf.kernels.numba_vectors import blend_rows
 TILE = 128
 """Samples that are evaluated together: 130 KB of features and hidden layers."""
 ZERO, HALF, ONE, TWO, TENTH = (np.float32(value) for value in (0, 0.5, 1, 2, 0.1))
+NEAREST, SMALLEST_SLOPE = np.float32(1e-3), np.float32(1e-9)
 NUMBER_BYTES = np.dtype(np.float32).itemsize
 
 compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"nsz", "arcp", "contract", "afn", "reassoc"})
@@ -51,6 +52,15 @@ class Constants(NamedTuple):
     """Of the gates' prior, see `GATE_SLOPE`; the cutoff is infinite for gates without prior."""
 
 
+class View(NamedTuple):
+    """Of the scene, see `SceneBounds`."""
+
+    near: np.float32
+    far: np.float32
+    half_width: np.float32
+    half_height: np.float32
+
+
 @compiled
 def clamp(value, low, high):
     """A value within limits; `low` for one that is not a number, which must not become an address."""
@@ -71,6 +81,68 @@ def radius_in(points, row, regions, number):
         local = (points[row, axis] - regions[number, 0, axis]) / regions[number, 1, axis]
         total += local * local
     return math.sqrt(total)
+
+
+@compiled
+def cube_interval(origins, directions, ray):
+    """Distances at which a ray enters and leaves the cube [-1, 1]^3; equal if it misses it.
+
+    Args:
+        origins: of the rays, or one that all share.
+        directions: of the rays.
+        ray: its number.
+    """
+    near, far, place = NEAREST, np.float32(np.inf), min(ray, len(origins) - 1)
+    for axis in range(3):
+        slope, origin = directions[ray, axis], origins[place, axis]
+        inverse = ONE / (SMALLEST_SLOPE if abs(slope) < SMALLEST_SLOPE else slope)
+        first, second = (-ONE - origin) * inverse, (ONE - origin) * inverse
+        near, far = max(near, min(first, second)), min(far, max(first, second))
+    return near, max(far, near)
+
+
+@compiled
+def cell_at(origins, directions, ray, distance, cells):
+    """Index of the cell of a sample; see `OccupancyGrid.cell`."""
+    cell, place = 0, min(ray, len(origins) - 1)
+    for axis in range(3):
+        point = origins[place, axis] + distance * directions[ray, axis]
+        index = int((point + ONE) * (HALF * np.float32(cells)))
+        cell = cell * cells + min(max(index, 0), cells - 1)
+    return cell
+
+
+@compiled
+def find_positions(origins, directions, to_torso, view, ray, distance, points, row):
+    """Writes a sample's position in head space and in torso space in a row of `points`, [S, 6]."""
+    place = min(ray, len(origins) - 1)
+    for axis in range(3):
+        points[row, axis] = origins[place, axis] + distance * directions[ray, axis]
+    for axis in range(3):
+        points[row, 3 + axis] = to_torso[axis, 3]
+        for other in range(3):
+            points[row, 3 + axis] += to_torso[axis, other] * points[row, other]
+    depth = max(points[row, 5], TENTH * view.near)
+    points[row, 3] /= depth * view.half_width
+    points[row, 4] /= depth * view.half_height
+    points[row, 5] = (depth - view.near) * (TWO / (view.far - view.near)) - ONE
+
+
+@compiled
+def find_window(points, row, region, cells):
+    """Where a point lies in the grid that deforms head space; see `MouthWarp`.
+
+    Returns:
+        the window's value, 0 where nothing is deformed; the lower corner of the point's cell, and its place in that
+        cell.
+    """
+    radius = radius_in(points, row, region, 0)
+    if not radius < ONE:  # also for a radius that is not a number
+        return ZERO, 0, 0, ZERO, ZERO
+    along_x = ((points[row, 0] - region[0, 0, 0]) / region[0, 1, 0] + ONE) * HALF * np.float32(cells)
+    along_y = ((points[row, 1] - region[0, 0, 1]) / region[0, 1, 1] + ONE) * HALF * np.float32(cells)
+    x, y = min(int(along_x), cells - 1), min(int(along_y), cells - 1)
+    return min(TWO * (ONE - radius), ONE), x, y, along_x - np.float32(x), along_y - np.float32(y)
 
 
 @compiled

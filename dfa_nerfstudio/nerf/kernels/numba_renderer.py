@@ -16,8 +16,8 @@ from torch import Tensor
 from dfa_nerfstudio.nerf.conditioned_field import ConditionedField
 from dfa_nerfstudio.nerf.conditions import Conditions
 from dfa_nerfstudio.nerf.coordinate_frames import Rays, SceneBounds
-from dfa_nerfstudio.nerf.kernels.numba_field import constants, layer_weights
-from dfa_nerfstudio.nerf.kernels.numba_threads import array, in_threads
+from dfa_nerfstudio.nerf.kernels.numba_field import constants, layer_weights, view
+from dfa_nerfstudio.nerf.kernels.numba_threads import array, divide, in_threads
 from dfa_nerfstudio.nerf.log_once import log_once
 from dfa_nerfstudio.nerf.marching import OccupancyGrid, RenderOutput
 
@@ -50,8 +50,7 @@ class NumbaRenderer:
         """
         self._kernel = _kernel()
         self._field = _field_arrays(self._kernel, field, conditions)
-        half_extent = scene.half_extent.tolist()
-        self._view = self._kernel.View(*map(np.float32, (scene.near, scene.far, *half_extent)))
+        self._view = view(scene)
         self._occupied = np.ones(1, bool) if occupancy is None else occupancy.occupied.numpy()
         self._cells = 0 if occupancy is None else occupancy.resolution
         self._limits = num_samples, np.float32(stop_below), np.float32(min_weight)
@@ -72,7 +71,7 @@ class NumbaRenderer:
                 values[part],
             )
 
-        num_samples = sum(in_threads(render, len(values)))
+        num_samples = sum(in_threads(render, divide(len(values))))
         return RenderOutput(out[:, :3], out[:, 3], out[:, 4], out[:, 5:], num_samples)
 
     def one_sample(
@@ -86,7 +85,7 @@ class NumbaRenderer:
         def shade(part: slice) -> None:
             self._kernel.shade(self._field, all_rays, self._view, *(values[part] for values in arrays))
 
-        in_threads(shade, len(ray))
+        in_threads(shade, divide(len(ray)))
         return out
 
     def _rays(self, rays: Rays, part: slice) -> Any:
@@ -121,7 +120,4 @@ def _field_arrays(kernel: ModuleType, field: ConditionedField, conditions: Condi
         "warp": warp,
         "additions": torch.cat(additions),
     }
-    spaces = {"both": (0, 1), "head": (0,), "torso": (1,)}[field.config.spaces]
-    return kernel.FieldArrays(
-        constants(field, spaces), **{name: array(values.float()) for name, values in tensors.items()}
-    )
+    return kernel.FieldArrays(constants(field), **{name: array(values.float()) for name, values in tensors.items()})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from typing import TypeVar
@@ -13,10 +14,29 @@ import torch
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
-R = TypeVar("R")
+T, R = TypeVar("T"), TypeVar("R")
 
 MIN_PART = 2048
-"""Fewest rays or samples for which a thread is worth its start."""
+"""Fewest rays of an image, or single samples, for which a thread is worth its start."""
+_num_threads: int | None = None
+"""Threads of compiled functions within `torch_in_one_thread`; elsewhere they use as many as torch."""
+
+
+@contextmanager
+def torch_in_one_thread() -> Iterator[None]:
+    """Leaves torch's threads to compiled functions, and computes in torch with one.
+
+    After each operation, torch's threads stay awake for the next and would take the compiled functions' cores.
+    """
+    global _num_threads
+    before = torch.get_num_threads()
+    _num_threads = before
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        _num_threads = None
+        torch.set_num_threads(before)
 
 
 @cache
@@ -29,12 +49,16 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(thread_name_prefix="compiled")
 
 
-def in_threads(work: Callable[[slice], R], count: int) -> list[R]:
-    """Results of consecutive parts of `count` rows, in order, computed in as many threads as torch uses."""
-    pool, num_parts = _pool(), max(min(torch.get_num_threads(), count // MIN_PART), 1)
+def divide(count: int, smallest: int = MIN_PART) -> list[slice]:
+    """Consecutive parts of `count` rows, as many as there are threads, but none of fewer than `smallest` rows."""
+    num_parts = max(min(_num_threads or torch.get_num_threads(), count // smallest), 1)
     borders = [count * number // num_parts for number in range(num_parts + 1)]
-    parts = list(map(slice, borders, borders[1:]))
-    waiting = [pool.submit(work, part) for part in parts[1:]]
+    return list(map(slice, borders, borders[1:]))
+
+
+def in_threads(work: Callable[[T], R], parts: Sequence[T]) -> list[R]:
+    """Results of parts of a task, in order, each computed in a thread of its own."""
+    waiting = [_pool().submit(work, part) for part in parts[1:]]
     return [work(parts[0]), *(future.result() for future in waiting)]
 
 

@@ -32,13 +32,13 @@ MAX_LOG_DENSITY = np.float32(15)
 """Logarithm of the density above which its gradient is that of this density; see nerfstudio's `trunc_exp`."""
 
 
-class Samples(NamedTuple):
-    """S samples."""
+class Points(NamedTuple):
+    """Positions of S samples."""
 
-    points: np.ndarray
-    """Positions in all coordinate frames, side by side, after the deformation, [S, 3 spaces]."""
-    head_points: np.ndarray
-    """Positions in head space before it, [S, 3]."""
+    deformed: np.ndarray
+    """In head space, deformed, and in torso space, [S, 6]."""
+    head: np.ndarray
+    """In head space before the deformation, [S, 3]."""
     frame: np.ndarray
     """Row of the conditions, [S]."""
 
@@ -68,6 +68,10 @@ class Weights(NamedTuple):
     """Added to the first layer through the gates, [U, W]."""
     biases: np.ndarray
     """Biases of the two gates, of density and of colour, [6]."""
+    warp: np.ndarray
+    """Fields that deform head space, [vertices, vertices, 3, K]; without vertices, it is not deformed."""
+    code: np.ndarray
+    """Their factors for each of U frames, [U, K]."""
 
 
 class Layers(NamedTuple):
@@ -88,19 +92,19 @@ class Layers(NamedTuple):
 
 
 @compiled
-def forward(samples, weights, constants, layers):
+def forward(points, weights, constants, layers):
     """Evaluates the field; writes all of `layers`."""
     to_second, biases, heads = weights.to_second[0], weights.biases, weights.heads
-    for start in range(0, len(samples.frame), TILE):
-        stop = min(start + TILE, len(samples.frame))
-        look_up(samples.points, weights.table, constants, layers.features, start, stop)
+    for start in range(0, len(points.frame), TILE):
+        stop = min(start + TILE, len(points.frame))
+        look_up(points.deformed, weights.table, constants, layers.features, start, stop)
         np.dot(layers.features[start:stop], weights.first, layers.first[start:stop])
         for row in range(start, stop):
-            gate_radii(samples.head_points, row, constants, layers.gates, row)
+            gate_radii(points.head, row, constants, layers.gates, row)
         open_gates(layers.features, weights.gates, biases, constants, layers.gates, start, stop)
         hidden = layers.first
         for row in range(start, stop):
-            frame, by_mouth, by_eye = samples.frame[row], layers.gates[row, 0], layers.gates[row, 1]
+            frame, by_mouth, by_eye = points.frame[row], layers.gates[row, 0], layers.gates[row, 1]
             for k in range(hidden.shape[1]):
                 gated = by_mouth * weights.mouth[frame, k] + by_eye * weights.eye[frame, k]
                 hidden[row, k] = max(hidden[row, k] + weights.to_first[frame, k] + gated, ZERO)
@@ -115,7 +119,7 @@ def forward(samples, weights, constants, layers):
         np.dot(layers.second[start:stop], weights.colour, layers.colour[start:stop])
         hidden = layers.colour
         for row in range(start, stop):
-            frame, red, green, blue = samples.frame[row], biases[3], biases[4], biases[5]
+            frame, red, green, blue = points.frame[row], biases[3], biases[4], biases[5]
             for k in range(hidden.shape[1]):
                 value = max(hidden[row, k] + weights.to_colour[frame, k], ZERO)
                 hidden[row, k] = value
@@ -124,11 +128,11 @@ def forward(samples, weights, constants, layers):
 
 
 @compiled
-def backward(samples, weights, transposed, constants, layers, by_density, by_rgb, by_gates, gradient, by_points):
+def backward(points, weights, transposed, constants, layers, by_density, by_rgb, by_gates, gradient, by_points):
     """Adds to the gradients of a sum.
 
     Args:
-        samples: S samples.
+        points: positions of S samples.
         weights: the field's weights.
         transposed: its first, second and colour weights, transposed.
         constants: what training does not change.
@@ -137,7 +141,7 @@ def backward(samples, weights, transposed, constants, layers, by_density, by_rgb
         by_rgb: with respect to the colours, [S, 3].
         by_gates: with respect to the gates, [S, 2].
         gradient: receives what is added for each of the weights.
-        by_points: receives the gradient with respect to `Samples.points`, where they are deformed.
+        by_points: receives the gradient with respect to `Points.deformed`, where they are deformed.
     """
     first_t, second_t, colour_t = transposed
     width, num_features = weights.second.shape[0], weights.first.shape[0]
@@ -145,11 +149,11 @@ def backward(samples, weights, transposed, constants, layers, by_density, by_rgb
     by_features, by_logits = np.empty((TILE, num_features), np.float32), np.empty((TILE, 2), np.float32)
     square, wide = np.empty((width, width), np.float32), np.empty((num_features, width), np.float32)
     by_rgb_logit = np.empty(3, np.float32)
-    for start in range(0, len(samples.frame), TILE):
-        stop = min(start + TILE, len(samples.frame))
+    for start in range(0, len(points.frame), TILE):
+        stop = min(start + TILE, len(points.frame))
         count = stop - start
         for row in range(count):
-            at, frame = start + row, samples.frame[start + row]
+            at, frame = start + row, points.frame[start + row]
             for channel in range(3):
                 value = layers.rgb[at, channel]
                 by_rgb_logit[channel] = by_rgb[at, channel] * value * (ONE - value)
@@ -179,7 +183,7 @@ def backward(samples, weights, transposed, constants, layers, by_density, by_rgb
         gradient.second[:] += square
         np.dot(by_other[:count], second_t, by_hidden[:count])
         for row in range(count):
-            at, frame = start + row, samples.frame[start + row]
+            at, frame = start + row, points.frame[start + row]
             by_mouth, by_eye = layers.gates[at, 0], layers.gates[at, 1]
             by_mouth_gate, by_eye_gate = by_gates[at, 0], by_gates[at, 1]
             for k in range(width):
@@ -194,14 +198,14 @@ def backward(samples, weights, transposed, constants, layers, by_density, by_rgb
         np.dot(layers.features[start:stop].T, by_hidden[:count], wide)
         gradient.first[:] += wide
         np.dot(by_hidden[:count], first_t, by_features[:count])
-        _close_gates(samples, weights, constants, layers, by_logits, by_features, gradient, start, count)
-        _spread(samples, weights.table, constants, by_features, gradient.table, by_points, start, count)
+        _close_gates(points, weights, constants, layers, by_logits, by_features, gradient, start, count)
+        _spread(points, weights.table, constants, by_features, gradient.table, by_points, start, count)
 
 
 @compiled
-def _spread(samples, table, constants, by_features, by_table, by_points, start, count):
+def _spread(points, table, constants, by_features, by_table, by_points, start, count):
     """The gradient of `look_up`."""
-    points, moved = samples.points, constants.moved_region
+    deformed, moved = points.deformed, constants.moved_region
     num_planes, num_entries, num_values = table.shape
     row_bytes, slope_of_scale = num_values * NUMBER_BYTES, HALF - constants.margin
     first_row, first_slope = np.int64(by_table.ctypes.data), np.int64(by_features.ctypes.data)
@@ -209,9 +213,9 @@ def _spread(samples, table, constants, by_features, by_table, by_points, start, 
     for row in range(count):
         at = start + row
         source = first_slope + row * by_features.shape[1] * NUMBER_BYTES
-        is_moved = len(moved) > 0 and radius_in(samples.head_points, at, moved, 0) < ONE
+        is_moved = len(moved) > 0 and radius_in(points.head, at, moved, 0) < ONE
         for level in range(len(constants.scales)):
-            find_cell(points, at, constants, level, corner, fraction)
+            find_cell(deformed, at, constants, level, corner, fraction)
             first, resolution, scale = constants.levels[level, 0], constants.levels[level, 1], constants.scales[level]
             for plane in range(num_planes):
                 x, y = constants.axes[plane, 0], constants.axes[plane, 1]
@@ -233,19 +237,19 @@ def _spread(samples, table, constants, by_features, by_table, by_points, start, 
                     by_points[at, x] += by_x * scale * slope_of_scale
                     by_points[at, y] += by_y * scale * slope_of_scale
         for axis in range(3):
-            if not abs(points[at, axis]) <= ONE:  # `look_up` limits positions to the cube
+            if not abs(deformed[at, axis]) <= ONE:  # `look_up` limits positions to the cube
                 by_points[at, axis] = ZERO
 
 
 @compiled
-def _close_gates(samples, weights, constants, layers, by_gates, by_features, gradient, start, count):
+def _close_gates(points, weights, constants, layers, by_gates, by_features, gradient, start, count):
     """The gradient of `open_gates`."""
     if not constants.gated:
         return
     radii = np.empty((1, 2), np.float32)
     for row in range(count):
         at = start + row
-        gate_radii(samples.head_points, at, constants, radii, 0)
+        gate_radii(points.head, at, constants, radii, 0)
         for number in range(2):
             window = min(constants.gate_cutoff - radii[0, number], ONE)
             if window <= ZERO:
