@@ -58,7 +58,7 @@ def test_gradients_equal_those_of_torch(options: dict[str, str | int], count: in
 
     def compiled() -> RenderOutput:
         with torch_in_one_thread():
-            output = numba_marcher.march(field, SCENE, rays, conditions, SAMPLES, occupancy)
+            output = numba_marcher.march(field, SCENE, rays, conditions, SAMPLES, occupancy, stop_below=0.0)
             assert torch.get_num_threads() == 1
             return output
 
@@ -80,6 +80,10 @@ def test_gradients_equal_those_of_torch(options: dict[str, str | int], count: in
     assert len(found) == len(expected) > 15 and all(one.any() for one in expected if count > 7)
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-4 * float(theirs.abs().max()), rtol=1e-3)
+    torch.manual_seed(5)
+    stopped = numba_marcher.march(field, SCENE, rays, conditions, SAMPLES, occupancy, stop_below=0.2)
+    assert (stopped.rgb - expected[0][:, :3]).abs().max() < 0.2
+    assert stopped.num_samples < seen[0] or count == 7
 
 
 def test_a_field_that_differs_is_trained_by_torch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +94,7 @@ def test_a_field_that_differs_is_trained_by_torch(monkeypatch: pytest.MonkeyPatc
 
     def wrong(ctx, *outputs):
         gradients = backward(ctx, *outputs)
-        return *gradients[:4], 1.03 * gradients[4], *gradients[5:]
+        return *gradients[:5], 1.03 * gradients[5], *gradients[6:]
 
     monkeypatch.setattr(numba_marcher.CompiledMarch, "backward", staticmethod(wrong))
     assert "differ from torch by 0.03" in str(numba_marcher.failure(field))

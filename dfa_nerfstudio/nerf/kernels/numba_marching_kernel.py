@@ -47,11 +47,11 @@ class Scene(NamedTuple):
     """Number of cells along an axis; 0 if all space counts as occupied."""
 
 
-class MarchedSamples(NamedTuple):
-    """Where S samples lie, and what they contribute."""
+class Samples(NamedTuple):
+    """Where S samples lie, stratum by stratum, front to back, and what they contribute."""
 
     ray: np.ndarray
-    """Index of the ray, ascending, [S]."""
+    """Index of the ray, [S]."""
     distance: np.ndarray
     """Distance along it, [S]."""
     step: np.ndarray
@@ -65,51 +65,79 @@ class MarchedSamples(NamedTuple):
 
 
 @compiled
-def march(rays, scene, weights, constants, out):
-    """Renders rays as `ray_marching.march` does in training.
+def march(rays, scene, weights, constants, stop_below, out):
+    """Renders rays as `ray_marching.march` does in training; a ray stops as soon as it is opaque.
 
     Args:
         rays: R rays.
         scene: what they share.
         weights: of the field.
         constants: what training does not change.
+        stop_below: transmittance below which a ray counts as opaque.
         out: colour, accumulation, depth and gates of the rays, [R, 7], which starts as 0.
 
     Returns:
         what the gradient needs: positions, outputs of the field's layers, and the samples.
     """
-    samples = _place(rays, scene)
-    count, (num_features, width) = len(samples.ray), weights.first.shape
-    points = Points(np.empty((count, 6), np.float32), np.empty((count, 3), np.float32), np.empty(count, np.int64))
-    layers = Layers(
-        np.empty((count, num_features), np.float32),
-        np.empty((count, width), np.float32),
-        np.empty((count, width), np.float32),
-        np.empty((count, width), np.float32),
-        np.empty((count, 2), np.float32),
-        np.empty(count, np.float32),
-        np.empty((count, 3), np.float32),
+    (num_rays, num_strata), (num_features, width) = rays.offsets.shape, weights.first.shape
+    most = num_rays * num_strata
+    samples = Samples(
+        np.empty(most, np.int64),
+        np.empty(most, np.float32),
+        np.empty(most, np.float32),
+        np.empty(most, np.int64),
+        np.empty(most, np.float32),
+        np.empty(most, np.float32),
     )
-    for row in range(count):
-        ray = samples.ray[row]
-        frame = rays.frame[ray]
-        points.frame[row] = frame
-        find_positions(
-            rays.origins,
-            rays.directions,
-            scene.to_torso[frame],
-            scene.bounds,
-            ray,
-            samples.distance[row],
-            points.deformed,
-            row,
-        )
-        points.head[row] = points.deformed[row, :3]
-    if len(weights.warp):
-        _deform(points, weights, constants)
-    forward(points, weights, constants, layers)
-    _add_up(samples, layers, out)
-    return points, layers, samples
+    points = Points(np.empty((most, 6), np.float32), np.empty((most, 3), np.float32), np.empty(most, np.int64))
+    layers = Layers(
+        np.empty((most, num_features), np.float32),
+        np.empty((most, width), np.float32),
+        np.empty((most, width), np.float32),
+        np.empty((most, width), np.float32),
+        np.empty((most, 2), np.float32),
+        np.empty(most, np.float32),
+        np.empty((most, 3), np.float32),
+    )
+    near, step, passed = np.empty(num_rays, np.float32), np.empty(num_rays, np.float32), np.ones(num_rays, np.float32)
+    for ray in range(num_rays):
+        first, last = cube_interval(rays.origins, rays.directions, ray)
+        near[ray], step[ray] = first, (last - first) / np.float32(num_strata)
+    count = 0
+    for stratum in range(num_strata):
+        start = count
+        for ray in range(num_rays):
+            if not (step[ray] > ZERO and passed[ray] >= stop_below):
+                continue
+            distance = near[ray] + (np.float32(stratum) + rays.offsets[ray, stratum]) * step[ray]
+            cell = cell_at(rays.origins, rays.directions, ray, distance, scene.cells) if scene.cells else 0
+            if scene.occupied[cell]:
+                samples.ray[count], samples.distance[count] = ray, distance
+                samples.step[count], samples.cell[count] = step[ray], cell
+                count += 1
+        _find_points(rays, scene, samples, weights, constants, points, start, count)
+        forward(points, weights, constants, layers, start, count)
+        _composite(samples, layers, passed, out, start, count)
+    return (
+        Points(points.deformed[:count], points.head[:count], points.frame[:count]),
+        Layers(
+            layers.features[:count],
+            layers.first[:count],
+            layers.second[:count],
+            layers.colour[:count],
+            layers.gates[:count],
+            layers.log_density[:count],
+            layers.rgb[:count],
+        ),
+        Samples(
+            samples.ray[:count],
+            samples.distance[:count],
+            samples.step[:count],
+            samples.cell[:count],
+            samples.weight[:count],
+            samples.transmittance[:count],
+        ),
+    )
 
 
 @compiled
@@ -129,52 +157,36 @@ def march_backward(points, layers, samples, weights, transposed, constants, by_o
     count = len(samples.ray)
     by_density, by_rgb = np.empty(count, np.float32), np.empty((count, 3), np.float32)
     by_gates, by_points = np.empty((count, 2), np.float32), np.zeros((count, 6), np.float32)
-    _divide(samples, layers, by_out, by_density, by_rgb, by_gates)
+    _composite_backward(samples, layers, by_out, by_density, by_rgb, by_gates)
     backward(points, weights, transposed, constants, layers, by_density, by_rgb, by_gates, gradient, by_points)
     if len(weights.warp):
         _deform_backward(points, weights, constants, by_points, gradient)
 
 
 @compiled
-def _place(rays, scene):
-    """One sample in each stratum that lies in occupied space, ray by ray, front to back."""
-    num_rays, num_strata = rays.offsets.shape
-    ray, cell = np.empty(num_rays * num_strata, np.int64), np.empty(num_rays * num_strata, np.int64)
-    distance, step = np.empty(len(ray), np.float32), np.empty(len(ray), np.float32)
-    count = 0
-    for number in range(num_rays):
-        near, far = cube_interval(rays.origins, rays.directions, number)
-        if not far > near:
-            continue
-        length = (far - near) / np.float32(num_strata)
-        for stratum in range(num_strata):
-            along = near + (np.float32(stratum) + rays.offsets[number, stratum]) * length
-            place = cell_at(rays.origins, rays.directions, number, along, scene.cells) if scene.cells else 0
-            if scene.occupied[place]:
-                ray[count], cell[count], distance[count], step[count] = number, place, along, length
-                count += 1
-    return MarchedSamples(
-        ray[:count],
-        distance[:count],
-        step[:count],
-        cell[:count],
-        np.empty(count, np.float32),
-        np.empty(count, np.float32),
-    )
+def _find_points(rays, scene, samples, weights, constants, points, start, stop):
+    """Writes rows `start` to before `stop` of the positions."""
+    for row in range(start, stop):
+        ray = samples.ray[row]
+        frame, to_torso = rays.frame[ray], scene.to_torso[rays.frame[ray]]
+        points.frame[row] = frame
+        find_positions(
+            rays.origins, rays.directions, to_torso, scene.bounds, ray, samples.distance[row], points.deformed, row
+        )
+        points.head[row] = points.deformed[row, :3]
+        if len(weights.warp):
+            _deform(points.deformed, row, weights.warp, weights.code[frame], constants.moved_region)
 
 
 @compiled
-def _add_up(samples, layers, out):
-    """Writes the weights of the samples, and adds their values to their rays."""
-    passed, last = ONE, -1
-    for row in range(len(samples.ray)):
+def _composite(samples, layers, passed, out, start, stop):
+    """Writes the weights of rows `start` to before `stop`, at most one of each ray, and adds them to their rays."""
+    for row in range(start, stop):
         ray = samples.ray[row]
-        if ray != last:
-            passed, last = ONE, ray
         depth = min(math.exp(layers.log_density[row]) * samples.step[row], MAX_OPTICAL_DEPTH)
-        weight = passed * -math.expm1(-depth)
-        passed *= math.exp(-depth)
-        samples.weight[row], samples.transmittance[row] = weight, passed
+        weight = passed[ray] * -math.expm1(-depth)
+        passed[ray] *= math.exp(-depth)
+        samples.weight[row], samples.transmittance[row] = weight, passed[ray]
         for channel in range(3):
             out[ray, channel] += weight * layers.rgb[row, channel]
         out[ray, 3] += weight
@@ -184,17 +196,15 @@ def _add_up(samples, layers, out):
 
 
 @compiled
-def _divide(samples, layers, by_out, by_density, by_rgb, by_gates):
-    """The gradient of `_add_up`.
+def _composite_backward(samples, layers, by_out, by_density, by_rgb, by_gates):
+    """The gradient of `_composite`.
 
     A sample's optical depth d has the weight w = T (1 - exp(-d)) and dims all samples behind it: of a sum whose slope
     along w is g, the slope along d is T exp(-d) g - sum_{j behind} w_j g_j.
     """
-    behind, last = ZERO, -1
+    behind = np.zeros(len(by_out), np.float32)
     for row in range(len(samples.ray) - 1, -1, -1):
         ray, weight = samples.ray[row], samples.weight[row]
-        if ray != last:
-            behind, last = ZERO, ray
         slope = by_out[ray, 3] + by_out[ray, 4] * samples.distance[row]
         for channel in range(3):
             slope += by_out[ray, channel] * layers.rgb[row, channel]
@@ -204,26 +214,23 @@ def _divide(samples, layers, by_out, by_density, by_rgb, by_gates):
             by_gates[row, number] = weight * by_out[ray, 5 + number]
         step = samples.step[row]
         limited = math.exp(layers.log_density[row]) * step > MAX_OPTICAL_DEPTH
-        by_density[row] = ZERO if limited else step * (samples.transmittance[row] * slope - behind)
-        behind += weight * slope
+        by_density[row] = ZERO if limited else step * (samples.transmittance[row] * slope - behind[ray])
+        behind[ray] += weight * slope
 
 
 @compiled
-def _deform(points, weights, constants):
+def _deform(points, row, warp, code, region):
     """See `MouthWarp`."""
-    deformed, warp, code, cells = points.deformed, weights.warp, weights.code, len(weights.warp) - 1
-    for row in range(len(points.frame)):
-        window, x, y, along_x, along_y = find_window(deformed, row, constants.moved_region, cells)
-        if window == ZERO:
-            continue
-        frame = points.frame[row]
-        for axis in range(3):
-            moved = ZERO
-            for k in range(code.shape[1]):
-                low = (ONE - along_y) * warp[x, y, axis, k] + along_y * warp[x, y + 1, axis, k]
-                high = (ONE - along_y) * warp[x + 1, y, axis, k] + along_y * warp[x + 1, y + 1, axis, k]
-                moved += code[frame, k] * ((ONE - along_x) * low + along_x * high)
-            deformed[row, axis] -= window * moved
+    window, x, y, along_x, along_y = find_window(points, row, region, len(warp) - 1)
+    if window == ZERO:
+        return
+    for axis in range(3):
+        moved = ZERO
+        for k in range(len(code)):
+            low = (ONE - along_y) * warp[x, y, axis, k] + along_y * warp[x, y + 1, axis, k]
+            high = (ONE - along_y) * warp[x + 1, y, axis, k] + along_y * warp[x + 1, y + 1, axis, k]
+            moved += code[k] * ((ONE - along_x) * low + along_x * high)
+        points[row, axis] -= window * moved
 
 
 @compiled

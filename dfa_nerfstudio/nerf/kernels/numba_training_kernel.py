@@ -92,11 +92,11 @@ class Layers(NamedTuple):
 
 
 @compiled
-def forward(points, weights, constants, layers):
-    """Evaluates the field; writes all of `layers`."""
+def forward(points, weights, constants, layers, first, last):
+    """Evaluates the field for rows `first` to before `last`; writes these rows of `layers`."""
     to_second, biases, heads = weights.to_second[0], weights.biases, weights.heads
-    for start in range(0, len(points.frame), TILE):
-        stop = min(start + TILE, len(points.frame))
+    for start in range(first, last, TILE):
+        stop = min(start + TILE, last)
         look_up(points.deformed, weights.table, constants, layers.features, start, stop)
         np.dot(layers.features[start:stop], weights.first, layers.first[start:stop])
         for row in range(start, stop):
