@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from dfa_nerfstudio.nerf.processes import add_up
+
 
 @dataclass
 class LossConfig:
@@ -66,7 +68,10 @@ class GatePenalty(nn.Module):
             gate_mask: whether a ray's pixel lies in the lower face, in the eyes.
         """
         outside = (~gate_mask).float()
-        mean = (gates * outside).sum(0) / outside.sum(0).clamp(min=1)
+        total, count = (gates * outside).sum(0), outside.sum(0)
         if self.training:
-            self.weight.mul_(torch.where(mean.detach() > self.target, 1.005, 1 / 1.005)).clamp_(1e-5, 1.0)
-        return (self.weight * mean).sum()
+            both = torch.stack([total.detach(), count])
+            add_up(both)
+            mean = both[0] / both[1].clamp(min=1)
+            self.weight.mul_(torch.where(mean > self.target, 1.005, 1 / 1.005)).clamp_(1e-5, 1.0)
+        return (self.weight * total / count.clamp(min=1)).sum()

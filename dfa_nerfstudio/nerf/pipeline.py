@@ -10,13 +10,15 @@ import torch
 import tyro
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
-from torch import Tensor
+from nerfstudio.utils import comms
+from torch import Tensor, nn
 
 from dfa_nerfstudio.data.datamanager import TalkingHeadDataManager, TalkingHeadDataManagerConfig
 from dfa_nerfstudio.errors import UserError, exit_on_user_error
 from dfa_nerfstudio.nerf.checkpoint_check import CHECKPOINT_VERSION, check_state, check_version, model_state
 from dfa_nerfstudio.nerf.gradient_guard import NonFiniteGradientGuard
 from dfa_nerfstudio.nerf.model import DFANerfModel, DFANerfModelConfig
+from dfa_nerfstudio.nerf.processes import with_shared_gradients
 from dfa_nerfstudio.nerf.step_check import StepCheck
 from dfa_nerfstudio.nerf.training_schedule import TrainingSchedule, TrainingScheduleConfig
 from dfa_nerfstudio.nerfstudio_patches import apply_patches
@@ -49,6 +51,8 @@ class TalkingHeadPipeline(VanillaPipeline):
     Per step: adapts the number of rays (`samples_per_step`), draws patches late in training, and reports the pixels'
     errors to the datamanager, which draws more pixels where they are large. Bad input ends nerfstudio's commands with
     one line, because everything that reads input is called from here.
+
+    Several processes may train one model, each with rays of its own (`--machine.num-devices` of ns-train).
     """
 
     config: TalkingHeadPipelineConfig
@@ -65,7 +69,12 @@ class TalkingHeadPipeline(VanillaPipeline):
     ) -> None:
         apply_patches()
         with exit_on_user_error():
-            super().__init__(config, device, test_mode, world_size, local_rank, grad_scaler)
+            super().__init__(config, device, test_mode, 1, local_rank, grad_scaler)
+        self.world_size = world_size
+        # in a tuple, because a module's attribute that is a module would be a part of the checkpoint
+        self._forward: tuple[nn.Module] = (self._model,)
+        if world_size > 1:
+            self._forward = (with_shared_gradients(self._model, self.model.device, local_rank),)
         self.schedule = TrainingSchedule(config.schedule)
         self.gradient_guard = NonFiniteGradientGuard(self.model.named_parameters())
         self.step_check = StepCheck()
@@ -93,7 +102,7 @@ class TalkingHeadPipeline(VanillaPipeline):
         data.patches_per_step = model.patch_loss.num_patches(self.schedule.progress)
         data.patch_size = model.patch_size
         ray_bundle, batch = data.next_train(step)
-        outputs = self._model(ray_bundle)
+        outputs = self._forward[0](ray_bundle)
         metrics = model.get_metrics_dict(outputs, batch)
         metrics["skipped_steps"] = torch.tensor(float(self.gradient_guard.num_skipped))
         losses = model.get_loss_dict(outputs, batch, metrics)
@@ -128,8 +137,11 @@ class TalkingHeadPipeline(VanillaPipeline):
         self.schedule.seconds = state["seconds"]
         self.model.samples_per_ray = state["samples_per_ray"]
         self.gradient_guard.num_skipped = state["skipped_steps"]
-        self.datamanager.restore_training_state(state["data"])
-        self._random_state = state["random"]
+        data, self._random_state = state["data"], state["random"]
+        if rank := comms.get_rank():  # the first process wrote the checkpoint; the others draw other pixels
+            data, self._random_state = data | {"pixels": {}}, {}
+            torch.manual_seed(int(state["random"]["cpu"].long().sum()) + rank)
+        self.datamanager.restore_training_state(data)
 
     def _restore_random_state(self) -> None:
         if not self._random_state:

@@ -19,6 +19,7 @@ from dfa_nerfstudio.errors import INTERRUPTED, exit_on_user_error
 from dfa_nerfstudio.media.torch_file import save_torch
 from dfa_nerfstudio.nerf.checkpoint_check import check_checkpoint, newest_readable_checkpoint
 from dfa_nerfstudio.nerf.kernels.numba_threads import torch_in_one_thread
+from dfa_nerfstudio.nerf.processes import largest
 
 
 class TalkingHeadTrainer(Trainer):
@@ -65,6 +66,7 @@ class TalkingHeadTrainer(Trainer):
         """Runs one step."""
         result = super().train_iteration(step)
         self._last_step = step
+        self._interrupted = bool(largest(self._interrupted))
         if self._interrupted:
             self.stop_training = True  # again, because nerfstudio forgets what was set before the first step
         return result
@@ -109,9 +111,12 @@ class TalkingHeadTrainer(Trainer):
         """Ends the training after the current step at SIGINT or SIGTERM; at the second one at once."""
 
         def stop(number: int, frame: FrameType | None) -> None:
+            if self._interrupted and self.world_size > 1 and number == signal.SIGTERM:
+                return  # nerfstudio sends it to all its processes after their Ctrl-C
             if self._interrupted:
                 raise KeyboardInterrupt
-            self._interrupted = self.stop_training = self.config.viewer.quit_on_train_completion = True
+            self._interrupted = self.config.viewer.quit_on_train_completion = True
+            self.stop_training = self.world_size == 1  # several processes agree on the last step first
             CONSOLE.print("interrupted: saving a checkpoint after this step; once more: end at once")
 
         if threading.current_thread() is not threading.main_thread():

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 
+from dfa_nerfstudio.nerf.processes import largest
+
 
 @dataclass
 class TrainingScheduleConfig:
@@ -50,13 +52,11 @@ class TrainingSchedule:
             now = time.monotonic()
             self._start = now - self.seconds if self._start is None else self._start
             self.seconds = now - self._start
-            self.progress = step / max(num_steps, 1)
-            limit = self.config.max_seconds
-            if limit is not None:
-                self.progress = max(self.progress, self.seconds / limit)
-                if self.progress >= 1.0:
-                    trainer.stop_training = True
-            self.progress = min(self.progress, 1.0)
+            by_clock = 0.0 if self.config.max_seconds is None else self.seconds / self.config.max_seconds
+            by_clock = largest(by_clock)  # all processes must end with the same step
+            if by_clock >= 1.0:
+                trainer.stop_training = True
+            self.progress = min(max(step / max(num_steps, 1), by_clock), 1.0)
             factor = self.rate(step)
             for name, optimizer in optimizers.optimizers.items():
                 for group in optimizer.param_groups:

@@ -28,7 +28,15 @@ from dfa_nerfstudio.talk.load_model import load_model, load_run
 
 
 def _trainer(
-    method: str, data: Path, output: Path, steps: int, rays: int = 1024, device: str = "cpu", mouth: str = "lips"
+    method: str,
+    data: Path,
+    output: Path,
+    steps: int,
+    rays: int = 1024,
+    device: str = "cpu",
+    mouth: str = "lips",
+    rank: int = 0,
+    world_size: int = 1,
 ) -> Trainer:
     config = copy.deepcopy(getattr(methods, method.replace("-", "_")).config)
     assert isinstance(config, TrainerConfig)
@@ -39,7 +47,7 @@ def _trainer(
     config.pipeline.datamanager.dataparser.mouth = mouth
     config.set_timestamp()
     config.save_config()
-    trainer = config.setup(local_rank=0, world_size=1)
+    trainer = config.setup(local_rank=rank, world_size=world_size)
     trainer.setup()
     return trainer
 

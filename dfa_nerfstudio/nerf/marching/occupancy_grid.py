@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from dfa_nerfstudio.nerf.processes import keep_largest
+
 
 class OccupancyGrid(nn.Module):
     """Cells of the cube [-1, 1]^3 in which training rays recently had visible samples, and their neighbours.
@@ -48,6 +50,7 @@ class OccupancyGrid(nn.Module):
     def update(self) -> None:
         """Decays the recorded weights and recomputes which cells are occupied."""
         size = self.resolution
+        keep_largest(self.max_weight)
         self.max_weight *= self.decay
         dilated = nn.functional.max_pool3d(self.max_weight.view(1, 1, size, size, size), 3, stride=1, padding=1)
         self.occupied.copy_(dilated.flatten() > self.threshold)
