@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
@@ -22,7 +21,7 @@ WEIGHTS_SEEN = "/occupancy.max_weight"
 
 
 def _train(rank: int, port: int, data: Path, output: Path) -> None:
-    """What nerfstudio's launcher does in each process, but for its demand of a GPU; then trains on from the checkpoint."""
+    """Trains as in nerfstudio's launcher, but without its demand of a GPU; then trains on from the checkpoint."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", world_size=2, rank=rank)
     comms.LOCAL_PROCESS_GROUP = dist.new_group([0, 1])
