@@ -34,6 +34,7 @@ from dfa_nerfstudio.nerf.marching import MarchingBackend, OccupancyGrid
 from dfa_nerfstudio.nerf.paper_field import PaperFieldConfig
 from dfa_nerfstudio.nerf.patch_loss import PatchLoss, PatchLossConfig
 from dfa_nerfstudio.nerf.person_renderer import PersonRenderer
+from dfa_nerfstudio.nerf.sharpening import sharpen
 
 MAX_IMAGE_RAYS = 1 << 22
 """Largest number of rays that are rendered in one call: a ray takes some hundred bytes, so that 4096x1024 pixels
@@ -85,6 +86,8 @@ class DFANerfModelConfig(ModelConfig):
     sample at that depth is enough are rendered by it; 1 marches every pixel."""
     render_tolerance: float = 0.01
     """Error of a colour, 0 to 1, up to which one sample is enough; with a larger one, fewer pixels are marched."""
+    sharpening: float = 0.15
+    """Unsharp mask of the person in whole images: factor of a pixel's difference from its neighbours; 0 for none."""
     render_slabs: int = 3
     """Rays are marched by torch in this many pieces, front to back; a ray stops once it is opaque."""
 
@@ -257,7 +260,16 @@ class DFANerfModel(Model):
 
     @torch.no_grad()
     def get_outputs_for_camera(self, camera: Cameras, obb_box: OrientedBox | None = None) -> dict[str, Tensor]:
-        """Renders an image in one call; outputs as in `_render`, [H, W, C]."""
+        """Renders an image; outputs as in `_render`, [H, W, C]."""
+        images, amount = self._render_image(camera, obb_box), self.config.sharpening
+        if amount:
+            foreground, opacity = images["foreground"], images["accumulation"]
+            images["foreground"] = sharpen(foreground, opacity, amount, len(opacity) / self.clip.size[1])
+            images["rgb"] = images["rgb"] + (images["foreground"] - foreground)
+        return images
+
+    def _render_image(self, camera: Cameras, obb_box: OrientedBox | None) -> dict[str, Tensor]:
+        """Renders an image in one call where possible, otherwise chunk by chunk."""
         if obb_box is not None:
             return super().get_outputs_for_camera(camera, obb_box)
         rays = image_rays(camera if camera.device == self.device else camera.to(self.device))
