@@ -23,11 +23,11 @@ class GridConfig(InstantiateConfig):
     _target: type = field(default_factory=lambda: FeatureGrid)
     kind: Literal["planes", "volume"] = "planes"
     """Three axis-aligned 2-D grids, or one 3-D grid. Planes have fewer hash collisions and are much faster on CPUs."""
-    num_levels: int = 4
+    num_levels: int = 5
     """Number of resolutions, spaced geometrically."""
     min_resolution: int = 16
     """Vertices along an axis at the coarsest level."""
-    max_resolution: int = 128
+    max_resolution: int = 256
     """Vertices along an axis at the finest level."""
     features_per_level: int = 4
     """Features per level and plane."""
