@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 
 import torch
 import tyro
-from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes
+from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
 from nerfstudio.utils import comms
 from torch import Tensor, nn
@@ -21,10 +21,13 @@ from dfa_nerfstudio.nerf.model import DFANerfModel, DFANerfModelConfig
 from dfa_nerfstudio.nerf.processes import with_shared_gradients
 from dfa_nerfstudio.nerf.step_check import StepCheck
 from dfa_nerfstudio.nerf.training_schedule import TrainingSchedule, TrainingScheduleConfig
+from dfa_nerfstudio.nerf.weight_average import WeightAverage
 from dfa_nerfstudio.nerfstudio_patches import apply_patches
 
 MIN_RAYS, MAX_RAYS = 128, 1 << 16
 """Limits of the adaptive number of rays per step."""
+AVERAGE_INTERVAL = 8
+"""Steps from one value of the averaged weights to the next."""
 
 
 @dataclass
@@ -78,6 +81,8 @@ class TalkingHeadPipeline(VanillaPipeline):
         self.schedule = TrainingSchedule(config.schedule)
         self.gradient_guard = NonFiniteGradientGuard(self.model.named_parameters())
         self.step_check = StepCheck()
+        averaging = config.schedule.average_from, AVERAGE_INTERVAL
+        self.weight_average = WeightAverage(self.model.named_parameters(), *averaging)
         self._random_state: dict[str, Tensor] = {}
         """Random states to resume with; restored at the first step, because the trainer's setup draws too."""
         # nerfstudio's viewer finds controls among the pipeline's public attributes
@@ -116,7 +121,11 @@ class TalkingHeadPipeline(VanillaPipeline):
         """The schedule's callback, then those of datamanager and model."""
         assert attributes.optimizers is not None
         self.gradient_guard.watch(attributes.optimizers.optimizers.values())
-        return [self.schedule.callback(attributes), *super().get_training_callbacks(attributes)]
+        average = TrainingCallback(
+            [TrainingCallbackLocation.AFTER_TRAIN_ITERATION],
+            lambda step: self.weight_average.update(step, self.schedule.progress),
+        )
+        return [self.schedule.callback(attributes), average, *super().get_training_callbacks(attributes)]
 
     def get_extra_state(self) -> dict[str, Any]:
         """What training needs beside weights and optimisers to go on exactly; part of the checkpoint."""
@@ -127,6 +136,7 @@ class TalkingHeadPipeline(VanillaPipeline):
             "seconds": self.schedule.seconds,
             "samples_per_ray": self.model.samples_per_ray,
             "skipped_steps": self.gradient_guard.num_skipped,
+            "average": self.weight_average.state(),
             "data": self.datamanager.training_state(),
             "random": random,
             "version": CHECKPOINT_VERSION,
@@ -137,6 +147,7 @@ class TalkingHeadPipeline(VanillaPipeline):
         self.schedule.seconds = state["seconds"]
         self.model.samples_per_ray = state["samples_per_ray"]
         self.gradient_guard.num_skipped = state["skipped_steps"]
+        self.weight_average.restore(state["average"])
         data, self._random_state = state["data"], state["random"]
         if rank := comms.get_rank():  # the first process wrote the checkpoint; the others draw other pixels
             data, self._random_state = data | {"pixels": {}}, {}

@@ -71,6 +71,11 @@ class TalkingHeadTrainer(Trainer):
             self.stop_training = True  # again, because nerfstudio forgets what was set before the first step
         return result
 
+    def _after_train(self) -> None:
+        if not self._interrupted:
+            self.pipeline.weight_average.apply()
+        super()._after_train()
+
     @check_main_thread
     def save_checkpoint(self, step: int) -> None:
         """Writes a checkpoint atomically and removes the older ones."""

@@ -19,7 +19,9 @@ class TrainingScheduleConfig:
     short training ends as settled as a long one."""
     warmup_steps: int = 50
     """Number of steps over which the learning rates rise linearly."""
-    final_rate: float = 0.03
+    average_from: float = 0.8
+    """Share of the training after which weights are averaged; the mean is the result. 1 for no averaging."""
+    final_rate: float = 0.1
     """Learning rates at the end, as a fraction of those after the warm-up; the decay is exponential."""
 
 
