@@ -75,7 +75,7 @@ class FieldBenchmark:
     sizes: tuple[int, ...] = (128, 256, 512)
     """Longer sides of the timed renderings, in pixels."""
     only: tuple[str, ...] = ()
-    """Only these rows: `as it is`, names of variants, or of other methods."""
+    """Only these rows: `full model`, names of variants, or of other methods."""
     resume: bool = False
     """Continue the newest record of the same commit and machine and keep its rows."""
     output: Path = Path("outputs/bench")

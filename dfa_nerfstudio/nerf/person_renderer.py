@@ -58,7 +58,7 @@ class PersonRenderer:
 
     def trains_compiled(self, device: torch.device) -> bool:
         """Whether the functions that numba compiles march in training."""
-        if not self.config.compiled_training or device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+        if not self.config.compiled_training or device.type != "cpu":
             return False
         if self._training_failure is None:
             self._training_failure = reason = numba_marcher.failure(self.network) or ""

@@ -66,13 +66,14 @@ class TalkingHeadTrainer(Trainer):
         """Runs one step."""
         result = super().train_iteration(step)
         self._last_step = step
-        self._interrupted = bool(largest(self._interrupted))
-        if self._interrupted:
-            self.stop_training = True  # again, because nerfstudio forgets what was set before the first step
+        if largest(self._interrupted):
+            # the second again, because nerfstudio forgets what was set before the first step
+            self._interrupted = self.stop_training = True
         return result
 
     def _after_train(self) -> None:
-        if not self._interrupted:
+        by_steps = self._last_step + 1 >= self._start_step + self.config.max_num_iterations
+        if by_steps or self.pipeline.schedule.progress >= 1.0:  # also if an interrupt came with the last step
             self.pipeline.weight_average.apply()
         super()._after_train()
 

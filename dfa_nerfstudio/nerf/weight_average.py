@@ -35,6 +35,8 @@ class WeightAverage:
             step: number of the step.
             progress: progress of the training, 0 to 1.
         """
+        if progress < self._start:
+            self._count, self._mean = 0, {}  # a finished training that goes on with more steps
         if progress < self._start or step % self._interval:
             return
         self._count += 1

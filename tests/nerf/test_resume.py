@@ -43,16 +43,21 @@ def undisturbed(ball_person: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return output / CHECKPOINTS
 
 
-def test_an_interrupted_training_gives_the_same_weights(undisturbed: Path, ball_person: Path, tmp_path: Path) -> None:
-    trainer = trainer_for(ball_person, tmp_path)
+def interrupt_at(trainer: TalkingHeadTrainer, number: int) -> None:
+    """Sends SIGTERM within the step of that number."""
     step_of = trainer.train_iteration
 
     def train_iteration(step: int):
-        if step == INTERRUPTED_AT:
+        if step == number:
             os.kill(os.getpid(), signal.SIGTERM)
         return step_of(step)
 
     trainer.train_iteration = train_iteration
+
+
+def test_an_interrupted_training_gives_the_same_weights(undisturbed: Path, ball_person: Path, tmp_path: Path) -> None:
+    trainer = trainer_for(ball_person, tmp_path)
+    interrupt_at(trainer, INTERRUPTED_AT)
     handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as ended:
         trainer.train()
@@ -75,6 +80,18 @@ def test_an_interrupted_training_gives_the_same_weights(undisturbed: Path, ball_
     mine, theirs = tensors(resumed), tensors(whole)
     assert mine.keys() == theirs.keys() and len(mine) > 40
     assert [name for name in mine if not torch.equal(mine[name], theirs[name])] == []
+
+
+def test_an_interrupt_in_the_last_step_leaves_a_complete_run(
+    undisturbed: Path, ball_person: Path, tmp_path: Path
+) -> None:
+    trainer = trainer_for(ball_person, tmp_path)
+    interrupt_at(trainer, STEPS - 1)
+    with pytest.raises(SystemExit):
+        trainer.train()
+    folders = tmp_path / CHECKPOINTS, undisturbed
+    mine, theirs = (tensors(torch.load(newest_readable_checkpoint(folder), weights_only=True)) for folder in folders)
+    assert [name for name in theirs if not torch.equal(mine[name], theirs[name])] == []
 
 
 def test_a_complete_run_is_not_trained_on(

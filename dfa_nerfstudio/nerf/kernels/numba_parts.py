@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 
 from dfa_nerfstudio.nerf.kernels import VECTOR
-from dfa_nerfstudio.nerf.kernels.numba_vectors import blend_rows
+from dfa_nerfstudio.nerf.kernels.numba_vectors import blend_pairs, blend_rows
 
 TILE = 128
 """Samples that are evaluated together: 130 KB of features and hidden layers."""
@@ -181,10 +181,13 @@ def look_up(points, table, constants, features, start, stop):
                 x, y = constants.axes[plane, 0], constants.axes[plane, 1]
                 vertex = plane * num_entries + first + corner[y] * resolution + corner[x]
                 source = first_row + vertex * row_bytes
-                for part in range(0, row_bytes, VECTOR * NUMBER_BYTES):
-                    blend_rows(
-                        source + part, row_bytes, resolution * row_bytes, fraction[x], fraction[y], target + part
-                    )
+                if num_values == VECTOR:
+                    blend_pairs(source, resolution * row_bytes, fraction[x], fraction[y], target)
+                else:
+                    for part in range(0, row_bytes, VECTOR * NUMBER_BYTES):
+                        blend_rows(
+                            source + part, row_bytes, resolution * row_bytes, fraction[x], fraction[y], target + part
+                        )
                 target += row_bytes
 
 

@@ -26,7 +26,7 @@ from dfa_nerfstudio.nerf.kernels.numba_parts import (
     radius_in,
     sigmoid,
 )
-from dfa_nerfstudio.nerf.kernels.numba_vectors import spread_rows
+from dfa_nerfstudio.nerf.kernels.numba_vectors import spread_pairs, spread_rows
 
 MAX_LOG_DENSITY = np.float32(15)
 """Logarithm of the density above which its gradient is that of this density; see nerfstudio's `trunc_exp`."""
@@ -221,10 +221,13 @@ def _spread(points, table, constants, by_features, by_table, by_points, start, c
                 x, y = constants.axes[plane, 0], constants.axes[plane, 1]
                 vertex = first + corner[y] * resolution + corner[x]
                 target = first_row + (plane * num_entries + vertex) * row_bytes
-                for part in range(0, row_bytes, VECTOR * NUMBER_BYTES):
-                    spread_rows(
-                        target + part, row_bytes, resolution * row_bytes, fraction[x], fraction[y], source + part
-                    )
+                if num_values == VECTOR:
+                    spread_pairs(target, resolution * row_bytes, fraction[x], fraction[y], source)
+                else:
+                    for part in range(0, row_bytes, VECTOR * NUMBER_BYTES):
+                        spread_rows(
+                            target + part, row_bytes, resolution * row_bytes, fraction[x], fraction[y], source + part
+                        )
                 source += row_bytes
                 if is_moved and plane < 3:  # the planes of head space come first
                     by_x, by_y = ZERO, ZERO

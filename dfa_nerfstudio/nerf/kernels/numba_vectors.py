@@ -11,23 +11,42 @@ from numba.extending import intrinsic
 
 from dfa_nerfstudio.nerf.kernels import VECTOR
 
-_FEATURES = ir.VectorType(ir.FloatType(), VECTOR)
+_FEATURES, _PAIR = (ir.VectorType(ir.FloatType(), size) for size in (VECTOR, 2 * VECTOR))
 _FAST = ("contract", "reassoc", "nsz")
 _SIGNATURE = types.void(types.int64, types.int64, types.int64, types.float32, types.float32, types.int64)
+_PAIR_SIGNATURE = types.void(types.int64, types.int64, types.float32, types.float32, types.int64)
 
 
-def _pointer(builder: Any, address: Any) -> Any:
-    return builder.inttoptr(address, _FEATURES.as_pointer())
+def _pointer(builder: Any, address: Any, kind: Any) -> Any:
+    return builder.inttoptr(address, kind.as_pointer())
 
 
-def _load(builder: Any, address: Any) -> Any:
-    return builder.load(_pointer(builder, address), align=VECTOR)
+def _load(builder: Any, address: Any, kind: Any) -> Any:
+    return builder.load(_pointer(builder, address, kind), align=VECTOR)
 
 
-def _repeated(builder: Any, number: Any) -> Any:
-    empty, integer = ir.Constant(_FEATURES, ir.Undefined), ir.IntType(32)
-    one = builder.insert_element(empty, number, ir.Constant(integer, 0))
-    return builder.shuffle_vector(one, empty, ir.Constant(ir.VectorType(integer, VECTOR), [0] * VECTOR))
+def _shuffled(builder: Any, first: Any, second: Any, places: list[int]) -> Any:
+    return builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(ir.IntType(32), len(places)), places))
+
+
+def _repeated(builder: Any, number: Any, kind: Any) -> Any:
+    empty = ir.Constant(kind, ir.Undefined)
+    one = builder.insert_element(empty, number, ir.Constant(ir.IntType(32), 0))
+    return _shuffled(builder, one, empty, [0] * kind.count)
+
+
+def _halves(builder: Any, pair: Any) -> tuple[Any, Any]:
+    first, second = list(range(VECTOR)), list(range(VECTOR, 2 * VECTOR))
+    return _shuffled(builder, pair, pair, first), _shuffled(builder, pair, pair, second)
+
+
+def _joined(builder: Any, first: Any, second: Any) -> Any:
+    return _shuffled(builder, first, second, list(range(2 * VECTOR)))
+
+
+def _blend(builder: Any, low: Any, high: Any, place: Any) -> Any:
+    step = builder.fmul(place, builder.fsub(high, low, flags=_FAST), flags=_FAST)
+    return builder.fadd(low, step, flags=_FAST)
 
 
 def _blend_rows(typingctx, source, to_right, to_next, along_x, along_y, target):
@@ -45,15 +64,12 @@ def _blend_rows(typingctx, source, to_right, to_next, along_x, along_y, target):
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         source, to_right, to_next, along_x, along_y, target = arguments
-
-        def blend(low: Any, high: Any, place: Any) -> Any:
-            step = builder.fmul(place, builder.fsub(high, low, flags=_FAST), flags=_FAST)
-            return builder.fadd(low, step, flags=_FAST)
-
-        x, y, above = _repeated(builder, along_x), _repeated(builder, along_y), builder.add(source, to_next)
-        low = blend(_load(builder, source), _load(builder, builder.add(source, to_right)), x)
-        high = blend(_load(builder, above), _load(builder, builder.add(above, to_right)), x)
-        builder.store(blend(low, high, y), _pointer(builder, target), align=VECTOR)
+        x, y = (_repeated(builder, place, _FEATURES) for place in (along_x, along_y))
+        blended = []
+        for row in (source, builder.add(source, to_next)):
+            left, right = (_load(builder, place, _FEATURES) for place in (row, builder.add(row, to_right)))
+            blended.append(_blend(builder, left, right, x))
+        builder.store(_blend(builder, *blended, y), _pointer(builder, target, _FEATURES), align=VECTOR)
         return context.get_dummy_value()
 
     return _SIGNATURE, generate
@@ -74,21 +90,78 @@ def _spread_rows(typingctx, target, to_right, to_next, along_x, along_y, source)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         target, to_right, to_next, along_x, along_y, source = arguments
-        x, y = _repeated(builder, along_x), _repeated(builder, along_y)
-        whole = _load(builder, source)
+        x, y = (_repeated(builder, place, _FEATURES) for place in (along_x, along_y))
+        whole = _load(builder, source, _FEATURES)
         above = builder.fmul(whole, y, flags=_FAST)
         for row, values in ((target, builder.fsub(whole, above, flags=_FAST)), (builder.add(target, to_next), above)):
             right = builder.fmul(values, x, flags=_FAST)
             left = builder.fsub(values, right, flags=_FAST)
             for address, added in ((row, left), (builder.add(row, to_right), right)):
-                total = builder.fadd(_load(builder, address), added, flags=_FAST)
-                builder.store(total, _pointer(builder, address), align=VECTOR)
+                total = builder.fadd(_load(builder, address, _FEATURES), added, flags=_FAST)
+                builder.store(total, _pointer(builder, address, _FEATURES), align=VECTOR)
         return context.get_dummy_value()
 
     return _SIGNATURE, generate
+
+
+def _blend_pairs(typingctx, source, to_next, along_x, along_y, target):
+    """`_blend_rows` for rows of `VECTOR` features: a row and its neighbour in x are read at once.
+
+    Args:
+        typingctx: numba's.
+        source: address of the first row.
+        to_next: bytes from a row to the next in y.
+        along_x: place between the rows in x, 0 to 1.
+        along_y: place between the rows in y, 0 to 1.
+        target: address of the result.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        source, to_next, along_x, along_y, target = arguments
+        low, high = (_load(builder, row, _PAIR) for row in (source, builder.add(source, to_next)))
+        both = _blend(builder, low, high, _repeated(builder, along_y, _PAIR))
+        left, right = _halves(builder, both)
+        result = _blend(builder, left, right, _repeated(builder, along_x, _FEATURES))
+        builder.store(result, _pointer(builder, target, _FEATURES), align=VECTOR)
+        return context.get_dummy_value()
+
+    return _PAIR_SIGNATURE, generate
+
+
+def _spread_pairs(typingctx, target, to_next, along_x, along_y, source):
+    """`_spread_rows` for rows of `VECTOR` features: a row and its neighbour in x are written at once.
+
+    Args:
+        typingctx: numba's.
+        target: address of the first row.
+        to_next: bytes from a row to the next in y.
+        along_x: place between the rows in x, 0 to 1.
+        along_y: place between the rows in y, 0 to 1.
+        source: address of the numbers.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        target, to_next, along_x, along_y, source = arguments
+        whole = _load(builder, source, _FEATURES)
+        right = builder.fmul(whole, _repeated(builder, along_x, _FEATURES), flags=_FAST)
+        both = _joined(builder, builder.fsub(whole, right, flags=_FAST), right)
+        above = builder.fmul(both, _repeated(builder, along_y, _PAIR), flags=_FAST)
+        for row, added in (
+            (target, builder.fsub(both, above, flags=_FAST)),
+            (builder.add(target, to_next), above),
+        ):
+            total = builder.fadd(_load(builder, row, _PAIR), added, flags=_FAST)
+            builder.store(total, _pointer(builder, row, _PAIR), align=VECTOR)
+        return context.get_dummy_value()
+
+    return _PAIR_SIGNATURE, generate
 
 
 blend_rows: Callable[..., None] = intrinsic(_blend_rows)
 """See `_blend_rows`, whose first argument numba supplies."""
 spread_rows: Callable[..., None] = intrinsic(_spread_rows)
 """See `_spread_rows`, whose first argument numba supplies."""
+blend_pairs: Callable[..., None] = intrinsic(_blend_pairs)
+"""See `_blend_pairs`, whose first argument numba supplies."""
+spread_pairs: Callable[..., None] = intrinsic(_spread_pairs)
+"""See `_spread_pairs`, whose first argument numba supplies."""
