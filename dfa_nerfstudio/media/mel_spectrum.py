@@ -33,7 +33,7 @@ def mel_spectrum(
         num_bands: number of bands.
         fft_size: samples of a Fourier transform, of which the middle `WINDOW` are weighted above zero.
     """
-    spectrum = scipy.fft.rfft(row_windows(samples, fft_size) * _hann_window(fft_size), axis=1)
+    spectrum = np.asarray(scipy.fft.rfft(row_windows(samples, fft_size) * _hann_window(fft_size), axis=1))
     return (spectrum.real**2 + spectrum.imag**2) @ mel_filters(num_bands, fft_size).T
 
 

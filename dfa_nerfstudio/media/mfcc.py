@@ -57,7 +57,7 @@ def stream_mfcc(chunks: Iterable[Float32[np.ndarray, " S"]]) -> Iterator[Float32
 def _coefficients(samples: Float32[np.ndarray, " S"]) -> Float32[np.ndarray, "R 13"]:
     """The MFCC of a Fourier transform every `HOP` samples."""
     decibel = 10 * np.log10(np.maximum(mel_spectrum(samples, NUM_MEL, FFT_SIZE), MIN_POWER))
-    return scipy.fft.dct(decibel, norm="ortho")[:, :NUM_COEFFICIENTS]
+    return np.asarray(scipy.fft.dct(decibel, norm="ortho"))[:, :NUM_COEFFICIENTS]
 
 
 def _deltas(coefficients: Float32[np.ndarray, "R 13"]) -> Float32[np.ndarray, "R-8 13"]:

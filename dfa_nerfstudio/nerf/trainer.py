@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
-from typing import Literal
+from typing import Literal, cast
 
 from nerfstudio.engine.trainer import TRAIN_INTERATION_OUTPUT, Trainer
 from nerfstudio.utils.decorators import check_main_thread
@@ -19,6 +19,7 @@ from dfa_nerfstudio.errors import INTERRUPTED, exit_on_user_error
 from dfa_nerfstudio.media.torch_file import save_torch
 from dfa_nerfstudio.nerf.checkpoint_check import check_checkpoint, newest_readable_checkpoint
 from dfa_nerfstudio.nerf.kernels.numba_threads import torch_in_one_thread
+from dfa_nerfstudio.nerf.pipeline import TalkingHeadPipeline
 from dfa_nerfstudio.nerf.processes import largest
 
 
@@ -73,8 +74,9 @@ class TalkingHeadTrainer(Trainer):
 
     def _after_train(self) -> None:
         by_steps = self._last_step + 1 >= self._start_step + self.config.max_num_iterations
-        if by_steps or self.pipeline.schedule.progress >= 1.0:  # also if an interrupt came with the last step
-            self.pipeline.weight_average.apply()
+        pipeline = cast(TalkingHeadPipeline, self.pipeline)
+        if by_steps or pipeline.schedule.progress >= 1.0:  # also if an interrupt came with the last step
+            pipeline.weight_average.apply()
         super()._after_train()
 
     @check_main_thread
@@ -109,7 +111,7 @@ class TalkingHeadTrainer(Trainer):
         super()._load_checkpoint()
 
     def _threads(self) -> contextlib.AbstractContextManager[None]:
-        model = self.pipeline.model
+        model = cast(TalkingHeadPipeline, self.pipeline).model
         return torch_in_one_thread() if model.renderer.trains_compiled(model.device) else contextlib.nullcontext()
 
     @contextlib.contextmanager

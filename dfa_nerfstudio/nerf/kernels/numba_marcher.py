@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -85,7 +85,7 @@ def failure(field: nn.Module) -> str | None:
     to_torso = torch.cat([torch.diag(flip), forward[:, None]], -1).expand(2, 3, 4)
     frame = torch.randint(2, (CHECKED_RAYS,), generator=generator)
     rays = Rays(origins + forward, directions - forward / 3, frame, to_torso, to_torso)
-    sizes = (net[0].in_features for net in (field.mouth_net, field.eye_net))
+    sizes = (cast(nn.Linear, net[0]).in_features for net in (field.mouth_net, field.eye_net))
     mouth, eye = (torch.randn(2, size, generator=generator) for size in sizes)
     conditions = Conditions(mouth, eye, *(torch.randn(2, size, generator=generator) for size in (12, 4)))
     factors = torch.randn(CHECKED_RAYS, 7, generator=generator)

@@ -14,7 +14,8 @@ import torch
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 MIN_PART = 2048
 """Fewest rays of an image, or single samples, for which a thread is worth its start."""

@@ -65,11 +65,13 @@ def _blend_rows(typingctx, source, to_right, to_next, along_x, along_y, target):
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         source, to_right, to_next, along_x, along_y, target = arguments
         x, y = (_repeated(builder, place, _FEATURES) for place in (along_x, along_y))
-        blended = []
-        for row in (source, builder.add(source, to_next)):
+
+        def blended(row: Any) -> Any:
             left, right = (_load(builder, place, _FEATURES) for place in (row, builder.add(row, to_right)))
-            blended.append(_blend(builder, left, right, x))
-        builder.store(_blend(builder, *blended, y), _pointer(builder, target, _FEATURES), align=VECTOR)
+            return _blend(builder, left, right, x)
+
+        result = _blend(builder, blended(source), blended(builder.add(source, to_next)), y)
+        builder.store(result, _pointer(builder, target, _FEATURES), align=VECTOR)
         return context.get_dummy_value()
 
     return _SIGNATURE, generate
