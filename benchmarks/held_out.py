@@ -86,9 +86,8 @@ def score(images: Float[Tensor, "T H W 3"], truth: Float[Tensor, "T H W 3"], reg
 
     PSNR in dB of the whole frame, the face, the mouth box, the eye box, the eye box of frames with closed eyes (NaN if
     there are none) and the image below the chin; SSIM of the whole frame; sharpness of the face, rendered over true
-    variance of the Laplacian. Where mediapipe is installed, also the
-    amplitude ratio of mouth and eye apertures (rendered over true standard deviation) and their correlation with the
-    truth.
+    variance of the Laplacian. Where mediapipe is installed, also the amplitude ratio of mouth and eye apertures
+    (rendered over true standard deviation) and their correlation with the truth.
     """
 
     def frame_metrics(frame: tuple[int, Tensor, Tensor]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from dfa_nerfstudio.nerf.coordinate_frames import Rays
 from dfa_nerfstudio.nerf.kernels import numba_marcher
 from dfa_nerfstudio.nerf.kernels.numba_threads import torch_in_one_thread
 from dfa_nerfstudio.nerf.marching import RenderOutput, march
-from tests.nerf.test_triton_renderer import DENSE, SCENE, VARIANTS, half_empty, scattered_field
+from tests.nerf.test_triton_renderer import DENSE, NUMBA_VARIANTS, SCENE, half_empty, scattered_field
 
 pytestmark = pytest.mark.usefixtures("torch_threads")
 FRAMES, SAMPLES = 6, 7
@@ -31,7 +31,7 @@ def rays_of_frames(count: int) -> Rays:
 
 
 @pytest.mark.parametrize(("count", "occupied"), [(1500, True), (7, False)])
-@pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.parametrize("options", NUMBA_VARIANTS.values(), ids=NUMBA_VARIANTS)
 def test_gradients_equal_those_of_torch(options: dict[str, str | int], count: int, occupied: bool) -> None:
     torch.set_num_threads(2)
     field = scattered_field(resolution=DENSE, **options).train()

@@ -11,8 +11,8 @@ from dfa_nerfstudio.nerf.marching import march
 from dfa_nerfstudio.nerf.marching.depth_guided import one_sample
 from tests.nerf.test_triton_renderer import (
     DENSE,
+    NUMBA_VARIANTS,
     SCENE,
-    VARIANTS,
     half_empty,
     random_conditions,
     scattered_field,
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("torch_threads")
 
 @torch.no_grad()
 @pytest.mark.parametrize("occupied", [True, False])
-@pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.parametrize("options", NUMBA_VARIANTS.values(), ids=NUMBA_VARIANTS)
 def test_outputs_equal_those_of_marching(options: dict[str, str | int], occupied: bool) -> None:
     field, occupancy = scattered_field(resolution=DENSE, **options), half_empty() if occupied else None
     rays, conditions, samples = scattered_rays(5000), random_conditions(), 16

@@ -26,17 +26,17 @@ def _train(rank: int, port: int, data: Path, output: Path) -> None:
     dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", world_size=2, rank=rank)
     comms.LOCAL_PROCESS_GROUP = dist.new_group([0, 1])
     states, pixels = [], []
-    for load in (None, newest_readable_checkpoint):
+    for resumes in (False, True):
         torch.manual_seed(42 + rank)
         trainer = _trainer("dfa-nerf-lite", data, output, 100_000, rays=256, rank=rank, world_size=2)
         assert isinstance(trainer, TalkingHeadTrainer)
         schedule = trainer.pipeline.schedule
-        if load is None:
-            schedule.config.max_seconds = SECONDS + rank  # clocks differ; the first one that ends decides
-        else:
-            trainer.config.load_checkpoint = load(output / CHECKPOINTS)
+        if resumes:
+            trainer.config.load_checkpoint = newest_readable_checkpoint(output / CHECKPOINTS)
             trainer._load_checkpoint()
             trainer.config.max_num_iterations, schedule.config.max_seconds = trainer._start_step + MORE_STEPS, None
+        else:
+            schedule.config.max_seconds = SECONDS + rank  # clocks differ; the first one that ends decides
         trainer.train()
         comms.synchronize()
         states.append({"step": trainer._last_step, **tensors(trainer.pipeline.model.state_dict())})

@@ -25,6 +25,8 @@ VARIANTS = {
     "no gates": {"gates": "none"},
 }
 SCENE = SceneBounds(torch.tensor([[-1.0] * 3, [1.0] * 3]), torch.tensor([0.3, 0.25]), 2.0, 4.5)
+NUMBA_VARIANTS = VARIANTS | {"eight features": {"features": 8}}
+"""Numba's functions read four features of two neighbours at once, or more features in pieces."""
 DENSE = 22
 """Resolution of a `scattered_field` whose planes have a row for every vertex."""
 

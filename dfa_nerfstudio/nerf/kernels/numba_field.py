@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Bool
 from torch import Tensor, nn
 
 from dfa_nerfstudio.nerf.conditioned_field import (
@@ -18,6 +19,7 @@ from dfa_nerfstudio.nerf.conditioned_field import (
 from dfa_nerfstudio.nerf.coordinate_frames import SceneBounds
 from dfa_nerfstudio.nerf.kernels import VECTOR
 from dfa_nerfstudio.nerf.kernels.numba_threads import array
+from dfa_nerfstudio.nerf.marching import OccupancyGrid
 
 PARTS = "dfa_nerfstudio.nerf.kernels.numba_parts"
 """Imported when it is needed: numba takes a quarter of a second."""
@@ -60,6 +62,11 @@ def constants(field: ConditionedField) -> Any:
 def view(scene: SceneBounds) -> Any:
     """The scene as `numba_parts.View`."""
     return import_module(PARTS).View(*map(np.float32, (scene.near, scene.far, *scene.half_extent.tolist())))
+
+
+def occupied_cells(occupancy: OccupancyGrid | None) -> tuple[Bool[np.ndarray, " cells^3"], int]:
+    """Cells that may contain the person, and their number along an axis; 0 if all space counts as occupied."""
+    return (np.ones(1, bool), 0) if occupancy is None else (occupancy.occupied.numpy(), occupancy.resolution)
 
 
 def layer_weights(field: ConditionedField) -> dict[str, Tensor]:

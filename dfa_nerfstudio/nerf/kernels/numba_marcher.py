@@ -17,7 +17,7 @@ from dfa_nerfstudio.errors import brief
 from dfa_nerfstudio.nerf.conditioned_field import ConditionedField, FieldOutput
 from dfa_nerfstudio.nerf.conditions import Conditions
 from dfa_nerfstudio.nerf.coordinate_frames import Rays, SceneBounds
-from dfa_nerfstudio.nerf.kernels.numba_field import constants, layer_weights, unavailable_reason, view
+from dfa_nerfstudio.nerf.kernels.numba_field import constants, layer_weights, occupied_cells, unavailable_reason, view
 from dfa_nerfstudio.nerf.kernels.numba_threads import array, divide, in_threads
 from dfa_nerfstudio.nerf.marching import OccupancyGrid, RenderOutput
 from dfa_nerfstudio.nerf.marching import march as march_by_torch
@@ -53,12 +53,7 @@ def march(
         stop_below: transmittance below which a ray counts as opaque.
     """
     kernel = _kernel()
-    shared = kernel.Scene(
-        bounds=view(scene),
-        to_torso=array(rays.to_torso),
-        occupied=np.ones(1, bool) if occupancy is None else occupancy.occupied.numpy(),
-        cells=0 if occupancy is None else occupancy.resolution,
-    )
+    shared = kernel.Scene(view(scene), array(rays.to_torso), *occupied_cells(occupancy))
     offsets = torch.rand(len(rays.frame), num_samples)
     ray_arrays = tuple(map(array, (rays.head_origins, rays.head_directions, rays.frame, offsets)))
     marched: list[Part] = []
@@ -107,10 +102,8 @@ def failure(field: nn.Module) -> str | None:
         return march_by_torch(*rows, 8, None, query, training=True, backend="torch")
 
     try:
-        found, expected = (
-            results(lambda: march(field, scene, rays, conditions, 8, None, stop_below=0.0)),
-            results(by_torch),
-        )
+        found = results(lambda: march(field, scene, rays, conditions, 8, None, stop_below=0.0))
+        expected = results(by_torch)
     except Exception as error:  # of numba or its compiler
         return f"compiled functions do not run here: {brief(error)}"
     for ours, theirs in zip(found, expected, strict=True):
@@ -165,7 +158,8 @@ class CompiledMarch(torch.autograd.Function):
 
         def work(rows: slice) -> Part:
             of_part = kernel.TrainingRays(*(one[rows] for one in rays))
-            return Part(rows, *kernel.march(of_part, scene, arrays, constants, stop_below, values[rows]))
+            *kept, count = kernel.march(of_part, scene, arrays, constants, stop_below, values[rows])
+            return Part(rows, *(type(arrays)(*(one[:count] for one in arrays)) for arrays in kept))
 
         marched += in_threads(work, divide(len(values), MIN_RAYS))
         ctx.constants, ctx.marched = constants, marched

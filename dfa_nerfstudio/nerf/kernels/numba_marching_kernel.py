@@ -77,7 +77,7 @@ def march(rays, scene, weights, constants, stop_below, out):
         out: colour, accumulation, depth and gates of the rays, [R, 7], which starts as 0.
 
     Returns:
-        what the gradient needs: positions, outputs of the field's layers, and the samples.
+        what the gradient needs: positions, outputs of the field's layers, samples; and how many rows of them are used.
     """
     (num_rays, num_strata), (num_features, width) = rays.offsets.shape, weights.first.shape
     most = num_rays * num_strata
@@ -118,26 +118,7 @@ def march(rays, scene, weights, constants, stop_below, out):
         _find_points(rays, scene, samples, weights, constants, points, start, count)
         forward(points, weights, constants, layers, start, count)
         _composite(samples, layers, passed, out, start, count)
-    return (
-        Points(points.deformed[:count], points.head[:count], points.frame[:count]),
-        Layers(
-            layers.features[:count],
-            layers.first[:count],
-            layers.second[:count],
-            layers.colour[:count],
-            layers.gates[:count],
-            layers.log_density[:count],
-            layers.rgb[:count],
-        ),
-        Samples(
-            samples.ray[:count],
-            samples.distance[:count],
-            samples.step[:count],
-            samples.cell[:count],
-            samples.weight[:count],
-            samples.transmittance[:count],
-        ),
-    )
+    return points, layers, samples, count
 
 
 @compiled
@@ -145,7 +126,7 @@ def march_backward(points, layers, samples, weights, transposed, constants, by_o
     """Adds to the gradients of a sum.
 
     Args:
-        points: as `march` left them.
+        points: as `march` left them, without the rows that are not used.
         layers: likewise.
         samples: likewise.
         weights: the field's weights.

@@ -1,4 +1,5 @@
-"""What the compiled functions of rendering and of training share: constants, lookup of features, gates.
+"""What the compiled functions of rendering and of training share: constants, places of samples, lookup of features,
+gates.
 
 All numbers are in single precision. A literal such as 0.5 would be double and make its expression double, therefore
 constants have names.
@@ -37,7 +38,7 @@ class Constants(NamedTuple):
     scales: np.ndarray
     """See `GridLevel.scale`, [levels]."""
     axes: np.ndarray
-    """The two axes of each plane among those of all coordinate frames, side by side, [planes, 2]."""
+    """The two axes of each plane among those of head space and torso space, [planes, 2]."""
     margin: np.float32
     """See `FeatureGrid.margin`."""
     regions: np.ndarray
@@ -161,7 +162,7 @@ def look_up(points, table, constants, features, start, stop):
     """Writes rows `start` to `stop` of the features; see `FeatureGrid.forward`.
 
     Args:
-        points: positions in all coordinate frames, side by side, [S, 3 spaces].
+        points: positions in head space and torso space, [S, 6].
         table: features of the planes' vertices, [planes, entries, F].
         constants: of the field.
         features: [S, levels * planes * F].

@@ -16,7 +16,7 @@ from torch import Tensor
 from dfa_nerfstudio.nerf.conditioned_field import ConditionedField
 from dfa_nerfstudio.nerf.conditions import Conditions
 from dfa_nerfstudio.nerf.coordinate_frames import Rays, SceneBounds
-from dfa_nerfstudio.nerf.kernels.numba_field import constants, layer_weights, view
+from dfa_nerfstudio.nerf.kernels.numba_field import constants, layer_weights, occupied_cells, view
 from dfa_nerfstudio.nerf.kernels.numba_threads import array, divide, in_threads
 from dfa_nerfstudio.nerf.log_once import log_once
 from dfa_nerfstudio.nerf.marching import OccupancyGrid, RenderOutput
@@ -51,8 +51,7 @@ class NumbaRenderer:
         self._kernel = _kernel()
         self._field = _field_arrays(self._kernel, field, conditions)
         self._view = view(scene)
-        self._occupied = np.ones(1, bool) if occupancy is None else occupancy.occupied.numpy()
-        self._cells = 0 if occupancy is None else occupancy.resolution
+        self._occupied, self._cells = occupied_cells(occupancy)
         self._limits = num_samples, np.float32(stop_below), np.float32(min_weight)
 
     def march(self, rays: Rays) -> RenderOutput:
