@@ -1,9 +1,10 @@
-"""Measures talking videos: memory and sync of a long video, silence, single attribute edits, and live latency."""
+"""Measures talking videos: start-up, memory and sync of a long video, silence, single attribute edits, live latency."""
 
 from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,11 +35,28 @@ PAUSE = 2.0
 """Duration of the silence between two segments of speech, in seconds."""
 SHORT_SPEECH = "english_jfk_11s.flac"
 """File of short speech, for the parts that need little."""
+TELL_FIRST_FRAME = """
+import time
+from dfa_nerfstudio.media.video_writer import VideoWriter
+from dfa_nerfstudio.talk.cli import main
+
+write_frame, written = VideoWriter.write_frame, []
+
+def tell(self, frame):
+    if not written:
+        print("first frame at", time.monotonic(), flush=True)
+    written.append(frame.shape)
+    write_frame(self, frame)
+
+VideoWriter.write_frame = tell
+main()
+"""
+"""Runs dfa-talk, and tells when it hands its first frame to the video."""
 
 
 @dataclass
 class TalkBenchmark:
-    """Quality, memory and speed of dfa-talk with a model of a real clip."""
+    """Start-up, quality, memory and speed of dfa-talk with a model of a real clip."""
 
     shared: Path = Path("../shared")
     """Folder of the test material, with clips/acosta_71s.mp4 and speech/."""
@@ -50,7 +68,7 @@ class TalkBenchmark:
     """Length of the long video, in minutes."""
     size: int | None = None
     """Size of the long video in pixels; by default that of the training images."""
-    only: tuple[Literal["long", "silence", "sliders", "live", "every"], ...] = ()
+    only: tuple[Literal["start", "long", "silence", "sliders", "live", "every"], ...] = ()
     """Parts to measure; all by default."""
     output: Path = Path("outputs/bench")
     """Working folder. Videos of real people stay here and are never committed."""
@@ -62,6 +80,10 @@ class TalkBenchmark:
         speech = self.shared / "speech"
         tables: dict[str, list[Row]] = {}
         parts = {
+            "start": (
+                "command to first frame, one sentence",
+                lambda: [self._start(config, speech / SHORT_SPEECH) for _ in range(3)],
+            ),
             "long": ("a long video", lambda: [self._long(config, speech / "english_60s.flac")]),
             "silence": (
                 "2 s of silence between speech, mouth aperture",
@@ -84,6 +106,22 @@ class TalkBenchmark:
         folder = field.folder()
         train_and_score(folder, "dfa-nerf-lite", self.output / "runs", "cpu", seconds=self.seconds)
         return self.output / "runs" / folder.path.name / "dfa-nerf-lite" / f"{self.seconds:g}_s" / "config.yml"
+
+    def _start(self, config: Path, speech: Path) -> Row:
+        """Measures the time from the command's start to its first frame, and its peak memory."""
+        options = ["--load-config", config, "--audio", speech, "--end", "3", "--output", self.output / "start.mp4"]
+        command = [sys.executable, "-c", TELL_FIRST_FRAME, *map(str, options)]
+        start, memory = time.monotonic(), [0.0]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            while process.poll() is None:
+                memory.append(resident_gib(process.pid))
+                time.sleep(0.02)
+            log = process.stdout.read()
+        if process.returncode:
+            raise UserError(f"dfa-talk failed with exit code {process.returncode}")
+        first = float(re.findall(r"first frame at ([\d.]+)", log)[0])
+        return {"first_frame_s": first - start, "seconds": time.monotonic() - start, "peak_gib": max(memory)}
 
     def _long(self, config: Path, speech: Path) -> Row:
         """Renders a long video; measures its memory, its start, and its audio-video sync."""

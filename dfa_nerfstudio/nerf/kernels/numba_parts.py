@@ -3,15 +3,14 @@ gates.
 
 All numbers are in single precision. A literal such as 0.5 would be double and make its expression double, therefore
 constants have names.
-
-Numba compiles the functions of a file again when that file has changed, not when one has that it imports: after a
-change here, delete `__pycache__`.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -25,9 +24,26 @@ ZERO, HALF, ONE, TWO, TENTH = (np.float32(value) for value in (0, 0.5, 1, 2, 0.1
 NEAREST, SMALLEST_SLOPE = np.float32(1e-3), np.float32(1e-9)
 NUMBER_BYTES = np.dtype(np.float32).itemsize
 
-compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"nsz", "arcp", "contract", "afn", "reassoc"})
-"""Compiles a function at first use and keeps it on disk. It releases the interpreter lock. Its sums may be reordered,
-as vector instructions need, but numbers that are not finite stay what they are."""
+FAST_MATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
+SOURCES = tuple(
+    (path.name, path.stat().st_size, path.stat().st_mtime) for path in sorted(Path(__file__).parent.glob("numba_*.py"))
+)
+"""Name, bytes and time of change of all files of compiled functions."""
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compiles a function at first use and keeps it on disk.
+
+    It releases the interpreter lock. Its sums may be reordered, as vector instructions need, but numbers that are not
+    finite stay what they are.
+
+    Numba would compile it again only when its own file has changed, although the functions that it calls are part of
+    the result. Here it does so when any of `SOURCES` has.
+    """
+    dispatcher = njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST_MATH)(function)
+    dispatcher._cache._cache_file._source_stamp = SOURCES
+    return dispatcher
+
 
 
 class Constants(NamedTuple):
