@@ -37,10 +37,10 @@ SHORT_SPEECH = "english_jfk_11s.flac"
 """File of short speech, for the parts that need little."""
 TELL_FIRST_FRAME = """
 import time
-from dfa_nerfstudio.media.video_writer import VideoWriter
+from dfa_nerfstudio.media.video_writer import VideoEncoder
 from dfa_nerfstudio.talk.cli import main
 
-write_frame, written = VideoWriter.write_frame, []
+write_frame, written = VideoEncoder.write_frame, []
 
 def tell(self, frame):
     if not written:
@@ -48,7 +48,7 @@ def tell(self, frame):
     written.append(frame.shape)
     write_frame(self, frame)
 
-VideoWriter.write_frame = tell
+VideoEncoder.write_frame = tell
 main()
 """
 """Runs dfa-talk, and tells when it hands its first frame to the video."""
