@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from contextvars import ContextVar
 
 INTERRUPTED = 130
 """Exit code of a command that Ctrl-C or SIGTERM ended."""
@@ -61,6 +62,22 @@ def one_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else ascii(letter).strip("'") for letter in " ".join(text.split()))
 
 
+_caller_handles: ContextVar[bool] = ContextVar("whether the caller of the library handles errors", default=False)
+
+
+@contextlib.contextmanager
+def errors_for_caller() -> Iterator[None]:
+    """Within the block, `exit_on_user_error` raises a `UserError` instead of ending the process.
+
+    For Python code that calls nerfstudio's trainer, which calls this package, and wants the exception.
+    """
+    token = _caller_handles.set(True)
+    try:
+        yield
+    finally:
+        _caller_handles.reset(token)
+
+
 @contextlib.contextmanager
 def exit_on_user_error() -> Iterator[None]:
     """Turns a `UserError` into one line on stderr and exit code 2.
@@ -80,6 +97,8 @@ def exit_on_user_error() -> Iterator[None]:
         with _interrupt_at_sigterm(), _lost_interrupts_repeated():
             yield
     except UserError as error:
+        if _caller_handles.get():
+            raise
         print(f"error: {as_flags(one_line(str(error)))}", file=sys.stderr, flush=True)
         raise SystemExit(2) from None
     except BaseException as error:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dfa_nerfstudio.preprocessing.report.process_report import ProcessReport
+from dfa_nerfstudio.reporting.progress import report_progress
 
 
 class ProgressReporter:
@@ -29,10 +30,16 @@ class ProgressReporter:
 
     @contextlib.contextmanager
     def stage(self, name: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-        """Times a stage; yields a function that advances its bar by a number of steps."""
+        """Times a stage; yields a function that advances its bar by a number of steps, and reports it."""
         task = self.bars.add_task(name, total=total)
         start = time.perf_counter()
-        yield lambda steps: self.bars.advance(task, steps)
+
+        def advance(steps: int) -> None:
+            self.bars.advance(task, steps)
+            report_progress(name, self.bars.tasks[task].completed / total if total else None)
+
+        report_progress(name, 0.0 if total else None)
+        yield advance
         completed = self.bars.tasks[task].completed or 1
         self.bars.update(task, total=completed, completed=completed)
         self.report.stage_seconds[name] = round(time.perf_counter() - start, 2)

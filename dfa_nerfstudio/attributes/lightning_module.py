@@ -26,6 +26,7 @@ from dfa_nerfstudio.attributes.objective import FitConfig, Hardware, Objective
 from dfa_nerfstudio.data.finite_check import not_finite, require_finite
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.torch_file import save_torch
+from dfa_nerfstudio.reporting.progress import report_progress
 
 WARMUP_SHARE = 0.05
 """Share of the steps over which the learning rate rises linearly."""
@@ -141,6 +142,14 @@ class StateSaver(Callback):
             trainer.save_checkpoint(self._path)
 
 
+class ProgressReport(Callback):
+    """Reports the progress of training."""
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        assert isinstance(pl_module, ObjectiveModule)
+        report_progress(f"training: {pl_module.name}", trainer.global_step / max(pl_module.options.steps, 1))
+
+
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes a state beside its final place, where lightning would move it from the folder for temporary files."""
 
@@ -188,7 +197,7 @@ def fit(
         with torch.no_grad():
             validates = objective.validation_loss() is not None and config.num_validations > 0
         every = max(1, config.steps // max(1, config.num_validations))
-        callbacks: list[Callback] = [RichProgressBar(leave=True)] if progress else []
+        callbacks: list[Callback] = [ProgressReport(), *([RichProgressBar(leave=True)] if progress else [])]
         if unfinished:
             callbacks.append(StateSaver(unfinished, every))
         if validates:

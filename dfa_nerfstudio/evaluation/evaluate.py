@@ -17,6 +17,7 @@ from dfa_nerfstudio.evaluation.evaluation_context import EvaluationContext, Pret
 from dfa_nerfstudio.evaluation.metric_registry import registered_image_metrics, registered_video_metrics
 from dfa_nerfstudio.evaluation.protocols import PROTOCOLS, Protocol, crops
 from dfa_nerfstudio.evaluation.video_pairs import VideoPair
+from dfa_nerfstudio.reporting.progress import report_progress
 
 
 @dataclass
@@ -95,6 +96,7 @@ def evaluate(pair: VideoPair, config: EvaluationConfig) -> Evaluation:
         }
         result.curves |= {f"{name}, {protocol}": _rounded(values) for name, values in curves.items()}
     for metric in registered_video_metrics():
+        report_progress("evaluation: video")
         try:
             scores = metric.compute(context)
         except UserError as reason:
@@ -118,6 +120,7 @@ def _image_metric_curves(
     curves = {name: np.full(len(pair), np.nan) for name in metrics}
     frames = zip(pair.prediction, pair.truth, crops(protocol, pair.truth, landmarks), strict=True)
     for number, (*both, crop) in enumerate(track(frames, f"protocol {protocol}", total=len(pair), transient=True)):
+        report_progress(f"evaluation: {protocol}", number / len(pair))
         if not pair.valid_frames[number]:
             continue
         prediction, truth = (torch.from_numpy(crop(frame).astype(np.float32)) / 255 for frame in both)

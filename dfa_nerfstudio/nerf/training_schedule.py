@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 
 from dfa_nerfstudio.nerf.processes import largest
+from dfa_nerfstudio.reporting.progress import report_progress
 
 
 @dataclass
@@ -59,6 +60,7 @@ class TrainingSchedule:
             if by_clock >= 1.0:
                 trainer.stop_training = True
             self.progress = min(max(step / max(num_steps, 1), by_clock), 1.0)
+            report_progress("training the renderer", self.progress)
             factor = self.rate(step)
             for name, optimizer in optimizers.optimizers.items():
                 for group in optimizer.param_groups:

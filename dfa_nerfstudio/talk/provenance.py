@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -16,6 +15,7 @@ from av.error import FFmpegError
 from jaxtyping import UInt8
 
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.media.file_hash import file_sha256
 
 SYNTHETIC = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
@@ -47,11 +47,7 @@ class Provenance:
     @classmethod
     def of_checkpoint(cls, checkpoint: Path, composite: bool = False) -> Provenance:
         """Returns the provenance of a video that is rendered by a checkpoint."""
-        digest = hashlib.sha256()
-        with checkpoint.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-        return cls(digest.hexdigest(), composite)
+        return cls(file_sha256(checkpoint), composite)
 
     @property
     def tool(self) -> str:

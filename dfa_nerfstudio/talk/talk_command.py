@@ -18,6 +18,7 @@ from dfa_nerfstudio.errors import UserError, as_flags
 from dfa_nerfstudio.jobs import JobsConfig
 from dfa_nerfstudio.media.rates import FRAME_RATE
 from dfa_nerfstudio.reporting.console import make_console
+from dfa_nerfstudio.reporting.progress import progress_listener
 from dfa_nerfstudio.talk.talk_config import AudioConditioningConfig, LiveConfig, VideoConfig
 
 
@@ -108,8 +109,10 @@ def _render_file(
     renderer = TalkingVideoRenderer(load_config, load_model(load_config, data), video, motion, conditioning)
     columns = (TextColumn("rendering"), BarColumn(), TextColumn("{task.completed} of {task.total} frames"))
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as progress:
-        task = progress.add_task("", total=renderer.num_frames(audio))
-        statistics = renderer.render(audio, output, features, lambda number: progress.update(task, completed=number))
+        total = renderer.num_frames(audio)
+        task = progress.add_task("", total=total)
+        with progress_listener(lambda stage: progress.update(task, completed=round((stage.fraction or 0) * total))):
+            statistics = renderer.render(audio, output, features)
     duration, rate = statistics.num_frames / renderer.fps, statistics.num_frames / statistics.seconds
     console.print(
         f"{output}: {duration:.2f} s, {statistics.num_frames} frames, {rate:.1f} frames/s, first frame after "

@@ -19,6 +19,7 @@ from dfa_nerfstudio.media.audio_selection import find_speech
 from dfa_nerfstudio.media.chunks import slice_chunks
 from dfa_nerfstudio.media.rates import SAMPLE_RATE, nearest_standard_frame_rate
 from dfa_nerfstudio.media.video_writer import VideoWriter, format_for_file
+from dfa_nerfstudio.reporting.progress import report_progress
 from dfa_nerfstudio.talk.audio_driver import AudioDriver
 from dfa_nerfstudio.talk.background_compositor import TRANSPARENT, BackgroundCompositor
 from dfa_nerfstudio.talk.frame_renderer import frame_size, render_frame, resample_frame_rate
@@ -86,20 +87,15 @@ class TalkingVideoRenderer:
         )
         self.watermark = Watermark(self.size) if video.watermark else None
 
-    def render(
-        self,
-        audio: Path,
-        output: Path,
-        features: Path | None = None,
-        on_progress: Callable[[int], None] = lambda num_frames: None,
-    ) -> RenderStatistics:
+    def render(self, audio: Path, output: Path, features: Path | None = None) -> RenderStatistics:
         """Writes the video of an audio file; the output file appears only when it is complete.
+
+        Reports its progress as the stage `rendering`.
 
         Args:
             audio: any file with an audio stream.
             output: the video to write.
             features: file with the audio's features, if the model was trained on features from a file.
-            on_progress: called with the number of frames written so far.
 
         Raises:
             UserError: if the audio is invalid, or the video cannot be written.
@@ -110,7 +106,7 @@ class TalkingVideoRenderer:
         metadata = self.provenance.metadata(output.suffix.lower())
         soundtrack = self._audio(audio, OUTPUT_SAMPLE_RATE)
         writer = VideoWriter(output, self.fps, self.size, OUTPUT_SAMPLE_RATE, metadata, transparent, self._finalise)
-        num_samples = 0
+        num_samples, total = 0, max(self.num_frames(audio), 1)
         with writer as video:
             for number, frame in enumerate(self.render_frames(audio, features)):
                 end = (number + 1) / self.fps * OUTPUT_SAMPLE_RATE
@@ -119,7 +115,7 @@ class TalkingVideoRenderer:
                     num_samples += len(chunk)
                 video.write_frame(frame[..., : 3 + file_format.alpha])
                 first = first or time.monotonic() - start
-                on_progress(video.frames_written)
+                report_progress("rendering", min(video.frames_written / total, 1.0))
             for chunk in soundtrack:
                 video.write_audio(chunk)
         return RenderStatistics(video.frames_written, time.monotonic() - start, first)

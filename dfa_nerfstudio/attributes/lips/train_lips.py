@@ -15,6 +15,7 @@ from dfa_nerfstudio.attributes.lips.lip_space import LipSpace
 from dfa_nerfstudio.attributes.lips.shape_projection import project_to_shapes
 from dfa_nerfstudio.attributes.lips.window_regression import evenly_spaced
 from dfa_nerfstudio.attributes.recordings import Recording, sampling_weights
+from dfa_nerfstudio.reporting.progress import report_progress
 
 FOLD_MARGIN = 12
 """Frames on either side of a predicted part that are not used for training, because lips of neighbouring frames are
@@ -72,6 +73,7 @@ def train_lips(models: LipModels, recordings: list[Recording], pretrained: LipMo
         recordings: the person's recordings; their audio delays are corrected already.
         pretrained: models of other people, with the same `AudioToLipsConfig.inputs`, which the person's correct.
     """
+    report_progress("training: lips")
     main, predictor = recordings[0], models.predictor
     models.space.fit(main.expression[main.valid_frames])
     speech = main.speech[main.valid_frames]
