@@ -23,8 +23,8 @@ from dfa_nerfstudio.talk.find_run import CONFIG
 from dfa_nerfstudio.workflow.stage_records import FILE, Stage, StageRecords, recorded_options
 from dfa_nerfstudio.workflow.train_field import RUNS, TrainConfig, train_field
 
-DATA, TALKING = "data", "talking"
-"""Names of the dataset folder and of the folder of talking videos."""
+DATA, TALKING, SOURCE = "data", "talking", "source"
+"""Names of the dataset folder, of the folder of talking videos, and of a copy of the video, without its suffix."""
 LOCK = ".stages.lock"
 
 
@@ -39,6 +39,7 @@ class PersonFolder:
     | `data/` | dataset folder with attribute models, as of `dfa-process` and `dfa-attributes` |
     | `runs/METHOD/run/` | run of the renderer, as of `ns-train`, with `preview.jpg` |
     | `talking/` | talking videos |
+    | `source.mp4` | a copy of the video, if it was uploaded |
     | `stages.json` | which stages are done |
 
     Args:
@@ -52,7 +53,8 @@ class PersonFolder:
     def __init__(self, path: Path, overwrite: bool = False) -> None:
         if path.is_file():
             raise UserError(f"{path}: is a file; give a folder")
-        if path.is_dir() and not (path / FILE).exists() and any(path.glob("[!.]*")):
+        others = path.is_dir() and any(not file.match(f"{SOURCE}.*") for file in path.glob("[!.]*"))
+        if others and not (path / FILE).exists():
             raise UserError(f"{path}: contains other files; give a new or empty folder")
         self.path, self.overwrite = path, overwrite
         self.records = StageRecords(path)

@@ -1,0 +1,1 @@
+"""`dfa-app`: a local page in the browser, from filming oneself to talking videos."""

@@ -1,0 +1,102 @@
+"""Serves the page on an address, with the reports of its people."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+import threading
+import webbrowser
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from dfa_nerfstudio.app.app_config import AppConfig
+from dfa_nerfstudio.errors import UserError
+
+
+def serve_app(config: Annotated[AppConfig, tyro.conf.arg(name="")]) -> None:
+    """Serves a page in the browser until it is interrupted: film a person, learn them, and make them say any audio.
+
+    Args:
+        config: where the page is served, and where people are kept.
+
+    Raises:
+        UserError: if the extra `app` is not installed, or the address is not free.
+    """
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # gradio reads both when it is imported
+    os.environ["GRADIO_TEMP_DIR"] = str(config.library.resolve() / ".uploads")
+    try:
+        import gradio as gr
+        import uvicorn
+        from fastapi import FastAPI, HTTPException
+        from fastapi.responses import FileResponse
+    except ImportError as error:
+        raise UserError(f"{error.name} is not installed; run pip install 'dfa-nerfstudio[app]'") from None
+    from dfa_nerfstudio.app.access_guard import AccessGuard
+    from dfa_nerfstudio.app.job_queue import JobQueue
+    from dfa_nerfstudio.app.library import Library
+    from dfa_nerfstudio.app.page import CSS, build_page
+    from dfa_nerfstudio.app.viewer_process import ViewerProcess
+    from dfa_nerfstudio.data.dataset_folder import REPORT_PAGE
+
+    listening = _listen(config)
+    token = config.token or (None if config.is_local else secrets.token_urlsafe(16))
+    library = Library(config.library)
+    queue, viewer = JobQueue(library.path), ViewerProcess(library, config.is_local)
+
+    @contextlib.asynccontextmanager
+    async def close_at_end(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        viewer.close()
+        queue.close()
+
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=close_at_end)
+
+    def page_of(name: str, path: Path | None) -> FileResponse:
+        if name not in library.names() or path is None or not path.is_file():
+            raise HTTPException(404, "there is no such page yet")
+        return FileResponse(path, media_type="text/html")
+
+    @app.get("/people/{name}/report")
+    def report(name: str) -> FileResponse:
+        return page_of(name, library.path / name / "data" / REPORT_PAGE)
+
+    @app.get("/people/{name}/evaluation")
+    def evaluation(name: str) -> FileResponse:
+        config = library.person(name).config if name in library.names() else None
+        return page_of(name, config and config.parent / "evaluation" / "report.html")
+
+    fonts = ["ui-sans-serif", "system-ui", "sans-serif"]  # of the computer: gradio's come from another host
+    gr.mount_gradio_app(
+        app,
+        build_page(library, queue, viewer),
+        path="/",
+        server_name=config.host,
+        allowed_paths=[str(library.path)],
+        blocked_paths=[str(path) for path in library.path.glob(".jobs")],
+        max_file_size=f"{config.max_upload_mb}mb",
+        show_error=True,
+        footer_links=[],
+        ssr_mode=False,
+        theme=gr.themes.Default(font=fonts, font_mono=["ui-monospace", "monospace"]),
+        css=CSS,
+    )
+    guarded = AccessGuard(app, config.host, token)
+    address = f"http://{config.host}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
+    print(f"dfa-app: {address} (people in {library.path}); Ctrl-C ends it", flush=True)
+    if config.browser:
+        threading.Timer(1.0, webbrowser.open, [address]).start()
+    uvicorn.Server(uvicorn.Config(guarded, log_level="warning")).run(sockets=[listening])
+
+
+def _listen(config: AppConfig) -> socket.socket:
+    """Returns a socket that listens on the address."""
+    try:
+        return socket.create_server((config.host, config.port), reuse_port=False)
+    except (OSError, OverflowError) as error:
+        place = f"`host={config.host}` `port={config.port}`"
+        raise UserError(f"{place}: cannot listen there ({error}); give another port") from None
