@@ -200,6 +200,16 @@ def all_flags() -> frozenset[str]:
     return frozenset().union(*(flags(*pair) for pair in pairs))
 
 
+@cache
+def benchmark_flags() -> frozenset[str]:
+    """The option strings of all benchmarks."""
+    from benchmarks.__main__ import BENCHMARKS, ON_REQUEST
+
+    places = [place.split(".") for place in (BENCHMARKS | ON_REQUEST).values()]
+    targets = [getattr(import_module(f"benchmarks.{module}"), name) for module, name in places]
+    return frozenset(flag for target in targets for flag in _flags_of(tyro_parser(target)))
+
+
 def split_commands(line: str) -> list[list[str]]:
     """The commands of a shell line: pipelines and sequences apart, without comments, redirections and variables."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars="|;&<>")

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -85,13 +86,22 @@ def backlight(image: Image, matte: Matte, landmarks: Landmarks) -> Image:
 
 def hand(image: Image, matte: Matte, landmarks: Landmarks) -> Image:
     """A hand before the mouth."""
-    drawn, *_ = draw_occluder(_rod(image, landmarks, 0.36, (186, 141, 117)), landmarks, "hand", "mouth", COVERED_S, np.random.default_rng(0))
+    drawn, *_ = draw_occluder(
+        _rod(image, landmarks, 0.36, (186, 141, 117)), landmarks, "hand", "mouth", COVERED_S, np.random.default_rng(0)
+    )
     return drawn
 
 
 def microphone(image: Image, matte: Matte, landmarks: Landmarks) -> Image:
     """A microphone before the mouth."""
-    drawn, *_ = draw_occluder(_rod(image, landmarks, 0.14, (35, 35, 40)), landmarks, "microphone", "mouth", COVERED_S, np.random.default_rng(0))
+    drawn, *_ = draw_occluder(
+        _rod(image, landmarks, 0.14, (35, 35, 40)),
+        landmarks,
+        "microphone",
+        "mouth",
+        COVERED_S,
+        np.random.default_rng(0),
+    )
     return drawn
 
 
@@ -101,10 +111,14 @@ def blurred(image: Image, matte: Matte, landmarks: Landmarks) -> Image:
 
 
 FLAWS: dict[str, Callable[[Image, Matte, Landmarks], Image]] = {
-    function.__name__: function
-    for function in (good, far, near, edge, dark, backlight, hand, microphone, blurred)
+    function.__name__: function for function in (good, far, near, edge, dark, backlight, hand, microphone, blurred)
 }
 """How a frame of the demo subject becomes a picture."""
+
+
+def _covered(image: Image, landmarks: Landmarks, occluder: Literal["hand", "microphone"]) -> Image:
+    """An occluder of the benchmark before the mouth."""
+    return draw_occluder(image, landmarks, occluder, "mouth", COVERED_S, np.random.default_rng(0))[0]
 
 
 def _enlarge(image: Image, centre: Float[np.ndarray, "2"], half: float) -> Image:
@@ -156,9 +170,7 @@ def _mark(image: Image, is_good: bool) -> Image:
 def _save(name: str, image: Image) -> None:
     PICTURES.mkdir(exist_ok=True)
     image = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA) if len(image) > SIDE else image
-    cv2.imwrite(
-        str(PICTURES / f"{name}.webp"), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_WEBP_QUALITY, 82]
-    )
+    cv2.imwrite(str(PICTURES / f"{name}.webp"), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_WEBP_QUALITY, 82])
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from argparse import Action
 from html import escape
-from typing import Any
+from typing import Any, ClassVar
 
 from command_lines import command
 from docutils import nodes
@@ -25,7 +25,7 @@ class OptionTable(SphinxDirective):
     """
 
     required_arguments, optional_arguments, final_argument_whitespace = 1, 0, True
-    option_spec = {"prefix": str, "except": str}
+    option_spec: ClassVar = {"prefix": str, "except": str}
 
     def run(self) -> list[nodes.Node]:
         name, *subcommand = self.arguments[0].split()
@@ -54,7 +54,9 @@ def _row(action: Action) -> str:
         name = f"{action.option_strings[0]} {value}".strip()
     else:
         name = action.dest.rpartition(".")[2].upper()
-    shown = {"None": "", "False": "off", "True": "on", "required": "*required*"}.get(default, default and f"`{default}`")
+    shown = {"None": "", "False": "off", "True": "on", "required": "*required*"}.get(
+        default, default and f"`{default}`"
+    )
     if re.fullmatch(r"`0\.\d{6,}`", shown):
         shown = f"`{float(default):.3f}`"
     text = text[:1].upper() + text[1:]
