@@ -6,6 +6,8 @@ import re
 import sys
 from pathlib import Path
 
+from sphinx.ext.napoleon.docstring import GoogleDocstring
+
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 project = "dfa-nerfstudio"
@@ -22,7 +24,9 @@ myst_heading_anchors = 4
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_default_options = {"members": True, "show-inheritance": False}
+autodoc_default_options = {"members": True}
+# napoleon would take what stands before a colon in an attribute's docstring for its type.
+GoogleDocstring._parse_attribute_docstring = lambda docstring: docstring._consume_to_end()
 napoleon_google_docstring, napoleon_numpy_docstring = True, False
 python_maximum_signature_line_length = 100
 

@@ -40,7 +40,7 @@ class OptionTable(SphinxDirective):
         lines = ["| option | default | meaning |", "|---|---|---|", *rows]
         container = nodes.container(classes=["options"])
         self.state.nested_parse(StringList(lines, self.get_source_info()[0]), self.content_offset, container)
-        return container.children
+        return [container]
 
 
 def _row(action: Action) -> str:

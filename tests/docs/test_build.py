@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import ROOT
+from tests.docs.pages import DOCS, ROOT, fenced_lines
 
 pytest.importorskip("sphinx", reason="make install brings it")
 
@@ -52,3 +52,15 @@ def test_options_come_from_the_parsers(site: Path) -> None:
 def test_equations_are_mathml(site: Path) -> None:
     assert (site / "method.html").read_text().count("<math ") > 10
     assert not list(site.rglob("*mathjax*"))
+
+
+def test_examples_of_python_run(tmp_path: Path) -> None:
+    """The examples of one page are run as one program."""
+    for page in DOCS:
+        lines = [line for _, language, line in fenced_lines(page) if language == "python"]
+        if lines:
+            (tmp_path / "example.py").write_text("\n".join(lines) + "\n")
+            environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+            command = [sys.executable, "example.py"]
+            done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+            assert done.returncode == 0, f"{page}: {done.stderr}"

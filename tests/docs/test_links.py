@@ -39,6 +39,11 @@ def test_links_of(page: Path) -> None:
     assert not problems, "\n".join(problems)
 
 
+def test_links_have_a_text() -> None:
+    """MyST would insert the title of a page for `[](page.md)`; GitHub shows nothing."""
+    assert not [page.name for page in PAGES if "[](" in page.read_text()]
+
+
 @pytest.mark.parametrize(
     "target",
     ["docs/no_such_page.md", "docs/training.md#backend", "#no-heading", "https://nowhere", "../outside.md", "ftp:x"],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 
-import pytest
 import yaml
 
 from tests.docs.pages import ROOT
@@ -47,9 +46,3 @@ def test_the_workflow_runs_targets_that_exist() -> None:
     assert {"install", "lint", "test", "docs"} <= set(targets)
     for target in set(targets):
         subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
-
-
-def test_no_documentation_is_installed() -> None:
-    tomllib = pytest.importorskip("tomllib")  # from Python 3.11 on
-    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    assert all(name.split(".")[0] == "dfa_nerfstudio" for name in packages)
