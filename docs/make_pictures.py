@@ -124,8 +124,9 @@ def _covered(image: Image, landmarks: Landmarks, occluder: Literal["hand", "micr
 def _enlarge(image: Image, centre: Float[np.ndarray, "2"], half: float) -> Image:
     """A square of a frame, enlarged to its size; `half` of the square's side is in sides of the frame."""
     side = len(image)
-    left, top = (round(float(value) - half * side) for value in centre)
-    part = image[top : top + round(2 * half * side), left : left + round(2 * half * side)]
+    width = round(2 * half * side)
+    left, top = (min(max(round(float(value) - half * side), 0), side - width) for value in centre)
+    part = image[top : top + width, left : left + width]
     return cv2.resize(part, (side, side), interpolation=cv2.INTER_CUBIC)
 
 

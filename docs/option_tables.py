@@ -49,7 +49,8 @@ def _row(action: Action) -> str:
     text, default = re.fullmatch(r"(.*?)(?: \((default: .*|required)\))?", text).groups()
     default = (default or "").removeprefix("default: ").strip()
     value = re.sub(r"^\{None\}\|", "", str(action.metavar or "")) if action.nargs != 0 else ""
-    value = re.sub(r"^\[?\[?([A-Z]+|\{.*?\}) \[.*", r"\1 ...", value).strip("{}").replace(",", " | ")
+    value = re.sub(r"^\[*([A-Z]+|\{.*?\}) \[.*", r"\1 ...", value)  # any number of values
+    value = re.sub(r"[{}]", "", value).replace(",", " | ")
     if action.option_strings:
         name = f"{action.option_strings[0]} {value}".strip()
     else:
