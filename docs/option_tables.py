@@ -21,7 +21,7 @@ from sphinx.util.docutils import SphinxDirective
 class OptionTable(SphinxDirective):
     """`{options} dfa-talk`: the options of a command, or of a subcommand (`{options} dfa-eval ablate`).
 
-    The option `prefix` selects groups of options by the beginning of their names; `except` leaves groups out.
+    `prefix` selects options by the beginning of their names, and makes a table of each group; `except` leaves some out.
     """
 
     required_arguments, optional_arguments, final_argument_whitespace = 1, 0, True
@@ -30,21 +30,25 @@ class OptionTable(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         name, *subcommand = self.arguments[0].split()
         prefix, left_out = self.options.get("prefix", ""), self.options.get("except")
-        rows = []
+        groups: dict[str, list[str]] = {}
         for action in command(name, subcommand).parser()._actions:
-            names = [flag.removeprefix("--") for flag in action.option_strings] or [""]
-            if "--help" in action.option_strings or not names[0].startswith(prefix):
+            option = (action.option_strings or [""])[0].removeprefix("--")
+            if "--help" in action.option_strings or not option.startswith(prefix):
                 continue
-            if not (left_out and names[0].startswith(left_out)):
-                rows.append(_row(action))
-        lines = ["| option | default | meaning |", "|---|---|---|", *rows]
+            if not (left_out and option.startswith(left_out)):
+                group = option.rpartition(".")[0] if prefix else ""
+                groups.setdefault(group, []).append(_row(action, f"--{group}." if group else ""))
+        lines = []
+        for group, rows in groups.items():
+            lines += [f"**`--{group}`**...", ""] if group else []
+            lines += ["| option | default | meaning |", "|---|---|---|", *rows, ""]
         container = nodes.container(classes=["options"])
         self.state.nested_parse(StringList(lines, self.get_source_info()[0]), self.content_offset, container)
         return [container]
 
 
-def _row(action: Action) -> str:
-    """A line of the table."""
+def _row(action: Action, begin: str) -> str:
+    """A line of the table, in which the option's name begins after `begin`."""
     text = " ".join((action.help or "").replace("%%", "%").split())
     text, default = re.fullmatch(r"(.*?)(?: \((default: .*|required)\))?", text).groups()
     default = (default or "").removeprefix("default: ").strip()
@@ -52,7 +56,8 @@ def _row(action: Action) -> str:
     value = re.sub(r"^\[*([A-Z]+|\{.*?\}) \[.*", r"\1 ...", value)  # any number of values
     value = re.sub(r"[{}]", "", value).replace(",", " | ")
     if action.option_strings:
-        name = f"{action.option_strings[0]} {value}".strip()
+        flag = action.option_strings[0]
+        name = f"{flag.replace(begin, '.') if begin else flag} {value}".strip()
     else:
         name = action.dest.rpartition(".")[2].upper()
     shown = {"None": "", "False": "off", "True": "on", "required": "*required*"}.get(
