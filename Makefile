@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SHARED ?= ../shared
 
-.PHONY: install demo test fuzz lint typecheck bench licences clean
+.PHONY: install demo test fuzz lint typecheck docs bench licences clean
 
 install: $(INSTALLED)
 
@@ -57,6 +57,10 @@ typecheck: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --no-deps --target build/typecheck .
 	$(BIN)/basedpyright
 
+# The documentation, into docs/_build/html. A warning is an error.
+docs: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --nitpicky docs docs/_build/html
+
 # Needs the real clips in $(SHARED)/clips; writes benchmarks/.
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks $(BENCH) --shared $(SHARED)
@@ -66,4 +70,4 @@ licences: $(INSTALLED)
 	$(BIN)/python docs/licences.py
 
 clean:
-	rm -rf $(VENV) outputs build *.egg-info
+	rm -rf $(VENV) outputs build docs/_build *.egg-info
