@@ -7,12 +7,10 @@ import shutil
 from pathlib import Path
 
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.workflow.person_folder import SOURCE, PersonFolder
+from dfa_nerfstudio.workflow.person_folder import SOURCE, SPEECH, PersonFolder
 
 NAME = re.compile(r"\w[\w -]{0,59}")
 """Letters, digits, spaces and hyphens, in any script."""
-SPEECH = "speech"
-"""Folder of the uploaded speech, in a person's folder."""
 MEDIA_SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
 
 

@@ -23,8 +23,10 @@ from dfa_nerfstudio.talk.find_run import CONFIG
 from dfa_nerfstudio.workflow.stage_records import FILE, Stage, StageRecords, recorded_options
 from dfa_nerfstudio.workflow.train_field import RUNS, TrainConfig, train_field
 
-DATA, TALKING, SOURCE = "data", "talking", "source"
-"""Names of the dataset folder, of the folder of talking videos, and of a copy of the video, without its suffix."""
+DATA, TALKING = "data", "talking"
+"""Names of the dataset folder and of the folder of talking videos."""
+SOURCE, SPEECH = "source", "speech"
+"""Names, in the app's library, of the uploaded video without its suffix, and of the folder of uploaded speech."""
 LOCK = ".stages.lock"
 
 
@@ -39,7 +41,7 @@ class PersonFolder:
     | `data/` | dataset folder with attribute models, as of `dfa-process` and `dfa-attributes` |
     | `runs/METHOD/run/` | run of the renderer, as of `ns-train`, with `preview.jpg` |
     | `talking/` | talking videos |
-    | `source.mp4` | a copy of the video, if it was uploaded |
+    | `source.mp4`, `speech/` | what was uploaded to `dfa-app` |
     | `stages.json` | which stages are done |
 
     Args:
@@ -53,7 +55,7 @@ class PersonFolder:
     def __init__(self, path: Path, overwrite: bool = False) -> None:
         if path.is_file():
             raise UserError(f"{path}: is a file; give a folder")
-        others = path.is_dir() and any(not file.match(f"{SOURCE}.*") for file in path.glob("[!.]*"))
+        others = [file for file in path.glob("[!.]*") if file.stem not in (SOURCE, SPEECH)]
         if others and not (path / FILE).exists():
             raise UserError(f"{path}: contains other files; give a new or empty folder")
         self.path, self.overwrite = path, overwrite

@@ -1,0 +1,116 @@
+"""The app's jobs in processes of their own: order, failure in words, cancelling, and a restart of the server."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dfa_nerfstudio.app.access_guard import AccessGuard
+from dfa_nerfstudio.app.app_config import AppConfig
+from dfa_nerfstudio.app.job_queue import JobQueue
+from dfa_nerfstudio.app.job_record import JobRecord
+from dfa_nerfstudio.app.library import Library
+from dfa_nerfstudio.app.status_panel import status_html
+from dfa_nerfstudio.errors import UserError
+from tests.pipeline_fixture import PipelineRun
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    return Library(tmp_path / "people")
+
+
+def test_jobs_run_in_order_fail_in_words_and_survive_a_restart(demo: PipelineRun, library: Library):
+    library.store_video("Ada", demo.speech)  # audio alone
+    library.store_video("Bob", demo.clip)
+    queue = JobQueue(library.path)
+    options = {"size": 128, "person": "speaking", "camera": "static"}
+    bad, good = queue.add("Ada", "process", options), queue.add("Bob", "process", options)
+    waiting = queue.add("Bob", "learn", {"minutes": 1.0, "step_multiplier": 0.1})
+    assert "1 before it" in status_html(queue, good) or good.state == "running"
+    queue.cancel(waiting.id)
+    wait_for(lambda: bad.state == "failed")
+    assert "source.wav" in bad.message and "--" not in bad.message and "Traceback" not in bad.message
+    assert "not possible" in status_html(queue, bad)
+    wait_for(lambda: queue.progress(good).fraction > 0.05)
+    queue.close()  # in the middle of the work
+    assert good.state == "waiting" and waiting.state == "cancelled"
+    assert not (library.person("Bob").data / "transforms.json").exists()
+    again = JobQueue(library.path)
+    restarted = again.latest("Bob", "process")
+    assert restarted is not None and restarted.id == good.id
+    wait_for(lambda: restarted.state == "running" and again.progress(restarted).fraction > 0.05)
+    again.cancel(restarted.id)
+    wait_for(lambda: again._running is None)
+    assert restarted.state == "cancelled" and not list(library.person("Bob").path.glob("data/.partial"))
+    again.close()
+    assert [job.state for job in JobQueue(library.path).jobs("Bob")] == ["cancelled", "cancelled"]
+
+
+def test_a_damaged_job_file_is_left_out(library: Library):
+    JobRecord("Ada", "talk", state="done").save(library.path)
+    (library.path / ".jobs/0.json").write_text("{")
+    (library.path / ".jobs/1.json").write_text('{"other": 1}')
+    assert [job.person for job in JobQueue(library.path).jobs()] == ["Ada"]
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "a\nb", "x" * 61, "-"])
+def test_names_never_leave_the_library(library: Library, name: str):
+    with pytest.raises(UserError, match="give a name"):
+        library.person(name)
+
+
+def test_uploads_get_safe_names_in_the_persons_folder(library: Library, tmp_path: Path):
+    upload = tmp_path / "my; speech (1).WAV"
+    upload.write_bytes(b"RIFF")
+    first, second = library.store_speech("Ada Ω", upload), library.store_speech("Ada Ω", upload)
+    folder = library.path / "Ada Ω/speech"
+    assert [first, second] == [folder / "my_speech_1_01.wav", folder / "my_speech_1_02.wav"]
+    library.delete("Ada Ω")
+    assert library.names() == [] and not folder.exists()
+    shutil.rmtree(library.path)
+
+
+def answer(host: str, token: str | None, headers: dict[str, str], query: str = "") -> tuple[int, dict[str, str]]:
+    """Status and headers of the guard's answer; 200 if it passes the request on."""
+    from starlette.applications import Starlette
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+    from starlette.testclient import TestClient
+
+    app = Starlette(routes=[Route("/", lambda request: PlainTextResponse("page"))])
+    client = TestClient(AccessGuard(app, host, token), base_url="http://127.0.0.1:7860", follow_redirects=False)
+    response = client.get(f"/{query}", headers=headers)
+    return response.status_code, dict(response.headers)
+
+
+def test_only_pages_of_this_machine_or_with_the_token_are_served():
+    assert answer("127.0.0.1", None, {})[0] == 200
+    assert answer("127.0.0.1", None, {"Origin": "http://localhost:7860"})[0] == 200
+    assert answer("127.0.0.1", None, {"Origin": "https://example.org"})[0] == 403
+    assert answer("127.0.0.1", None, {"Host": "example.org"})[0] == 403  # DNS rebinding
+    assert answer("0.0.0.0", "correct-horse", {"Host": "me:7860"})[0] == 401
+    assert answer("0.0.0.0", "correct-horse", {"Host": "me:7860"}, "?token=wrong")[0] == 401
+    status, headers = answer("0.0.0.0", "correct-horse", {"Host": "me:7860"}, "?token=correct-horse")
+    assert status == 303 and "token" not in headers["location"] and "HttpOnly" in headers["set-cookie"]
+    cookie = headers["set-cookie"].split(";")[0]
+    assert answer("0.0.0.0", "correct-horse", {"Host": "me:7860", "Cookie": cookie})[0] == 200
+    foreign = {"Host": "me:7860", "Cookie": cookie, "Origin": "https://example.org"}
+    assert answer("0.0.0.0", "correct-horse", foreign)[0] == 403
+
+
+@pytest.mark.parametrize("options", [{"port": 70000}, {"max_upload_mb": 0}, {"token": "short"}])
+def test_options_that_cannot_be_are_refused(options: dict[str, object]):
+    with pytest.raises(UserError, match=f"`{next(iter(options))}"):
+        AppConfig(**options)  # type: ignore[arg-type]
