@@ -19,19 +19,16 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip check
 	touch $@
 
-# The README's five commands on the demo subject, then what they reached.
+# The whole way on the demo subject, then what it reached.
 DEMO := outputs/demo
-RUN := $(DEMO)/runs/demo/dfa-nerf-lite/run
+RUN := $(DEMO)/person/runs/dfa-nerf-lite/run
 demo: $(INSTALLED)
 	rm -rf $(DEMO)
 	$(BIN)/dfa-demo make-clip --output $(DEMO)/clip.mp4
 	$(BIN)/dfa-demo driving-audio --output $(DEMO)/speech.wav
-	$(BIN)/dfa-process $(DEMO)/clip.mp4 --output $(DEMO)/data --size 128
-	$(BIN)/dfa-attributes $(DEMO)/data
-	$(BIN)/ns-train dfa-nerf-lite --data $(DEMO)/data --output-dir $(DEMO)/runs --experiment-name demo --timestamp run \
-		--vis tensorboard --pipeline.schedule.max-seconds 180
+	$(BIN)/dfa-make $(DEMO)/clip.mp4 --audio $(DEMO)/speech.wav --output $(DEMO)/person \
+		--process.size 128 --train.method dfa-nerf-lite --train.minutes 3
 	$(BIN)/ns-eval --load-config $(RUN)/config.yml --output-path $(DEMO)/eval.json
-	$(BIN)/dfa-talk --load-config $(RUN)/config.yml --audio $(DEMO)/speech.wav --output $(DEMO)/talking.mp4
 	$(BIN)/dfa-demo summary $(DEMO)
 
 # A test process per core, each with one thread.
