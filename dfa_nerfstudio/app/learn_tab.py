@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import gradio as gr
+from gradio.components import Component
 
 from dfa_nerfstudio.app.events import AT_ONCE
 from dfa_nerfstudio.app.job_queue import JobQueue
@@ -94,7 +95,7 @@ class LearnTab:
         cancel.click(self._cancel, person, self.status, **AT_ONCE)
 
     @property
-    def outputs(self) -> list[gr.components.Component]:
+    def outputs(self) -> list[Component]:
         """Components that `refresh` updates."""
         return [self.status, self.verdict, self.learn_button, self.preview]
 

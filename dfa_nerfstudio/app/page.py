@@ -61,7 +61,7 @@ def build_page(library: Library, queue: JobQueue, viewer: ViewerProcess) -> gr.B
             return gr.update(choices=names, value=name if name in names else (names[0] if names else None))
 
         outputs = [person, *learn.outputs, *talk.outputs, *jobs.outputs, shown]
-        quiet = AT_ONCE | {"show_progress": "hidden"}
+        quiet: dict[str, Any] = AT_ONCE | {"show_progress": "hidden"}
         gr.Timer(REFRESH_S).tick(refresh, [person, shown], outputs, **quiet)
         page.load(recall, remembered, person, **quiet)
         person.change(lambda name: name, person, remembered, **quiet)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gradio as gr
+from gradio.components import Component
 
 from dfa_nerfstudio.app.events import AT_ONCE
 from dfa_nerfstudio.app.job_queue import JobQueue
@@ -22,7 +23,7 @@ class QueueTab:
         cancel.click(lambda job: self.queue.cancel(job) if job else None, self.pending, None, **AT_ONCE)
 
     @property
-    def outputs(self) -> list[gr.components.Component]:
+    def outputs(self) -> list[Component]:
         """Components that `refresh` updates."""
         return [self.table, self.pending]
 

@@ -34,6 +34,7 @@ def serve_app(config: Annotated[AppConfig, tyro.conf.arg(name="")]) -> None:
         import uvicorn
         from fastapi import FastAPI, HTTPException
         from fastapi.responses import FileResponse
+        from gradio.themes import Default
     except ImportError as error:
         raise UserError(f"{error.name} is not installed; run pip install 'dfa-nerfstudio[app]'") from None
     from dfa_nerfstudio.app.access_guard import AccessGuard
@@ -82,7 +83,7 @@ def serve_app(config: Annotated[AppConfig, tyro.conf.arg(name="")]) -> None:
         show_error=True,
         footer_links=[],
         ssr_mode=False,
-        theme=gr.themes.Default(font=fonts, font_mono=["ui-monospace", "monospace"]),
+        theme=Default(font=fonts, font_mono=["ui-monospace", "monospace"]),
         css=CSS,
     )
     guarded = AccessGuard(app, config.host, token)

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 import gradio as gr
+from gradio.components import Component
 
 from dfa_nerfstudio.app.events import AT_ONCE
 from dfa_nerfstudio.app.job_queue import JobQueue
@@ -85,7 +86,7 @@ class TalkTab:
         self.videos.input(self._choose, [person, self.videos], self.result, **AT_ONCE)
 
     @property
-    def outputs(self) -> list[gr.components.Component]:
+    def outputs(self) -> list[Component]:
         """Components that `refresh` updates."""
         return [self.status, self.generate, self.evaluate, self.viewer, self.videos, self.result, self.links]
 
@@ -124,16 +125,21 @@ class TalkTab:
     ) -> str:
         if not audio:
             raise gr.Error("Upload or record speech first.")
-        motion = {
+        motion: dict[str, Any] = {
             "pose": POSES[pose],
             "temperature": temperature,
             "seed": int(seed),
             "blink": None if blinks == OWN_BLINKS else str(int(blinks)),
         }
-        video = {"background": background or (colour or "").strip() or None, "size": size or None}
-        conditioning = {"mouth_amplitude": amplitude}
+        video: dict[str, Any] = {"background": background or (colour or "").strip() or None, "size": size or None}
+        conditioning: dict[str, Any] = {"mouth_amplitude": amplitude}
         try:
-            VideoConfig(**video), MotionConfig(**motion), AudioConditioningConfig(**conditioning)
+            for config, values in (
+                (VideoConfig, video),
+                (MotionConfig, motion),
+                (AudioConditioningConfig, conditioning),
+            ):
+                config(**values)  # checks them
             speech = self.library.store_speech(name, Path(audio))
         except UserError as error:
             raise gr.Error(in_words(str(error))) from None

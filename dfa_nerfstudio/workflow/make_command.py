@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import tyro
 from rich.console import Console
@@ -12,12 +13,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from dfa_nerfstudio.attributes.motion_config import MotionConfig
 from dfa_nerfstudio.attributes.train_attributes import AttributesConfig
-from dfa_nerfstudio.errors import as_flags
+from dfa_nerfstudio.errors import UserError, as_flags
 from dfa_nerfstudio.preprocessing.process_config import ProcessConfig
 from dfa_nerfstudio.reporting.console import make_console
 from dfa_nerfstudio.reporting.progress import progress_listener
 from dfa_nerfstudio.talk.talk_config import AudioConditioningConfig, VideoConfig
 from dfa_nerfstudio.workflow.train_field import TrainConfig
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -64,6 +67,7 @@ def make(
 
     console = make_console()
     files = find_audio_files(audio) if audio else []
+    _check_speech(files, config.video)
     folder = PersonFolder(output or Path("people") / video.stem, overwrite)
     stages = (
         ("1/3 dataset folder", lambda: folder.process(video, config.process, console)),
@@ -90,7 +94,24 @@ def make(
     console.print(f"config: {folder.config}", soft_wrap=True)
 
 
-def _with_bar(work, title: str, console: Console):
+def _check_speech(files: list[Path], video: VideoConfig) -> None:
+    """Finds what is wrong with the speech and the videos' format before minutes of training.
+
+    Raises:
+        UserError: if a file has no usable audio, two have the same name, or the background cannot be read.
+    """
+    from dfa_nerfstudio.media.audio_selection import find_speech
+    from dfa_nerfstudio.talk.background_compositor import BackgroundCompositor
+
+    for path in files:
+        find_speech(path, video.audio_track)
+    names = [path.stem for path in files]
+    if double := next((name for name in names if names.count(name) > 1), None):
+        raise UserError(f"`audio`: two files are named {double}, and so would be their videos; rename one")
+    BackgroundCompositor(video.background, (64, 64))
+
+
+def _with_bar(work: Callable[[], T], title: str, console: Console) -> T:
     """Shows the progress that `work` reports."""
     columns = (TextColumn(title), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bars:

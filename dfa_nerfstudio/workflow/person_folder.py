@@ -52,7 +52,8 @@ class PersonFolder:
         UserError: if the path is a file, or a folder with other files.
     """
 
-    def __init__(self, path: Path, overwrite: bool = False) -> None:
+    def __init__(self, path: Path | str, overwrite: bool = False) -> None:
+        path = Path(path)
         if path.is_file():
             raise UserError(f"{path}: is a file; give a folder")
         others = [file for file in path.glob("[!.]*") if file.stem not in (SOURCE, SPEECH)]
@@ -77,7 +78,7 @@ class PersonFolder:
         found = list(self.path.glob(f"{RUNS}/*/*/{CONFIG}")) if self.records.is_finished("train") else []
         return found[0] if found else None
 
-    def process(self, video: Path, config: ProcessConfig, console: Console | None = None) -> bool:
+    def process(self, video: Path | str, config: ProcessConfig, console: Console | None = None) -> bool:
         """Converts the video to the dataset folder; returns False if that was done already.
 
         Raises:
@@ -88,6 +89,7 @@ class PersonFolder:
                 "`process.scene_cut=split`: one folder holds one person in one scene; run dfa-process with it, then "
                 "the other commands on each dataset folder"
             )
+        video = Path(video)
         if not video.is_file():
             raise UserError(f"{video}: no such file; give the video of a person talking")
         from dfa_nerfstudio.preprocessing.process_video import process_video  # the import takes a second

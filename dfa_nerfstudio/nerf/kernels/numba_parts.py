@@ -40,7 +40,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     Numba would compile it again only when its own file has changed, although the functions that it calls are part of
     the result. Here it does so when any of `SOURCES` has.
     """
-    dispatcher = njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST_MATH)(function)
+    dispatcher: Any = njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST_MATH)(function)
     dispatcher._cache._cache_file._source_stamp = SOURCES
     return dispatcher
 
