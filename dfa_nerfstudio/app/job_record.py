@@ -59,6 +59,8 @@ class JobProgress:
     """Name of the current stage."""
     fraction: float = 0.0
     """Completed fraction of the whole job, 0 to 1; an estimate."""
+    seconds_left: float = -1.0
+    """Estimated seconds until the job is done; negative if they are not known yet."""
     error: str = ""
     """Reason of a failure, in words."""
 

@@ -11,22 +11,23 @@ from dfa_nerfstudio.app.library import Library
 from dfa_nerfstudio.errors import UserError, one_line
 from dfa_nerfstudio.reporting.progress import Progress, progress_listener
 
-SHARES = {
-    "process": {
-        "scanning": 0.03,
-        "camera": 0.05,
-        "face and person": 0.5,
-        "head model": 0.07,
-        "head and torso": 0.25,
-        "expression and eyes": 0.03,
-        "torso masks": 0.02,
-        "MFCC and voice": 0.04,
-    },
+PROCESS_SECONDS = {
+    "scanning": 2.5,
+    "camera": 4,
+    "face and person": 48,
+    "head model": 6.5,
+    "head and torso": 26,
+    "expression and eyes": 2.5,
+    "torso masks": 2,
+    "MFCC and voice": 3.5,
 }
-"""Share of each stage in the whole time of preprocessing, measured on a clip of 71 s at 256x256."""
-ATTRIBUTE_SECONDS = {"autoencoder": 10, "audio encoder": 15, "motion VAE": 30, "cross-modal encoder": 10, "lips": 5}
-"""Seconds that each attribute model trains on two CPU cores."""
+"""Seconds of each stage of preprocessing for a clip of 71 s at 256x256 on two CPU cores, in their order."""
+ATTRIBUTE_SECONDS = {"autoencoder": 10, "audio encoder": 10, "lips": 5, "motion VAE": 45, "cross-modal encoder": 40}
+"""Seconds of the training of each attribute model on two CPU cores, in their order."""
+MIN_FRACTION = 0.02
+"""Completed fraction of a stage from which its time left is estimated."""
 WRITE_INTERVAL_S = 0.5
+"""Shortest time between two states of the progress file, in seconds."""
 
 
 def run_job(library: Path, job: JobRecord) -> None:
@@ -36,7 +37,7 @@ def run_job(library: Path, job: JobRecord) -> None:
         UserError: if the job cannot be done.
     """
     work = {"process": _process, "learn": _learn, "talk": _talk, "evaluate": _evaluate}[job.kind]
-    listener = _FractionWriter(library, job)
+    listener = _ProgressWriter(library, job)
     try:
         with progress_listener(listener):
             work(Library(library), job)
@@ -56,30 +57,53 @@ def in_words(message: str) -> str:
     return one_line(re.sub(r"`([a-z0-9_.]+)`", lambda match: match[1].replace("_", " "), named))
 
 
-class _FractionWriter:
-    """Writes how much of a whole job is done, from the progress of its stages."""
+class _ProgressWriter:
+    """Writes how much of a whole job is done, and how long the rest takes, from the progress of its stages.
+
+    The current stage is extrapolated. Those after it take their usual times: of learning in seconds, of preprocessing
+    in proportion to the time that the stages so far took.
+    """
 
     def __init__(self, library: Path, job: JobRecord) -> None:
         self.library, self.job = library, job
-        shares = SHARES.get(job.kind, {})
-        if job.kind == "learn":
+        self.usual = dict[str, float]()
+        """Usual seconds of each stage; empty for a job of one stage."""
+        if job.kind == "process":
+            self.usual = PROCESS_SECONDS
+        elif job.kind == "learn":
             factor = job.options["step_multiplier"]
-            attributes = {name: factor * value for name, value in ATTRIBUTE_SECONDS.items()}
-            seconds = attributes | {"training the renderer": 60 * job.options["minutes"]}
-            shares = {name: value / sum(seconds.values()) for name, value in seconds.items()}
-        self.shares, self.fraction, self.written = shares, 0.0, 0.0
+            self.usual = {name: factor * seconds for name, seconds in ATTRIBUTE_SECONDS.items()}
+            self.usual["training the renderer"] = 60 * job.options["minutes"]
+        self.start = self.stage_start = time.monotonic()
+        self.stage, self.written = "", 0.0
 
     def __call__(self, progress: Progress) -> None:
-        stage = progress.stage.removeprefix("training: ")
-        if stage in self.shares:
-            before = sum(list(self.shares.values())[: list(self.shares).index(stage)])
-            fraction = before + self.shares[stage] * (progress.fraction or 0.0)
-        else:
-            fraction = 0.0 if self.shares else progress.fraction or 0.0
-        self.fraction = max(self.fraction, fraction) if self.shares else fraction
-        if time.monotonic() - self.written > WRITE_INTERVAL_S:
-            JobProgress(progress.stage, min(self.fraction, 1.0)).save(self.library, self.job.id)
-            self.written = time.monotonic()
+        stage, now = progress.stage.removeprefix("training: "), time.monotonic()
+        if stage != self.stage:
+            self.stage, self.stage_start = stage, now
+        elif now - self.written < WRITE_INTERVAL_S:
+            return
+        fraction, left = self._whole_job(stage, progress.fraction or 0.0, now)
+        JobProgress(progress.stage, fraction, left).save(self.library, self.job.id)
+        self.written = now
+
+    def _whole_job(self, stage: str, fraction: float, now: float) -> tuple[float, float]:
+        """Returns the completed fraction of the job, and the seconds left; -1 if they are not known yet."""
+        usual = self.usual or {stage: 1.0}
+        names = list(usual)
+        if stage not in usual:
+            return 0.0, -1.0
+        before = sum(usual[name] for name in names[: names.index(stage)])
+        after = sum(usual[name] for name in names[names.index(stage) + 1 :])
+        done = before + usual[stage] * fraction
+        if self.job.kind == "process" and done > 0:
+            after *= (now - self.start) / done
+        left = -1.0
+        if fraction >= MIN_FRACTION:
+            left = (now - self.stage_start) * (1 - fraction) / fraction + after
+        elif self.job.kind == "learn":
+            left = usual[stage] + after
+        return min(done / sum(usual.values()), 1.0), left
 
 
 def _process(library: Library, job: JobRecord) -> None:

@@ -29,6 +29,7 @@ PERSONS = {
 CAMERAS = {"motion is removed": "stabilize", "stands still, whatever moves behind": "static"}
 CONFIRM = "(name, _) => [name, confirm(`Delete ${name}, the video and everything that was learnt?`)]"
 """Asks in the browser, before the server is asked."""
+LEARN, LEARN_AGAIN = "Learn", "Learn again, in the place of the present model"
 GRADES = {"good": "✓", "fair": "△", "poor": "✗"}
 
 
@@ -50,7 +51,6 @@ class LearnTab:
                     label="Video of the person",
                     sources=["upload", "webcam"],
                     webcam_options=gr.WebcamOptions(mirror=False),
-                    height=360,
                     elem_id="source-video",
                 )
                 self.name = gr.Textbox(label="Name of the person", max_length=60, elem_id="name")
@@ -79,7 +79,7 @@ class LearnTab:
                         elem_id="steps",
                     )
                     delete = gr.Button("Delete this person and all their files", variant="stop", size="sm")
-                self.learn_button = gr.Button("Learn", variant="primary", interactive=False, elem_id="learn")
+                self.learn_button = gr.Button(LEARN, variant="primary", interactive=False, elem_id="learn")
                 self.status = gr.HTML(elem_id="learn-status")
                 self.preview = gr.Image(
                     label="Video frame, and the same frame rendered so far",
@@ -118,7 +118,7 @@ class LearnTab:
         return [
             status_html(self.queue, job),
             _verdict(name, folder.report if ready or folder.records.is_finished("process") else None),
-            gr.update(interactive=ready),
+            gr.update(interactive=ready, value=LEARN if folder.config is None else LEARN_AGAIN),
             image,
         ]
 

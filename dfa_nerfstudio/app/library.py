@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.workflow.person_folder import SOURCE, SPEECH, PersonFolder
+from dfa_nerfstudio.workflow.person_folder import SOURCE, UPLOADS, PersonFolder
 
 NAME = re.compile(r"\w[\w -]{0,59}")
 """Letters, digits, spaces and hyphens, in any script."""
@@ -52,11 +52,11 @@ class Library:
         """The person's uploaded video."""
         return next(iter(self.person(name).path.glob(f"{SOURCE}.*")), None)
 
-    def store_speech(self, name: str, upload: Path) -> Path:
-        """Copies uploaded speech into the person's folder under a name that is free; returns the copy."""
-        folder = self.person(name).path / SPEECH
+    def store_upload(self, name: str, upload: Path) -> Path:
+        """Copies uploaded speech, or a background, into the person's folder under a free name; returns the copy."""
+        folder = self.person(name).path / UPLOADS
         folder.mkdir(parents=True, exist_ok=True)
-        stem = re.sub(r"[^\w-]+", "_", upload.stem).strip("_")[:40] or "speech"
+        stem = re.sub(r"[^\w-]+", "_", upload.stem).strip("_")[:40] or "upload"
         number = 1
         while list(folder.glob(f"{stem}_{number:02d}.*")):
             number += 1

@@ -18,8 +18,9 @@ REFRESH_S = 1.0
 ETHICS = "Film only people who agree. Say of every result that it is synthetic. Never use it to deceive."
 CSS = """
 .dfa-status progress { width: 100%; height: 0.8rem; display: block; margin: 0.3rem 0; accent-color: #f97316; }
-#preview img { width: 100% !important; }
+#preview .image-frame, #preview .image-frame img, #preview button { width: 100% !important; }
 #preview .image-frame { padding-top: 1.8rem; }
+#source-video video { max-height: 320px; }
 .dfa-failed { border-left: 4px solid #dc2626; padding: 0.4rem 0.8rem; }
 """
 
@@ -65,5 +66,5 @@ def build_page(library: Library, queue: JobQueue, viewer: ViewerProcess) -> gr.B
         gr.Timer(REFRESH_S).tick(refresh, [person, shown], outputs, **quiet)
         page.load(recall, remembered, person, **quiet)
         person.change(lambda name: name, person, remembered, **quiet)
-        talk.viewer.click(viewer.open, person, talk.links, **AT_ONCE)
+        talk.viewer.click(viewer.open, person, talk.viewer_link, **AT_ONCE)
     return page

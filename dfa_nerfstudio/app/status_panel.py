@@ -15,8 +15,6 @@ TITLES = {
     "evaluate": "Evaluating",
 }
 """Names of the kinds of jobs on the page."""
-MIN_FRACTION = 0.02
-"""Completed fraction from which the time left is estimated."""
 
 
 def status_html(queue: JobQueue, job: JobRecord | None) -> str:
@@ -28,9 +26,10 @@ def status_html(queue: JobQueue, job: JobRecord | None) -> str:
         return _panel(title, f"waiting; {queue.num_before(job)} before it", 0.0)
     if job.state == "running":
         progress = queue.progress(job)
-        return _panel(
-            title, " · ".join(filter(None, (progress.stage, _time_left(job, progress.fraction)))), progress.fraction
-        )
+        left = f"about {duration(progress.seconds_left)} left"
+        if progress.seconds_left < 0:
+            left = f"{duration(time.time() - job.started)} so far"
+        return _panel(title, " · ".join(filter(None, (progress.stage, left))), progress.fraction)
     if job.state == "failed":
         return f'<div class="dfa-failed" role="alert"><b>{title}: not possible.</b> {html.escape(job.message)}</div>'
     outcome = "done" if job.state == "done" else "cancelled"
@@ -46,13 +45,6 @@ def duration(seconds: float) -> str:
     """
     seconds = max(round(seconds), 0)
     return f"{seconds} s" if seconds < 60 else f"{seconds // 60} min {seconds % 60} s"
-
-
-def _time_left(job: JobRecord, fraction: float) -> str:
-    elapsed = time.time() - job.started
-    if fraction < MIN_FRACTION:
-        return f"{duration(elapsed)} so far"
-    return f"about {duration(elapsed * (1 - fraction) / fraction)} left"
 
 
 def _panel(title: str, text: str, fraction: float) -> str:

@@ -79,7 +79,7 @@ class TalkTab:
                 with gr.Row():
                     self.evaluate = gr.Button("Evaluate the model", size="sm", interactive=False)
                     self.viewer = gr.Button("Open in the viewer", size="sm", interactive=False)
-                self.links = gr.HTML()
+                self.links, self.viewer_link = gr.HTML(), gr.HTML()
         self.generate.click(self._generate, [person, audio, *options], self.status, **AT_ONCE)
         self.evaluate.click(self._evaluate, person, self.status, **AT_ONCE)
         cancel.click(self._cancel, person, self.status, **AT_ONCE)
@@ -140,7 +140,9 @@ class TalkTab:
                 (AudioConditioningConfig, conditioning),
             ):
                 config(**values)  # checks them
-            speech = self.library.store_speech(name, Path(audio))
+            speech = self.library.store_upload(name, Path(audio))
+            if background:
+                video["background"] = str(self.library.store_upload(name, Path(background)))
         except UserError as error:
             raise gr.Error(in_words(str(error))) from None
         suffix = ".webm" if video["background"] == "transparent" else ".mp4"

@@ -25,8 +25,8 @@ from dfa_nerfstudio.workflow.train_field import RUNS, TrainConfig, train_field
 
 DATA, TALKING = "data", "talking"
 """Names of the dataset folder and of the folder of talking videos."""
-SOURCE, SPEECH = "source", "speech"
-"""Names, in the app's library, of the uploaded video without its suffix, and of the folder of uploaded speech."""
+SOURCE, UPLOADS = "source", "uploads"
+"""Names, in the app's library, of the uploaded video without its suffix, and of the folder of other uploads."""
 LOCK = ".stages.lock"
 
 
@@ -41,7 +41,7 @@ class PersonFolder:
     | `data/` | dataset folder with attribute models, as of `dfa-process` and `dfa-attributes` |
     | `runs/METHOD/run/` | run of the renderer, as of `ns-train`, with `preview.jpg` |
     | `talking/` | talking videos |
-    | `source.mp4`, `speech/` | what was uploaded to `dfa-app` |
+    | `source.mp4`, `uploads/` | what was uploaded to `dfa-app` |
     | `stages.json` | which stages are done |
 
     Args:
@@ -56,7 +56,7 @@ class PersonFolder:
         path = Path(path)
         if path.is_file():
             raise UserError(f"{path}: is a file; give a folder")
-        others = [file for file in path.glob("[!.]*") if file.stem not in (SOURCE, SPEECH)]
+        others = [file for file in path.glob("[!.]*") if file.stem not in (SOURCE, UPLOADS)]
         if others and not (path / FILE).exists():
             raise UserError(f"{path}: contains other files; give a new or empty folder")
         self.path, self.overwrite = path, overwrite

@@ -74,8 +74,8 @@ def test_names_never_leave_the_library(library: Library, name: str):
 def test_uploads_get_safe_names_in_the_persons_folder(library: Library, tmp_path: Path):
     upload = tmp_path / "my; speech (1).WAV"
     upload.write_bytes(b"RIFF")
-    first, second = library.store_speech("Ada Ω", upload), library.store_speech("Ada Ω", upload)
-    folder = library.path / "Ada Ω/speech"
+    first, second = library.store_upload("Ada Ω", upload), library.store_upload("Ada Ω", upload)
+    folder = library.path / "Ada Ω/uploads"
     assert [first, second] == [folder / "my_speech_1_01.wav", folder / "my_speech_1_02.wav"]
     library.delete("Ada Ω")
     assert library.names() == [] and not folder.exists()

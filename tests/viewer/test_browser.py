@@ -123,7 +123,7 @@ def _settled_image(page: Any) -> np.ndarray:
     """Returns the image, [H, W, 3], when it has been constant for longer than a slow machine needs to refine it."""
     last, num_equal = _image(page), 0
     for _ in range(60):
-        page.wait_for_timeout(1500)
+        page.wait_for_timeout(1000)
         image = _image(page)
         unchanged = image.shape == last.shape and np.abs(image - last).mean() < 0.05
         num_equal = num_equal + 1 if unchanged else 0
