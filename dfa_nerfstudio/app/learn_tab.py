@@ -15,7 +15,6 @@ from dfa_nerfstudio.app.library import Library
 from dfa_nerfstudio.app.status_panel import status_html
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.preprocessing.report.process_report import ProcessReport
-from dfa_nerfstudio.workflow.preview import PREVIEW
 
 ADVICE = """Film one person who talks for one to five minutes: head and shoulders in the frame, camera on a stand, even
 light, nobody else, no hand before the face. Speak as always, and blink as always."""
@@ -81,12 +80,7 @@ class LearnTab:
                     delete = gr.Button("Delete this person and all their files", variant="stop", size="sm")
                 self.learn_button = gr.Button(LEARN, variant="primary", interactive=False, elem_id="learn")
                 self.status = gr.HTML(elem_id="learn-status")
-                self.preview = gr.Image(
-                    label="Video frame, and the same frame rendered so far",
-                    interactive=False,
-                    buttons=["fullscreen"],
-                    elem_id="preview",
-                )
+                self.preview = gr.HTML(elem_id="preview")
                 cancel = gr.Button("Cancel", size="sm")
         video = [self.video, self.name, self.size, who, camera]
         check.click(self._check, video, [person, self.status], **AT_ONCE)
@@ -99,27 +93,17 @@ class LearnTab:
         """Components that `refresh` updates."""
         return [self.status, self.verdict, self.learn_button, self.preview]
 
-    def refresh(self, name: str | None, shown: dict[str, float]) -> list[object]:
-        """Returns new values for `outputs`.
-
-        Args:
-            name: the person.
-            shown: time of the image that the browser shows already; updated.
-        """
+    def refresh(self, name: str | None) -> list[object]:
+        """Returns new values for `outputs`, for the person that is shown."""
         if not name:
-            return ["", "", gr.update(interactive=False), None]
+            return ["", "", gr.update(interactive=False), ""]
         folder, job = self.library.person(name), self.queue.latest(name, "process", "learn")
         ready = folder.records.is_finished("process") and not (job and job.is_pending)
-        previews = list(folder.path.glob(f"runs/*/*/{PREVIEW}"))
-        time = previews[0].stat().st_mtime if previews else 0.0
-        image: object = gr.skip()
-        if shown.get("preview") != time:
-            image, shown["preview"] = (str(previews[0]) if previews else None), time
         return [
             status_html(self.queue, job),
             _verdict(name, folder.report if ready or folder.records.is_finished("process") else None),
             gr.update(interactive=ready, value=LEARN if folder.config is None else LEARN_AGAIN),
-            image,
+            _preview(name, self.library.preview(name)),
         ]
 
     def _check(self, video: str | None, name: str, size: int, who: str, camera: str) -> tuple[object, str]:
@@ -153,6 +137,17 @@ class LearnTab:
         if job is not None:
             self.queue.cancel(job.id)
         return status_html(self.queue, job)
+
+
+def _preview(name: str, image: Path | None) -> str:
+    """The preview of the training, with a time in its address, so that browsers load it when it changes."""
+    if image is None:
+        return ""
+    return (
+        f'<figure><img src="/people/{quote(name)}/preview?{image.stat().st_mtime_ns}" '
+        'alt="on the left a frame of the video, on the right the same frame rendered so far"/>'
+        "<figcaption>A frame of the video, and the same frame rendered so far</figcaption></figure>"
+    )
 
 
 def _verdict(name: str, report: ProcessReport | None) -> str:

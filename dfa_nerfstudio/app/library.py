@@ -8,6 +8,8 @@ from pathlib import Path
 
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.workflow.person_folder import SOURCE, UPLOADS, PersonFolder
+from dfa_nerfstudio.workflow.preview import PREVIEW
+from dfa_nerfstudio.workflow.train_field import RUNS
 
 NAME = re.compile(r"\w[\w -]{0,59}")
 """Letters, digits, spaces and hyphens, in any script."""
@@ -61,6 +63,10 @@ class Library:
         while list(folder.glob(f"{stem}_{number:02d}.*")):
             number += 1
         return Path(shutil.copyfile(upload, folder / f"{stem}_{number:02d}{_suffix(upload)}"))
+
+    def preview(self, name: str) -> Path | None:
+        """The latest preview of the training of the person's renderer."""
+        return next(iter(self.person(name).path.glob(f"{RUNS}/*/*/{PREVIEW}")), None)
 
     def delete(self, name: str) -> None:
         """Deletes a person with all files."""

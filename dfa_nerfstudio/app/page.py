@@ -18,8 +18,7 @@ REFRESH_S = 1.0
 ETHICS = "Film only people who agree. Say of every result that it is synthetic. Never use it to deceive."
 CSS = """
 .dfa-status progress { width: 100%; height: 0.8rem; display: block; margin: 0.3rem 0; accent-color: #f97316; }
-#preview .image-frame, #preview .image-frame img, #preview button { width: 100% !important; }
-#preview .image-frame { padding-top: 1.8rem; }
+#preview img { width: 100%; }
 #source-video video { max-height: 320px; }
 .dfa-failed { border-left: 4px solid #dc2626; padding: 0.4rem 0.8rem; }
 """
@@ -51,9 +50,7 @@ def build_page(library: Library, queue: JobQueue, viewer: ViewerProcess) -> gr.B
             names = library.names()
             people = gr.skip() if shown.get("names") == names else gr.update(choices=names)
             shown["names"] = names
-            if shown.get("person") != name:
-                shown.pop("preview", None)
-            values = [people, *learn.refresh(name, shown), *talk.refresh(name, shown), *jobs.refresh(shown)]
+            values = [people, *learn.refresh(name), *talk.refresh(name, shown), *jobs.refresh(shown)]
             shown["person"] = name
             return [*values, shown]
 

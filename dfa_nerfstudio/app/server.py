@@ -57,19 +57,23 @@ def serve_app(config: Annotated[AppConfig, tyro.conf.arg(name="")]) -> None:
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=close_at_end)
 
-    def page_of(name: str, path: Path | None) -> FileResponse:
+    def file_of(name: str, path: Path | None) -> FileResponse:
         if name not in library.names() or path is None or not path.is_file():
             raise HTTPException(404, "there is no such page yet")
-        return FileResponse(path, media_type="text/html")
+        return FileResponse(path)
 
     @app.get("/people/{name}/report")
     def report(name: str) -> FileResponse:
-        return page_of(name, library.path / name / "data" / REPORT_PAGE)
+        return file_of(name, library.path / name / "data" / REPORT_PAGE)
+
+    @app.get("/people/{name}/preview")
+    def preview(name: str) -> FileResponse:
+        return file_of(name, library.preview(name) if name in library.names() else None)
 
     @app.get("/people/{name}/evaluation")
     def evaluation(name: str) -> FileResponse:
         config = library.person(name).config if name in library.names() else None
-        return page_of(name, config and config.parent / "evaluation" / "report.html")
+        return file_of(name, config and config.parent / "evaluation" / "report.html")
 
     fonts = ["ui-sans-serif", "system-ui", "sans-serif"]  # of the computer: gradio's come from another host
     gr.mount_gradio_app(

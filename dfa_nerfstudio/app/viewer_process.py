@@ -5,8 +5,12 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import time
 
 from dfa_nerfstudio.app.library import Library
+
+MAX_START_S = 120.0
+"""Longest time in seconds that the viewer may take to start."""
 
 
 class ViewerProcess:
@@ -38,8 +42,21 @@ class ViewerProcess:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        link = f'<a href="http://127.0.0.1:{port}" target="_blank">Viewer</a>: it is there in about 20 seconds'
+        if not self._listens(port):
+            return "the viewer does not start; dfa-viewer on the command line says why"
+        link = f'<a href="http://127.0.0.1:{port}" target="_blank">Viewer</a>'
         return link if self.is_local else f"{link}, for this machine alone: ssh -L {port}:127.0.0.1:{port} HOST"
+
+    def _listens(self, port: int) -> bool:
+        """Waits until the viewer can be opened; returns False if it ended, or takes too long."""
+        assert self._process is not None
+        deadline = time.monotonic() + MAX_START_S
+        while time.monotonic() < deadline and self._process.poll() is None:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return True
+            time.sleep(0.3)
+        return False
 
     def close(self) -> None:
         """Ends the viewer that is open."""
