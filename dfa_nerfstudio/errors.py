@@ -20,8 +20,8 @@ _OPTION = re.compile(r"`([a-z][a-z0-9_.]*)(?:=([^`]*))?`")
 class UserError(Exception):
     """Bad input: what is wrong, where, and what to do, in one line.
 
-    An option is written in backticks by its Python name, with or without a value: `` `size=15` ``. Whoever calls the
-    library reads that; a command shows it as the flag that its user types, `--size 15` (`as_flags`).
+    An option is written by its Python name between two backticks, with or without a value, such as size=15. Whoever
+    calls the library reads that; a command shows it as the flag that its user types, --size 15 (`as_flags`).
     """
 
 

@@ -36,13 +36,13 @@ class PersonFolder:
     Each stage runs once. An interrupted training of the renderer goes on where it stopped. With another video or other
     options, a stage runs again, and those after it, only where `overwrite` allows it.
 
-    | path | content |
-    |---|---|
-    | `data/` | dataset folder with attribute models, as of `dfa-process` and `dfa-attributes` |
-    | `runs/METHOD/run/` | run of the renderer, as of `ns-train`, with `preview.jpg` |
-    | `talking/` | talking videos |
-    | `source.mp4`, `uploads/` | what was uploaded to `dfa-app` |
-    | `stages.json` | which stages are done |
+    The folder contains:
+
+    - `data/`: dataset folder with attribute models, as of `dfa-process` and `dfa-attributes`;
+    - `runs/METHOD/run/`: run of the renderer, as of `ns-train`, with `preview.jpg`;
+    - `talking/`: talking videos;
+    - `source.mp4`, `uploads/`: what was uploaded to `dfa-app`;
+    - `stages.json`: which stages are done.
 
     Args:
         path: the folder; it is made when the first stage runs.
