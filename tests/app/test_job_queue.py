@@ -13,6 +13,7 @@ from dfa_nerfstudio.app.access_guard import AccessGuard
 from dfa_nerfstudio.app.app_config import AppConfig
 from dfa_nerfstudio.app.job_queue import JobQueue
 from dfa_nerfstudio.app.job_record import JobRecord
+from dfa_nerfstudio.app.job_work import ATTRIBUTE_SECONDS, PROCESS_SECONDS, _ProgressWriter
 from dfa_nerfstudio.app.library import Library
 from dfa_nerfstudio.app.status_panel import status_html
 from dfa_nerfstudio.errors import UserError
@@ -114,3 +115,22 @@ def test_only_pages_of_this_machine_or_with_the_token_are_served():
 def test_options_that_cannot_be_are_refused(options: dict[str, object]):
     with pytest.raises(UserError, match=f"`{next(iter(options))}"):
         AppConfig(**options)  # type: ignore[arg-type]
+
+
+def test_the_time_left_counts_the_stages_to_come(library: Library):
+    learn = _ProgressWriter(library.path, JobRecord("Ada", "learn", {"minutes": 3.0, "step_multiplier": 2.0}))
+    total = 2 * sum(ATTRIBUTE_SECONDS.values()) + 180
+    start = learn.start
+    fraction, left = learn._whole_job("autoencoder", 0.5, start + 15)  # slower than usual: 20 s of 30 s
+    assert fraction == pytest.approx(10 / total) and left == pytest.approx(15 + total - 20)
+    learn.stage_start = start + 200
+    assert learn._whole_job("training the renderer", 0.25, start + 260)[1] == pytest.approx(180)
+    process = _ProgressWriter(library.path, JobRecord("Ada", "process", {}))
+    process.stage_start = process.start + 13
+    usual = sum(PROCESS_SECONDS.values())
+    before = PROCESS_SECONDS["scanning"] + PROCESS_SECONDS["camera"]
+    fraction, left = process._whole_job("face and person", 0.5, process.start + 13 + 48)  # twice as slow as usual
+    done = before + PROCESS_SECONDS["face and person"] / 2
+    assert fraction == pytest.approx(done / usual)
+    assert left == pytest.approx(48 + (usual - before - PROCESS_SECONDS["face and person"]) * 61 / done)
+    assert process._whole_job("audio", 0.5, process.start + 1) == (0.0, -1.0)
