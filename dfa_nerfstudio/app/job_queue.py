@@ -30,7 +30,7 @@ class JobQueue:
     def __init__(self, library: Path) -> None:
         self.library = library
         (library / JOBS).mkdir(parents=True, exist_ok=True)
-        self._lock = threading.Lock()
+        self._lock, self._saving = threading.Lock(), threading.Lock()
         self._jobs = {job.id: job for job in read_jobs(library)}
         self._running: JobRecord | None = None
         self._stop_running: Callable[[], None] | None = None
@@ -59,7 +59,7 @@ class JobQueue:
                 return
             job.state, job.ended = "cancelled", time.time()
             stop = self._stop_running if job is self._running else None
-        job.save(self.library)
+        self._save(job)
         if stop is not None:
             stop()
 
@@ -104,7 +104,7 @@ class JobQueue:
             if job.state != "waiting":
                 return
             self._running, job.state, job.started = job, "running", time.time()
-        job.save(self.library)
+        self._save(job)
         output = Path(job.options.get("output", self.library / job.person / "data"))
         reason = run_in_subprocess(Job(job.id, output, run_job, (self.library, job)), self._on_start)
         with self._lock:
@@ -130,7 +130,11 @@ class JobQueue:
     def _set(self, job: JobRecord, **values: Any) -> None:
         for name, value in values.items():
             setattr(job, name, value)
-        job.save(self.library)
+        self._save(job)
+
+    def _save(self, job: JobRecord) -> None:
+        with self._saving:  # one thread at a time writes a file
+            job.save(self.library)
 
     def _forget_old(self) -> None:
         for job in [job for job in self.jobs() if not job.is_pending][MAX_FINISHED:]:
