@@ -1,9 +1,11 @@
 """First model: from a video of one person to a talking video, with the progress of each stage.
 
+Example:
     python examples/01_first_model.py --video me.mp4 --audio speech.wav --output people/me
 
-The defaults are for a computer without a GPU. If you have no video at hand, `dfa-demo make-clip --output me.mp4` and
-`dfa-demo driving-audio --output speech.wav` make both files.
+The defaults are for a computer without a GPU. After an interruption the same command goes on where it stopped. If you
+have no video at hand, `dfa-demo make-clip --output me.mp4` and `dfa-demo driving-audio --output speech.wav` make both
+files.
 """
 
 from __future__ import annotations
@@ -35,8 +37,9 @@ def main(
         step_multiplier: factor on the training steps of the attribute models.
     """
     with dfa.progress_listener(show):
-        report = dfa.process(video, output / "data", dfa.ProcessConfig(size=size))
-        print("\n".join(report.lines()))
+        if not (output / "data").exists():  # it appears only when it is complete
+            report = dfa.process(video, output / "data", dfa.ProcessConfig(size=size))
+            print("\n".join(report.lines()))
         attributes = dfa.AttributesConfig(step_multiplier=step_multiplier, progress=False)
         run = dfa.train(output / "data", output, dfa.TrainConfig(minutes=minutes), attributes)
         statistics = dfa.load(run).talk(audio).save(output / "talking.mp4")

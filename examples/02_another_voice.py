@@ -1,6 +1,7 @@
 """Another voice: a trained person says several audio files, with other head motion, blinks and lips.
 
-python examples/02_another_voice.py --run people/me --audio first.wav second.mp3 --output videos
+Example:
+    python examples/02_another_voice.py --run people/me --audio first.wav second.mp3 --output videos
 """
 
 from __future__ import annotations

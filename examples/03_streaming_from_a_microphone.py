@@ -1,5 +1,6 @@
 """Streaming from a microphone: the frames of a person who says what arrives, while it arrives.
 
+Example:
     python examples/03_streaming_from_a_microphone.py --run people/me --show
     python examples/03_streaming_from_a_microphone.py --run people/me --wav speech.wav      # instead of a microphone
 
@@ -78,7 +79,8 @@ def main(run: Path, wav: Path | None = None, seconds: float = 60.0, show: bool =
         pass  # Functions are compiled at their first use, which would make the first frames late.
     window = Window() if show else None
     num_frames, begin = 0, time.monotonic()
-    for num_frames, frame in enumerate(person.stream(listen(seconds) if wav is None else play(wav)), 1):
+    for frame in person.stream(listen(seconds) if wav is None else play(wav)):
+        num_frames += 1
         if window is not None:
             window.show(frame)
     print(f"{num_frames} frames in {time.monotonic() - begin:.1f} s")

@@ -1,6 +1,7 @@
 """Custom background: an image, a colour, or transparency for a video editor.
 
-python examples/04_custom_background.py --run people/me --audio speech.wav --image beach.jpg --output videos
+Example:
+    python examples/04_custom_background.py --run people/me --audio speech.wav --image beach.jpg --output videos
 """
 
 from __future__ import annotations

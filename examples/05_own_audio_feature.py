@@ -1,5 +1,6 @@
 """Own audio feature: the loudness of eight frequency bands, from which lips are then predicted.
 
+Example:
     python examples/05_own_audio_feature.py data/me
 
 It trains the attribute models of the dataset folder anew. A renderer that was trained on the former ones needs a new
@@ -9,7 +10,6 @@ its feature; a package registers it by an entry point (docs/extend.md).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 import dfa_nerfstudio as dfa
-from dfa_nerfstudio.attributes.attribute_models import REPORT_FILE_NAME
 from dfa_nerfstudio.data.attribute_track import FeatureKind
 from dfa_nerfstudio.data.audio_features import AudioSource, register_audio_feature
 from dfa_nerfstudio.media.chunks import sliding_windows
@@ -47,7 +46,7 @@ class BandLoudness:
 
 
 def main(folder: tyro.conf.Positional[Path], step_multiplier: float = 1.0) -> None:
-    """Trains the attribute models on the feature and prints how well lips are predicted.
+    """Trains the attribute models on the feature; the table at the end says how well lips are predicted from it.
 
     Args:
         folder: a dataset folder.
@@ -56,9 +55,6 @@ def main(folder: tyro.conf.Positional[Path], step_multiplier: float = 1.0) -> No
     config = dfa.AttributesConfig(step_multiplier=step_multiplier, progress=False)
     config.models.lips = replace(config.models.lips, features=BandLoudness.NAME)
     dfa.train_attributes(folder, config)
-    report = json.loads((folder / REPORT_FILE_NAME).read_text())
-    for name in ("lips from audio, amplitude", "lips from audio, correlation"):
-        print(f"{name}: {report[name]:.2f}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Own metric: two metrics that `evaluate` and its report then compute as they do their own.
 
+Example:
     python examples/06_own_metric.py people/me
 
 A metric that is to be there for `dfa-eval` too is a file in `dfa_nerfstudio/evaluation/video_metrics/`.

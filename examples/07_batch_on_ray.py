@@ -1,7 +1,8 @@
 """Batch on Ray: a folder of speech becomes a folder of videos, several at a time.
 
+Example:
     python examples/07_batch_on_ray.py --run people/me --audio speech/ --output videos
-    RAY_ADDRESS=ray://head:10001 python examples/07_batch_on_ray.py ... --backend ray
+    python examples/07_batch_on_ray.py --run people/me --audio speech/ --output videos --backend ray
 
 Each video is rendered in a process of its own: one that fails does not stop the others. All machines of a Ray cluster
 must reach the files and have this package installed (`pip install "dfa-nerfstudio[ray]"`).

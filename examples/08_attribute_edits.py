@@ -1,5 +1,6 @@
-"""Attribute edits: the held-out frames again, with closed eyes or a turned head, and nothing else changed.
+"""Attribute edits: the last frames of the person's video, with closed eyes or a turned head, and all else unchanged.
 
+Example:
     python examples/08_attribute_edits.py --run people/me --output edited.mp4
 
 From left to right: the track as it is, closed eyes, the head turned, the mouth closed. Any renderer with the members of

@@ -1,6 +1,7 @@
 """Evaluate: the metrics of several runs on the held-out end of their videos, side by side.
 
-python examples/09_evaluate.py people/me people/you
+Example:
+    python examples/09_evaluate.py people/me people/you
 """
 
 from __future__ import annotations
