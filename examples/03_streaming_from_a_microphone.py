@@ -6,6 +6,8 @@ Example:
 
 The microphone needs the package sounddevice, which mediapipe brings, and its library PortAudio (`libportaudio2` on
 Debian and Ubuntu). The window needs Python's tkinter and a display; without `--show` the frames are only counted.
+
+Every frame is rendered, so that a computer that is too slow falls behind; `dfa-talk --live` skips frames instead.
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ import dfa_nerfstudio as dfa
 from dfa_nerfstudio.attributes.attribute_models import MODELS_FILE_NAME, AttributeModels
 from dfa_nerfstudio.media.video_writer import VideoWriter
 from dfa_nerfstudio.talk.frame_renderer import frame_size, render_track
+from dfa_nerfstudio.talk.load_model import latest_checkpoint
+from dfa_nerfstudio.talk.provenance import Provenance
 from dfa_nerfstudio.viewer.attribute_edits import AttributeEdits
 
 
@@ -30,7 +32,8 @@ def main(run: Path, output: Path, num_frames: int = 50, yaw: float = 15.0) -> No
         num_frames: number of frames.
         yaw: rotation of the head to its left, in degrees.
     """
-    model = dfa.load(run).model
+    person = dfa.load(run)
+    model, mark = person.model, Provenance.of_checkpoint(latest_checkpoint(person.config))
     models = AttributeModels.load(model.clip.folder / MODELS_FILE_NAME)
     track = model.clip.track.to(model.device)[-num_frames:]
     edits = (
@@ -41,7 +44,8 @@ def main(run: Path, output: Path, num_frames: int = 50, yaw: float = 15.0) -> No
     )
     tracks = [edit.apply(track, model.closed_mouth_feature, models.eye.from_opening) for edit in edits]
     width, height = frame_size(model)
-    with VideoWriter(output, track.fps, (len(tracks) * width, height)) as video:
+    size, marked_as_synthetic = (len(tracks) * width, height), mark.metadata(output.suffix)
+    with VideoWriter(output, track.fps, size, metadata=marked_as_synthetic, finalize=mark.append_xmp) as video:
         for frames in zip(*(render_track(model, edited) for edited in tracks), strict=True):
             video.write_frame(np.concatenate(frames, 1))
     print(f"{output}: {len(track)} frames")

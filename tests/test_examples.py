@@ -185,6 +185,7 @@ def test_batch(demo: PipelineRun, words: Path, tmp_path: Path, capsys: pytest.Ca
 
 def test_attribute_edits(demo: PipelineRun, tmp_path: Path) -> None:
     load_example("08_attribute_edits").main(demo.config, tmp_path / "edited.mp4", num_frames=4)
+    assert inspect_video(tmp_path / "edited.mp4").is_synthetic
     parts = np.split(frames_of(tmp_path / "edited.mp4"), 4, axis=2)
     assert parts[0].shape == (4, 64, 64, 3)
     change = [np.abs(part - parts[0]).mean() for part in parts]
