@@ -8,6 +8,7 @@ The Python API, which the commands use too:
 | `train(folder, output, config)` | trains attribute models and renderer, and returns the run's `config.yml` |
 | `train_attributes(folder, config)` | trains the attribute models of a dataset folder alone |
 | `load(run)` | a trained `Person`: `talk(audio)` gives frames and files, `stream(chunks)` frames of live audio |
+| `render_batch(run, audio, output)` | talking videos of many audio files, in several processes or on a Ray cluster |
 | `evaluate(run, config)` | metrics of the held-out end of the person's video |
 | `PersonFolder(path)` | all of this in one folder, stage by stage, resumable, as `dfa-make` does |
 | `progress_listener(function)` | within its block, `function` is called with the progress of everything above |
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         AudioConditioningConfig,
         Evaluation,
         EvaluationConfig,
+        JobsConfig,
         MotionConfig,
         Person,
         PersonFolder,
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
         load,
         process,
         progress_listener,
+        render_batch,
         train,
         train_attributes,
     )
@@ -60,6 +63,7 @@ __all__ = [
     "AudioConditioningConfig",
     "Evaluation",
     "EvaluationConfig",
+    "JobsConfig",
     "MotionConfig",
     "Person",
     "PersonFolder",
@@ -74,6 +78,7 @@ __all__ = [
     "load",
     "process",
     "progress_listener",
+    "render_batch",
     "train",
     "train_attributes",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from dfa_nerfstudio.attributes import train_attributes as attribute_training
@@ -12,9 +13,12 @@ from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation import evaluate as evaluation
 from dfa_nerfstudio.evaluation.evaluate import Evaluation, EvaluationConfig
 from dfa_nerfstudio.evaluation.video_pairs import held_out_pair
+from dfa_nerfstudio.jobs import JobsConfig
 from dfa_nerfstudio.preprocessing.process_config import ProcessConfig
 from dfa_nerfstudio.preprocessing.report.process_report import ProcessReport
+from dfa_nerfstudio.reporting.console import make_console
 from dfa_nerfstudio.reporting.progress import Progress, progress_listener
+from dfa_nerfstudio.talk import batch
 from dfa_nerfstudio.talk.find_run import find_run
 from dfa_nerfstudio.talk.person import Person, TalkingVideo
 from dfa_nerfstudio.talk.talk_config import AudioConditioningConfig, VideoConfig
@@ -26,6 +30,7 @@ __all__ = [
     "AudioConditioningConfig",
     "Evaluation",
     "EvaluationConfig",
+    "JobsConfig",
     "MotionConfig",
     "Person",
     "PersonFolder",
@@ -40,6 +45,7 @@ __all__ = [
     "load",
     "process",
     "progress_listener",
+    "render_batch",
     "train",
     "train_attributes",
 ]
@@ -112,6 +118,47 @@ def load(run: Path | str, data: Path | str | None = None) -> Person:
         UserError: if there is no trained run, or its checkpoint cannot be read.
     """
     return Person(run, data)
+
+
+def render_batch(
+    run: Path | str,
+    audio: Iterable[Path | str],
+    output: Path | str,
+    video: VideoConfig | None = None,
+    motion: MotionConfig | None = None,
+    conditioning: AudioConditioningConfig | None = None,
+    jobs: JobsConfig | None = None,
+    data: Path | str | None = None,
+) -> int:
+    """Renders a talking video for each of several audio files, each in a process of its own, and prints each result.
+
+    Args:
+        run: see `load`.
+        audio: audio files, and folders of audio files.
+        output: folder of the videos, which are named like the audio files.
+        video: see `Person.talk`.
+        motion: see `Person.talk`; the seed is increased by one for each further file.
+        conditioning: see `Person.talk`.
+        jobs: number of parallel jobs, and where they run: on this machine or on a Ray cluster.
+        data: see `load`.
+
+    Returns:
+        the number of failed videos.
+
+    Raises:
+        UserError: if there is no trained run, an audio file does not exist, or two have the same name.
+    """
+    return batch.render_batch(
+        find_run(Path(run)),
+        None if data is None else Path(data),
+        batch.find_audio_files(tuple(map(Path, audio))),
+        Path(output),
+        video or VideoConfig(),
+        motion or MotionConfig(),
+        conditioning or AudioConditioningConfig(),
+        jobs or JobsConfig(),
+        make_console(),
+    )
 
 
 def evaluate(run: Path | str, config: EvaluationConfig | None = None, data: Path | str | None = None) -> Evaluation:

@@ -37,7 +37,7 @@ SUBCOMMANDS = {
 }
 """Subcommands, each with options of its own."""
 METHODS = ("dfa-nerf-lite", "dfa-nerf", "dfa-nerf-paper")
-OTHER_PROGRAMS = ("arecord", "cd", "curl", "ffplay", "git", "ssh", ".")
+OTHER_PROGRAMS = ("arecord", "cd", "curl", "docker", "ffplay", "git", "ssh", ".")
 """Programs that examples use and that are not checked."""
 
 
