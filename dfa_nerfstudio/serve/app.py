@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator
 from importlib import resources
 from typing import Any
 
+import uvicorn
 from fastapi import FastAPI, HTTPException, Request, WebSocket
 from fastapi.responses import HTMLResponse, PlainTextResponse, StreamingResponse
 from starlette.datastructures import QueryParams
@@ -41,6 +42,10 @@ MAX_OUTPUTS = 4
 """Largest number of videos of one session; each of them is encoded anew."""
 MAX_OFFER_BYTES = 64 << 10
 """Largest WebRTC offer in bytes."""
+MAX_MESSAGE_BYTES = 4 << 20
+"""Largest message of a client in bytes: two minutes of PCM at 16 kHz."""
+SHUTDOWN_S = 3
+"""Seconds that connections have to end when the server is stopped."""
 MAX_REASON_BYTES = 120
 """Largest reason of a closed WebSocket; the protocol allows 123 bytes."""
 POLICY, INTERNAL_ERROR, TRY_AGAIN_LATER = 1008, 1011, 1013
@@ -153,6 +158,19 @@ def create_app(pool: RenderPool, config: ServeConfig, metrics: Metrics) -> ASGIA
         return {"sdp": answer, "type": "answer"}
 
     return AccessGuard(app, config.host, config.token)
+
+
+def create_server(app: ASGIApp) -> uvicorn.Server:
+    """Returns a server of the application; `run(sockets=[...])` serves until it is stopped."""
+    config = uvicorn.Config(
+        app,
+        access_log=False,  # it would contain the token
+        log_level="warning",
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_per_message_deflate=False,  # video cannot be compressed any further
+        timeout_graceful_shutdown=SHUTDOWN_S,
+    )
+    return uvicorn.Server(config)
 
 
 def _options(query: QueryParams) -> tuple[int, str]:

@@ -37,9 +37,7 @@ class Interruption:
         """Silences all audio before sample `end` that has not been encoded."""
         self._fading, self._end = True, end
 
-    def silence(
-        self, samples: Float32[np.ndarray, " n"], start: int
-    ) -> Float32[np.ndarray, " n"]:
+    def silence(self, samples: Float32[np.ndarray, " n"], start: int) -> Float32[np.ndarray, " n"]:
         """Returns the audio from sample `start` on, silenced where it was interrupted."""
         num_silenced = min(max(self._end - start, 0), len(samples))
         if not num_silenced:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -188,9 +189,10 @@ class LiveSession:
                 self._write(number, image, audio)
                 self._count(number, rendered is None)
         finally:
-            for output in self._outputs:
-                output.close()
-            self._on_event({"event": "closed"})
+            with contextlib.ExitStack() as ending:
+                ending.callback(self._on_event, {"event": "closed"})
+                for output in self._outputs:
+                    ending.callback(output.close)
 
     def _next_audio(self) -> Float32[np.ndarray, " n"]:
         """Returns the audio of the next frame."""

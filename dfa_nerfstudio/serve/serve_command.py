@@ -17,11 +17,6 @@ from dfa_nerfstudio.media.rates import FRAME_RATE
 from dfa_nerfstudio.serve.serve_config import ServeConfig
 from dfa_nerfstudio.talk.talk_config import AudioConditioningConfig
 
-MAX_MESSAGE_BYTES = 4 << 20
-"""Largest message of a client in bytes: two minutes of PCM at 16 kHz."""
-SHUTDOWN_S = 3
-"""Seconds that connections have to end when the server is stopped."""
-
 
 def serve(
     server: Annotated[ServeConfig, tyro.conf.arg(name="")],
@@ -47,9 +42,7 @@ def serve(
     if server.token is None and not server.is_local:
         server.token = secrets.token_urlsafe(24)
     with _listen(server.host, server.port) as listener:
-        import uvicorn
-
-        from dfa_nerfstudio.serve.app import create_app
+        from dfa_nerfstudio.serve.app import create_app, create_server
         from dfa_nerfstudio.serve.metrics import Metrics
         from dfa_nerfstudio.serve.render_pool import RenderPool
         from dfa_nerfstudio.talk.load_model import load_model
@@ -61,18 +54,10 @@ def serve(
         pool = RenderPool(renderer)
         frame_rate = pool.measure_frame_rate()
         metrics = Metrics(frame_rate, server.max_clients or max(int(frame_rate / FRAME_RATE), 1))
-        app = create_app(pool, server, metrics)
-        options = uvicorn.Config(
-            app,
-            access_log=False,  # it would contain the token
-            log_level="warning",
-            ws_max_size=MAX_MESSAGE_BYTES,
-            ws_per_message_deflate=False,  # video cannot be compressed any further
-            timeout_graceful_shutdown=SHUTDOWN_S,
-        )
+        http_server = create_server(create_app(pool, server, metrics))
         print(_ready(server, metrics.frame_rate, metrics.max_clients), file=sys.stderr, flush=True)
         try:
-            uvicorn.Server(options).run(sockets=[listener])
+            http_server.run(sockets=[listener])
         finally:
             pool.close()
 

@@ -45,7 +45,6 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return dispatcher
 
 
-
 class Constants(NamedTuple):
     """What neither training nor a frame changes."""
 
