@@ -56,7 +56,7 @@ _STREAM_AUDIO_RATE = 48_000
 """Sample rate of a stream's audio in Hz. A packet of AAC has 1024 samples: 21 ms, and at 16 kHz 64 ms, for which frames
 would wait."""
 _UNBUFFERED = {"flush_packets": "1", "max_interleave_delta": "1"}
-"""Container options that write each packet at once. Otherwise a frame waits until a later packet of audio is encoded."""
+"""Container options that write each packet at once; otherwise a frame waits for a later packet of audio."""
 STREAM_FORMATS = {
     "mpegts": EncodingFormat(
         "libx264",

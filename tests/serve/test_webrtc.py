@@ -29,7 +29,7 @@ async def receive(port: int, speech: np.ndarray) -> tuple[list[np.ndarray], list
     from websockets.asyncio.client import connect
 
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-    tracks = [peer.addTransceiver(kind, "recvonly").receiver.track for kind in ("video", "audio")]
+    receivers = [peer.addTransceiver(kind, "recvonly").receiver for kind in ("video", "audio")]
     await peer.setLocalDescription(await peer.createOffer())
     events: list[dict[str, Any]] = []
     async with connect(f"ws://127.0.0.1:{port}/live?video=none") as socket:
@@ -40,6 +40,7 @@ async def receive(port: int, speech: np.ndarray) -> tuple[list[np.ndarray], list
             reply = (await http.post(address, json=offer)).raise_for_status().json()
         assert "\ns=Synthetic" in reply["sdp"]
         await peer.setRemoteDescription(RTCSessionDescription(**reply))
+        tracks = [receiver.track for receiver in receivers]
         await tracks[0].recv()  # connected
         await socket.send((speech * 32767).astype("<i2").tobytes())
         listening = asyncio.create_task(listen(socket, events))
