@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-MAX_UNSENT_BYTES = 8 << 20
-"""Bytes that may wait for a client that reads slowly: half a minute and more of video."""
+MAX_WAITING = 250
+"""Number of messages that may wait for a client that reads slowly: 10 s of video. Later it is no longer live."""
 
 
 class Outbox:
@@ -18,7 +18,6 @@ class Outbox:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._messages = asyncio.Queue[bytes | str | None]()
-        self._num_bytes = 0
         self.overflown = False
         """Whether the client has read too slowly."""
 
@@ -30,12 +29,10 @@ class Outbox:
     def _put(self, message: bytes | str | None) -> None:
         if self.overflown:
             return
-        self._num_bytes += len(message or "")
-        if self._num_bytes > MAX_UNSENT_BYTES:
+        if self._messages.qsize() >= MAX_WAITING:
             self.overflown, message = True, None
         self._messages.put_nowait(message)
 
     async def __aiter__(self) -> AsyncIterator[bytes | str]:
         while (message := await self._messages.get()) is not None:
-            self._num_bytes -= len(message)
             yield message
