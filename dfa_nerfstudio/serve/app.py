@@ -65,7 +65,7 @@ def create_app(pool: RenderPool, config: ServeConfig, metrics: Metrics) -> ASGIA
 
     @app.get("/")
     def page() -> HTMLResponse:
-        return HTMLResponse(resources.files(__package__).joinpath("page.html").read_text("utf-8"))
+        return HTMLResponse(resources.files("dfa_nerfstudio.serve").joinpath("page.html").read_text("utf-8"))
 
     @app.get("/health")
     def health() -> dict[str, Any]:

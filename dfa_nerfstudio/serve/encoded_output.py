@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Callable
+from typing import BinaryIO, cast
 
 import numpy as np
 from jaxtyping import Float32
@@ -31,7 +32,8 @@ class EncodedOutput:
         self.stopped = False
         self._send, self._stack, self._target = send, contextlib.ExitStack(), _Buffer()
         metadata = renderer.provenance.metadata(container)
-        writer = stream_writer(self._target, container, renderer.fps, renderer.size, SAMPLE_RATE, metadata)
+        target = cast(BinaryIO, self._target)
+        writer = stream_writer(target, container, renderer.fps, renderer.size, SAMPLE_RATE, metadata)
         self._video = self._stack.enter_context(writer)
 
     def write(self, number: int, image: Image, audio: Float32[np.ndarray, " n"]) -> None:

@@ -10,9 +10,9 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
-from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
+from dfa_nerfstudio.media.rates import SAMPLE_RATE
+from dfa_nerfstudio.talk.pcm_source import SAMPLES_PER_FRAME
 
-SAMPLES_PER_FRAME = round(SAMPLE_RATE / FRAME_RATE)
 FADE_SAMPLES = SAMPLE_RATE // 100
 """Samples over which audio is faded out; a sudden end is heard as a click."""
 CLOSING_FRAMES, OPENING_FRAMES = 3, 5

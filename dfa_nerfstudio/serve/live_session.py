@@ -16,11 +16,12 @@ import numpy as np
 from jaxtyping import Float32
 
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
-from dfa_nerfstudio.serve.interruption import SAMPLES_PER_FRAME, Interruption
+from dfa_nerfstudio.serve.interruption import Interruption
 from dfa_nerfstudio.serve.metrics import Metrics
 from dfa_nerfstudio.serve.render_pool import Image, RenderPool
 from dfa_nerfstudio.serve.speech_queue import Boundary, SpeechQueue
 from dfa_nerfstudio.talk.audio_driver import AudioDriver
+from dfa_nerfstudio.talk.pcm_source import SAMPLES_PER_FRAME
 
 TICK_SAMPLES = SAMPLES_PER_FRAME // 2
 """Samples at 16 kHz (20 ms) that are given to the attribute models at once."""

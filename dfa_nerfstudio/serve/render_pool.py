@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,11 +13,13 @@ import torch
 from jaxtyping import UInt8
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
+from dfa_nerfstudio.media.library_threads import SWITCH_INTERVAL_S
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
 from dfa_nerfstudio.media.video_writer import stream_writer
 from dfa_nerfstudio.talk.audio_driver import AudioDriver
 from dfa_nerfstudio.talk.live_stream import MAX_LATENCY_S
 from dfa_nerfstudio.talk.ordered_parallel_map import MAX_WORKERS
+from dfa_nerfstudio.talk.pcm_source import SAMPLES_PER_FRAME
 from dfa_nerfstudio.talk.video_renderer import TalkingVideoRenderer
 
 MEASURED_S = 3.0
@@ -28,7 +31,7 @@ Image = UInt8[np.ndarray, "H W 3"]
 class RenderPool:
     """Threads that render, first come, first served. On a CPU one for each core; on a GPU one.
 
-    torch computes in one thread each from then on. With several, the small models that drive a session wait for
+    Until it is closed, torch computes in one thread each. With several, the small models that drive a session wait for
     threads that have no core: 8 ms for a frame become 100 ms and more.
 
     Args:
@@ -38,9 +41,11 @@ class RenderPool:
     def __init__(self, renderer: TalkingVideoRenderer) -> None:
         self.renderer = renderer
         on_cpu = renderer.model.device.type == "cpu"
+        self._settings = torch.get_num_threads(), sys.getswitchinterval()
         self.num_workers = min(torch.get_num_threads(), MAX_WORKERS) if on_cpu else 1
         renderer.model.eval()
         torch.set_num_threads(1)
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._threads = ThreadPoolExecutor(self.num_workers, "render")
 
     def submit(self, frame: AttributeTrack, due: float | None = None) -> Future[Image | None]:
@@ -63,7 +68,7 @@ class RenderPool:
         """Returns the number of frames per second that are driven, rendered and encoded when nothing waits."""
         renderer, start = self.renderer, time.monotonic()
         noise = np.random.default_rng(0).normal(0, 0.1, round(MEASURED_S * SAMPLE_RATE)).astype(np.float32)
-        chunks = np.split(noise, range(SAMPLE_RATE // 10, len(noise), SAMPLE_RATE // 10))
+        chunks = np.split(noise, range(SAMPLES_PER_FRAME, len(noise), SAMPLES_PER_FRAME))
         driver = AudioDriver(renderer.model, renderer.motion, renderer.conditioning, live=True)
         pending = deque[Future[Image | None]]()
         with stream_writer(io.BytesIO(), "mp4", FRAME_RATE, renderer.size, SAMPLE_RATE, {}) as video:
@@ -85,3 +90,6 @@ class RenderPool:
     def close(self) -> None:
         """Ends the threads; frames that wait are not rendered."""
         self._threads.shutdown(cancel_futures=True)
+        num_threads, switch_interval = self._settings
+        torch.set_num_threads(num_threads)
+        sys.setswitchinterval(switch_interval)

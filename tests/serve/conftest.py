@@ -15,7 +15,6 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-import torch
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -34,7 +33,7 @@ from tests.pipeline_fixture import PipelineRun
 @pytest.fixture(scope="session")
 def server(demo: PipelineRun) -> Iterator[int]:
     """Port of a server with a place for one client."""
-    threads, config = torch.get_num_threads(), ServeConfig(size=32)
+    config = ServeConfig(size=32)
     renderer = TalkingVideoRenderer(
         demo.config, load_model(demo.config), config.video(FRAME_RATE), MotionConfig(), AudioConditioningConfig()
     )
@@ -48,7 +47,6 @@ def server(demo: PipelineRun) -> Iterator[int]:
         server.should_exit = True
         thread.join()
     pool.close()
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack, FeatureKind
-from dfa_nerfstudio.serve.interruption import SAMPLES_PER_FRAME, Interruption
+from dfa_nerfstudio.serve.interruption import Interruption
+from dfa_nerfstudio.talk.pcm_source import SAMPLES_PER_FRAME
 
 
 def frame() -> AttributeTrack:
