@@ -1,13 +1,13 @@
 """The server's addresses.
 
-| request | answer |
-|---|---|
-| `GET /` | a page that speaks and listens |
-| `WS /live?rate=16000&video=mp4` | opens a session, which lives as long as the WebSocket; see `live` |
-| `GET /sessions/NAME/video.ts`, `/video.mp4` | the video of a session from now on, for players |
-| `POST /sessions/NAME/offer` | the same by WebRTC: takes `{"sdp": ..., "type": "offer"}`, answers likewise |
-| `GET /health` | state as JSON |
-| `GET /metrics` | counters and latency quantiles for Prometheus |
+::
+
+    GET /                           a page that speaks and listens
+    WS /live?rate=16000&video=mp4   opens a session, which lives as long as the WebSocket
+    GET /sessions/NAME/video.ts     the video of a session from now on, for players; video.mp4 too
+    POST /sessions/NAME/offer       the same by WebRTC: takes {"sdp": ..., "type": "offer"}, answers likewise
+    GET /health                     state as JSON
+    GET /metrics                    counters and latency quantiles for Prometheus
 """
 
 from __future__ import annotations

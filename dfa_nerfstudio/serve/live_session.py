@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from jaxtyping import Float32
 
+from dfa_nerfstudio.errors import UserError, brief
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
 from dfa_nerfstudio.serve.interruption import Interruption
 from dfa_nerfstudio.serve.metrics import Metrics
@@ -126,17 +127,20 @@ class LiveSession:
             thread.join()
 
     def _run(self, part: Callable[[], None]) -> None:
-        """Runs one thread; an error ends the session and is an event."""
+        """Runs one thread. An error ends the session, and is an event before the last one."""
         try:
             part()
         except Exception as error:
             self.metrics.failed_total += 1
-            self._on_event({"event": "error", "reason": f"the session failed: {type(error).__name__}: {error}"})
-            raise
+            self._on_event({"event": "error", "reason": f"the session failed: {brief(error)}"})
+            if not isinstance(error, UserError):
+                raise
         finally:
             self._closed.set()
             if part == self._drive:
                 self._frames.put(None)
+            else:
+                self._on_event({"event": "closed"})
 
     def _drive(self) -> None:
         """Generates the track from the audio that is due, and has its frames rendered."""
@@ -189,8 +193,7 @@ class LiveSession:
                 self._write(number, image, audio)
                 self._count(number, rendered is None)
         finally:
-            with contextlib.ExitStack() as ending:
-                ending.callback(self._on_event, {"event": "closed"})
+            with contextlib.ExitStack() as ending:  # all of them, even if one fails
                 for output in self._outputs:
                     ending.callback(output.close)
 
