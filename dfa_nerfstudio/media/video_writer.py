@@ -72,8 +72,13 @@ STREAM_FORMATS = {
         "aac",
         _STREAM_AUDIO_RATE,
         video_options=_LOW_LATENCY,
-        # not frag_every_frame, which gives frames wrong times where there is audio
-        container_options={"movflags": "empty_moov+default_base_moof", "frag_duration": "20000", **_UNBUFFERED},
+        # not frag_every_frame, which gives frames wrong times where there is audio; without skip_trailer, an index of
+        # all fragments is kept in memory until the end
+        container_options={
+            "movflags": "empty_moov+default_base_moof+skip_trailer",
+            "frag_duration": "20000",
+            **_UNBUFFERED,
+        },
     ),
 }
 """Formats that can be played while they are written, by the name of the container."""

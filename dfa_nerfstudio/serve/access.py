@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from dfa_nerfstudio.nerfstudio_patches import LOCAL_HOSTS, is_foreign_page
 
 OPEN_PATHS = ("/health",)
-"""Paths that need no token: whoever watches over a server has none."""
+"""Paths that need no token, so that a monitor needs none."""
 
 
 class AccessGuard:
@@ -45,7 +45,7 @@ class AccessGuard:
             return PlainTextResponse("pages of other hosts may not connect\n", 403)
         # a page of another host may give its name this machine's address; its requests then have no foreign origin
         if self.host in LOCAL_HOSTS and urlsplit(f"//{headers.get('Host', '')}").hostname not in LOCAL_HOSTS:
-            return PlainTextResponse("this server is reached by the name localhost alone\n", 403)
+            return PlainTextResponse("use the name localhost or the address 127.0.0.1\n", 403)
         if self.token is None or scope["path"] in OPEN_PATHS:
             return None
         scheme, _, bearer = headers.get("Authorization", "").partition(" ")

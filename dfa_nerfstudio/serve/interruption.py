@@ -22,8 +22,8 @@ CLOSING_FRAMES, OPENING_FRAMES = 3, 5
 class Interruption:
     """Applies interruptions to the frames of one session.
 
-    Frames are known a quarter of a second after their audio. When the client interrupts, that much audio is on its way,
-    and the mouth would go on to speak it. The head goes on to move.
+    A frame is computed a quarter of a second after its audio has arrived. Without this class, that much audio would
+    still be heard after an interruption, with moving lips. Head motion is not changed.
 
     Args:
         closed_mouth: condition of the closed mouth.

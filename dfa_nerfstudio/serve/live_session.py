@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from queue import Queue
 from threading import Event, Lock, Thread
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
@@ -21,6 +21,7 @@ from dfa_nerfstudio.serve.interruption import Interruption
 from dfa_nerfstudio.serve.metrics import Metrics
 from dfa_nerfstudio.serve.render_pool import Image, RenderPool
 from dfa_nerfstudio.serve.speech_queue import Boundary, SpeechQueue
+from dfa_nerfstudio.serve.video_output import VideoOutput
 from dfa_nerfstudio.talk.audio_driver import AudioDriver
 from dfa_nerfstudio.talk.pcm_source import SAMPLES_PER_FRAME
 
@@ -31,21 +32,6 @@ STATISTICS_FRAMES = round(FRAME_RATE)
 
 EventListener = Callable[[dict[str, Any]], None]
 """Receives the events of a session, from several threads."""
-
-
-class VideoOutput(Protocol):
-    """Receives the video of a session, from one thread."""
-
-    stopped: bool
-    """Whether nobody reads the video any more; the session then closes it."""
-
-    def write(self, number: int, image: Image, audio: Float32[np.ndarray, " n"]) -> None:
-        """Takes frame `number` of the session and its audio (16 kHz), and returns at once."""
-        ...
-
-    def close(self) -> None:
-        """Ends the video."""
-        ...
 
 
 class LiveSession:

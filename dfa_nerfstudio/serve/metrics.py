@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from threading import Lock
 
 import numpy as np
 
@@ -16,7 +17,7 @@ QUANTILES = 0.5, 0.95, 0.99
 
 @dataclass
 class Metrics:
-    """What the server has done since its start."""
+    """Counters since the start of the server."""
 
     frame_rate: float
     """Frames per second that this machine renders, measured at the start."""
@@ -42,12 +43,15 @@ class Metrics:
     """Latency of each of the latest frames in seconds, from the arrival of its first audio sample until it was
     encoded."""
 
+    _lock: Lock = field(default_factory=Lock)
+
     def on_frame(self, latency: float, dropped: bool) -> None:
-        """Counts a frame. Several threads call it: a lost count is of no account."""
-        self.frames_total += 1
-        self.dropped_total += dropped
-        self.latency_sum += latency
-        self.latencies.append(latency)
+        """Counts a frame; several threads may call it."""
+        with self._lock:
+            self.frames_total += 1
+            self.dropped_total += dropped
+            self.latency_sum += latency
+            self.latencies.append(latency)
 
     def prometheus(self) -> str:
         """All metrics in the text format of Prometheus."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 MAX_WAITING = 250
-"""Number of messages that may wait for a client that reads slowly: 10 s of video. Later it is no longer live."""
+"""Largest number of messages that wait for a slow client: 10 s of video."""
 
 
 class Outbox:

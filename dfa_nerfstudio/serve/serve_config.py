@@ -30,7 +30,7 @@ class ServeConfig:
     background: str | None = None
     """What replaces the source video's background: an image file or a colour (`white`, `#20a0ff`)."""
     watermark: bool = False
-    """Draws a visible "AI-generated" label into the frames. WebRTC has no metadata that could say so."""
+    """Draws a visible "AI-generated" label into the frames, which WebRTC shows too; it carries no metadata."""
     jitter_buffer: float = 0.06
     """Seconds of audio, 0 to 1, that must have arrived before speech starts. More of it bridges an uneven connection;
     latency grows by as much."""

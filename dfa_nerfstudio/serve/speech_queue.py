@@ -1,4 +1,4 @@
-"""Queues the audio of a client and hands it out in real time, with silence where there is none."""
+"""Queues the audio of a client and returns it in real time, with silence where there is none."""
 
 from __future__ import annotations
 

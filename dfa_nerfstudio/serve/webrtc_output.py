@@ -121,7 +121,7 @@ class _QueueTrack(MediaStreamTrack):
 def _rtp_offset(sender: RTCRtpSender, sent: av.VideoFrame | av.AudioFrame) -> int:
     """Returns the RTP timestamp of media time 0, from the frame that has just been sent.
 
-    aiortc adds a random number to all timestamps and keeps it to itself.
+    aiortc adds a random offset to all timestamps, which no public attribute holds.
     """
     timestamp: int = getattr(sender, "_RTCRtpSender__rtp_timestamp", 0)
     return (timestamp - (sent.pts or 0)) % 2**32
