@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -66,7 +67,8 @@ class LiveServerBenchmark:
             "browser": ("Chromium: from the sent sample to the frame on the screen", self._browser),
         }
         with self._server() as health:
-            tables["server"] = [{"size": self.size or "full", **health}]
+            load = os.getloadavg()[0]
+            tables["server"] = [{"size": self.size or "full", **health, "load average at the start": load}]
             for name, (title, part) in parts.items():
                 if not self.only or name in self.only:
                     tables[title] = part(health)
