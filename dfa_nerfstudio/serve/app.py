@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from importlib import resources
 from typing import Any
 
@@ -122,7 +122,12 @@ def create_app(pool: RenderPool, config: ServeConfig, metrics: Metrics) -> ASGIA
         if suffix not in CONTAINERS:
             raise HTTPException(404, "ask for video.ts or video.mp4")
         outbox = Outbox()
-        output = EncodedOutput(CONTAINERS[suffix], renderer, outbox.put)
+
+        def send(data: bytes | None) -> None:
+            output.stopped |= outbox.overflown
+            outbox.put(data)
+
+        output = EncodedOutput(CONTAINERS[suffix], renderer, send)
         opened.session.add_output(output)
 
         async def stream() -> AsyncIterator[bytes | str]:
@@ -198,8 +203,8 @@ def _find(sessions: Sessions, name: str) -> OpenSession:
     return opened
 
 
-def _without_end(outbox: Outbox) -> Any:
-    """Sends video to an outbox whose end is not the video's."""
+def _without_end(outbox: Outbox) -> Callable[[bytes | None], None]:
+    """Returns a function that sends video to an outbox, but not its end, because events follow."""
     return lambda data: None if data is None else outbox.put(data)
 
 

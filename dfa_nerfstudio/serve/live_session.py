@@ -71,9 +71,11 @@ class LiveSession:
             thread.start()
 
     def add_output(self, output: VideoOutput) -> None:
-        """Gives the video, from the next frame on, to one more output."""
+        """Gives the video, from the next frame on, to one more output; closes it if the session has ended."""
         with self._lock:
-            self._outputs.append(output)
+            if not self._closed.is_set():
+                return self._outputs.append(output)
+        output.close()
 
     @property
     def num_outputs(self) -> int:
@@ -179,6 +181,8 @@ class LiveSession:
                 self._write(number, image, audio)
                 self._count(number, rendered is None)
         finally:
+            with self._lock:  # no output is added from here on
+                self._closed.set()
             with contextlib.ExitStack() as ending:  # all of them, even if one fails
                 for output in self._outputs:
                     ending.callback(output.close)

@@ -20,7 +20,7 @@ CLOCK_RATE = 90_000
 """Ticks per second of RTP timestamps of video."""
 PACKET_SAMPLES = SAMPLE_RATE // 50
 """Samples of one packet of audio (20 ms)."""
-MAX_WAITING = {"video": 3, "audio": 10}
+MAX_WAITING = {"video": 3, "audio": 5}
 """Number of frames and of packets that may wait to be sent; older ones are dropped, because they would be late."""
 
 
