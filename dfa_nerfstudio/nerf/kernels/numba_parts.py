@@ -45,6 +45,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return dispatcher
 
 
+
 class Constants(NamedTuple):
     """What neither training nor a frame changes."""
 
