@@ -24,6 +24,7 @@ make bench BENCH="words --load-config C"           lips of single words, closed 
 make bench BENCH="other-speech --load-config C"    sync and mouth motion in other speech, three languages
 make bench BENCH="cost-model --load-config C"      samples, operations and time of rendering and training, beside peaks
 make bench BENCH=app                              dfa-app in a browser: clicks and minutes to a talking video
+make bench BENCH="live-server --load-config C"     dfa-serve: latency, pauses, interruption, clients, browser
 make bench BENCH="pack --data D --target P"       packs a dataset folder into 40 MiB, to copy it to a GPU machine
 make bench BENCH="cuda --data P --piece short"    on a GPU: one piece of the field benchmark, in less than 8 minutes
 """
@@ -63,6 +64,7 @@ ON_REQUEST = {
     "other-speech": "other_speech.OtherSpeechBenchmark",
     "cost-model": "cost_model.CostModelBenchmark",
     "app": "app_way.AppBenchmark",
+    "live-server": "live_server.LiveServerBenchmark",
     "pack": "packed_dataset.PackDataset",
     "cuda": "cuda.CudaBenchmark",
 }

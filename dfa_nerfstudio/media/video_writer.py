@@ -28,7 +28,7 @@ class EncodingFormat:
     pixel_format: str
     audio_codec: str
     sample_rate: int | None = None
-    """The only sample rate that the audio codec supports, in Hz; None for any."""
+    """Sample rate in Hz at which the audio is encoded; None for that of the samples."""
     video_options: Mapping[str, str] = field(default_factory=dict)
     """Options of the video codec."""
     container_options: Mapping[str, str] = field(default_factory=dict)
@@ -52,24 +52,32 @@ _ALPHA_FORMATS = {
     ".mov": EncodingFormat("prores_ks", "yuva444p10le", "pcm_s16le", video_options={"profile": "4444"}, alpha=True),
 }
 _LOW_LATENCY = {"preset": "veryfast", "tune": "zerolatency", "crf": "20"}
+_STREAM_AUDIO_RATE = 48_000
+"""Sample rate of a stream's audio in Hz. A packet of AAC has 1024 samples: 21 ms, and at 16 kHz 64 ms, for which frames
+would wait."""
+_UNBUFFERED = {"flush_packets": "1", "max_interleave_delta": "1"}
+"""Container options that write each packet at once; otherwise a frame waits for a later packet of audio."""
 STREAM_FORMATS = {
     "mpegts": EncodingFormat(
         "libx264",
         "yuv420p",
         "aac",
+        _STREAM_AUDIO_RATE,
         video_options=_LOW_LATENCY,
-        container_options={"flush_packets": "1", "muxdelay": "0"},
+        container_options=_UNBUFFERED,
     ),
     "mp4": EncodingFormat(
         "libx264",
         "yuv420p",
         "aac",
+        _STREAM_AUDIO_RATE,
         video_options=_LOW_LATENCY,
-        # not frag_every_frame, which gives frames wrong times where there is audio
+        # not frag_every_frame, which gives frames wrong times where there is audio; without skip_trailer, an index of
+        # all fragments is kept in memory until the end
         container_options={
-            "movflags": "empty_moov+default_base_moof",
+            "movflags": "empty_moov+default_base_moof+skip_trailer",
             "frag_duration": "20000",
-            "flush_packets": "1",
+            **_UNBUFFERED,
         },
     ),
 }

@@ -148,6 +148,37 @@ def _refuse_other_pages(client: ServerConnection, request: Request) -> Response 
     return client.respond(HTTPStatus.FORBIDDEN, f"pages of {request.headers['Origin']} may not connect\n")
 
 
+class PcmDecoder:
+    """Decodes 16 bit PCM, little endian and mono, to 16 kHz samples of full scale 1.
+
+    Args:
+        rate: sample rate of the PCM in Hz.
+    """
+
+    def __init__(self, rate: int) -> None:
+        self.rate = rate
+        self._resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+        self._rest = b""
+
+    def decode(self, chunk: bytes) -> Iterator[Samples]:
+        """Yields the samples of the next bytes; an odd byte at the end waits for the next chunk."""
+        data = self._rest + chunk
+        samples = np.frombuffer(data, "<i2", len(data) // 2)
+        self._rest = data[2 * len(samples) :]
+        for start in range(0, len(samples), self.rate):  # a second at a time
+            frame = av.AudioFrame.from_ndarray(samples[None, start : start + self.rate], format="s16", layout="mono")
+            frame.sample_rate = self.rate
+            yield from self._resample(frame)
+
+    def finish(self) -> Iterator[Samples]:
+        """Yields the samples that the resampler has kept."""
+        yield from self._resample(None)
+
+    def _resample(self, frame: av.AudioFrame | None) -> Iterator[Samples]:
+        for resampled in self._resampler.resample(frame):
+            yield resampled.to_ndarray().reshape(-1)
+
+
 def decode_pcm(chunks: Iterable[bytes], rate: int) -> Iterator[Samples]:
     """Yields 16 kHz mono samples, full scale 1, from 16 bit PCM in chunks of any number of bytes.
 
@@ -155,15 +186,7 @@ def decode_pcm(chunks: Iterable[bytes], rate: int) -> Iterator[Samples]:
         chunks: little-endian mono PCM.
         rate: sample rate of the PCM in Hz.
     """
-    resampler, rest = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE), b""
+    decoder = PcmDecoder(rate)
     for chunk in chunks:
-        data = rest + chunk
-        samples = np.frombuffer(data, "<i2", len(data) // 2)
-        rest = data[2 * len(samples) :]
-        for start in range(0, len(samples), rate):  # a second at a time
-            frame = av.AudioFrame.from_ndarray(samples[None, start : start + rate], format="s16", layout="mono")
-            frame.sample_rate = rate
-            for resampled in resampler.resample(frame):
-                yield resampled.to_ndarray().reshape(-1)
-    for resampled in resampler.resample(None):
-        yield resampled.to_ndarray().reshape(-1)
+        yield from decoder.decode(chunk)
+    yield from decoder.finish()

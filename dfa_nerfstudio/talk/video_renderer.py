@@ -152,8 +152,11 @@ class TalkingVideoRenderer:
                     yield None if dropped else track[index : index + 1]
                     number += 1
 
+        def render(frame: AttributeTrack | None) -> UInt8[np.ndarray, "H W C"] | None:
+            return None if frame is None else self.render_portrait(frame)
+
         queue_size = None if should_drop is None else 0  # live: no frame waits, so that dropping takes effect at once
-        portraits = ordered_parallel_map(self._render_portrait, frames(), self.model.device, queue_size)
+        portraits = ordered_parallel_map(render, frames(), self.model.device, queue_size)
         for number, portrait in enumerate(portraits):
             if portrait is not None:
                 image = portrait
@@ -164,8 +167,9 @@ class TalkingVideoRenderer:
             assert image is not None
             yield image
 
-    def _render_portrait(self, frame: AttributeTrack | None) -> UInt8[np.ndarray, "H W C"] | None:
-        return None if frame is None else self.background.composite(render_frame(self.model, frame, self.scale))
+    def render_portrait(self, frame: AttributeTrack) -> UInt8[np.ndarray, "H W C"]:
+        """Renders a track of one frame before the background; several threads may call it."""
+        return self.background.composite(render_frame(self.model, frame, self.scale))
 
     def warm_up(self) -> None:
         """Renders one second of noise, so that everything that is loaded or compiled at first use is ready."""

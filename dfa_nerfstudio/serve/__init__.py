@@ -1,0 +1,1 @@
+"""`dfa-serve`: the trained person as a live avatar for several clients."""
