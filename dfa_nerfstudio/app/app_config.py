@@ -7,8 +7,6 @@ from pathlib import Path
 
 from dfa_nerfstudio.errors import UserError
 
-LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
-
 
 @dataclass
 class AppConfig:
@@ -41,4 +39,6 @@ class AppConfig:
     @property
     def is_local(self) -> bool:
         """Whether the page is reachable from this machine only."""
+        from dfa_nerfstudio.nerfstudio_patches import LOCAL_HOSTS  # imports torch
+
         return self.host in LOCAL_HOSTS

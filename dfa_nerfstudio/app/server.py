@@ -37,12 +37,12 @@ def serve_app(config: Annotated[AppConfig, tyro.conf.arg(name="")]) -> None:
         from gradio.themes import Default
     except ImportError as error:
         raise UserError(f"{error.name} is not installed; run pip install 'dfa-nerfstudio[app]'") from None
-    from dfa_nerfstudio.app.access_guard import AccessGuard
     from dfa_nerfstudio.app.job_queue import JobQueue
     from dfa_nerfstudio.app.library import Library
     from dfa_nerfstudio.app.page import CSS, build_page
     from dfa_nerfstudio.app.viewer_process import ViewerProcess
     from dfa_nerfstudio.data.dataset_folder import REPORT_PAGE
+    from dfa_nerfstudio.serve.access import AccessGuard
 
     listening = _listen(config)
     token = config.token or (None if config.is_local else secrets.token_urlsafe(16))

@@ -49,6 +49,15 @@ def test_requests(token: str | None, path: str, headers: dict[str, str], status:
     assert client("127.0.0.1", token).get(path, headers=headers).status_code == status
 
 
+def test_a_page_that_is_opened_with_the_token_gets_a_cookie():
+    browser = client("127.0.0.1", TOKEN)
+    assert "set-cookie" not in browser.get("/metrics?token=wrong").headers
+    cookie = browser.get(f"/metrics?token={TOKEN}").headers["set-cookie"]
+    assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
+    assert browser.get("/metrics").status_code == 200
+    assert browser.get("/metrics", headers={"Origin": "https://example.org"}).status_code == 403
+
+
 def test_websockets():
     local = {"Host": "127.0.0.1:8765"}  # which the test client does not send
     with client("127.0.0.1", TOKEN).websocket_connect(f"/live?token={TOKEN}", headers=local) as socket:
