@@ -9,7 +9,6 @@ import socket
 import threading
 import webbrowser
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Annotated
 
 import tyro
@@ -32,16 +31,15 @@ def serve_app(config: Annotated[AppConfig, tyro.conf.arg(name="")]) -> None:
     try:
         import gradio as gr
         import uvicorn
-        from fastapi import FastAPI, HTTPException
-        from fastapi.responses import FileResponse
+        from fastapi import FastAPI
         from gradio.themes import Default
     except ImportError as error:
         raise UserError(f"{error.name} is not installed; run pip install 'dfa-nerfstudio[app]'") from None
     from dfa_nerfstudio.app.job_queue import JobQueue
     from dfa_nerfstudio.app.library import Library
     from dfa_nerfstudio.app.page import CSS, build_page
+    from dfa_nerfstudio.app.person_routes import add_person_routes
     from dfa_nerfstudio.app.viewer_process import ViewerProcess
-    from dfa_nerfstudio.data.dataset_folder import REPORT_PAGE
     from dfa_nerfstudio.serve.access import AccessGuard
 
     listening = _listen(config)
@@ -57,24 +55,7 @@ def serve_app(config: Annotated[AppConfig, tyro.conf.arg(name="")]) -> None:
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=close_at_end)
 
-    def file_of(name: str, path: Path | None) -> FileResponse:
-        if name not in library.names() or path is None or not path.is_file():
-            raise HTTPException(404, "there is no such page yet")
-        return FileResponse(path)
-
-    @app.get("/people/{name}/report")
-    def report(name: str) -> FileResponse:
-        return file_of(name, library.path / name / "data" / REPORT_PAGE)
-
-    @app.get("/people/{name}/preview")
-    def preview(name: str) -> FileResponse:
-        return file_of(name, library.preview(name) if name in library.names() else None)
-
-    @app.get("/people/{name}/evaluation")
-    def evaluation(name: str) -> FileResponse:
-        config = library.person(name).config if name in library.names() else None
-        return file_of(name, config and config.parent / "evaluation" / "report.html")
-
+    add_person_routes(app, library)
     fonts = ["ui-sans-serif", "system-ui", "sans-serif"]  # of the computer: gradio's come from another host
     gr.mount_gradio_app(
         app,
@@ -91,7 +72,8 @@ def serve_app(config: Annotated[AppConfig, tyro.conf.arg(name="")]) -> None:
         css=CSS,
     )
     guarded = AccessGuard(app, config.host, token)
-    address = f"http://{config.host}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
+    host = socket.gethostname() if config.host in ("0.0.0.0", "::") else config.host
+    address = f"http://{host}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
     print(f"dfa-app: {address} (people in {library.path}); Ctrl-C ends it", flush=True)
     if config.browser:
         threading.Timer(1.0, webbrowser.open, [address]).start()
