@@ -51,7 +51,7 @@ def test_the_panel_plays_edits_one_attribute_and_writes_a_video(demo: PipelineRu
         browser = playwright.chromium.launch(
             executable_path=BROWSER, args=["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
         )
-        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page = browser.new_page(viewport={"width": 960, "height": 760})
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda line: errors.append(line.text) if _is_ours(line, address) else None)
         page.goto(address)
