@@ -8,8 +8,10 @@ from pathlib import Path
 
 from dfa_nerfstudio.app.job_record import JobProgress, JobRecord
 from dfa_nerfstudio.app.library import Library
+from dfa_nerfstudio.attributes.train_attributes import AttributesConfig
 from dfa_nerfstudio.errors import UserError, one_line
 from dfa_nerfstudio.reporting.progress import Progress, progress_listener
+from dfa_nerfstudio.workflow.train_field import TrainConfig
 
 PROCESS_SECONDS = {
     "scanning": 2.5,
@@ -116,14 +118,22 @@ def _process(library: Library, job: JobRecord) -> None:
     library.person(job.person).process(video, ProcessConfig(**job.options))
 
 
-def _learn(library: Library, job: JobRecord) -> None:
-    """Options: `minutes` of training of the renderer, and `step_multiplier` of the attribute models."""
-    from dfa_nerfstudio.attributes.train_attributes import AttributesConfig
-    from dfa_nerfstudio.workflow.train_field import TrainConfig
+def learn_configs(minutes: float, step_multiplier: float) -> tuple[AttributesConfig, TrainConfig]:
+    """Returns the options of a job of the kind `learn`.
 
+    Args:
+        minutes: training time of the renderer.
+        step_multiplier: factor on the training steps of the attribute models.
+    """
+    attributes = AttributesConfig(progress=False, step_multiplier=step_multiplier)
+    return attributes, TrainConfig(minutes=minutes, preview_seconds=5.0)
+
+
+def _learn(library: Library, job: JobRecord) -> None:
     folder = library.person(job.person)
-    folder.train_attributes(AttributesConfig(progress=False, step_multiplier=job.options["step_multiplier"]))
-    folder.train_field(TrainConfig(minutes=job.options["minutes"], preview_seconds=5.0))
+    attributes, train = learn_configs(**job.options)
+    folder.train_attributes(attributes)
+    folder.train_field(train)
 
 
 def _talk(library: Library, job: JobRecord) -> None:
@@ -143,7 +153,7 @@ def _talk(library: Library, job: JobRecord) -> None:
 
 
 def _evaluate(library: Library, job: JobRecord) -> None:
-    """No options."""
+    """Without options."""
     from dfa_nerfstudio.evaluation.evaluate import EvaluationConfig
     from dfa_nerfstudio.evaluation.evaluate_command import evaluate_command
 

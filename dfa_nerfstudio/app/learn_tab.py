@@ -10,7 +10,7 @@ from gradio.components import Component
 
 from dfa_nerfstudio.app.events import AT_ONCE
 from dfa_nerfstudio.app.job_queue import JobQueue
-from dfa_nerfstudio.app.job_work import in_words
+from dfa_nerfstudio.app.job_work import in_words, learn_configs
 from dfa_nerfstudio.app.library import Library
 from dfa_nerfstudio.app.status_panel import status_html
 from dfa_nerfstudio.errors import UserError
@@ -121,6 +121,9 @@ class LearnTab:
 
     def _learn(self, name: str, minutes: float, steps: float) -> str:
         options = {"minutes": minutes, "step_multiplier": steps}
+        if self.library.person(name).is_trained_with(*learn_configs(**options)):
+            gr.Info("This model has been trained so already. Change the minutes to train it again.")
+            return status_html(self.queue, self.queue.latest(name, "process", "learn"))
         return status_html(self.queue, self.queue.add(name, "learn", options))
 
     def _delete(self, name: str | None, confirmed: bool) -> object:

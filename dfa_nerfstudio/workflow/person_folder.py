@@ -133,6 +133,16 @@ class PersonFolder:
                 train_field(self.data, self.path, config)
         return to_do
 
+    def is_trained_with(self, attributes: AttributesConfig, train: TrainConfig) -> bool:
+        """Whether the renderer has been trained with these options, so that another training would change nothing."""
+        options: dict[Stage, dict[str, Any]] = {
+            "attributes": recorded_options(attributes),
+            "train": recorded_options(train),
+        }
+        return self.config is not None and not any(
+            self.records.differences(stage, values) for stage, values in options.items()
+        )
+
     def talking_video(self, audio: Path, suffix: str = ".mp4") -> Path:
         """Returns the path of the talking video of an audio file."""
         return self.path / TALKING / f"{audio.stem}{suffix}"

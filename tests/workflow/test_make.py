@@ -44,6 +44,9 @@ def test_a_second_command_renders_only_what_is_new(demo: PipelineRun, made: tupl
     output = succeed("dfa-make", demo.clip, "--output", folder, *QUICK, "--train.minutes", "0.1", *talk)
     assert output.count("done already") == 3
     assert before == {path: path.stat().st_mtime_ns for path in before}
+    attributes, person = dfa.AttributesConfig(step_multiplier=0.1), dfa.PersonFolder(folder)
+    assert person.is_trained_with(attributes, dfa.TrainConfig(minutes=0.1))
+    assert not person.is_trained_with(attributes, dfa.TrainConfig(minutes=0.2))
     talking = folder / "talking/speech.mp4"
     assert Video(talking).has_audio and inspect_video(talking).is_synthetic
     left, right = np.split(read_image(run / "preview.jpg").astype(float), 2, 1)
