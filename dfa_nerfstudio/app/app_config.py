@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.serve.serve_config import MIN_TOKEN_LENGTH
 
 
 @dataclass
@@ -31,8 +32,8 @@ class AppConfig:
             raise UserError(f"`port={self.port}`: give a port from 1 to 65535, or 0 for a free one")
         if self.max_upload_mb < 1:
             raise UserError(f"`max_upload_mb={self.max_upload_mb}`: give at least 1")
-        if self.token is not None and len(self.token) < 8:
-            raise UserError("`token`: give at least 8 letters")
+        if self.token is not None and len(self.token) < MIN_TOKEN_LENGTH:
+            raise UserError(f"`token`: give at least {MIN_TOKEN_LENGTH} characters")
         if self.library.is_file():
             raise UserError(f"{self.library}: is a file; give a folder")
 

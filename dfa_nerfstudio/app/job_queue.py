@@ -15,6 +15,7 @@ from dfa_nerfstudio.jobs.subprocess_runner import Job, run_in_subprocess
 MAX_FINISHED = 50
 """Number of finished jobs that are kept in the list."""
 POLL_S = 0.5
+"""Longest time between two looks for a waiting job, in seconds."""
 
 
 class JobQueue:
@@ -47,7 +48,7 @@ class JobQueue:
         job = JobRecord(person, kind, options or {})
         with self._lock:
             self._jobs[job.id] = job
-        self._set(job)
+        self._save(job)
         self._changed.set()
         return job
 
@@ -62,6 +63,13 @@ class JobQueue:
         self._save(job)
         if stop is not None:
             stop()
+
+    def cancel_latest(self, person: str, *kinds: Kind) -> JobRecord | None:
+        """Cancels the newest job of a person of one of these kinds, and returns it."""
+        job = self.latest(person, *kinds)
+        if job is not None:
+            self.cancel(job.id)
+        return job
 
     def jobs(self, person: str | None = None) -> list[JobRecord]:
         """All jobs, or those of one person, newest first."""

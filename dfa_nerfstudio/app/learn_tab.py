@@ -101,7 +101,7 @@ class LearnTab:
         ready = folder.records.is_finished("process") and not (job and job.is_pending)
         return [
             status_html(self.queue, job),
-            _verdict(name, folder.report if ready or folder.records.is_finished("process") else None),
+            _verdict(name, folder.report),
             gr.update(interactive=ready, value=LEARN if folder.config is None else LEARN_AGAIN),
             _preview(name, self.library.preview(name)),
         ]
@@ -136,10 +136,7 @@ class LearnTab:
         return gr.update(choices=names, value=names[0] if names else None)
 
     def _cancel(self, name: str | None) -> str:
-        job = self.queue.latest(name, "process", "learn") if name else None
-        if job is not None:
-            self.queue.cancel(job.id)
-        return status_html(self.queue, job)
+        return status_html(self.queue, self.queue.cancel_latest(name, "process", "learn") if name else None)
 
 
 def _preview(name: str, image: Path | None) -> str:

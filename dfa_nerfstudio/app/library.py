@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.workflow.person_folder import SOURCE, UPLOADS, PersonFolder
+from dfa_nerfstudio.evaluation.report.evaluation_page import FOLDER, PAGE
+from dfa_nerfstudio.workflow.person_folder import SOURCE, TALKING, UPLOADS, PersonFolder
 from dfa_nerfstudio.workflow.preview import PREVIEW
 from dfa_nerfstudio.workflow.train_field import RUNS
 
@@ -68,13 +69,19 @@ class Library:
         """The latest preview of the training of the person's renderer."""
         return next(iter(self.person(name).path.glob(f"{RUNS}/*/*/{PREVIEW}")), None)
 
+    def evaluation(self, name: str) -> Path | None:
+        """The page with the evaluation of the person's renderer, if there is one."""
+        config = self.person(name).config
+        page = config and config.parent / FOLDER / PAGE
+        return page if page and page.is_file() else None
+
     def delete(self, name: str) -> None:
         """Deletes a person with all files."""
         shutil.rmtree(self.person(name).path, ignore_errors=True)
 
     def talking_videos(self, name: str) -> list[Path]:
         """The person's talking videos, newest first."""
-        videos = self.person(name).path.glob("talking/[!.]*")
+        videos = self.person(name).path.glob(f"{TALKING}/[!.]*")
         return sorted(videos, key=lambda path: path.stat().st_mtime, reverse=True)
 
 

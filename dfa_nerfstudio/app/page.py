@@ -46,8 +46,8 @@ def build_page(library: Library, queue: JobQueue, viewer: ViewerProcess) -> gr.B
                 jobs = QueueTab(queue)
 
         def refresh(name: str | None, shown: dict[str, Any]) -> list[object]:
-            name = name if name in library.names() else None
             names = library.names()
+            name = name if name in names else None
             people = gr.skip() if shown.get("names") == names else gr.update(choices=names)
             shown["names"] = names
             values = [people, *learn.refresh(name), *talk.refresh(name, shown), *jobs.refresh(shown)]

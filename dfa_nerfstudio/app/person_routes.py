@@ -29,5 +29,4 @@ def add_person_routes(app: FastAPI, library: Library) -> None:
 
     @app.get("/people/{name}/evaluation")
     def evaluation(name: str) -> FileResponse:
-        config = library.person(name).config if name in library.names() else None
-        return file_of(name, config and config.parent / "evaluation" / "report.html")
+        return file_of(name, library.evaluation(name) if name in library.names() else None)

@@ -41,8 +41,9 @@ def serve_app(config: Annotated[AppConfig, tyro.conf.arg(name="")]) -> None:
     from dfa_nerfstudio.app.person_routes import add_person_routes
     from dfa_nerfstudio.app.viewer_process import ViewerProcess
     from dfa_nerfstudio.serve.access import AccessGuard
+    from dfa_nerfstudio.serve.listener import listen
 
-    listening = _listen(config)
+    listening = listen(config.host, config.port)
     token = config.token or (None if config.is_local else secrets.token_urlsafe(16))
     library = Library(config.library)
     queue, viewer = JobQueue(library.path), ViewerProcess(library, config.is_local)
@@ -78,12 +79,3 @@ def serve_app(config: Annotated[AppConfig, tyro.conf.arg(name="")]) -> None:
     if config.browser:
         threading.Timer(1.0, webbrowser.open, [address]).start()
     uvicorn.Server(uvicorn.Config(guarded, log_level="warning")).run(sockets=[listening])
-
-
-def _listen(config: AppConfig) -> socket.socket:
-    """Returns a socket that listens on the address."""
-    try:
-        return socket.create_server((config.host, config.port), reuse_port=False)
-    except (OSError, OverflowError) as error:
-        place = f"`host={config.host}` `port={config.port}`"
-        raise UserError(f"{place}: cannot listen there ({error}); give another port") from None

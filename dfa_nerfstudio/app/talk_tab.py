@@ -48,7 +48,7 @@ class TalkTab:
                     options = [
                         gr.Slider(0, 2, value=1, step=0.05, label="Mouth amplitude"),
                         gr.Dropdown(list(POSES), value=next(iter(POSES)), label="Head motion"),
-                        gr.Slider(0, 2, value=1, step=0.05, label="Liveliness of the head", info="0 is calm"),
+                        gr.Slider(0, 2, value=1, step=0.05, label="Amount of head motion", info="0: the mean motion"),
                         gr.Slider(0, 100, value=0, step=1, label="Another motion", info="Seed of the head motion"),
                         gr.Slider(
                             OWN_BLINKS,
@@ -159,17 +159,13 @@ class TalkTab:
         return status_html(self.queue, self.queue.add(name, "evaluate"))
 
     def _cancel(self, name: str | None) -> str:
-        job = self.queue.latest(name, "talk", "evaluate") if name else None
-        if job is not None:
-            self.queue.cancel(job.id)
-        return status_html(self.queue, job)
+        return status_html(self.queue, self.queue.cancel_latest(name, "talk", "evaluate") if name else None)
 
     def _choose(self, name: str, video: str | None) -> str | None:
         known = {path.name: path for path in self.library.talking_videos(name)}
         return str(known[video]) if video in known else None
 
     def _links(self, name: str) -> str:
-        config = self.library.person(name).config
-        if config is None or not (config.parent / "evaluation" / "report.html").exists():
+        if self.library.evaluation(name) is None:
             return ""
         return f'<a href="/people/{quote(name)}/evaluation" target="_blank">Evaluation of the held-out end</a>'

@@ -11,7 +11,7 @@ from dfa_nerfstudio.errors import UserError, as_flags
 from dfa_nerfstudio.evaluation.evaluate import EvaluationConfig, evaluate
 from dfa_nerfstudio.evaluation.report.comparison_table import console_table, latex_table
 from dfa_nerfstudio.evaluation.report.evaluation_io import REPORT, save
-from dfa_nerfstudio.evaluation.report.evaluation_page import PAGE, write_page
+from dfa_nerfstudio.evaluation.report.evaluation_page import FOLDER, PAGE, write_page
 from dfa_nerfstudio.evaluation.video_pairs import Mismatch, held_out_pair, video_pair
 from dfa_nerfstudio.reporting.console import make_console
 
@@ -48,7 +48,7 @@ def evaluate_command(
     if config.speech and load_config is None:
         raise UserError("`speech` needs a model that renders it; give `load_config` instead of `video`")
     if load_config is not None:
-        pair, folder = held_out_pair(load_config, config.speech, data), load_config.parent / "evaluation"
+        pair, folder = held_out_pair(load_config, config.speech, data), load_config.parent / FOLDER
     else:
         assert video is not None and reference is not None
         pair, folder = video_pair(video, reference, mismatch), video.with_name(f"{video.stem}_evaluation")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +13,7 @@ import tyro
 from dfa_nerfstudio.attributes.motion_config import MotionConfig
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.rates import FRAME_RATE
+from dfa_nerfstudio.serve.listener import listen
 from dfa_nerfstudio.serve.serve_config import ServeConfig
 from dfa_nerfstudio.talk.talk_config import AudioConditioningConfig
 
@@ -45,7 +45,7 @@ def serve(
         raise UserError(f'{missing[0]} is not installed; run pip install "dfa-nerfstudio[serve]"')
     if server.token is None and not server.is_local:
         server.token = secrets.token_urlsafe(24)
-    with _listen(server.host, server.port) as listener:
+    with listen(server.host, server.port) as listener:
         from dfa_nerfstudio.serve.app import create_app, create_server
         from dfa_nerfstudio.serve.metrics import Metrics
         from dfa_nerfstudio.serve.render_pool import RenderPool
@@ -64,21 +64,6 @@ def serve(
             http_server.run(sockets=[listener])
         finally:
             pool.close()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Returns a socket that listens; before the model is loaded, so that an occupied port is known at once.
-
-    Raises:
-        UserError: if the address or the port cannot be used.
-    """
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise UserError(
-            f"`host={host}` `port={port}`: cannot listen there ({error.strerror}); give another port"
-        ) from None
 
 
 def _ready(server: ServeConfig, frame_rate: float, max_clients: int) -> str:

@@ -16,6 +16,7 @@ from dfa_nerfstudio.nerf.checkpoint_check import (
     newest_readable_checkpoint,
 )
 from dfa_nerfstudio.nerfstudio_patches import broadcast_shapes_without_sympy
+from dfa_nerfstudio.talk.find_run import CHECKPOINTS
 from dfa_nerfstudio.talk.run_config import read_renderer_config, read_run_config
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def latest_checkpoint(config_path: Path) -> Path:
     Raises:
         UserError: if there is no readable one.
     """
-    return newest_readable_checkpoint(config_path.parent / "nerfstudio_models")
+    return newest_readable_checkpoint(config_path.parent / CHECKPOINTS)
 
 
 def load_run(

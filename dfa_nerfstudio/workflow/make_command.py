@@ -69,8 +69,15 @@ def make(
     files = find_audio_files(audio) if audio else []
     _check_speech(files, config.video)
     folder = PersonFolder(output or Path("people") / video.stem, overwrite)
+
+    def process() -> bool:
+        to_do = folder.process(video, config.process, console)
+        for line in folder.report.lines() if to_do and folder.report else ():
+            console.print(as_flags(line))
+        return to_do
+
     stages = (
-        ("1/3 dataset folder", lambda: folder.process(video, config.process, console)),
+        ("1/3 dataset folder", process),
         ("2/3 attribute models", lambda: folder.train_attributes(config.attributes)),
         ("3/3 renderer", lambda: _with_bar(lambda: folder.train_field(config.train), "training", console)),
     )
@@ -78,9 +85,6 @@ def make(
         console.rule(title)
         if not work():
             console.print("done already")
-        elif title.startswith("1") and folder.report:
-            for line in folder.report.lines():
-                console.print(as_flags(line))
     assert folder.config is not None
     if files:
         console.rule("talking videos")

@@ -23,7 +23,8 @@ from dfa_nerfstudio.reporting.charts import TimeChart, TimeSeries, XYChart, XYSe
 from dfa_nerfstudio.reporting.inline_image import jpeg_data_uri
 from dfa_nerfstudio.reporting.page_template import page_template
 
-PAGE = "report.html"
+FOLDER, PAGE = "evaluation", "report.html"
+"""Names of the folder beside a config, and of the page in it."""
 SCRATCH_VIDEO = ".side_by_side.mp4"
 """Temporary file beside the page; what a killed process leaves of it, the next one replaces."""
 NUM_SHEET_FRAMES, NUM_WORST_FRAMES = 12, 6

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from functools import cache, cached_property
 from importlib.util import find_spec
@@ -18,6 +17,7 @@ from torch import Tensor
 from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.feature_rows import HOP, WINDOW
+from dfa_nerfstudio.media.file_hash import file_sha256
 from dfa_nerfstudio.media.mel_spectrum import mel_spectrum
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
 
@@ -74,7 +74,7 @@ class WhisperEncoder:
     @cached_property
     def fingerprint(self) -> str:
         """The first 12 hexadecimal digits of the weights' SHA-256."""
-        return _sha256(self.folder / "model.bin")[:12]
+        return file_sha256(self.folder / "model.bin")[:12]
 
     def stream(self, chunks: Iterable[Float32[np.ndarray, " S"]]) -> Iterator[Float[Tensor, "n 2*D"]]:
         """Computes the states of the next video frames, `CONTEXT_S` seconds behind the audio.
@@ -133,7 +133,7 @@ def _join_split_packages() -> Path:
     parts = [Path((spec.submodule_search_locations or [""])[0]) / "data" for spec in specs if spec]
     folder = Path.home() / ".cache/dfa-nerfstudio/whisper-base"
     weights = folder / "model.bin"
-    if not weights.is_file() or _sha256(weights) != SPLIT_SHA256:
+    if not weights.is_file() or file_sha256(weights) != SPLIT_SHA256:
         folder.mkdir(parents=True, exist_ok=True)
         for source in parts[0].iterdir():
             if source.suffix in (".json", ".txt"):
@@ -141,11 +141,7 @@ def _join_split_packages() -> Path:
         with atomic_write(weights) as partial, partial.open("wb") as file:
             for number, part in enumerate(parts, 1):
                 file.write((part / f"model.bin.part{number}").read_bytes())
-        if _sha256(weights) != SPLIT_SHA256:
+        if file_sha256(weights) != SPLIT_SHA256:
             weights.unlink()
             raise UserError(f"{parts[0]}: damaged Whisper weights; install {' and '.join(SPLIT_PACKAGES)} again")
     return folder
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
