@@ -26,7 +26,7 @@ from dfa_nerfstudio.attributes.attribute_models import MODELS_FILE_NAME, Attribu
 from dfa_nerfstudio.attributes.recordings import Recording
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.evaluation.ablation.variants import CONDITIONING_VARIANTS, FIELD_VARIANTS, FULL_MODEL
+from dfa_nerfstudio.evaluation.ablation.variants import FIELD_CONDITIONS, FIELD_VARIANTS, FULL_MODEL
 from dfa_nerfstudio.nerf.model import DFANerfModel
 
 _TIMES = "training time of the first of these rows that reaches"
@@ -36,7 +36,7 @@ _BFLOAT16 = [_PAPER, "--pipeline.model.network.bfloat16", "True"]
 _TORSO = [*_BFLOAT16, "--pipeline.model.network.torso-space", "True"]
 _BACKGROUND = ["--pipeline.model.appearance.dim", "8", "--pipeline.model.background.learned", "True"]
 _EMPTY = ["--pipeline.model.occupancy-resolution", "32", "--pipeline.samples-per-step", "16384"]
-VARIANTS = {name: options for name, options in CONDITIONING_VARIANTS.items() if name != FULL_MODEL} | FIELD_VARIANTS
+VARIANTS = {name: options for name, options in FIELD_CONDITIONS.items() if name != FULL_MODEL} | FIELD_VARIANTS
 """Options of the rows of Tables 2 and 5 and of the field's variants, besides the full model."""
 TRUE_LIPS = "true lips"
 """The field is conditioned on the true lips of all frames, held-out ones included: how far it follows its condition."""

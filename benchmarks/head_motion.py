@@ -26,6 +26,7 @@ from benchmarks.record import Row, record_header, run_timed, write_record
 from dfa_nerfstudio.attributes.attribute_models import AttributeModels
 from dfa_nerfstudio.attributes.eye_embedding import EyeEmbedding
 from dfa_nerfstudio.attributes.motion_dataset import fit_motion_space, prepare_motion_sequences
+from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.motion_space import MotionSpace
 from dfa_nerfstudio.attributes.pretrain import PretrainConfig, train_motion, train_on_corpus
 from dfa_nerfstudio.attributes.pretrained_models import PretrainedModels
@@ -33,14 +34,14 @@ from dfa_nerfstudio.attributes.recordings import Recording
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.attributes.train_attributes import AttributesConfig, train_models
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
-from dfa_nerfstudio.evaluation.ablation.motion_variants import MOTION_VARIANTS, predict_motion
 from dfa_nerfstudio.evaluation.motion.motion_prediction import MotionPredictionErrors, motion_prediction_errors
 from dfa_nerfstudio.evaluation.motion.pose_axes import pose_axes
 from dfa_nerfstudio.evaluation.motion.pose_error import pose_range
+from dfa_nerfstudio.evaluation.systems.motion.gp_vae_motion import GPVAEMotion
+from dfa_nerfstudio.evaluation.systems.motion_rows import OURS, VAE_VARIANTS
 from dfa_nerfstudio.media.audio import read_audio
 from dfa_nerfstudio.media.rates import FRAME_RATE
 
-OURS = "Transformer GP-VAE"
 PRETRAINED, ALONE = "{}, fine-tuned from other people's", "{}, this clip alone"
 HORIZON = round(HORIZONS[-1] * FRAME_RATE)
 SPEECH = "english_60s.flac"
@@ -69,7 +70,7 @@ class HeadMotionBenchmark:
         corpus = self.processed or process_corpus(self.shared, self.output / "corpus")
         material, main = read_corpus(corpus), corpus / MAIN_CLIP
         speech = train_on_corpus(material.recordings, self.config)
-        tasks = [(name, seed, half) for seed in self.seeds for name in MOTION_VARIANTS for half in (0, 1)]
+        tasks = [(name, seed, half) for seed in self.seeds for name in VAE_VARIANTS for half in (0, 1)]
         parts = Parallel(n_jobs=self.jobs)(delayed(self._trained)(material, speech, main, *task) for task in tasks)
         trained: dict[str, list[AttributeModels]] = {}
         predictions: dict[str, list[MotionPredictionErrors]] = {}
@@ -144,7 +145,7 @@ class HeadMotionBenchmark:
         are fine-tuned from those models; with `half` 1 they are trained on the clip alone.
         """
         torch.set_num_threads(1)
-        architecture, prior = MOTION_VARIANTS[name]
+        architecture, prior = VAE_VARIANTS[name]
         latent = replace(self.config.models.latent, architecture=architecture, prior=prior)
         options = replace(self.config.models, latent=latent)
         speech_models, offsets = speech
@@ -172,8 +173,12 @@ class HeadMotionBenchmark:
 def predict_held_out(models: AttributeModels, material: Corpus) -> MotionPredictionErrors:
     """Predicts motion over the held-out end of the main clip."""
     end = material.end
-    audio = models.audio.features(end.shift_audio(int(models.offset)).mfcc)
-    return predict_motion(models, end, audio, pose_axes(torch.cat([material.main.pose, end.pose]).numpy()), HORIZON)
+    use = end.valid_frames
+    audio = models.audio.features(end.shift_audio(int(models.offset)).mfcc)[use]
+    motion = models.motion.encode(end.pose[use], end.torso[use], models.eye.from_opening(end.eye_opening[use]))
+    sequences = MotionSequences(motion, audio, end.shot[use], torch.ones(len(motion)))
+    span = pose_range(pose_axes(torch.cat([material.main.pose, end.pose]).numpy()))
+    return motion_prediction_errors(GPVAEMotion(models), models.motion, sequences, span, HORIZON)
 
 
 def predict_unseen(models: PretrainedModels, recording: Recording, offsets: dict[str, int]) -> MotionPredictionErrors:
@@ -182,4 +187,4 @@ def predict_unseen(models: PretrainedModels, recording: Recording, offsets: dict
     fit_motion_space(models, recording, EyeEmbedding(models.autoencoder), space, models.motion.scale)
     span = pose_range(pose_axes(recording.pose[recording.valid_frames].numpy()))
     sequences = prepare_motion_sequences(models, [recording], offsets)
-    return motion_prediction_errors(models, space, sequences, span, HORIZON)
+    return motion_prediction_errors(GPVAEMotion(models), space, sequences, span, HORIZON)

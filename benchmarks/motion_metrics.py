@@ -11,15 +11,9 @@ from dfa_nerfstudio.attributes.attribute_models import AttributeModels
 from dfa_nerfstudio.attributes.motion_config import MotionConfig
 from dfa_nerfstudio.attributes.motion_source import generate_track
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
-from dfa_nerfstudio.evaluation.motion.blink_rate import BlinkMetrics
-from dfa_nerfstudio.evaluation.motion.boundary_jumps import max_boundary_jump
-from dfa_nerfstudio.evaluation.motion.diversity import diversity
-from dfa_nerfstudio.evaluation.motion.motion_energy import motion_energy
+from dfa_nerfstudio.evaluation.motion.generated_motion import generated_motion_metrics, own_motion_metrics
 from dfa_nerfstudio.evaluation.motion.motion_prediction import MotionPredictionErrors
-from dfa_nerfstudio.evaluation.motion.pose_axes import AXES, PoseAxes, pose_axes
-from dfa_nerfstudio.evaluation.motion.spectrum import spectral_distance
-from dfa_nerfstudio.evaluation.motion.stillness import frozen_fraction, reference_step
-from dfa_nerfstudio.evaluation.motion.training_range import out_of_range_fraction
+from dfa_nerfstudio.evaluation.motion.pose_axes import pose_axes
 from dfa_nerfstudio.media.mfcc import mfcc
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
 
@@ -31,8 +25,7 @@ NUM_GENERATIONS = 3
 
 def table_4(several: list[MotionPredictionErrors]) -> dict[str, float]:
     """D-Rot and D-Pos in percent of the range, as means over the horizon and over recordings."""
-    seen = np.mean([one.reconstruction for one in several], 0)
-    metrics = dict(zip(("D-Rot, reconstruction", "D-Pos, reconstruction"), map(float, seen), strict=True))
+    metrics: dict[str, float] = {}
     mean, sample = (np.mean([getattr(one, name) for one in several], 0) for name in ("mean", "sample"))
     for title, curve in (("mean", mean), ("samples", sample)):
         metrics |= {
@@ -75,44 +68,16 @@ def minute_metrics(models: AttributeModels, folder: DatasetFolder, audio: np.nda
     seconds = time.monotonic() - start
     tracks += [generate_track(models, features, MotionConfig(seed=seed)) for seed in range(1, NUM_GENERATIONS)]
     motions = [pose_axes(track.head_to_camera.numpy()) for track in tracks]
+    openings = [models.eye.to_opening(track.eye).numpy() for track in tracks]
     hop = models.config.cross_modal.window - models.config.cross_modal.bop
-    blinks = [BlinkMetrics.from_openings(models.eye.to_opening(track.eye).numpy()) for track in tracks]
-    true = BlinkMetrics.from_openings(clip.eye_opening[:count])
-    mean_duration = float(np.mean([one.duration for one in blinks]))
-    energy = np.mean([motion_energy(motion) for motion in motions], 0) / motion_energy(own, shot)
-    return {
-        **{f"energy, {axis}": float(value) for axis, value in zip(AXES, energy, strict=True)},
-        **stillness_and_spectrum(motions, own, shot),
-        "max boundary jump": max(max_boundary_jump(each, range(hop, len(each), hop), own, shot) for each in motions),
-        "diversity": diversity(motions, own),
-        "outside the training range": float(np.mean([out_of_range_fraction(motion, own) for motion in motions])),
-        "blink rate ratio": float(np.mean([one.rate for one in blinks])) / true.rate,
-        "blink duration difference, frames": FRAME_RATE * (mean_duration - true.duration),
-        "seconds": seconds,
-    }
-
-
-def stillness_and_spectrum(motions: list[PoseAxes], own: PoseAxes, shot: np.ndarray) -> dict[str, float]:
-    """Compares stillness and spectrum with the person's own motion."""
-    reference = reference_step(own, shot)
-    return {
-        "frozen": float(np.mean([frozen_fraction(motion, reference) for motion in motions])),
-        "frozen, own": frozen_fraction(own, reference, shot),
-        "spectrum distance, dB": float(np.mean([spectral_distance(motion, own) for motion in motions])),
-    }
+    metrics = generated_motion_metrics(motions, openings, own, clip.eye_opening[:count], shot, hop)
+    return metrics | {"seconds": seconds}
 
 
 def halves_metrics(folder: DatasetFolder) -> dict[str, float]:
     """Returns the same metrics of the second half of the training frames with respect to the first half."""
     clip, count = folder.attributes, folder.num_train
-    own, shot = pose_axes(clip.head_to_camera[:count]), clip.shot[:count]
-    middle = count // 2
-    energy = motion_energy(own[middle:], shot[middle:]) / motion_energy(own[:middle], shot[:middle])
-    return {
-        **{f"energy, {axis}": float(value) for axis, value in zip(AXES, energy, strict=True)},
-        **stillness_and_spectrum([own[middle:]], own[:middle], shot[:middle]),
-        "outside the training range": float(out_of_range_fraction(own[middle:], own[:middle]).mean()),
-    }
+    return own_motion_metrics(pose_axes(clip.head_to_camera[:count]), clip.eye_opening[:count], clip.shot[:count])
 
 
 def format_over_seeds(seeds: list[dict[str, float]]) -> dict[str, str]:

@@ -51,7 +51,7 @@ def stream_motion(
     tau, hop = config.bop, config.window - config.bop
     training_motion = models.training_motion
     pose_prior = PosePrior.from_motion(training_motion)
-    start = _draw_beginning(training_motion, models.training_shot, tau, generator, temperature)
+    start = draw_beginning(training_motion, models.training_shot, tau, generator, temperature)
     unbounded = training_motion[start : start + tau]  # the last frames before they are limited, which adds kinks
     # f_a from frame `first` on; number of frames yielded
     features, first, emitted = training_motion.new_zeros(0, models.config.audio.embedding_dim), 0, 0
@@ -82,7 +82,7 @@ def stream_motion(
         features, first = features[drop:], first + drop
 
 
-def _draw_beginning(
+def draw_beginning(
     motion: Float[Tensor, "N C"], shot: Int[Tensor, " N"], tau: int, generator: torch.Generator, temperature: float
 ) -> int:
     """Draws the first frame of the first beginning of pose; at temperature 0 it is that nearest to the mean pose.

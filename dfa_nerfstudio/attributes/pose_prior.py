@@ -39,15 +39,15 @@ class PosePrior:
         finite = nearest[nearest.isfinite()]
         return cls(poses, max(float(finite.median()), 1e-6) if len(finite) else 1.0)
 
-    def project(self, motion: Float[Tensor, "T C"]) -> Float[Tensor, "T C"]:
+    def project(self, motion: Float[Tensor, "*N T C"]) -> Float[Tensor, "*N T C"]:
         """Shifts motion so that its last pose becomes a likely one: the kernel-weighted mean of the poses near it.
 
         A window that continues the shifted motion, and is blended onto the unshifted one, approaches that pose within
         `position_decay` frames (`blend_onset`). Without this, a head that has reached the end of its range stays there.
         """
-        last = motion[-1:, :EYE_START]
-        weights = torch.softmax(-torch.cdist(last, self.poses).square() / (2 * self.bandwidth), -1)  # [1, K]
-        return torch.cat([motion[:, :EYE_START] + weights @ self.poses - last, motion[:, EYE_START:]], 1)
+        last = motion[..., -1:, :EYE_START]
+        weights = torch.softmax(-torch.cdist(last, self.poses).square() / (2 * self.bandwidth), -1)  # [*N, 1, K]
+        return torch.cat([motion[..., :EYE_START] + weights @ self.poses - last, motion[..., EYE_START:]], -1)
 
     def sample(self, candidates: Float[Tensor, "M T C"], generator: torch.Generator) -> Int[Tensor, ""]:
         """Draws the index of one of M motions with probabilities proportional to the likelihood of their poses.

@@ -7,11 +7,13 @@ tracker's lip landmarks depend a little on the lids: a model that cannot blink w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
+from torch import Tensor
 
 from dfa_nerfstudio.attributes.motion_config import NONE, MotionConfig
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
@@ -21,6 +23,9 @@ from dfa_nerfstudio.evaluation.frame_arrays import Frames, frames_on_disk
 from dfa_nerfstudio.media.audio import read_audio
 from dfa_nerfstudio.talk.audio_driver import AudioDriver
 from dfa_nerfstudio.talk.frame_renderer import render_track
+
+LipPredictor = Callable[[Path | None], Float[Tensor, "T K"]]
+"""Predicts f_m of each frame of an audio file, or of the held-out end of the clip (None)."""
 
 
 @dataclass
@@ -34,7 +39,9 @@ class CrossDrivenClip:
     """Samples at 16 kHz, beginning with the first frame."""
 
     @classmethod
-    def render(cls, renderer: Renderer, path: Path, seed: int = 0) -> CrossDrivenClip:
+    def render(
+        cls, renderer: Renderer, path: Path, seed: int = 0, predict_lips: LipPredictor | None = None
+    ) -> CrossDrivenClip:
         """Renders a talking head for an audio file.
 
         Args:
@@ -42,6 +49,7 @@ class CrossDrivenClip:
             path: the audio file.
             seed: seed of the head motion. The score of lips and audio depends on it: a tracker sees lips less well in
                 some poses than in others.
+            predict_lips: predicts f_m in the place of the person's own lip model.
 
         Raises:
             UserError: if the file is unreadable, too short or silent, or the renderer is conditioned on features from a
@@ -52,4 +60,6 @@ class CrossDrivenClip:
             track = AttributeTrack.join(AudioDriver(renderer, MotionConfig(blink=NONE, seed=seed)).stream([audio]))
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
+        if predict_lips is not None:
+            track = replace(track, mouth=predict_lips(path)[: len(track)])
         return cls(path.name, frames_on_disk(render_track(renderer, track)), audio)

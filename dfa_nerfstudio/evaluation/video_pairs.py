@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +16,7 @@ from dfa_nerfstudio.data.audio_features import FileFeature
 from dfa_nerfstudio.data.dataset_folder import AUDIO, DatasetFolder
 from dfa_nerfstudio.data.renderer import Renderer
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.evaluation.cross_driven import CrossDrivenClip
+from dfa_nerfstudio.evaluation.cross_driven import CrossDrivenClip, LipPredictor
 from dfa_nerfstudio.evaluation.frame_arrays import Frames, VideoFrames, frames_on_disk
 from dfa_nerfstudio.evaluation.reference_head import DEFAULT_FOCAL_LENGTH
 from dfa_nerfstudio.media.audio import read_audio, read_wav
@@ -55,7 +55,12 @@ class VideoPair:
         return len(self.truth)
 
 
-def held_out_pair(config_path: Path, speech: Sequence[Path] = (), data: Path | None = None) -> VideoPair:
+def held_out_pair(
+    config_path: Path,
+    speech: Sequence[Path] = (),
+    data: Path | None = None,
+    predict_lips: LipPredictor | None = None,
+) -> VideoPair:
     """Renders the held-out end of a model's clip with its own audio and motion (self-reconstruction).
 
     Args:
@@ -63,6 +68,7 @@ def held_out_pair(config_path: Path, speech: Sequence[Path] = (), data: Path | N
         speech: audio files for which the model renders `cross_driven` videos; ignored, with a note, if it is
             conditioned on features from a file.
         data: the dataset folder, if it has moved.
+        predict_lips: predicts f_m in the place of the person's own lip model.
 
     Raises:
         UserError: if there is no such run, nothing of its clip is held out, or an audio file cannot be used.
@@ -85,18 +91,21 @@ def held_out_pair(config_path: Path, speech: Sequence[Path] = (), data: Path | N
             "cross-driven metrics are left out"
         )
         speech = ()
+    track = model.clip.track.at(times)
+    if predict_lips is not None:
+        track = replace(track, mouth=predict_lips(None))
     start = round(first / FRAME_RATE * SAMPLE_RATE)
     audio = read_wav(folder.path / AUDIO)[start:]
     return VideoPair(
         name=f"{folder.path.resolve().name}, {config_path.parent.parent.name}",
-        prediction=frames_on_disk(render_track(model, model.clip.track.at(times))),
+        prediction=frames_on_disk(render_track(model, track)),
         truth=frames_on_disk(read_image(path) for path in paths),
         valid_frames=valid_frames,
         audio=audio,
         true_audio=audio,
         focal_length=folder.meta["fl_x"] / folder.size[0],
         notes=notes,
-        cross_driven=[CrossDrivenClip.render(model, path) for path in speech],
+        cross_driven=[CrossDrivenClip.render(model, path, predict_lips=predict_lips) for path in speech],
     )
 
 

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float, Float32, UInt8
 
-from dfa_nerfstudio.data.dataset_folder import REPORT_FILE
+from dfa_nerfstudio.data.dataset_folder import REPORT_FILE, DatasetFolder
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.rates import FRAME_RATE
 from dfa_nerfstudio.media.video_reader import Video, to_rgb
+from dfa_nerfstudio.talk.lower_face_mask import lower_face_opacity, lower_face_points
+from dfa_nerfstudio.talk.talk_config import PasteRegion
 
 BORDER = 0.08
 """Width of the border over which the portrait fades into the frame, as a fraction of the portrait's side."""
@@ -30,12 +32,15 @@ class PortraitCompositor:
         folder: the dataset folder made from it.
         frames: frame numbers in the dataset, at 25 frames/s, in playing order.
         frame_rate: frames per second that are read from the video.
+        region: what replaces the source's pixels: the whole portrait, or its lower face alone.
 
     Raises:
         UserError: if it is another video, or its camera moved.
     """
 
-    def __init__(self, video: Path, folder: Path, frames: list[int], frame_rate: float) -> None:
+    def __init__(
+        self, video: Path, folder: Path, frames: list[int], frame_rate: float, region: PasteRegion = "portrait"
+    ) -> None:
         try:
             report = json.loads((folder / REPORT_FILE).read_text())
             (self.left, self.top, self.side), first = report["crop"], round(report["start"] * frame_rate)
@@ -57,20 +62,47 @@ class PortraitCompositor:
         if video.name != source or min(self.size) < self.side:
             raise UserError(f"`paste={video}`: the portrait was cropped from {source}; give that video")
         self._opacity = self._portrait_opacity(*self.size)
+        self._lower_face: Float[np.ndarray, "T L 2"] | None = None
+        """Landmarks of the lower face in each frame of the dataset, in pixels of the portrait in the video."""
+        if region == "lower-face":
+            dataset = DatasetFolder.open(folder)
+            points = lower_face_points(dataset.attributes.landmarks)
+            self._lower_face = points * (self.side / max(dataset.size))
 
     def composite(self, portrait: UInt8[np.ndarray, "S S 3"], seconds: float) -> UInt8[np.ndarray, "H W 3"]:
         """Returns the source frame for a time of the output, with the portrait composited."""
-        last = len(self._frames) - 1
-        position = seconds * FRAME_RATE % max(2 * last, 1)
-        position = min(position, 2 * last - position)
-        number = float(np.interp(position, np.arange(last + 1), self._frames))
+        number = self._dataset_frame(seconds)
         frame = self._source_frame(round(number / FRAME_RATE * self._frame_rate))
         rows, columns = slice(self.top, self.top + self.side), slice(self.left, self.left + self.side)
         interpolation = cv2.INTER_AREA if self.side < len(portrait) else cv2.INTER_CUBIC
         resized = cv2.resize(portrait, (self.side, self.side), interpolation=interpolation).astype(np.float32)
-        blended = frame[rows, columns] + self._opacity * (resized - frame[rows, columns])
+        blended = frame[rows, columns] + self._frame_opacity(number) * (resized - frame[rows, columns])
         frame[rows, columns] = blended.round().clip(0, 255).astype(np.uint8)
         return frame
+
+    def source_frame_at(self, seconds: float) -> UInt8[np.ndarray, "H W 3"]:
+        """Returns the source frame for a time of the output."""
+        return self._source_frame(round(self._dataset_frame(seconds) / FRAME_RATE * self._frame_rate))
+
+    def _dataset_frame(self, seconds: float) -> float:
+        """Returns the fractional frame number in the dataset for a time of the output."""
+        last = len(self._frames) - 1
+        position = seconds * FRAME_RATE % max(2 * last, 1)
+        position = min(position, 2 * last - position)
+        return float(np.interp(position, np.arange(last + 1), self._frames))
+
+    def opacity_at(self, seconds: float) -> Float32[np.ndarray, "S S 1"]:
+        """Returns the portrait's opacity in [0, 1] for a time of the output."""
+        return self._frame_opacity(self._dataset_frame(seconds))
+
+    def _frame_opacity(self, number: float) -> Float32[np.ndarray, "S S 1"]:
+        """Returns the opacity at a fractional frame number of the dataset."""
+        if self._lower_face is None:
+            return self._opacity
+        first = int(number)
+        second = min(first + 1, len(self._lower_face) - 1)
+        points = self._lower_face[first] + (number - first) * (self._lower_face[second] - self._lower_face[first])
+        return self._opacity * lower_face_opacity(points, self.side, self.side)
 
     def _portrait_opacity(self, width: int, height: int) -> Float32[np.ndarray, "S S 1"]:
         """Returns the portrait's opacity in [0, 1].

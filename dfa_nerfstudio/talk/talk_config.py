@@ -10,6 +10,8 @@ from dfa_nerfstudio.attributes.lips.lip_config import LipConfig
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.rates import SAMPLE_RATE
 
+PasteRegion = Literal["portrait", "lower-face"]
+
 
 @dataclass
 class AudioConditioningConfig(LipConfig):
@@ -40,6 +42,9 @@ class VideoConfig:
     paste: Path | None = None
     """The video that was given to dfa-process. The rendered portrait is composited into its frames, which are played
     forwards and backwards in turn. With the pose `source`, portrait and surrounding body fit each other."""
+    paste_region: PasteRegion = "portrait"
+    """What `paste` replaces: the whole `portrait`, or the `lower-face` alone, as for dubbing. The latter leaves all
+    other pixels as they are, and needs the pose `source`."""
     watermark: bool = False
     """Draws a visible "AI-generated" label into the frames."""
     sign: tuple[Path, Path] | None = None
@@ -57,6 +62,8 @@ class VideoConfig:
             )
         if self.paste is not None and self.background is not None:
             raise UserError("`paste` keeps the background of its video: leave out `background`")
+        if self.paste is None and self.paste_region != "portrait":
+            raise UserError(f"`paste_region={self.paste_region}`: needs `paste`, the video to change")
 
 
 @dataclass

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from dfa_nerfstudio.attributes.motion_config import MotionConfig
+from dfa_nerfstudio.attributes.motion_config import SOURCE, MotionConfig
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.renderer import Renderer
 from dfa_nerfstudio.errors import UserError
@@ -77,8 +77,12 @@ class TalkingVideoRenderer:
         self.background = BackgroundCompositor(video.background, portrait_size)
         self.portrait_compositor = None
         if video.paste is not None:
+            if video.paste_region == "lower-face" and motion.pose != SOURCE:
+                raise UserError(
+                    "`paste_region=lower-face`: the face must stand where it stands in the video; use `pose=source`"
+                )
             self.portrait_compositor = PortraitCompositor(
-                video.paste, model.clip.folder, model.clip.train_frames.tolist(), self.fps
+                video.paste, model.clip.folder, model.clip.train_frames.tolist(), self.fps, video.paste_region
             )
         self.size = portrait_size if self.portrait_compositor is None else self.portrait_compositor.size
         """Width and height of the videos in pixels."""
@@ -87,7 +91,9 @@ class TalkingVideoRenderer:
         )
         self.watermark = Watermark(self.size) if video.watermark else None
 
-    def render(self, audio: Path, output: Path, features: Path | None = None) -> RenderStatistics:
+    def render(
+        self, audio: Path, output: Path, features: Path | None = None, tracks: Iterator[AttributeTrack] | None = None
+    ) -> RenderStatistics:
         """Writes the video of an audio file; the output file appears only when it is complete.
 
         Reports its progress as the stage `rendering`.
@@ -96,6 +102,7 @@ class TalkingVideoRenderer:
             audio: any file with an audio stream.
             output: the video to write.
             features: file with the audio's features, if the model was trained on features from a file.
+            tracks: consecutive chunks of the track to render, in the place of the one that the audio drives.
 
         Raises:
             UserError: if the audio is invalid, or the video cannot be written.
@@ -108,7 +115,8 @@ class TalkingVideoRenderer:
         writer = VideoWriter(output, self.fps, self.size, OUTPUT_SAMPLE_RATE, metadata, transparent, self._finalise)
         num_samples, total = 0, max(self.num_frames(audio), 1)
         with writer as video:
-            for number, frame in enumerate(self.render_frames(audio, features)):
+            frames = self.render_frames(audio, features) if tracks is None else self.render_tracks(tracks)
+            for number, frame in enumerate(frames):
                 end = (number + 1) / self.fps * OUTPUT_SAMPLE_RATE
                 while num_samples < end and (chunk := next(soundtrack, None)) is not None:
                     video.write_audio(chunk)

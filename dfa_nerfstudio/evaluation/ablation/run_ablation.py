@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import tyro
 
-from dfa_nerfstudio.atomic_write import atomic_write
 from dfa_nerfstudio.data.dataset_folder import TRACK, DatasetFolder
 from dfa_nerfstudio.errors import UserError, as_flags
-from dfa_nerfstudio.evaluation.ablation.ablation_page import AblationResults, row_folder, write_ablations
-from dfa_nerfstudio.evaluation.ablation.image_strips import read_strips, write_strips
+from dfa_nerfstudio.evaluation.ablation.ablation_page import AblationResults, write_ablations
+from dfa_nerfstudio.evaluation.ablation.ablation_tables import AblationTables
+from dfa_nerfstudio.evaluation.ablation.audio_rows import AudioRows
+from dfa_nerfstudio.evaluation.ablation.image_rows import FieldTrainer, ImageRows
 from dfa_nerfstudio.evaluation.ablation.latent_identity import project_latents
-from dfa_nerfstudio.evaluation.ablation.motion_variants import MOTION_VARIANTS, MotionRow, motion_row, require_held_out
-from dfa_nerfstudio.evaluation.ablation.ns_train import ns_train
-from dfa_nerfstudio.evaluation.ablation.variants import CONDITIONING_VARIANTS, DEFAULT_FIELD_VARIANTS, FIELD_VARIANTS
-from dfa_nerfstudio.evaluation.evaluate import Evaluation, EvaluationConfig, evaluate
-from dfa_nerfstudio.evaluation.report.evaluation_io import REPORT, load, save
-from dfa_nerfstudio.evaluation.report.evaluation_page import PAGE, write_page
-from dfa_nerfstudio.evaluation.video_pairs import held_out_pair
-from dfa_nerfstudio.jobs import Job, run_in_subprocess
+from dfa_nerfstudio.evaluation.ablation.rows import DEFAULT_GROUPS, GROUPS, IMAGE_ROWS, RowGroup
+from dfa_nerfstudio.evaluation.ablation.variants import FIELD_CONDITIONS, FIELD_VARIANTS
+from dfa_nerfstudio.evaluation.evaluate import EvaluationConfig
+from dfa_nerfstudio.evaluation.systems.motion_scores import require_held_out
 from dfa_nerfstudio.media.audio import audio_duration
 from dfa_nerfstudio.reporting.console import make_console
 
 FEATURES = "features of {}"
 """Name of the row of Table 5 for a feature file."""
-TRAINED, SCORED = "trained.json", "scored.json"
-"""Files in a row's folder that hold the settings of its training and of its evaluation."""
+MOTION_GROUPS: tuple[RowGroup, ...] = ("table2", "table4", "motion")
+"""Groups that predict motion on the held-out end."""
 
 
 @dataclass
@@ -37,137 +33,122 @@ class AblateConfig:
     """Variants to train and their common settings."""
 
     data: tyro.conf.Positional[Path]
-    """A dataset folder with its attribute track."""
+    """A dataset folder with its attribute models."""
+    rows: tuple[RowGroup, ...] = DEFAULT_GROUPS
+    """Tables to make. `table2`: whole systems. `table4`: motion VAEs. `table5`: what the field is conditioned on.
+    `fig7`: eye features. `field`: variants of the field. `motion`: motion models of other systems. `lips`: lip models,
+    without a renderer. `dubbing`: new lips in the source video (needs `video`)."""
+    only: tuple[str, ...] = ()
+    """Names of the rows to keep of these tables. Alone, without `rows`, it may name any variant of the field."""
     output: Path | None = None
     """Folder of runs and tables; by default NAME_ablations beside the dataset folder NAME."""
     minutes: float = 3.0
-    """Training time of each row of the renderer in minutes."""
+    """Training time of each field in minutes."""
     method: Literal["dfa-nerf-lite", "dfa-nerf"] = "dfa-nerf-lite"
     """The method whose parts are removed or replaced."""
-    seed: int | None = None
-    """Seed of the renderer's trainings; nerfstudio's default if None. Runs with other seeds and outputs show the
-    variance."""
-    only: tuple[str, ...] = ()
-    """Names of the rows to train, any variant of the field included. By default the paper's tables and the variants of
-    the field with the largest effect."""
+    seeds: tuple[int, ...] = (42,)
+    """Random seeds of the trainings. With two or more, each value is a mean with its standard deviation."""
     audio_features: tuple[Path, ...] = ()
     """Feature files (.npy, a row for each frame) that become further rows of Table 5."""
     reference_clips: tuple[Path, ...] = ()
-    """Dataset folders of other people's videos, for Fig. 6; without them it is left out."""
+    """Dataset folders of other people's videos, or folders of them: for Fig. 6, for the sync expert, and for the
+    speaker-aware motion model. Without them Fig. 6 is left out, and those two are trained on the person alone."""
+    video: Path | None = None
+    """The video that was given to dfa-process, for `dubbing`."""
+    videos: bool = True
+    """Writes a talking video of each system of Table 2 and each speech file, for `dfa-eval study`."""
+    latex: bool = False
+    """Also writes all tables as `ablations.tex`."""
     evaluation: tyro.conf.OmitArgPrefixes[EvaluationConfig] = field(default_factory=EvaluationConfig)
     """Protocols, pretrained scorers and additional audio."""
 
 
 def ablate(config: tyro.conf.OmitArgPrefixes[AblateConfig]) -> None:
-    """Trains variants of the method for the same time each, evaluates them on the held-out end, and writes tables:
-    conditions of the mouth (Table 5), motion models (Table 4), f_e (Fig. 7), the latent space (Fig. 6), AD-NeRF
-    conditioning (Table 2) and variants of the field. Rows that were trained or evaluated before with the same options
-    are kept.
+    """Trains variants of the method for the same time each, evaluates them on the held-out end, and writes tables. What
+    makes each system of the paper's tables different is one of the variants, in the same field, scored by the same
+    metrics. Rows that were trained or evaluated before with the same options are kept.
 
     Raises:
         UserError: for bad input, or a row whose training failed.
     """
     folder = DatasetFolder.open(config.data)
+    _check(config, folder)
+    files = {FEATURES.format(path.name): ["dfa-data", "--mouth", str(path)] for path in config.audio_features}
+    groups = _selected(config, tuple(files))
+    output = config.output or folder.path.with_name(f"{folder.path.resolve().name}_ablations")
+    references, speech = config.reference_clips, config.evaluation.speech
+    audio = AudioRows(folder.path, output, speech, references, config.evaluation.sync_encoders)
+    console = make_console()
+    if not set(groups).isdisjoint(MOTION_GROUPS):
+        try:
+            require_held_out(audio.person)
+        except UserError as error:
+            if config.only or config.rows != DEFAULT_GROUPS:
+                raise
+            console.print(f"left out: {as_flags(str(error))}", style="yellow", soft_wrap=True)
+            groups = {group: rows for group, rows in groups.items() if group not in MOTION_GROUPS}
+    fields = FIELD_CONDITIONS | files | FIELD_VARIANTS
+    images = ImageRows(FieldTrainer(output, config.method, config.minutes, fields), config.evaluation, audio)
+    tables = AblationTables(audio, images, config.evaluation, config.video, config.videos)
+    in_turn = {group: _in_turn(rows, config.seeds) for group, rows in groups.items()}
+    needed = [tables.audio_rows(group, *turn) for group, turns in in_turn.items() for turn in turns]
+    audio.prepare([row for rows in needed for row in rows])
+    results = AblationResults(folder.path.resolve().name, config.minutes, config.seeds)
+    for group, turns in in_turn.items():
+        table = results.tables[group] = tables.empty(group, config.seeds[0])
+        for name, seed in turns:
+            console.rule(f"{group}: {name}, seed {seed}")
+            table.rows.setdefault(name, {})[seed] = tables.values(group, name, seed)
+            tables.decorate(group, name, seed, results)
+            write_ablations(output, results, config.latex)
+    if config.reference_clips:
+        results.latent = project_latents(folder.path, config.reference_clips)
+        write_ablations(output, results, config.latex)
+    for table in results.tables.values():
+        console.print(table.console_table())
+    console.print(f"wrote {output / 'ablations.html'} and .json", soft_wrap=True)
+
+
+def _in_turn(rows: tuple[str, ...], seeds: tuple[int, ...]) -> list[tuple[str, int]]:
+    """Every row with every seed, seed by seed, so that an interrupted run has all rows with the first seeds."""
+    return [(name, seed) for seed in seeds for name in rows]
+
+
+def _check(config: AblateConfig, folder: DatasetFolder) -> None:
+    """Refuses bad options before anything trains."""
     if not (folder.path / TRACK).is_file():
         raise UserError(f"{folder.path}: has no attribute track; run dfa-attributes {folder.path}")
     if not len(folder.held_out_frames):
         raise UserError(f"{folder.path}: no frame is held out; run dfa-process again with some `held_out` frames")
     if config.minutes <= 0:
         raise UserError(f"`minutes={config.minutes:g}`: must be more than 0")
+    if not config.seeds:
+        raise UserError("`seeds`: give at least one")
+    if "dubbing" in config.rows and (config.video is None or not config.evaluation.speech):
+        raise UserError("`rows=dubbing`: needs `video`, the video that was given to dfa-process, and `speech`")
     for path in config.evaluation.speech:
-        audio_duration(path)  # reports unreadable files before anything trains
-    files = {FEATURES.format(path.name): ["dfa-data", "--mouth", str(path)] for path in config.audio_features}
-    renderer = CONDITIONING_VARIANTS | files | FIELD_VARIANTS
-    if unknown := set(config.only) - set(renderer) - set(MOTION_VARIANTS):
-        names = ", ".join([*renderer, *MOTION_VARIANTS])
-        raise UserError(f"`only={unknown.pop()}`: no such row; there are {names}")
-    console = make_console()
-    rows = config.only or (*CONDITIONING_VARIANTS, *files, *DEFAULT_FIELD_VARIANTS, *MOTION_VARIANTS)
-    if not set(rows).isdisjoint(MOTION_VARIANTS):
-        try:
-            require_held_out(folder)
-        except UserError as error:
-            if config.only:
-                raise
-            console.print(f"Table 4 is left out: {as_flags(str(error))}", style="yellow", soft_wrap=True)
-            rows = tuple(name for name in rows if name not in MOTION_VARIANTS)
-    output = config.output or folder.path.with_name(f"{folder.path.resolve().name}_ablations")
-    results = AblationResults(folder.path.resolve().name, config.minutes)
-    for number, name in enumerate(rows):
-        console.rule(f"{number + 1} of {len(rows)}: {name}")
-        row_path = output / row_folder(name)
-        if name in MOTION_VARIANTS:
-            results.motion[name] = _motion_row(row_path, folder, name)
-        else:
-            options = [*([] if config.seed is None else ["--machine.seed", str(config.seed)]), *renderer[name]]
-            results.renderer[name] = _renderer_row(config, folder.path, output, row_path, options)
-            results.strips |= read_strips(row_path, name)
-        write_ablations(output, results)
-    if config.reference_clips:
-        results.latent = project_latents(folder.path, config.reference_clips)
-        write_ablations(output, results)
-    console.print(results.table())
-    console.print(f"wrote {output / 'ablations.html'}, .json and .tex", soft_wrap=True)
+        audio_duration(path)  # reports unreadable files
 
 
-def _renderer_row(config: AblateConfig, data: Path, output: Path, row_path: Path, options: list[str]) -> Evaluation:
-    """Trains and evaluates a variant, except for what was done before with the same settings."""
-    training: dict[str, object] = {
-        "data": str(data.resolve()),
-        "track": (data / TRACK).stat().st_mtime_ns,
-        "minutes": config.minutes,
-        "method": config.method,
-        "options": options,
-    }
-    scoring = training | {name: str(value) for name, value in vars(config.evaluation).items()}
-    if _is_current(row_path / SCORED, scoring):
-        return load(row_path)
-    (row_path / SCORED).unlink(missing_ok=True)
-    if not _is_current(row_path / TRAINED, training):
-        (row_path / TRAINED).unlink(missing_ok=True)
-        _train(config, data, output, row_path, options)
-        _write_settings(row_path / TRAINED, training)
-    run = output / "runs" / row_path.name / config.method / "run"
-    pair = held_out_pair(run / "config.yml", config.evaluation.speech)
-    evaluation = evaluate(pair, config.evaluation)
-    save(evaluation, row_path / REPORT)
-    write_page(row_path / PAGE, evaluation, pair)
-    write_strips(row_path, evaluation, pair)
-    _write_settings(row_path / SCORED, scoring)
-    return evaluation
+def _selected(config: AblateConfig, files: tuple[str, ...]) -> dict[RowGroup, tuple[str, ...]]:
+    """Rows of each table.
 
-
-def _train(config: AblateConfig, data: Path, output: Path, row_path: Path, options: list[str]) -> None:
-    run = ["--output-dir", output / "runs", "--experiment-name", row_path.name, "--timestamp", "run"]
-    schedule = ["--max-num-iterations", "1000000", "--pipeline.schedule.max-seconds", 60 * config.minutes]
-    words = [config.method, "--data", data, *run, "--vis", "tensorboard", *schedule, *options]
-    # In a process that ends with this one: a training that went on would disturb the next run.
-    job = Job(row_path.name, output / "runs" / row_path.name, ns_train, ([str(word) for word in words],))
-    if reason := run_in_subprocess(job):
-        raise UserError(f"ns-train {' '.join(job.arguments[0])}: failed: {reason}")
-
-
-def _motion_row(row_path: Path, folder: DatasetFolder, name: str) -> MotionRow:
-    attributes, stored = folder.path / "attributes.npz", row_path / "motion.json"
-    settings: dict[str, object] = {"data": str(folder.path.resolve()), "attributes": attributes.stat().st_mtime_ns}
-    if _is_current(row_path / TRAINED, settings):
-        return MotionRow(**json.loads(stored.read_text()))
-    (row_path / TRAINED).unlink(missing_ok=True)
-    row = motion_row(folder, name)
-    with atomic_write(stored) as partial:
-        partial.write_text(json.dumps(vars(row)))
-    _write_settings(row_path / TRAINED, settings)
-    return row
-
-
-def _is_current(path: Path, settings: dict[str, object]) -> bool:
-    """Whether a stored result was computed with these settings."""
-    try:
-        return json.loads(path.read_text()) == settings
-    except (OSError, ValueError):
-        return False
-
-
-def _write_settings(path: Path, settings: dict[str, object]) -> None:
-    with atomic_write(path) as partial:
-        partial.write_text(json.dumps(settings))
+    Raises:
+        UserError: if `only` names a row that does not exist.
+    """
+    groups = {group: GROUPS[group] + (files if group == "table5" else ()) for group in config.rows}
+    if not config.only:
+        return groups
+    if config.rows == DEFAULT_GROUPS:  # names alone: every row can be chosen, each in the first table that has it
+        groups = GROUPS | {"table5": GROUPS["table5"] + files, "field": tuple(dict.fromkeys((*IMAGE_ROWS, *files)))}
+    chosen: dict[RowGroup, tuple[str, ...]] = {}
+    left = list(dict.fromkeys(config.only))
+    for group, rows in groups.items():
+        names = tuple(name for name in left if name in rows)
+        if names:
+            chosen[group] = names
+            left = [name for name in left if name not in names]
+    if left:
+        known = ", ".join(dict.fromkeys(name for rows in groups.values() for name in rows))
+        raise UserError(f"`only={left[0]}`: no such row; there are {known}")
+    return chosen

@@ -17,7 +17,7 @@ F_A = "f_a instead of lips f_m"
 SPEECH = "speech features instead of lips f_m"
 MFCC = "MFCC instead of lips f_m"
 
-CONDITIONING_VARIANTS: dict[str, list[str]] = {
+FIELD_CONDITIONS: dict[str, list[str]] = {
     FULL_MODEL: [],
     ADNERF_CONDITIONING: [*_NO_EYES, *_MFCC],
     NO_EYES: _NO_EYES,
@@ -25,7 +25,7 @@ CONDITIONING_VARIANTS: dict[str, list[str]] = {
     SPEECH: ["dfa-data", "--mouth", "speech"],
     MFCC: _MFCC,
 }
-"""Rows of Tables 2 and 5 and of Fig. 7. Options after `dfa-data` are those of the dataparser."""
+"""What conditions the field. Options after `dfa-data` are those of the dataparser."""
 
 FIELD_VARIANTS: dict[str, list[str]] = {
     "head space only": [_NETWORK, "--pipeline.model.network.spaces", "head"],
@@ -56,4 +56,4 @@ DEFAULT_FIELD_VARIANTS = (
     *("head space only", "torso space only", "no gates", "no pose", "no torso condition"),
     *("3-D hash grid", "no appearance code", "no mouth and eye sampling"),
 )
-"""Variants with the largest effect; with `CONDITIONING_VARIANTS` and Table 4 an hour at three minutes each."""
+"""Variants with the largest effect."""

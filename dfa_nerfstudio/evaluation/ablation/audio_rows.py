@@ -1,0 +1,170 @@
+"""Rows that need no renderer, motion models and lip models: trained in parallel processes, each once, and kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from joblib import cpu_count
+from rich.progress import track
+from torch import Tensor
+
+from dfa_nerfstudio.attributes.attribute_models import MODELS_FILE_NAME
+from dfa_nerfstudio.attributes.speech_models import SpeechModels
+from dfa_nerfstudio.data.attribute_track import AttributeTrack
+from dfa_nerfstudio.data.dataset_folder import DatasetFolder
+from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.evaluation.ablation.stored_row import VALUES, Settings, row_folder, stored_values
+from dfa_nerfstudio.evaluation.evaluation_context import PretrainedScorers
+from dfa_nerfstudio.evaluation.systems.lip_rows import SYNC_EXPERT, train_lip_row
+from dfa_nerfstudio.evaluation.systems.lip_scores import lip_scores
+from dfa_nerfstudio.evaluation.systems.motion_rows import train_motion_row
+from dfa_nerfstudio.evaluation.systems.motion_scores import generation_scores, prediction_scores
+from dfa_nerfstudio.evaluation.systems.person_data import PersonData, SpeechInputs
+from dfa_nerfstudio.jobs import Job, JobsConfig, run_jobs
+from dfa_nerfstudio.media.torch_file import save_torch
+
+Kind = Literal["motion", "lips"]
+HELD_OUT = "held-out end"
+"""Name of the lips of the held-out end in `AudioRows.lip_shapes`."""
+LIPS_FILE, EXPERT_FILE = "lips.pt", "sync_expert.pt"
+
+
+@dataclass(frozen=True)
+class AudioRow:
+    """A motion or lip model with a seed."""
+
+    kind: Kind
+    name: str
+    seed: int
+
+
+@dataclass
+class AudioRows:
+    """Trains, scores and stores motion and lip models of one person."""
+
+    data: Path
+    """The dataset folder."""
+    output: Path
+    """Folder of the rows."""
+    speech_files: tuple[Path, ...] = ()
+    """Other speech."""
+    reference_clips: tuple[Path, ...] = ()
+    """Dataset folders of other people."""
+    sync_encoders: Path | None = None
+    """Encoders of the sync score; the package's own if None."""
+
+    def prepare(self, rows: Sequence[AudioRow]) -> None:
+        """Computes those of the rows that are not stored, as many at a time as there are CPU cores.
+
+        Raises:
+            UserError: if one fails.
+        """
+        missing = [row for row in dict.fromkeys(rows) if not self._is_stored(row)]
+        if any(row.name == SYNC_EXPERT for row in missing):
+            self.person.train_sync_expert()
+        fresh = replace(self)  # without the data that this process has read
+        jobs = [
+            Job(f"{row.kind}: {row.name}, seed {row.seed}", self.folder(row), compute_audio_row, (fresh, row))
+            for row in missing
+        ]
+        finished = run_jobs(jobs, JobsConfig(jobs=cpu_count()))
+        for job, reason, _ in track(finished, "motion and lip models", total=len(jobs), disable=not jobs):
+            if reason:
+                raise UserError(f"{job.name}: {reason}")
+
+    def values(self, row: AudioRow) -> dict[str, float]:
+        """Scores of a row by column key, with the training time."""
+        compute = self._motion if row.kind == "motion" else self._lips
+        return stored_values(self.folder(row), self._settings(row), lambda: compute(row))
+
+    def lip_shapes(self, name: str, seed: int) -> dict[str, Float[Tensor, "T K"]]:
+        """f_m that a lip model predicts for the held-out end (`HELD_OUT`) and for each speech file by its name."""
+        row = AudioRow("lips", name, seed)
+        self.values(row)
+        return torch.load(self.folder(row) / LIPS_FILE, weights_only=True)
+
+    def motion_tracks(self, name: str, seed: int) -> dict[str, AttributeTrack]:
+        """Track that a motion model generates for each speech file by its name."""
+        row = AudioRow("motion", name, seed)
+        self.values(row)
+        return {path.name: AttributeTrack.load(self._track_file(row, path)) for path in self.speech_files}
+
+    def folder(self, row: AudioRow) -> Path:
+        """Folder of a row."""
+        return self.output / row.kind / row_folder(row.name) / f"seed_{row.seed}"
+
+    @cached_property
+    def person(self) -> PersonData:
+        """The person's data."""
+        folder = DatasetFolder.open(self.data)
+        return PersonData.open(folder, self.reference_clips, self.output / EXPERT_FILE)
+
+    @cached_property
+    def speech(self) -> list[SpeechInputs]:
+        """What is read of the speech files."""
+        return [self.person.read_speech(path) for path in self.speech_files]
+
+    @cached_property
+    def encoders(self) -> SpeechModels:
+        """Encoders of the sync score."""
+        return PretrainedScorers.load(None, self.sync_encoders, None).encoders
+
+    def _motion(self, row: AudioRow) -> dict[str, float]:
+        start = time.monotonic()
+        model = train_motion_row(row.name, self.person, row.seed)
+        minutes = (time.monotonic() - start) / 60
+        scores = prediction_scores(model, self.person) | generation_scores(model, self.person, self.speech)
+        for path, inputs in zip(self.speech_files, self.speech, strict=True):
+            model.generate_track(self.person.models, inputs.f_a, seed=0).save(self._track_file(row, path))
+        return scores | {"minutes": minutes}
+
+    @torch.no_grad()
+    def _lips(self, row: AudioRow) -> dict[str, float]:
+        start = time.monotonic()
+        with torch.enable_grad():
+            model = train_lip_row(row.name, self.person, row.seed)
+        minutes = (time.monotonic() - start) / 60
+        shapes = {inputs.name: model.predict(inputs).clone() for inputs in self.speech}
+        shapes[HELD_OUT] = model.predict(self.person.held_out_speech).clone()
+        save_torch(shapes, self.folder(row) / LIPS_FILE)
+        return lip_scores(model, self.person, self.speech, self.encoders) | {"minutes": minutes}
+
+    def _track_file(self, row: AudioRow, speech: Path) -> Path:
+        return self.folder(row) / f"{speech.name}.npz"
+
+    def _settings(self, row: AudioRow) -> Settings:
+        return {
+            "row": f"{row.kind} {row.name} {row.seed}",
+            "data": str(self.data.resolve()),
+            "models": (self.data / MODELS_FILE_NAME).stat().st_mtime_ns,
+            "reference_clips": [str(clip) for clip in self.reference_clips],
+            "speech": [str(file) for file in self.speech_files],
+            "sync_encoders": str(self.sync_encoders),
+        }
+
+    def _is_stored(self, row: AudioRow) -> bool:
+        class Missing(Exception):
+            pass
+
+        def compute() -> dict[str, float]:
+            raise Missing
+
+        try:
+            stored_values(self.folder(row), self._settings(row), compute)
+        except Missing:
+            (self.folder(row) / VALUES).unlink(missing_ok=True)
+            return False
+        return True
+
+
+def compute_audio_row(rows: AudioRows, row: AudioRow) -> None:
+    """Computes and stores a row in this process, on one thread: one process per core uses the cores better."""
+    torch.set_num_threads(1)
+    rows.values(row)

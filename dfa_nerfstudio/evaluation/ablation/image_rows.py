@@ -1,0 +1,142 @@
+"""Rows that are rendered: a field is trained, its held-out end and other speech are rendered and evaluated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaxtyping import Float
+from torch import Tensor
+
+from dfa_nerfstudio.data.dataset_folder import TRACK
+from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.evaluation.ablation.audio_rows import HELD_OUT, AudioRow, AudioRows
+from dfa_nerfstudio.evaluation.ablation.image_strips import write_strips
+from dfa_nerfstudio.evaluation.ablation.ns_train import ns_train
+from dfa_nerfstudio.evaluation.ablation.result_table import Column
+from dfa_nerfstudio.evaluation.ablation.stored_row import row_folder, stored_values
+from dfa_nerfstudio.evaluation.ablation.systems import LIP_IMAGE_ROWS
+from dfa_nerfstudio.evaluation.ablation.variants import FULL_MODEL
+from dfa_nerfstudio.evaluation.cross_driven import LipPredictor
+from dfa_nerfstudio.evaluation.evaluate import Evaluation, EvaluationConfig, evaluate
+from dfa_nerfstudio.evaluation.metric_registry import metric_infos
+from dfa_nerfstudio.evaluation.report.evaluation_io import REPORT, load, save
+from dfa_nerfstudio.evaluation.report.evaluation_page import PAGE, write_page
+from dfa_nerfstudio.evaluation.video_pairs import held_out_pair
+from dfa_nerfstudio.jobs import Job, run_in_subprocess
+
+METRICS = (
+    *(("full", "psnr"), ("full", "ssim"), ("full", "lpips"), ("face", "psnr"), ("", "lmd")),
+    *(("", "mouth_amplitude_ratio"), ("", "mouth_correlation"), ("", "mouth_closed_recall")),
+    *(("", "sync"), ("", "sync_error"), ("", "cross_driven_sync"), ("", "cross_driven_sync_error"), ("", "lse_c")),
+    *(("", "eyes_correlation"), ("", "blink_rate")),
+)
+"""Protocol and name of the metrics of rendered rows."""
+
+
+def image_columns() -> tuple[Column, ...]:
+    """Columns of rendered rows."""
+    infos = metric_infos()
+    return tuple(Column(infos[name], protocol) for protocol, name in METRICS)
+
+
+@dataclass
+class FieldTrainer:
+    """Trains fields, each once for each seed, and keeps them."""
+
+    output: Path
+    """Folder of runs and rows."""
+    method: str
+    """Name of the method whose parts are removed or replaced."""
+    minutes: float
+    """Training time of each field in minutes."""
+    options: dict[str, list[str]]
+    """Options of ns-train by the name of the field."""
+
+    def settings(self, data: Path, field: str, seed: int) -> dict[str, object]:
+        """Everything that a field depends on."""
+        return {
+            "data": str(data.resolve()),
+            "track": (data / TRACK).stat().st_mtime_ns,
+            "minutes": self.minutes,
+            "method": self.method,
+            "options": [*self.options[field], seed],
+        }
+
+    def train(self, data: Path, field: str, seed: int) -> tuple[Path, float]:
+        """Trains a field unless it was trained before.
+
+        Returns:
+            The run's `config.yml`, and the training time in minutes.
+
+        Raises:
+            UserError: if the training fails.
+        """
+        name, runs = row_folder(field), self.output / "runs"
+        run = runs / name / self.method / f"seed_{seed}"
+        values = stored_values(run, self.settings(data, field, seed), lambda: self._run(data, field, seed))
+        return run / "config.yml", values["minutes"]
+
+    def _run(self, data: Path, field: str, seed: int) -> dict[str, float]:
+        name, runs = row_folder(field), self.output / "runs"
+        where = ["--output-dir", runs, "--experiment-name", name, "--timestamp", f"seed_{seed}"]
+        schedule = ["--max-num-iterations", "1000000", "--pipeline.schedule.max-seconds", 60 * self.minutes]
+        words = [self.method, "--data", data, *where, "--vis", "tensorboard", *schedule]
+        words += ["--machine.seed", seed, *self.options[field]]
+        # In a process that ends with this one: a training that went on would disturb the next run.
+        job = Job(name, runs / name, ns_train, ([str(word) for word in words],))
+        if reason := run_in_subprocess(job):
+            raise UserError(f"ns-train {' '.join(job.arguments[0])}: failed: {reason}")
+        return {"minutes": self.minutes}
+
+
+@dataclass
+class ImageRows:
+    """Evaluates rendered rows; what was done before with the same settings is kept."""
+
+    trainer: FieldTrainer
+    evaluation: EvaluationConfig
+    audio: AudioRows
+    """Lip models that drive the full model's field."""
+
+    def values(self, data: Path, name: str, seed: int) -> dict[str, float]:
+        """Metrics of a row by column key.
+
+        Raises:
+            UserError: if the training fails, or a metric cannot be computed.
+        """
+        settings = self.trainer.settings(data, self.field_of(name), seed) | {"row": name}
+        settings |= {option: str(value) for option, value in vars(self.evaluation).items()}
+        return stored_values(self.folder(name, seed), settings, lambda: self._evaluate(data, name, seed))
+
+    def folder(self, name: str, seed: int) -> Path:
+        """Folder of a row and seed."""
+        return self.trainer.output / "rows" / row_folder(name) / f"seed_{seed}"
+
+    def evaluation_of(self, name: str, seed: int) -> Evaluation:
+        """The whole evaluation of a row that has values."""
+        return load(self.folder(name, seed))
+
+    @staticmethod
+    def field_of(row: str) -> str:
+        """The field of a rendered row: lip models drive that of the full model."""
+        return FULL_MODEL if row in LIP_IMAGE_ROWS else row
+
+    def _evaluate(self, data: Path, name: str, seed: int) -> dict[str, float]:
+        config, minutes = self.trainer.train(data, self.field_of(name), seed)
+        predict_lips: LipPredictor | None = None
+        if name in LIP_IMAGE_ROWS:
+            shapes = self.audio.lip_shapes(name, seed)
+            minutes += self.audio.values(AudioRow("lips", name, seed))["minutes"]
+
+            def predict_lips(path: Path | None) -> Float[Tensor, "T K"]:
+                return shapes[HELD_OUT if path is None else path.name]
+
+        pair = held_out_pair(config, self.evaluation.speech, predict_lips=predict_lips)
+        evaluation = evaluate(pair, self.evaluation)
+        folder = self.folder(name, seed)
+        save(evaluation, folder / REPORT)
+        write_page(folder / PAGE, evaluation, pair)
+        write_strips(folder, evaluation, pair)
+        found = {column.key: evaluation.metric(column.protocol, column.info.name) for column in image_columns()}
+        return {key: value for key, value in found.items() if value is not None} | {"minutes": minutes}

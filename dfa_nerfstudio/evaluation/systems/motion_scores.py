@@ -1,0 +1,108 @@
+"""Scores of one motion model: prediction of the held-out end, and statistics of motion generated for other speech."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.evaluation.metric_registry import MetricInfo
+from dfa_nerfstudio.evaluation.motion.generated_motion import generated_motion_metrics, own_motion_metrics
+from dfa_nerfstudio.evaluation.motion.motion_prediction import motion_prediction_errors
+from dfa_nerfstudio.evaluation.motion.pose_axes import pose_axes
+from dfa_nerfstudio.evaluation.motion.pose_error import pose_range
+from dfa_nerfstudio.evaluation.motion.spectrum import SEGMENT_FRAMES
+from dfa_nerfstudio.evaluation.systems.motion.motion_model import BLENDING, MotionModel
+from dfa_nerfstudio.evaluation.systems.person_data import PersonData, SpeechInputs
+from dfa_nerfstudio.media.rates import FRAME_RATE
+
+HORIZON = round(2 * FRAME_RATE)
+"""Predicted frames: two seconds."""
+NUM_GENERATIONS = 3
+"""Seeds of the motion that is generated for each speech file."""
+
+MOTION_COLUMNS = (
+    MetricInfo("d_rot", "D-Rot", "%", "lower", "error of predicted rotation, percent of the person's range"),
+    MetricInfo("d_pos", "D-Pos", "%", "lower", "error of predicted position, percent of the person's range"),
+    MetricInfo("sample_d_rot", "D-Rot of a sample", "%", "lower", "the same of one sample"),
+    MetricInfo("sample_d_pos", "D-Pos of a sample", "%", "lower", "the same of one sample"),
+    MetricInfo("energy", "Motion energy", "ratio", "as the truth", "mean square change, relative to the person's"),
+    MetricInfo("spectrum", "Spectrum", "dB", "lower", "distance of the power spectrum from the person's"),
+    MetricInfo("frozen", "Frozen", "", "as the truth", "share of the frames in which the head is still"),
+    MetricInfo("outside", "Outside the range", "", "lower", "share of time at poses beyond those of training"),
+    MetricInfo("blink_rate", "Blinks", "1/s", "as the truth", "of the generated eye opening"),
+    MetricInfo("blink_duration", "Blink duration", "s", "as the truth", "from start to end"),
+    MetricInfo(
+        "jump",
+        "Largest seam",
+        "ratio",
+        "lower",
+        "largest jump between windows or, without windows, frames; above 1 the motion jumps",
+    ),
+    MetricInfo("diversity", "Diversity", "ratio", "higher", "difference between seeds; 1 as unrelated moments"),
+)
+"""Columns of the motion tables."""
+
+
+def require_held_out(person: PersonData) -> None:
+    """Checks that the held-out end is long enough for a prediction.
+
+    Raises:
+        UserError: if it is too short for a beginning of pose and `HORIZON` predicted frames.
+    """
+    count, needed = len(person.folder.held_out_frames), BLENDING.bop + HORIZON + 1
+    if count < needed:
+        raise UserError(
+            f"{person.folder.path}: {count} frames are held out; {needed} are needed to predict two seconds (Table 4); "
+            "use a longer video, or leave those rows out by `only`"
+        )
+
+
+def prediction_scores(model: MotionModel, person: PersonData) -> dict[str, float]:
+    """D-Rot and D-Pos over the two seconds after a beginning of pose, mean over all windows of the held-out end."""
+    clip = person.folder.attributes
+    span = pose_range(pose_axes(clip.head_to_camera[clip.shot >= 0]))
+    errors = motion_prediction_errors(model, person.models.motion, person.end_motion, span, HORIZON)
+    (d_rot, d_pos), (sample_d_rot, sample_d_pos) = errors.mean.mean(0), errors.sample.mean(0)
+    return {
+        "d_rot": float(d_rot),
+        "d_pos": float(d_pos),
+        "sample_d_rot": float(sample_d_rot),
+        "sample_d_pos": float(sample_d_pos),
+        "windows": float(errors.windows),
+    }
+
+
+@torch.no_grad()
+def generation_scores(model: MotionModel, person: PersonData, speech: Sequence[SpeechInputs]) -> dict[str, float]:
+    """Statistics of motion generated for speech, mean over the files, each with `NUM_GENERATIONS` seeds.
+
+    Files shorter than `SEGMENT_FRAMES`, 5 s, have no spectrum and are left out.
+    """
+    speech = [inputs for inputs in speech if len(inputs) >= SEGMENT_FRAMES]
+    clip, count = person.folder.attributes, person.folder.num_train
+    own, shot = pose_axes(clip.head_to_camera[:count]), clip.shot[:count]
+    hop = 1 if model.window is None else model.window - model.bop
+    each = []
+    for inputs in speech:
+        tracks = [model.generate_track(person.models, inputs.f_a, seed) for seed in range(NUM_GENERATIONS)]
+        motions = [pose_axes(track.head_to_camera.numpy()) for track in tracks]
+        openings = [person.models.eye.to_opening(track.eye).numpy() for track in tracks]
+        each.append(generated_motion_metrics(motions, openings, own, clip.eye_opening[:count], shot, hop))
+    weights = [len(inputs) for inputs in speech]
+    return {name: _weighted_mean([one[name] for one in each], weights) for name in each[0]} if each else {}
+
+
+def source_motion_scores(person: PersonData) -> dict[str, float]:
+    """The same statistics of the second half of the training frames relative to the first half."""
+    clip, count = person.folder.attributes, person.folder.num_train
+    own = pose_axes(clip.head_to_camera[:count])
+    return own_motion_metrics(own, clip.eye_opening[:count], clip.shot[:count])
+
+
+def _weighted_mean(values: list[float], weights: list[int]) -> float:
+    """Mean of the values that are not NaN; NaN if there are none."""
+    known = np.isfinite(values)
+    return float(np.average(np.array(values)[known], weights=np.array(weights)[known])) if known.any() else float("nan")
