@@ -30,7 +30,7 @@ def lower_face_opacity(points: Float[np.ndarray, "L 2"], height: int, width: int
         width: width of the image.
     """
     hull = cv2.convexHull(points.astype(np.float32)).round().astype(np.int32)
-    inside = cv2.fillConvexPoly(np.zeros((height, width), np.uint8), hull, 1)
+    inside = cv2.fillConvexPoly(np.zeros((height, width), np.uint8), hull, (1,))
     size = float(np.ptp(points[:, 0]))
     distance = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 3)  # pixels to the hull
     ramp = (1 - (distance - GROWTH * size) / max(FADE * size, 1.0)).clip(0, 1)

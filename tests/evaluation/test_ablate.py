@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dfa_nerfstudio.evaluation.ablation.variants import CONDITIONING_VARIANTS, DEFAULT_FIELD_VARIANTS, FIELD_VARIANTS
+from dfa_nerfstudio.evaluation.ablation.variants import DEFAULT_FIELD_VARIANTS, FIELD_CONDITIONS, FIELD_VARIANTS
 from dfa_nerfstudio.method_configs import dfa_nerf_lite
 from tests.pipeline_fixture import PipelineRun, run
 
@@ -18,52 +18,62 @@ from tests.pipeline_fixture import PipelineRun, run
 def test_rows_are_trained_and_evaluated_once(demo: PipelineRun, tmp_path: Path):
     out = tmp_path / "ablations"
     command = ("dfa-eval", "ablate", demo.data, "--output", out, "--minutes", "0.05", "--protocols", "full")
-    rows = ("full model", "MFCC instead of lips f_m")
-    first = run(*command, "--only", *rows)
+    rows = ("full model", "mean lips")
+    first = run(*command, "--only", *rows, "--latex")
     assert first.returncode == 0, first.stderr[-3000:]
-    table = json.loads((out / "ablations.json").read_text())["rows"]
-    assert list(table) == [*rows, "ground truth"]
-    assert table["full model"]["PSNR (full), dB"] != table["MFCC instead of lips f_m"]["PSNR (full), dB"]
+    stored = (out / "ablations.json").read_text()
+    table = json.loads(stored)["tables"]["table5"]
+    assert list(table["rows"]) == list(rows) and "source video" in table["baselines"]
+    values = [table["rows"][name]["mean"] for name in rows]
+    assert values[0]["full/psnr"] != values[1]["full/psnr"] and values[0]["minutes"] == pytest.approx(0.05, abs=0.01)
     page = (out / "ablations.html").read_text()
     assert "full model" in page and r"\toprule" in (out / "ablations.tex").read_text()
     assert page.count('<figure class="strip">') == 1 + len(rows)
-    truths = [(out / name / "truth.png").read_bytes() for name in ("full_model", "MFCC_instead_of_lips_f_m")]
+    folders = [out / "rows" / name / "seed_42" for name in ("full_model", "mean_lips")]
+    truths = [(folder / "truth.png").read_bytes() for folder in folders]
     assert truths[0] == truths[1], "the strips of two rows show different frames"
-    reports = {path: path.stat().st_mtime_ns for path in out.glob("*/report.json")}
+    reports = {path: path.stat().st_mtime_ns for path in out.glob("rows/*/*/report.json")}
     assert len(reports) == 2
-    tables = (out / "ablations.json").read_text()
     again = run(*command, "--only", *rows)
-    assert again.returncode == 0 and (out / "ablations.json").read_text() == tables
-    assert reports == {path: path.stat().st_mtime_ns for path in out.glob("*/report.json")}, "evaluated again"
-    trained = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/*/run/nerfstudio_models/*.ckpt")}
+    assert again.returncode == 0 and (out / "ablations.json").read_text() == stored
+    assert reports == {path: path.stat().st_mtime_ns for path in reports}, "evaluated again"
+    trained = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/*/*/nerfstudio_models/*.ckpt")}
+    assert len(trained) == 1, "lip models share the full model's field"
     other = run(*command[:-1], "face", "--only", *rows)
-    assert other.returncode == 0 and "PSNR (face)" in (out / "ablations.tex").read_text()
-    checkpoints = out.glob("runs/*/*/run/nerfstudio_models/*.ckpt")
-    assert trained == {path: path.stat().st_mtime_ns for path in checkpoints} and len(trained) == 2, "trained again"
-    seeded = run(*command, "--only", rows[0], "--seed", "7")
-    assert seeded.returncode == 0 and "seed: 7" in next(out.glob("runs/full_model/*/run/config.yml")).read_text()
+    assert other.returncode == 0 and "face/psnr" in (out / "ablations.json").read_text()
+    assert trained == {path: path.stat().st_mtime_ns for path in trained}, "trained again"
+    seeded = run(*command, "--only", rows[0], "--seeds", "42", "7")
+    assert seeded.returncode == 0 and "seed: 7" in next(out.glob("runs/full_model/*/seed_7/config.yml")).read_text()
+    row = json.loads((out / "ablations.json").read_text())["tables"]["table5"]["rows"]["full model"]
+    assert row["seeds"] == [42, 7] and row["standard_deviation"]["full/psnr"] > 0
+    lips = run(*command, "--rows", "lips", "--only", "lips f_m (ours)", "mean lips")
+    assert lips.returncode == 0, lips.stderr[-3000:]
+    table = json.loads((out / "ablations.json").read_text())["tables"]["lips"]["rows"]
+    assert table["lips f_m (ours)"]["mean"]["lmd"] < table["mean lips"]["mean"]["lmd"]
 
 
 def test_bad_input_is_refused_in_one_line(demo: PipelineRun, tmp_path: Path):
     for arguments, message in (
-        ((demo.data, "--only", "nothing"), "--only nothing: no such row; there are full model"),
+        ((demo.data, "--only", "nothing"), "--only nothing: no such row; there are ATVG"),
         ((demo.data, "--minutes", "0"), "--minutes 0: must be more than 0"),
         ((tmp_path,), "transforms.json"),
         ((demo.data, "--speech", tmp_path / "none.wav"), "none.wav: no such file"),
         ((demo.data, "--only", "MLP VAE"), "18 frames are held out; 67 are needed"),
+        ((demo.data, "--rows", "dubbing"), "--rows dubbing: needs --video"),
+        ((demo.data, "--seeds"), "--seeds: give at least one"),
     ):
         refused = run("dfa-eval", "ablate", *arguments)
         assert refused.returncode == 2 and message in refused.stderr and "Traceback" not in refused.stderr
 
 
 def test_default_rows_exist_and_names_are_unique():
-    assert set(DEFAULT_FIELD_VARIANTS) <= set(FIELD_VARIANTS) and not set(CONDITIONING_VARIANTS) & set(FIELD_VARIANTS)
+    assert set(DEFAULT_FIELD_VARIANTS) <= set(FIELD_VARIANTS) and not set(FIELD_CONDITIONS) & set(FIELD_VARIANTS)
 
 
 def test_options_of_all_variants_exist():
     """ns-train would refuse others, minutes into an ablation."""
     config = copy.deepcopy(dfa_nerf_lite.config)
-    for name, words in (CONDITIONING_VARIANTS | FIELD_VARIANTS).items():
+    for name, words in (FIELD_CONDITIONS | FIELD_VARIANTS).items():
         for word in words:
             path = word.removeprefix("--").replace("-", "_").split(".")
             if word.startswith("--pipeline."):

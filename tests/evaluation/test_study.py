@@ -40,6 +40,17 @@ def test_the_page_does_not_reveal_the_method(tmp_path: Path, methods: list[str])
     assert pairs == [(m, s) for m in ("ours", "theirs") for s in ("one.mp4", "two.mp4")]
 
 
+def test_the_folder_of_an_ablation_stands_for_all_its_systems(tmp_path: Path, methods: list[str]):
+    (tmp_path / "ablations/videos").mkdir(parents=True)
+    for method in ("ours", "theirs"):
+        (tmp_path / method).rename(tmp_path / "ablations/videos" / method)
+    build_study([str(tmp_path / "ablations")], tmp_path / "study")
+    key = json.loads((tmp_path / "study/key.json").read_text())
+    assert {video["method"] for video in key["videos"].values()} == {"ours", "theirs"}
+    with pytest.raises(UserError, match="or the folder of a dfa-eval ablate"):
+        build_study([str(tmp_path)], tmp_path / "other")
+
+
 def test_mean_opinion_scores_equal_those_computed_by_hand(
     tmp_path: Path, methods: list[str], capsys: pytest.CaptureFixture[str]
 ):

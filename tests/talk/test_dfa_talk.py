@@ -98,6 +98,14 @@ def test_the_portrait_is_composited_into_its_video(demo: PipelineRun, tmp_path: 
     error = np.abs(frames[:, 40:, 40:].astype(float) - source[:25, 40:, 40:])
     assert error.mean() < 15, "portrait and source frame do not fit"
     assert inspect_video(video).source_type == COMPOSITE
+    dubbed = talk(demo, video, "--paste", demo.clip, "--paste-region", "lower-face", "--pose", "source", "--end", "1")
+    change, whole = (np.abs(video.astype(float) - source[:25]).mean((0, 3)) for video in (dubbed, frames))
+    assert change[:80].mean() < 3 < whole[:80].mean(), "lower-face changes other pixels"
+    assert change.max() > 10, "the lips are those of the source"
+    for options, reason in ((("--pose", "still"), "use --pose source"), ((), "use --pose source")):
+        options = ("--paste", demo.clip, "--paste-region", "lower-face", *options)
+        result = run("dfa-talk", "--load-config", demo.config, "--audio", demo.speech, *options)
+        assert result.returncode == 2 and reason in result.stderr, result.stderr
     other = tmp_path / "other.mp4"
     shutil.copy(demo.clip, other)
     result = run("dfa-talk", "--load-config", demo.config, "--audio", demo.speech, "--paste", other)

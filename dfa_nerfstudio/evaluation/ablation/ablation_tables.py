@@ -24,6 +24,7 @@ from dfa_nerfstudio.evaluation.ablation.talking_videos import write_talking_vide
 from dfa_nerfstudio.evaluation.ablation.variants import ADNERF_CONDITIONING, FULL_MODEL
 from dfa_nerfstudio.evaluation.evaluate import EvaluationConfig
 from dfa_nerfstudio.evaluation.report.evaluation_page import PAGE
+from dfa_nerfstudio.evaluation.study.build_study import SYSTEM_VIDEOS
 from dfa_nerfstudio.evaluation.systems.lip_rows import OURS
 from dfa_nerfstudio.evaluation.systems.lip_scores import LIP_COLUMNS, true_lip_scores
 from dfa_nerfstudio.evaluation.systems.motion_rows import STILL, train_motion_row
@@ -169,7 +170,7 @@ class AblationTables:
 
     def _write_videos(self, name: str, seed: int) -> None:
         """Writes the talking videos of a system once, with the first seed that is asked for."""
-        system, folder = SYSTEMS[name], self.images.trainer.output / "videos" / row_folder(name)
+        system, folder = SYSTEMS[name], self.images.trainer.output / SYSTEM_VIDEOS / row_folder(name)
         if all((folder / f"{path.stem}.mp4").is_file() for path in self.evaluation.speech):
             return
         field, _ = self.images.trainer.train(self.audio.data, self.images.field_of(system.image_row), seed)

@@ -129,9 +129,7 @@ class ImageRows:
             shapes = self.audio.lip_shapes(name, seed)
             minutes += self.audio.values(AudioRow("lips", name, seed))["minutes"]
 
-            def predict_lips(path: Path | None) -> Float[Tensor, "T K"]:
-                return shapes[HELD_OUT if path is None else path.name]
-
+            predict_lips = _stored_lips(shapes)
         pair = held_out_pair(config, self.evaluation.speech, predict_lips=predict_lips)
         evaluation = evaluate(pair, self.evaluation)
         folder = self.folder(name, seed)
@@ -140,3 +138,12 @@ class ImageRows:
         write_strips(folder, evaluation, pair)
         found = {column.key: evaluation.metric(column.protocol, column.info.name) for column in image_columns()}
         return {key: value for key, value in found.items() if value is not None} | {"minutes": minutes}
+
+
+def _stored_lips(shapes: dict[str, Float[Tensor, "T K"]]) -> LipPredictor:
+    """Looks predicted lips up by the name of the audio file."""
+
+    def predict(path: Path | None) -> Float[Tensor, "T K"]:
+        return shapes[HELD_OUT if path is None else path.name]
+
+    return predict

@@ -136,11 +136,13 @@ def _selected(config: AblateConfig, files: tuple[str, ...]) -> dict[RowGroup, tu
     Raises:
         UserError: if `only` names a row that does not exist.
     """
-    groups = {group: GROUPS[group] + (files if group == "table5" else ()) for group in config.rows}
+    groups: dict[RowGroup, tuple[str, ...]] = {
+        group: GROUPS[group] + (files if group == "table5" else ()) for group in config.rows
+    }
     if not config.only:
         return groups
     if config.rows == DEFAULT_GROUPS:  # names alone: every row can be chosen, each in the first table that has it
-        groups = GROUPS | {"table5": GROUPS["table5"] + files, "field": tuple(dict.fromkeys((*IMAGE_ROWS, *files)))}
+        groups = {**GROUPS, "field": tuple(dict.fromkeys((*IMAGE_ROWS, *files)))}
     chosen: dict[RowGroup, tuple[str, ...]] = {}
     left = list(dict.fromkeys(config.only))
     for group, rows in groups.items():

@@ -29,6 +29,8 @@ QUESTIONS = {
 """The paper's four questions, each rated from 1 (bad) to 5 (excellent)."""
 SUFFIXES = (".mp4", ".webm")
 """File formats that browsers play."""
+SYSTEM_VIDEOS = "videos"
+"""Folder of a `dfa-eval ablate` with a folder of videos for each system."""
 KEY, PAGE = "key.json", "study.html"
 
 
@@ -39,14 +41,15 @@ def build_study(methods: tyro.conf.Positional[list[str]], output: Path = Path("s
 
     Args:
         methods: `NAME=FOLDER` for each method, with a video (.mp4, .webm) for each sentence, of the same file name in
-            all folders; the ground truth may be one of them.
+            all folders; the ground truth may be one of them. The folder of a `dfa-eval ablate` alone stands for all
+            systems of its Table 2.
         output: folder to write.
         seed: seed of the random video names.
 
     Raises:
         UserError: if a folder has no videos, or not those that the others have.
     """
-    folders = [_parse_method(method) for method in methods]
+    folders = [pair for method in methods for pair in _parse_methods(method)]
     if len({name for name, _ in folders}) < len(folders):
         raise UserError("two methods have the same name; give each another")
     videos_by_method = {name: {video.name: video for video in _videos(path)} for name, path in folders}
@@ -84,12 +87,14 @@ def _videos(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.iterdir()) if path.suffix in SUFFIXES]
 
 
-def _parse_method(text: str) -> tuple[str, Path]:
-    """Name and folder from NAME=FOLDER."""
+def _parse_methods(text: str) -> list[tuple[str, Path]]:
+    """Name and folder from NAME=FOLDER; those of all systems from the folder of an ablation."""
     name, separator, folder = text.partition("=")
+    if not separator and (systems := Path(text) / SYSTEM_VIDEOS).is_dir():
+        return [(path.name, path) for path in sorted(systems.iterdir()) if path.is_dir()]
     if not separator or not name:
-        raise UserError(f"{text}: give NAME=FOLDER, such as ours=videos/ours")
+        raise UserError(f"{text}: give NAME=FOLDER, such as ours=videos/ours, or the folder of a dfa-eval ablate")
     path = Path(folder)
     if not path.is_dir():
         raise UserError(f"{path}: no such folder")
-    return name, path
+    return [(name, path)]

@@ -16,6 +16,7 @@ from dfa_nerfstudio.attributes.gp_vae import TransformerGPVAE
 from dfa_nerfstudio.attributes.gp_vae_objective import reference_speed
 from dfa_nerfstudio.attributes.objective import FitConfig
 from dfa_nerfstudio.attributes.sequence_models import Architecture
+from dfa_nerfstudio.evaluation.systems.motion import adversarial_motion, speaker_aware_motion
 from dfa_nerfstudio.evaluation.systems.motion.adversarial_motion import (
     ADVERSARIAL_FIT,
     AdversarialMotion,
@@ -86,7 +87,7 @@ def _train_speaker_aware(person: PersonData, seed: int) -> MotionModel:
     own = person.train_motion
     model = SpeakerAwareMotion(own.audio.shape[1], own.motion.shape[1], mean_voice(own.audio))
     train = with_speakers([own, *person.other_motion])
-    return _fit(RegressionObjective(model, train, model.window), REGRESSION_FIT, seed)
+    return _fit(RegressionObjective(model, train, speaker_aware_motion.WINDOW), REGRESSION_FIT, seed)
 
 
 def _train_autoregressive(person: PersonData, seed: int) -> MotionModel:
@@ -99,7 +100,7 @@ def _train_autoregressive(person: PersonData, seed: int) -> MotionModel:
 def _train_adversarial(person: PersonData, seed: int) -> MotionModel:
     train = person.train_motion
     model = AdversarialMotion(train.audio.shape[1], train.motion.shape[1])
-    return _fit(AdversarialObjective(model, train, model.window), ADVERSARIAL_FIT, seed)
+    return _fit(AdversarialObjective(model, train, adversarial_motion.WINDOW), ADVERSARIAL_FIT, seed)
 
 
 def _train_rhythmic(person: PersonData, seed: int) -> MotionModel:

@@ -14,6 +14,8 @@ from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.objective import FitConfig
 from dfa_nerfstudio.evaluation.systems.motion.motion_model import MotionModel, MotionObjective, blend
 
+WINDOW = 107
+"""Frames that are generated at once: 128 at the paper's 30 frames/s."""
 ADVERSARIAL_WEIGHT = 0.1
 """Weight of the generator's adversarial loss against the regression."""
 
@@ -33,7 +35,7 @@ class AdversarialMotion(MotionModel):
     frame, and both with the last pose of the beginning are decoded to h.
     """
 
-    window = 107  # 128 frames at the paper's 30 frames/s
+    window = WINDOW
 
     def __init__(self, audio_dim: int, motion_dim: int, width: int = 128) -> None:
         super().__init__()

@@ -49,6 +49,11 @@ class AutoregressiveMotion(MotionModel):
 
     varies = True
 
+    speed: Tensor
+    """Root mean square frame-to-frame change of each channel [C]."""
+    limits: Tensor
+    """Smallest and largest value of each channel [2, C]."""
+
     def __init__(
         self, audio_dim: int, speed: Float[Tensor, " C"], limits: Float[Tensor, "2 C"], width: int = 64
     ) -> None:

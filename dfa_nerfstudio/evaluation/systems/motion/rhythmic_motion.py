@@ -24,6 +24,11 @@ class RhythmicMotion(MotionModel):
 
     varies = True
 
+    reference: Tensor
+    """Motion and f_a of the training frames [T, C + A]."""
+    shot: Tensor
+    """Shot number of the training frames [T]."""
+
     def __init__(self, train: MotionSequences, width: int = 128) -> None:
         super().__init__()
         audio_dim, motion_dim = train.audio.shape[1], train.motion.shape[1]

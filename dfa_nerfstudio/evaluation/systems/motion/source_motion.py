@@ -17,6 +17,9 @@ class SourceMotion(MotionModel):
     """Head motion and blinks of the training frames, played forwards and backwards in turn (K. R. Prajwal et al., "A
     lip sync expert is all you need for speech to lip generation in the wild", 2020, changes lips alone)."""
 
+    motion: Tensor
+    """Motion h of the training frames [T, C]."""
+
     def __init__(self, models: AttributeModels, source: AttributeTrack) -> None:
         """
         Args:

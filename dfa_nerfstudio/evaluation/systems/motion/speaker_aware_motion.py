@@ -14,6 +14,9 @@ from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.sequence_models import SequenceTransformer, sinusoidal_positions
 from dfa_nerfstudio.evaluation.systems.motion.motion_model import MotionModel, blend
 
+WINDOW = 104
+"""Frames of self-attention: 256 at the paper's 62.5 frames/s."""
+
 
 class SpeakerAwareMotion(MotionModel):
     """An LSTM over f_a, joined with an embedding of the speaker, then self-attention over about four seconds (Y. Zhou
@@ -24,7 +27,10 @@ class SpeakerAwareMotion(MotionModel):
     the rows of `audio` (`with_speakers`).
     """
 
-    window = 104  # 256 frames at the paper's 62.5 frames/s
+    window = WINDOW
+
+    speaker: Tensor
+    """`mean_voice` of the person [A]."""
 
     def __init__(
         self,
