@@ -10,7 +10,7 @@ import numpy as np
 
 from dfa_nerfstudio.evaluation.ablation.ablation_page import AblationResults, write_ablations
 from dfa_nerfstudio.evaluation.ablation.latent_identity import LatentProjection
-from dfa_nerfstudio.evaluation.ablation.motion_variants import MotionRow
+from dfa_nerfstudio.evaluation.ablation.result_table import MINUTES, Column, ResultTable
 from dfa_nerfstudio.evaluation.evaluate import Evaluation
 from dfa_nerfstudio.evaluation.report.evaluation_page import write_page
 from dfa_nerfstudio.evaluation.study import build_study
@@ -69,10 +69,12 @@ def test_the_evaluation_page(tmp_path: Path) -> None:
 
 def test_the_ablation_page(tmp_path: Path) -> None:
     latent = LatentProjection(np.random.default_rng(0).normal(size=(6, 2)), [HARMFUL] * 6, 0.5, 0.1)
-    rows = {HARMFUL: MotionRow(*np.ones(len(MotionRow.__dataclass_fields__)).tolist())}
-    results = AblationResults(HARMFUL, 3.0, {HARMFUL: evaluation()}, rows, latent, {HARMFUL: "data:,"})
-    write_ablations(tmp_path, results)
-    check(Page((tmp_path / "ablations.html").read_text()), 0, 5)
+    table = ResultTable(
+        HARMFUL, HARMFUL, (Column(MINUTES),), {HARMFUL: {0: {"minutes": 1.0}}}, links={HARMFUL: HARMFUL}
+    )
+    results = AblationResults(HARMFUL, 3.0, (0,), {"lips": table}, latent, {"lips": {HARMFUL: "data:,"}})
+    write_ablations(tmp_path, results, latex=False)
+    check(Page((tmp_path / "ablations.html").read_text()), 0, 6)
 
 
 def test_the_page_of_a_study() -> None:

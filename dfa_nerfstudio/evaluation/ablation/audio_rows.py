@@ -20,7 +20,7 @@ from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.evaluation.ablation.stored_row import VALUES, Settings, row_folder, stored_values
+from dfa_nerfstudio.evaluation.ablation.stored_row import Settings, read_values, row_folder, stored_values
 from dfa_nerfstudio.evaluation.evaluation_context import PretrainedScorers
 from dfa_nerfstudio.evaluation.systems.lip_rows import SYNC_EXPERT, train_lip_row
 from dfa_nerfstudio.evaluation.systems.lip_scores import lip_scores
@@ -66,7 +66,7 @@ class AudioRows:
         Raises:
             UserError: if one fails.
         """
-        missing = [row for row in dict.fromkeys(rows) if not self._is_stored(row)]
+        missing = [row for row in dict.fromkeys(rows) if read_values(self.folder(row), self._settings(row)) is None]
         if any(row.name == SYNC_EXPERT for row in missing):
             self.person.train_sync_expert()
         fresh = replace(self)  # without the data that this process has read
@@ -148,20 +148,6 @@ class AudioRows:
             "speech": [str(file) for file in self.speech_files],
             "sync_encoders": str(self.sync_encoders),
         }
-
-    def _is_stored(self, row: AudioRow) -> bool:
-        class Missing(Exception):
-            pass
-
-        def compute() -> dict[str, float]:
-            raise Missing
-
-        try:
-            stored_values(self.folder(row), self._settings(row), compute)
-        except Missing:
-            (self.folder(row) / VALUES).unlink(missing_ok=True)
-            return False
-        return True
 
 
 def compute_audio_row(rows: AudioRows, row: AudioRow) -> None:

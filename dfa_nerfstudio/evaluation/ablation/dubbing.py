@@ -25,7 +25,6 @@ from dfa_nerfstudio.evaluation.frame_arrays import Frames, frames_on_disk
 from dfa_nerfstudio.evaluation.metric_registry import MetricInfo
 from dfa_nerfstudio.evaluation.reference_head import ReferenceHead
 from dfa_nerfstudio.evaluation.sync.av_sync import AVSyncScore, av_sync_score
-from dfa_nerfstudio.evaluation.systems import lip_rows
 from dfa_nerfstudio.evaluation.systems.person_data import SpeechInputs
 from dfa_nerfstudio.media.rates import FRAME_RATE
 from dfa_nerfstudio.talk.lower_face_mask import lower_face_opacity, lower_face_points
@@ -45,13 +44,6 @@ DUBBING_COLUMNS = (
     ),
 )
 """Columns of the dubbing table."""
-DUBBING_ROWS: dict[str, tuple[str, PasteRegion]] = {
-    "our lips, whole portrait": (lip_rows.OURS, "portrait"),
-    "our lips, lower face": (lip_rows.OURS, "lower-face"),
-    "MakeItTalk's lips, lower face": (lip_rows.SPEECH_LSTM, "lower-face"),
-    "Wav2Lip's lips, lower face": (lip_rows.SYNC_EXPERT, "lower-face"),
-}
-"""Lip model of each row, and what of the source video is replaced."""
 MAX_PSNR = 60.0
 """PSNR in dB of frames that are the same."""
 

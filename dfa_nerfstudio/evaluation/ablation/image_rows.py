@@ -14,7 +14,7 @@ from dfa_nerfstudio.evaluation.ablation.audio_rows import HELD_OUT, AudioRow, Au
 from dfa_nerfstudio.evaluation.ablation.image_strips import write_strips
 from dfa_nerfstudio.evaluation.ablation.ns_train import ns_train
 from dfa_nerfstudio.evaluation.ablation.result_table import Column
-from dfa_nerfstudio.evaluation.ablation.stored_row import row_folder, stored_values
+from dfa_nerfstudio.evaluation.ablation.stored_row import Settings, row_folder, stored_values
 from dfa_nerfstudio.evaluation.ablation.systems import LIP_IMAGE_ROWS
 from dfa_nerfstudio.evaluation.ablation.variants import FULL_MODEL
 from dfa_nerfstudio.evaluation.cross_driven import LipPredictor
@@ -44,6 +44,8 @@ def image_columns() -> tuple[Column, ...]:
 class FieldTrainer:
     """Trains fields, each once for each seed, and keeps them."""
 
+    data: Path
+    """The dataset folder."""
     output: Path
     """Folder of runs and rows."""
     method: str
@@ -53,17 +55,17 @@ class FieldTrainer:
     options: dict[str, list[str]]
     """Options of ns-train by the name of the field."""
 
-    def settings(self, data: Path, field: str, seed: int) -> dict[str, object]:
-        """Everything that a field depends on."""
+    def settings(self, field: str, seed: int | None) -> Settings:
+        """Everything that a field depends on; without a seed, that the fields of all seeds depend on."""
         return {
-            "data": str(data.resolve()),
-            "track": (data / TRACK).stat().st_mtime_ns,
+            "data": str(self.data.resolve()),
+            "track": (self.data / TRACK).stat().st_mtime_ns,
             "minutes": self.minutes,
             "method": self.method,
             "options": [*self.options[field], seed],
         }
 
-    def train(self, data: Path, field: str, seed: int) -> tuple[Path, float]:
+    def train(self, field: str, seed: int) -> tuple[Path, float]:
         """Trains a field unless it was trained before.
 
         Returns:
@@ -74,14 +76,14 @@ class FieldTrainer:
         """
         name, runs = row_folder(field), self.output / "runs"
         run = runs / name / self.method / f"seed_{seed}"
-        values = stored_values(run, self.settings(data, field, seed), lambda: self._run(data, field, seed))
+        values = stored_values(run, self.settings(field, seed), lambda: self._run(field, seed))
         return run / "config.yml", values["minutes"]
 
-    def _run(self, data: Path, field: str, seed: int) -> dict[str, float]:
+    def _run(self, field: str, seed: int) -> dict[str, float]:
         name, runs = row_folder(field), self.output / "runs"
         where = ["--output-dir", runs, "--experiment-name", name, "--timestamp", f"seed_{seed}"]
         schedule = ["--max-num-iterations", "1000000", "--pipeline.schedule.max-seconds", 60 * self.minutes]
-        words = [self.method, "--data", data, *where, "--vis", "tensorboard", *schedule]
+        words = [self.method, "--data", self.data, *where, "--vis", "tensorboard", *schedule]
         words += ["--machine.seed", seed, *self.options[field]]
         # In a process that ends with this one: a training that went on would disturb the next run.
         job = Job(name, runs / name, ns_train, ([str(word) for word in words],))
@@ -99,15 +101,15 @@ class ImageRows:
     audio: AudioRows
     """Lip models that drive the full model's field."""
 
-    def values(self, data: Path, name: str, seed: int) -> dict[str, float]:
+    def values(self, name: str, seed: int) -> dict[str, float]:
         """Metrics of a row by column key.
 
         Raises:
             UserError: if the training fails, or a metric cannot be computed.
         """
-        settings = self.trainer.settings(data, self.field_of(name), seed) | {"row": name}
+        settings = self.trainer.settings(self.field_of(name), seed) | {"row": name}
         settings |= {option: str(value) for option, value in vars(self.evaluation).items()}
-        return stored_values(self.folder(name, seed), settings, lambda: self._evaluate(data, name, seed))
+        return stored_values(self.folder(name, seed), settings, lambda: self._evaluate(name, seed))
 
     def folder(self, name: str, seed: int) -> Path:
         """Folder of a row and seed."""
@@ -122,8 +124,8 @@ class ImageRows:
         """The field of a rendered row: lip models drive that of the full model."""
         return FULL_MODEL if row in LIP_IMAGE_ROWS else row
 
-    def _evaluate(self, data: Path, name: str, seed: int) -> dict[str, float]:
-        config, minutes = self.trainer.train(data, self.field_of(name), seed)
+    def _evaluate(self, name: str, seed: int) -> dict[str, float]:
+        config, minutes = self.trainer.train(self.field_of(name), seed)
         predict_lips: LipPredictor | None = None
         if name in LIP_IMAGE_ROWS:
             shapes = self.audio.lip_shapes(name, seed)

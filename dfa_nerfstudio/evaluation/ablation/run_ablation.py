@@ -11,15 +11,20 @@ import tyro
 from dfa_nerfstudio.data.dataset_folder import TRACK, DatasetFolder
 from dfa_nerfstudio.errors import UserError, as_flags
 from dfa_nerfstudio.evaluation.ablation.ablation_page import AblationResults, write_ablations
-from dfa_nerfstudio.evaluation.ablation.ablation_tables import AblationTables
 from dfa_nerfstudio.evaluation.ablation.audio_rows import AudioRows
+from dfa_nerfstudio.evaluation.ablation.dubbing_table import DubbingTable
 from dfa_nerfstudio.evaluation.ablation.image_rows import FieldTrainer, ImageRows
+from dfa_nerfstudio.evaluation.ablation.image_strips import read_strips
 from dfa_nerfstudio.evaluation.ablation.latent_identity import project_latents
+from dfa_nerfstudio.evaluation.ablation.row_table import SOURCE_VIDEO, ImageTable, LipTable, MotionTable, RowTable
 from dfa_nerfstudio.evaluation.ablation.rows import DEFAULT_GROUPS, GROUPS, IMAGE_ROWS, RowGroup
+from dfa_nerfstudio.evaluation.ablation.system_table import SystemTable
 from dfa_nerfstudio.evaluation.ablation.variants import FIELD_CONDITIONS, FIELD_VARIANTS
 from dfa_nerfstudio.evaluation.evaluate import EvaluationConfig
+from dfa_nerfstudio.evaluation.report.evaluation_page import PAGE
 from dfa_nerfstudio.evaluation.systems.motion_scores import require_held_out
 from dfa_nerfstudio.media.audio import audio_duration
+from dfa_nerfstudio.media.video_reader import Video
 from dfa_nerfstudio.reporting.console import make_console
 
 FEATURES = "features of {}"
@@ -75,6 +80,8 @@ def ablate(config: tyro.conf.OmitArgPrefixes[AblateConfig]) -> None:
     _check(config, folder)
     files = {FEATURES.format(path.name): ["dfa-data", "--mouth", str(path)] for path in config.audio_features}
     groups = _selected(config, tuple(files))
+    if "dubbing" in groups and (config.video is None or not config.evaluation.speech):
+        raise UserError("`rows=dubbing`: needs `video`, the video that was given to dfa-process, and `speech`")
     output = config.output or folder.path.with_name(f"{folder.path.resolve().name}_ablations")
     references, speech = config.reference_clips, config.evaluation.speech
     audio = AudioRows(folder.path, output, speech, references, config.evaluation.sync_encoders)
@@ -86,20 +93,25 @@ def ablate(config: tyro.conf.OmitArgPrefixes[AblateConfig]) -> None:
             if config.only or config.rows != DEFAULT_GROUPS:
                 raise
             console.print(f"left out: {as_flags(str(error))}", style="yellow", soft_wrap=True)
-            groups = {group: rows for group, rows in groups.items() if group not in MOTION_GROUPS}
+            for group in MOTION_GROUPS:
+                groups.pop(group, None)
     fields = FIELD_CONDITIONS | files | FIELD_VARIANTS
-    images = ImageRows(FieldTrainer(output, config.method, config.minutes, fields), config.evaluation, audio)
-    tables = AblationTables(audio, images, config.evaluation, config.video, config.videos)
-    in_turn = {group: _in_turn(rows, config.seeds) for group, rows in groups.items()}
-    needed = [tables.audio_rows(group, *turn) for group, turns in in_turn.items() for turn in turns]
+    trainer = FieldTrainer(folder.path, output, config.method, config.minutes, fields)
+    tables = _tables(config, audio, ImageRows(trainer, config.evaluation, audio))
+    in_turn: dict[RowGroup, list[tuple[str, int]]] = {
+        group: _in_turn(rows, config.seeds) for group, rows in groups.items()
+    }
+    needed = [tables[group].audio_rows(*turn) for group, turns in in_turn.items() for turn in turns]
     audio.prepare([row for rows in needed for row in rows])
     results = AblationResults(folder.path.resolve().name, config.minutes, config.seeds)
     for group, turns in in_turn.items():
-        table = results.tables[group] = tables.empty(group, config.seeds[0])
+        source, table = tables[group], tables[group].empty(config.seeds[0])
+        results.tables[group] = table
         for name, seed in turns:
             console.rule(f"{group}: {name}, seed {seed}")
-            table.rows.setdefault(name, {})[seed] = tables.values(group, name, seed)
-            tables.decorate(group, name, seed, results)
+            table.rows.setdefault(name, {})[seed] = source.values(name, seed)
+            if (image_row := source.image_row(name)) and name not in table.links:
+                _add_images(results, source, group, name, image_row, seed)
             write_ablations(output, results, config.latex)
     if config.reference_clips:
         results.latent = project_latents(folder.path, config.reference_clips)
@@ -107,6 +119,34 @@ def ablate(config: tyro.conf.OmitArgPrefixes[AblateConfig]) -> None:
     for table in results.tables.values():
         console.print(table.console_table())
     console.print(f"wrote {output / 'ablations.html'} and .json", soft_wrap=True)
+
+
+def _tables(config: AblateConfig, audio: AudioRows, images: ImageRows) -> dict[RowGroup, RowTable]:
+    """All tables that can be made."""
+    parts = audio, images
+    tables: dict[RowGroup, RowTable] = {
+        "table2": SystemTable("Table 2: whole systems", *parts, config.videos),
+        "table4": MotionTable("Table 4: motion models", *parts),
+        "table5": ImageTable("Table 5: what the field is conditioned on", *parts),
+        "fig7": ImageTable("Fig. 7: the eye feature f_e", *parts),
+        "field": ImageTable("Variants of the field", *parts),
+        "motion": MotionTable("Motion models of other systems", *parts),
+        "lips": LipTable("Lip models, without a renderer", *parts),
+    }
+    if config.video is not None:
+        tables["dubbing"] = DubbingTable("Dubbing: new lips in the source video", *parts, config.video)
+    return tables
+
+
+def _add_images(
+    results: AblationResults, source: RowTable, group: RowGroup, name: str, image_row: str, seed: int
+) -> None:
+    """Adds the link to a row's report, its image strips, and the source video's values to the results."""
+    table, folder = results.tables[group], source.images.folder(image_row, seed)
+    truth = source.source_values(source.images.evaluation_of(image_row, seed).truth)
+    table.baselines[SOURCE_VIDEO] = {column.key: truth[column.key] for column in table.columns if column.key in truth}
+    table.links[name] = str((folder / PAGE).relative_to(source.images.trainer.output))
+    results.strips.setdefault(group, {}).update(read_strips(folder, name))
 
 
 def _in_turn(rows: tuple[str, ...], seeds: tuple[int, ...]) -> list[tuple[str, int]]:
@@ -124,8 +164,8 @@ def _check(config: AblateConfig, folder: DatasetFolder) -> None:
         raise UserError(f"`minutes={config.minutes:g}`: must be more than 0")
     if not config.seeds:
         raise UserError("`seeds`: give at least one")
-    if "dubbing" in config.rows and (config.video is None or not config.evaluation.speech):
-        raise UserError("`rows=dubbing`: needs `video`, the video that was given to dfa-process, and `speech`")
+    if config.video is not None:
+        Video(config.video)  # reports an unreadable one
     for path in config.evaluation.speech:
         audio_duration(path)  # reports unreadable files
 

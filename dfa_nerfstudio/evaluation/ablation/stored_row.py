@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,26 +12,36 @@ Settings = dict[str, object]
 VALUES = "values.json"
 
 
-def stored_values(folder: Path, settings: Settings, compute: Callable[[], dict[str, float]]) -> dict[str, float]:
-    """Reads the values of a row, or computes and stores them if there are none of these settings.
+def read_values(folder: Path, settings: Settings) -> dict[str, float] | None:
+    """Reads the values of a row; None if there are none of these settings.
 
     Args:
         folder: folder of the row and seed.
         settings: everything that the values depend on.
-        compute: computes the values; its duration is added as `minutes` unless it returns one.
     """
-    path = folder / VALUES
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = json.loads((folder / VALUES).read_text(encoding="utf-8"))
         if stored["settings"] == json.loads(json.dumps(settings)):
             return {name: float("nan") if value is None else value for name, value in stored["values"].items()}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
-    start = time.monotonic()
+    return None
+
+
+def stored_values(folder: Path, settings: Settings, compute: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """Reads the values of a row, or computes and stores them if there are none of these settings.
+
+    Args:
+        folder: see `read_values`.
+        settings: see `read_values`.
+        compute: computes the values.
+    """
+    if (known := read_values(folder, settings)) is not None:
+        return known
+    (folder / VALUES).unlink(missing_ok=True)
     values = compute()
-    values.setdefault("minutes", (time.monotonic() - start) / 60)
     plain = {name: value if value == value else None for name, value in values.items()}
-    with atomic_write(path) as partial:
+    with atomic_write(folder / VALUES) as partial:
         partial.write_text(json.dumps({"settings": settings, "values": plain}, indent=1) + "\n", encoding="utf-8")
     return values
 

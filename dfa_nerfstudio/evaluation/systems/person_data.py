@@ -116,8 +116,10 @@ class PersonData:
         return read_recordings(list(self.reference_clips), self.models.config.lips.features)[0]
 
     def train_sync_expert(self) -> None:
-        """Trains the sync expert on `others` and writes `expert_file`; nothing where there are no other people."""
-        if len(self.others) > 1 and self.expert_file is not None:
+        """Trains the sync expert on `others` and writes `expert_file`; removes it where there are no other people."""
+        assert self.expert_file is not None
+        self.expert_file.unlink(missing_ok=True)
+        if len(self.others) > 1:
             train_expert(self.others).save(self.expert_file)
 
     @cached_property

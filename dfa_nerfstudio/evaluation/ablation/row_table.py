@@ -1,0 +1,147 @@
+"""Tables of `dfa-eval ablate`: which rows each has, and how they are computed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from dfa_nerfstudio.evaluation.ablation.audio_rows import AudioRow, AudioRows
+from dfa_nerfstudio.evaluation.ablation.image_rows import ImageRows, image_columns
+from dfa_nerfstudio.evaluation.ablation.result_table import MINUTES, Column, ResultTable
+from dfa_nerfstudio.evaluation.ablation.systems import LIP_IMAGE_ROWS
+from dfa_nerfstudio.evaluation.systems.lip_scores import LIP_COLUMNS, true_lip_scores
+from dfa_nerfstudio.evaluation.systems.motion_rows import STILL, train_motion_row
+from dfa_nerfstudio.evaluation.systems.motion_scores import MOTION_COLUMNS, prediction_scores, source_motion_scores
+from dfa_nerfstudio.media.rates import SAMPLE_RATE
+
+LAST_POSE, SOURCE_VIDEO, SECOND_HALF = "last pose held", "source video", "source video: its second half to its first"
+"""Names of baselines."""
+
+
+@dataclass
+class RowTable(ABC):
+    """One table."""
+
+    title: str
+    audio: AudioRows
+    images: ImageRows
+
+    @property
+    @abstractmethod
+    def columns(self) -> tuple[Column, ...]:
+        """Columns, without the training time."""
+
+    @property
+    @abstractmethod
+    def protocol(self) -> str:
+        """What is compared on which data."""
+
+    @abstractmethod
+    def values(self, name: str, seed: int) -> dict[str, float]:
+        """Values of a row by column key; computed unless they are stored."""
+
+    def audio_rows(self, name: str, seed: int) -> list[AudioRow]:
+        """Motion and lip models that a row needs."""
+        return []
+
+    def baselines(self, seed: int) -> dict[str, dict[str, float]]:
+        """Rows without a seed; those that need a field take that of `seed`."""
+        return {}
+
+    def image_row(self, name: str) -> str | None:
+        """Rendered row whose report and image strips belong to a row; None without any."""
+        return None
+
+    def source_values(self, truth: dict[str, float]) -> dict[str, float]:
+        """Values of the source video, from those that an evaluation has of the truth."""
+        return truth
+
+    def empty(self, seed: int) -> ResultTable:
+        """The table with its baselines alone."""
+        return ResultTable(self.title, self.protocol, (*self.columns, Column(MINUTES)), baselines=self.baselines(seed))
+
+    @property
+    def held_out(self) -> str:
+        """The held-out end in words."""
+        return f"held-out end of {len(self.audio.person.folder.held_out_frames)} frames"
+
+    @property
+    def speech(self) -> str:
+        """Other speech in words."""
+        seconds = sum(len(inputs.audio) for inputs in self.audio.speech) / SAMPLE_RATE
+        return f"{seconds:.0f} s of other speech"
+
+    @property
+    def fields(self) -> str:
+        """Training of the fields in words."""
+        return f"each field trained for {self.images.trainer.minutes:g} minutes"
+
+
+class MotionTable(RowTable):
+    """Prediction of the held-out end, and motion generated for other speech."""
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return tuple(map(Column, MOTION_COLUMNS))
+
+    @property
+    def protocol(self) -> str:
+        return (
+            f"D-Rot and D-Pos: {self.held_out}, two seconds after 16 frames of pose, all windows, percent of the "
+            f"person's range. Other columns: motion for {self.speech}, three generations of each training."
+        )
+
+    def audio_rows(self, name: str, seed: int) -> list[AudioRow]:
+        return [AudioRow("motion", name, seed)]
+
+    def values(self, name: str, seed: int) -> dict[str, float]:
+        return self.audio.values(AudioRow("motion", name, seed))
+
+    def baselines(self, seed: int) -> dict[str, dict[str, float]]:
+        person = self.audio.person
+        last_pose = prediction_scores(train_motion_row(STILL, person, seed), person)
+        return {LAST_POSE: last_pose, SECOND_HALF: source_motion_scores(person)}
+
+
+class LipTable(RowTable):
+    """Lips of the held-out end and in other speech, without a renderer."""
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return tuple(map(Column, LIP_COLUMNS))
+
+    @property
+    def protocol(self) -> str:
+        expert = "other people" if self.audio.reference_clips else "the person"
+        return f"Predicted landmarks, no renderer: {self.held_out}, and {self.speech}. Sync expert trained on {expert}."
+
+    def audio_rows(self, name: str, seed: int) -> list[AudioRow]:
+        return [AudioRow("lips", name, seed)]
+
+    def values(self, name: str, seed: int) -> dict[str, float]:
+        return self.audio.values(AudioRow("lips", name, seed))
+
+    def baselines(self, seed: int) -> dict[str, dict[str, float]]:
+        return {SOURCE_VIDEO: true_lip_scores(self.audio.person, self.audio.encoders)}
+
+
+class ImageTable(RowTable):
+    """Rendered rows."""
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return image_columns()
+
+    @property
+    def protocol(self) -> str:
+        held_out = f"{self.held_out[0].upper()}{self.held_out[1:]}"
+        return f"{held_out}, whole frame, true pose, lips from audio; {self.fields}; {self.speech}."
+
+    def audio_rows(self, name: str, seed: int) -> list[AudioRow]:
+        return [AudioRow("lips", name, seed)] if name in LIP_IMAGE_ROWS else []
+
+    def values(self, name: str, seed: int) -> dict[str, float]:
+        return self.images.values(name, seed)
+
+    def image_row(self, name: str) -> str | None:
+        return name
