@@ -10,7 +10,7 @@ import pytest
 from dfa_nerfstudio.evaluation.ablation.result_table import MINUTES, Column, ResultTable
 from dfa_nerfstudio.evaluation.ablation.rows import GROUPS, IMAGE_ROWS
 from dfa_nerfstudio.evaluation.ablation.stored_row import stored_values
-from dfa_nerfstudio.evaluation.ablation.systems import SYSTEMS
+from dfa_nerfstudio.evaluation.ablation.system_rows import SYSTEMS
 from dfa_nerfstudio.evaluation.metric_registry import MetricInfo
 from dfa_nerfstudio.evaluation.systems.motion_rows import MOTION_ROWS
 

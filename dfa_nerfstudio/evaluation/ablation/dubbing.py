@@ -1,7 +1,7 @@
 """Dubbing: new lips in an existing video, the task of Wav2Lip [34], as a protocol of its own.
 
 The source video is played forwards and backwards; each system's lips for other speech are rendered at the source's own
-head pose and pasted back. Three things count: lips that fit the new audio, a picture that is unchanged elsewhere, and a
+head pose and pasted back. Three things count: lips that fit the new audio, frames that are unchanged elsewhere, and a
 border of the pasted portrait that does not show.
 """
 

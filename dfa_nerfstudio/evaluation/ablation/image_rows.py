@@ -15,7 +15,7 @@ from dfa_nerfstudio.evaluation.ablation.image_strips import write_strips
 from dfa_nerfstudio.evaluation.ablation.ns_train import ns_train
 from dfa_nerfstudio.evaluation.ablation.result_table import Column
 from dfa_nerfstudio.evaluation.ablation.stored_row import Settings, row_folder, stored_values
-from dfa_nerfstudio.evaluation.ablation.systems import LIP_IMAGE_ROWS
+from dfa_nerfstudio.evaluation.ablation.system_rows import LIP_IMAGE_ROWS
 from dfa_nerfstudio.evaluation.ablation.variants import FULL_MODEL
 from dfa_nerfstudio.evaluation.cross_driven import LipPredictor
 from dfa_nerfstudio.evaluation.evaluate import Evaluation, EvaluationConfig, evaluate

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dfa_nerfstudio.evaluation.ablation.audio_rows import AudioRow, AudioRows
 from dfa_nerfstudio.evaluation.ablation.image_rows import ImageRows, image_columns
 from dfa_nerfstudio.evaluation.ablation.result_table import MINUTES, Column, ResultTable
-from dfa_nerfstudio.evaluation.ablation.systems import LIP_IMAGE_ROWS
+from dfa_nerfstudio.evaluation.ablation.system_rows import LIP_IMAGE_ROWS
 from dfa_nerfstudio.evaluation.systems.lip_scores import LIP_COLUMNS, true_lip_scores
 from dfa_nerfstudio.evaluation.systems.motion_rows import STILL, train_motion_row
 from dfa_nerfstudio.evaluation.systems.motion_scores import MOTION_COLUMNS, prediction_scores, source_motion_scores

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from dfa_nerfstudio.evaluation.ablation.dubbing_table import DUBBING_ROWS
-from dfa_nerfstudio.evaluation.ablation.systems import LIP_IMAGE_ROWS, SYSTEMS, TABLE_5
+from dfa_nerfstudio.evaluation.ablation.system_rows import LIP_IMAGE_ROWS, SYSTEMS, TABLE_5
 from dfa_nerfstudio.evaluation.ablation.variants import (
     ADNERF_CONDITIONING,
     DEFAULT_FIELD_VARIANTS,

@@ -9,7 +9,7 @@ from dfa_nerfstudio.evaluation.ablation.image_rows import image_columns
 from dfa_nerfstudio.evaluation.ablation.result_table import Column
 from dfa_nerfstudio.evaluation.ablation.row_table import ImageTable
 from dfa_nerfstudio.evaluation.ablation.stored_row import row_folder, stored_values
-from dfa_nerfstudio.evaluation.ablation.systems import LIP_IMAGE_ROWS, SYSTEMS
+from dfa_nerfstudio.evaluation.ablation.system_rows import LIP_IMAGE_ROWS, SYSTEMS
 from dfa_nerfstudio.evaluation.ablation.talking_videos import write_talking_videos
 from dfa_nerfstudio.evaluation.ablation.variants import ADNERF_CONDITIONING
 from dfa_nerfstudio.evaluation.study.build_study import SYSTEM_VIDEOS
