@@ -48,7 +48,8 @@ class AblationBenchmark:
             speech = [self.shared / "speech" / name for name in SPEECH]
             words = ["dfa-eval", "ablate", self._data(clip), "--output", out, "--minutes", self.minutes]
             words += ["--rows", *self.tables, "--seeds", *self.seeds, "--reference-clips", references]
-            cost = run_timed([*words, "--speech", *speech, "--video", clip_path(self.shared, clip)])
+            words += ["--speech", *speech, "--video", clip_path(self.shared, clip), "--protocols", "full", "face"]
+            cost = run_timed(words)
             results = json.loads((out / "ablations.json").read_text())
             tables: dict[str, list[Row]] = {}
             for table in results["tables"].values():

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from dfa_nerfstudio.attributes.segments import padded_windows
+from dfa_nerfstudio.face.eye_aperture import find_blinks
+from dfa_nerfstudio.media.rates import FRAME_RATE
+from dfa_nerfstudio.media.timeline import Timeline
 
-OPEN_SHARE = 0.5
-"""Share of the resting level below which the mean opening of both eyes must fall in a blink."""
 HALF_WIDTH = 12
 """Half width in frames of a blink's shape, and of the window of the resting level."""
-PEAK_DISTANCE = 5
-"""Frames to each side of a blink within which no deeper closure occurs."""
 
 
 @dataclass
@@ -34,29 +34,19 @@ class BlinkStatistics:
 
     @classmethod
     def from_opening(cls, opening: Float[Tensor, "T 2"]) -> BlinkStatistics:
-        """Detects the blinks.
+        """Detects the blinks, as `dfa-process` does.
 
         Args:
             opening: eye opening of consecutive frames, 0 closed to 1 open. Without blinks there are no shapes.
         """
         level = resting_level(opening)
         closure = (1 - opening / level.clamp(min=1e-3)).clamp(0, 1)  # [T, 2]
-        both = closure.mean(-1)
-        deepest = [
-            t
-            for t in range(len(both))
-            if both[t] > 1 - OPEN_SHARE
-            and both[t] == both[max(0, t - PEAK_DISTANCE) : t + PEAK_DISTANCE + 1].max()
-            and (t == 0 or both[t - 1] < both[t])
-        ]
-        padded = torch.cat([closure.new_zeros(HALF_WIDTH, 2), closure, closure.new_zeros(HALF_WIDTH, 2)])
-        # A window that falls to zero at its ends removes other blinks from a shape.
-        fade = (1.4 * torch.cos(torch.linspace(-1, 1, 2 * HALF_WIDTH + 1) * torch.pi / 2)).clamp(0, 1)[:, None]
-        shapes = [padded[t : t + 2 * HALF_WIDTH + 1] * fade for t in deepest]
+        deepest = _apexes(opening)
+        shapes = [_blink_shape(closure, deepest, number) for number in range(len(deepest))]
         low, high = torch.quantile(level, torch.tensor([0.05, 0.95]).to(level))
         return cls(
             torch.stack(shapes) if shapes else opening.new_zeros(0, 2 * HALF_WIDTH + 1, 2),
-            _cyclic_intervals(deepest, len(both)),
+            _cyclic_intervals(deepest, len(opening)),
             (float(low), float(high)),
         )
 
@@ -67,6 +57,28 @@ def resting_level(opening: Float[Tensor, "T 2"]) -> Float[Tensor, "T 2"]:
     window = HALF_WIDTH, 2 * HALF_WIDTH + 1
     level = torch.quantile(padded_windows(opening, *window), 0.8, dim=-1)  # [T, 2]
     return padded_windows(level, *window).mean(-1)
+
+
+def _apexes(opening: Float[Tensor, "T 2"]) -> list[int]:
+    """Frames in which the eyes are most closed, one for each blink."""
+    count = len(opening)
+    blinks = find_blinks(opening.numpy(force=True), np.ones(count, bool), Timeline.from_cuts(count, count))
+    return (blinks[:, 1] * FRAME_RATE).round().astype(int).tolist()
+
+
+def _blink_shape(closure: Float[Tensor, "T 2"], deepest: list[int], number: int) -> Float[Tensor, "2*HALF_WIDTH+1 2"]:
+    """Closure around one blink, 0 from where the eyes are most open between it and its neighbours."""
+    t, both = deepest[number], closure.mean(-1)
+    alone = closure.clone()
+    if number:
+        before = deepest[number - 1]
+        alone[: before + int(both[before:t].argmin())] = 0
+    if number + 1 < len(deepest):
+        after = deepest[number + 1]
+        alone[t + int(both[t:after].argmin()) + 1 :] = 0
+    padded = torch.cat([closure.new_zeros(HALF_WIDTH, 2), alone, closure.new_zeros(HALF_WIDTH, 2)])
+    fade = (1.4 * torch.cos(torch.linspace(-1, 1, 2 * HALF_WIDTH + 1) * torch.pi / 2)).clamp(0, 1)[:, None]
+    return padded[t : t + 2 * HALF_WIDTH + 1] * fade
 
 
 def _cyclic_intervals(times: list[int], length: int) -> Float[Tensor, " K"]:

@@ -43,10 +43,13 @@ class BlinkSynthesizer:
             rate: blinks per minute; None for the person's own rate. Without blinks in the training video there are
                 none.
         """
-        self.statistics, self.generator, self.temperature = statistics, generator, temperature
+        self.statistics, self.generator = statistics, generator
         intervals = statistics.intervals
         own_rate = 60 * FRAME_RATE / float(intervals.mean()) if len(intervals) else 0.0
-        self._interval_scale = 1.0 if rate is None or not rate else own_rate / rate
+        scale = 1.0 if rate is None or not rate else own_rate / rate
+        spread = min(1.0, temperature) * (intervals - intervals.mean()) if len(intervals) else intervals
+        self._intervals = (scale * (intervals.mean() + spread)).clamp(min=MIN_INTERVAL)
+        """Intervals that are drawn, in frames."""
         self._never = not own_rate or rate == 0
 
     def stream(self, openings: Iterable[Float[Tensor, "n 2"]]) -> Iterator[Float[Tensor, "m 2"]]:
@@ -58,7 +61,7 @@ class BlinkSynthesizer:
         low, high = self.statistics.resting_range
         # Frames from `start` on are held; frames before `emitted` have been yielded.
         known, closure, start, emitted = torch.zeros(0, 2), torch.zeros(0, 2), 0, 0
-        due, last = self._draw_interval() * float(torch.rand((), generator=self.generator)), -HALF_WIDTH
+        due, last = self._draw_first(), -HALF_WIDTH
         for chunk in chain(openings, [None]):
             known = known if chunk is None else torch.cat([known, chunk.cpu()])
             total = start + len(known)
@@ -83,9 +86,15 @@ class BlinkSynthesizer:
         """Frames until the next blink is due."""
         if self._never:
             return torch.inf
-        intervals = self.statistics.intervals
-        mean, drawn = intervals.mean(), intervals[int(torch.randint(len(intervals), (), generator=self.generator))]
-        return max(MIN_INTERVAL, self._interval_scale * float(mean + min(1.0, self.temperature) * (drawn - mean)))
+        return float(self._intervals[int(torch.randint(len(self._intervals), (), generator=self.generator))])
+
+    def _draw_first(self) -> float:
+        """Frames until the first blink is due: the audio begins at a random moment, and therefore in a long interval
+        more often than in a short one."""
+        if self._never:
+            return torch.inf
+        drawn = self._intervals[int(torch.multinomial(self._intervals, 1, generator=self.generator))]
+        return float(drawn * torch.rand((), generator=self.generator))
 
     def _insert_blink(self, closure: Float[Tensor, "n 2"], deepest: int) -> None:
         """Adds one of the person's blinks to `closure` in place, its deepest frame at `deepest`."""

@@ -14,6 +14,7 @@ from rich.progress import track
 
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation.evaluation_context import EvaluationContext, PretrainedScorers
+from dfa_nerfstudio.evaluation.landmark_track import LandmarkTrack
 from dfa_nerfstudio.evaluation.metric_registry import registered_image_metrics, registered_video_metrics
 from dfa_nerfstudio.evaluation.protocols import PROTOCOLS, Protocol, crops
 from dfa_nerfstudio.evaluation.video_pairs import VideoPair
@@ -73,14 +74,22 @@ class Evaluation:
         return (self.image_metrics.get(protocol, {}) if protocol else self.metrics).get(name)
 
 
-def evaluate(pair: VideoPair, config: EvaluationConfig) -> Evaluation:
+def evaluate(pair: VideoPair, config: EvaluationConfig, truth_landmarks: LandmarkTrack | None = None) -> Evaluation:
     """Computes all metrics; those that cannot be computed are left out, with a note.
+
+    Args:
+        pair: the two videos.
+        config: protocols and pretrained scorers.
+        truth_landmarks: landmarks of the true video, if they are known from another evaluation; otherwise it is
+            tracked.
 
     Raises:
         UserError: if weights cannot be read, or a protocol needs faces and the truth shows too few.
     """
     scorers = PretrainedScorers.load(config.lpips_weights, config.sync_encoders, config.syncnet_weights)
     context = EvaluationContext(pair, scorers)
+    if truth_landmarks is not None:
+        context.truth_landmarks = truth_landmarks
     height, width = pair.truth.shape[1:3]
     result = Evaluation(pair.name, pair.source, len(pair), int(pair.valid_frames.sum()), (width, height))
     result.missing = {

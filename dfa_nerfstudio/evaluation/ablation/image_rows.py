@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from jaxtyping import Float
@@ -19,6 +19,8 @@ from dfa_nerfstudio.evaluation.ablation.system_rows import LIP_IMAGE_ROWS
 from dfa_nerfstudio.evaluation.ablation.variants import FULL_MODEL
 from dfa_nerfstudio.evaluation.cross_driven import LipPredictor
 from dfa_nerfstudio.evaluation.evaluate import Evaluation, EvaluationConfig, evaluate
+from dfa_nerfstudio.evaluation.evaluation_context import track_landmarks
+from dfa_nerfstudio.evaluation.landmark_track import LandmarkTrack
 from dfa_nerfstudio.evaluation.metric_registry import metric_infos
 from dfa_nerfstudio.evaluation.report.evaluation_io import REPORT, load, save
 from dfa_nerfstudio.evaluation.report.evaluation_page import PAGE, write_page
@@ -100,6 +102,8 @@ class ImageRows:
     evaluation: EvaluationConfig
     audio: AudioRows
     """Lip models that drive the full model's field."""
+    _truth: LandmarkTrack | None = field(default=None, init=False)
+    """Landmarks of the true held-out end, once they are tracked."""
 
     def values(self, name: str, seed: int) -> dict[str, float]:
         """Metrics of a row by column key.
@@ -133,7 +137,9 @@ class ImageRows:
 
             predict_lips = _stored_lips(shapes)
         pair = held_out_pair(config, self.evaluation.speech, predict_lips=predict_lips)
-        evaluation = evaluate(pair, self.evaluation)
+        if self._truth is None:  # every row has the same true video
+            self._truth = track_landmarks(pair.truth, "the truth")
+        evaluation = evaluate(pair, self.evaluation, self._truth)
         folder = self.folder(name, seed)
         save(evaluation, folder / REPORT)
         write_page(folder / PAGE, evaluation, pair)
