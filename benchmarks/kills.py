@@ -61,7 +61,7 @@ CASES = {
             *("--only", "full model"),
         ),
         inputs=("data",),
-        growing=("ablations.html", "ablations.json", "ablations.tex"),
+        growing=("ablations.html", "ablations.json"),
     ),
 }
 """The commands, with small inputs. Trainings end by steps, so that two of them give the same weights."""

@@ -132,6 +132,8 @@ CASES: list[tuple[str, str]] = [
     ("dfa-eval ablate {bad}/none", "none"),
     ("dfa-eval ablate {data} --minutes 0", "--minutes 0"),
     ("dfa-eval ablate {data} --only nothing", "--only nothing"),
+    ("dfa-eval ablate {data} --reference-clips {bad}/none", "none"),
+    ("dfa-eval ablate {data} --video {bad}/none.mp4", "none.mp4"),
     ("dfa-eval study a={bad}/none --output {out}.html", "none"),
     ("dfa-eval mos {bad}/none.json {bad}/text.json", "none.json"),
     # others

@@ -32,7 +32,7 @@ def table() -> ResultTable:
         },
         "c": {0: {"full/psnr": 30.5, "blinks": 0.9, "sync": NAN, "minutes": 0.1}},
     }
-    return ResultTable("Table", "Held out.", columns, rows, {"source video": {"blinks": 0.7}})
+    return ResultTable("Table", "Held out.", columns, rows, {"source video": {"blinks": 0.7}}, {"blinks": 0.7})
 
 
 def test_means_deviations_and_best_values(table: ResultTable):

@@ -48,6 +48,8 @@ class ResultTable:
     """Values by row, seed and column."""
     baselines: dict[str, dict[str, float]] = field(default_factory=dict)
     """Rows without a seed: trivial predictions and the source video. They are never the best."""
+    truth: dict[str, float] = field(default_factory=dict)
+    """The source video's own value of columns in which values should be as the truth; 1 where there is none."""
     links: dict[str, str] = field(default_factory=dict)
     """Page of each row, relative to the folder of the tables."""
 
@@ -71,13 +73,12 @@ class ResultTable:
         return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
     def best(self, column: Column) -> str | None:
-        """Name of the best row; None with fewer than two values, or for the training time."""
+        """Name of the best row; None with fewer than two values, or for training times and standard errors."""
         means = {row: mean for row in self.rows if (mean := self.mean(row, column.key)) is not None}
-        if len(means) < 2 or column.info == MINUTES:
+        if len(means) < 2 or column.info == MINUTES or column.info.name.endswith("_error"):
             return None
         if column.info.better == "as the truth":
-            truth = next((one[column.key] for one in self.baselines.values() if column.key in one), 1.0)
-            return min(means, key=lambda row: abs(means[row] - truth))
+            return min(means, key=lambda row: abs(means[row] - self.truth.get(column.key, 1.0)))
         return (max if column.info.better == "higher" else min)(means, key=lambda row: means[row])
 
     def cells(self) -> dict[str, list[str]]:
@@ -148,6 +149,7 @@ class ResultTable:
                 }
                 for row, seeds in self.rows.items()
             },
+            "truth": _finite(self.truth),
             "baselines": {name: _finite(values) for name, values in self.baselines.items()},
         }
 

@@ -11,7 +11,12 @@ from dfa_nerfstudio.evaluation.ablation.result_table import MINUTES, Column, Res
 from dfa_nerfstudio.evaluation.ablation.system_rows import LIP_IMAGE_ROWS
 from dfa_nerfstudio.evaluation.systems.lip_scores import LIP_COLUMNS, true_lip_scores
 from dfa_nerfstudio.evaluation.systems.motion_rows import STILL, train_motion_row
-from dfa_nerfstudio.evaluation.systems.motion_scores import MOTION_COLUMNS, prediction_scores, source_motion_scores
+from dfa_nerfstudio.evaluation.systems.motion_scores import (
+    MOTION_COLUMNS,
+    own_motion_targets,
+    prediction_scores,
+    source_motion_scores,
+)
 from dfa_nerfstudio.media.rates import SAMPLE_RATE
 
 LAST_POSE, SOURCE_VIDEO, SECOND_HALF = "last pose held", "source video", "source video: its second half to its first"
@@ -48,6 +53,11 @@ class RowTable(ABC):
         """Rows without a seed; those that need a field take that of `seed`."""
         return {}
 
+    @property
+    def truth(self) -> dict[str, float]:
+        """See `ResultTable.truth`."""
+        return {}
+
     def image_row(self, name: str) -> str | None:
         """Rendered row whose report and image strips belong to a row; None without any."""
         return None
@@ -58,7 +68,8 @@ class RowTable(ABC):
 
     def empty(self, seed: int) -> ResultTable:
         """The table with its baselines alone."""
-        return ResultTable(self.title, self.protocol, (*self.columns, Column(MINUTES)), baselines=self.baselines(seed))
+        columns = (*self.columns, Column(MINUTES))
+        return ResultTable(self.title, self.protocol, columns, baselines=self.baselines(seed), truth=self.truth)
 
     @property
     def held_out(self) -> str:
@@ -102,6 +113,10 @@ class MotionTable(RowTable):
         last_pose = prediction_scores(train_motion_row(STILL, person, seed), person)
         return {LAST_POSE: last_pose, SECOND_HALF: source_motion_scores(person)}
 
+    @property
+    def truth(self) -> dict[str, float]:
+        return own_motion_targets(self.audio.person)
+
 
 class LipTable(RowTable):
     """Lips of the held-out end and in other speech, without a renderer."""
@@ -142,6 +157,11 @@ class ImageTable(RowTable):
 
     def values(self, name: str, seed: int) -> dict[str, float]:
         return self.images.values(name, seed)
+
+    @property
+    def truth(self) -> dict[str, float]:
+        """See `ResultTable.truth`."""
+        return {}
 
     def image_row(self, name: str) -> str | None:
         return name

@@ -8,7 +8,7 @@ from typing import Literal
 
 import tyro
 
-from dfa_nerfstudio.data.dataset_folder import TRACK, DatasetFolder
+from dfa_nerfstudio.data.dataset_folder import TRACK, DatasetFolder, find_dataset_folders
 from dfa_nerfstudio.errors import UserError, as_flags
 from dfa_nerfstudio.evaluation.ablation.ablation_page import AblationResults, write_ablations
 from dfa_nerfstudio.evaluation.ablation.audio_rows import AudioRows
@@ -144,7 +144,8 @@ def _add_images(
     """Adds the link to a row's report, its image strips, and the source video's values to the results."""
     table, folder = results.tables[group], source.images.folder(image_row, seed)
     truth = source.source_values(source.images.evaluation_of(image_row, seed).truth)
-    table.baselines[SOURCE_VIDEO] = {column.key: truth[column.key] for column in table.columns if column.key in truth}
+    known = {column.key: truth[column.key] for column in table.columns if column.key in truth}
+    table.baselines[SOURCE_VIDEO], table.truth = known, table.truth | known
     table.links[name] = str((folder / PAGE).relative_to(source.images.trainer.output))
     results.strips.setdefault(group, {}).update(read_strips(folder, name))
 
@@ -168,6 +169,9 @@ def _check(config: AblateConfig, folder: DatasetFolder) -> None:
         Video(config.video)  # reports an unreadable one
     for path in config.evaluation.speech:
         audio_duration(path)  # reports unreadable files
+    for path in config.reference_clips:
+        if not (path.is_dir() and find_dataset_folders(path)):
+            raise UserError(f"{path}: contains no dataset folder; make one with: dfa-process VIDEO --output {path}")
 
 
 def _selected(config: AblateConfig, files: tuple[str, ...]) -> dict[RowGroup, tuple[str, ...]]:

@@ -13,7 +13,7 @@ from dfa_nerfstudio.evaluation.ablation.system_rows import LIP_IMAGE_ROWS, SYSTE
 from dfa_nerfstudio.evaluation.ablation.talking_videos import write_talking_videos
 from dfa_nerfstudio.evaluation.ablation.variants import ADNERF_CONDITIONING
 from dfa_nerfstudio.evaluation.study.build_study import SYSTEM_VIDEOS
-from dfa_nerfstudio.evaluation.systems.motion_scores import MOTION_COLUMNS
+from dfa_nerfstudio.evaluation.systems.motion_scores import MOTION_COLUMNS, own_motion_targets
 
 MOTION_METRICS = ("blink_rate", "spectrum", "energy", "frozen", "diversity")
 """Metrics of the generated motion."""
@@ -60,8 +60,12 @@ class SystemTable(ImageTable):
     def image_row(self, name: str) -> str | None:
         return SYSTEMS[name].image_row
 
+    @property
+    def truth(self) -> dict[str, float]:
+        return own_motion_targets(self.audio.person)
+
     def source_values(self, truth: dict[str, float]) -> dict[str, float]:
-        return truth | {"blink_rate": self.audio.person.own_blinks.rate, "energy": 1.0}
+        return truth | self.truth
 
     def _write_videos(self, name: str, seed: int) -> None:
         """Writes the talking videos of a system unless there are those of another seed."""

@@ -14,6 +14,7 @@ from dfa_nerfstudio.evaluation.motion.motion_prediction import motion_prediction
 from dfa_nerfstudio.evaluation.motion.pose_axes import pose_axes
 from dfa_nerfstudio.evaluation.motion.pose_error import pose_range
 from dfa_nerfstudio.evaluation.motion.spectrum import SEGMENT_FRAMES
+from dfa_nerfstudio.evaluation.motion.stillness import frozen_fraction, reference_step
 from dfa_nerfstudio.evaluation.systems.motion.motion_model import BLENDING, MotionModel
 from dfa_nerfstudio.evaluation.systems.person_data import PersonData, SpeechInputs
 from dfa_nerfstudio.media.rates import FRAME_RATE
@@ -77,7 +78,8 @@ def prediction_scores(model: MotionModel, person: PersonData) -> dict[str, float
 
 @torch.no_grad()
 def generation_scores(model: MotionModel, person: PersonData, speech: Sequence[SpeechInputs]) -> dict[str, float]:
-    """Statistics of motion generated for speech, mean over the files, each with `NUM_GENERATIONS` seeds.
+    """Statistics of motion generated for speech, mean over the files, each with `NUM_GENERATIONS` seeds
+    of its own.
 
     Files shorter than `SEGMENT_FRAMES`, 5 s, have no spectrum and are left out.
     """
@@ -86,13 +88,26 @@ def generation_scores(model: MotionModel, person: PersonData, speech: Sequence[S
     own, shot = pose_axes(clip.head_to_camera[:count]), clip.shot[:count]
     hop = 1 if model.window is None else model.window - model.bop
     each = []
-    for inputs in speech:
-        tracks = [model.generate_track(person.models, inputs.f_a, seed) for seed in range(NUM_GENERATIONS)]
+    for number, inputs in enumerate(speech):
+        seeds = range(number * NUM_GENERATIONS, (number + 1) * NUM_GENERATIONS)
+        tracks = [model.generate_track(person.models, inputs.f_a, seed) for seed in seeds]
         motions = [pose_axes(track.head_to_camera.numpy()) for track in tracks]
         openings = [person.models.eye.to_opening(track.eye).numpy() for track in tracks]
         each.append(generated_motion_metrics(motions, openings, own, clip.eye_opening[:count], shot, hop))
     weights = [len(inputs) for inputs in speech]
     return {name: _weighted_mean([one[name] for one in each], weights) for name in each[0]} if each else {}
+
+
+def own_motion_targets(person: PersonData) -> dict[str, float]:
+    """Energy, still frames and blinks of the person's own motion in the training frames."""
+    clip, count = person.folder.attributes, person.folder.num_train
+    own, shot = pose_axes(clip.head_to_camera[:count]), clip.shot[:count]
+    return {
+        "energy": 1.0,
+        "frozen": frozen_fraction(own, reference_step(own, shot), shot),
+        "blink_rate": person.own_blinks.rate,
+        "blink_duration": person.own_blinks.duration,
+    }
 
 
 def source_motion_scores(person: PersonData) -> dict[str, float]:
