@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import functools
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from dfa_nerfstudio.evaluation.ablation.variants import DEFAULT_FIELD_VARIANTS, FIELD_CONDITIONS, FIELD_VARIANTS
 from dfa_nerfstudio.method_configs import dfa_nerf_lite
-from tests.pipeline_fixture import PipelineRun, run
+from tests.pipeline_fixture import PipelineRun, run, succeed
 
 
 @pytest.mark.slow
@@ -50,6 +51,27 @@ def test_rows_are_trained_and_evaluated_once(demo: PipelineRun, tmp_path: Path):
     assert lips.returncode == 0, lips.stderr[-3000:]
     table = json.loads((out / "ablations.json").read_text())["tables"]["lips"]["rows"]
     assert table["lips f_m (ours)"]["mean"]["lmd"] < table["mean lips"]["mean"]["lmd"]
+
+
+def test_motion_rows_need_no_renderer(demo: PipelineRun, tmp_path: Path):
+    data, out = tmp_path / "data", tmp_path / "ablations"
+    shutil.copytree(demo.data, data)
+    meta = json.loads((data / "transforms.json").read_text())
+    (data / "transforms.json").write_text(
+        json.dumps(meta | {"num_train": meta["num_train"] - 70})
+    )  # longer held-out end
+    rows = ("source video's motion (Wav2Lip)", "still head (ATVG)")
+    options = ("--rows", "motion", "--only", *rows, "--speech", demo.clip, "--seeds", "1", "2")
+    succeed("dfa-eval", "ablate", data, "--output", out, *options)
+    assert not (out / "runs").exists()
+    table = json.loads((out / "ablations.json").read_text())["tables"]["motion"]
+    source, still = (table["rows"][name]["mean"] for name in rows)
+    assert still["energy"] == still["blink_rate"] == still["diversity"] == 0 and still["frozen"] == 1
+    assert still["d_rot"] == table["baselines"]["last pose held"]["d_rot"]
+    assert source["energy"] == pytest.approx(1, abs=0.3) and source["frozen"] == pytest.approx(
+        table["truth"]["frozen"], abs=0.1
+    )
+    assert source["spectrum"] < 3 < still["spectrum"]
 
 
 def test_bad_input_is_refused_in_one_line(demo: PipelineRun, tmp_path: Path):
