@@ -10,7 +10,7 @@ from dfa_nerfstudio.evaluation.motion.boundary_jumps import max_boundary_jump
 from dfa_nerfstudio.evaluation.motion.diversity import diversity
 from dfa_nerfstudio.evaluation.motion.motion_energy import motion_energy
 from dfa_nerfstudio.evaluation.motion.pose_axes import PoseAxes
-from dfa_nerfstudio.evaluation.motion.spectrum import spectral_distance
+from dfa_nerfstudio.evaluation.motion.spectrum import SEGMENT_FRAMES, spectral_distance
 from dfa_nerfstudio.evaluation.motion.stillness import frozen_fraction, reference_step
 from dfa_nerfstudio.evaluation.motion.training_range import out_of_range_fraction
 
@@ -34,7 +34,7 @@ def generated_motion_metrics(
         hop: frames from one generated window to the next; 1 if the motion is generated frame by frame.
 
     Returns:
-        `energy` (mean over axes of the energy relative to the person's), `frozen`, `spectrum` (dB), `outside` (fraction
+        `energy` (mean over axes of the energy relative to the person's), `frozen`, `spectrum` (dB; NaN below 5 s), `outside` (fraction
         of time outside the training range, mean over axes), `blink_rate` (1/s), `blink_duration` (s; NaN without
         blinks), `jump`, and `diversity` (NaN for one seed).
     """
@@ -44,7 +44,7 @@ def generated_motion_metrics(
     durations = [one.duration for one in blinks if not np.isnan(one.duration)]
     return {
         "energy": float(energy.mean()),
-        "spectrum": float(np.mean([spectral_distance(motion, own) for motion in motions])),
+        "spectrum": float(np.mean([_spectral_distance(motion, own) for motion in motions])),
         "frozen": float(np.mean([frozen_fraction(motion, reference) for motion in motions])),
         "outside": float(np.mean([out_of_range_fraction(motion, own) for motion in motions])),
         "blink_rate": float(np.mean([one.rate for one in blinks])),
@@ -52,6 +52,11 @@ def generated_motion_metrics(
         "jump": max(max_boundary_jump(each, range(hop, len(each), hop), own, shot) for each in motions),
         "diversity": diversity(motions, own) if len(motions) > 1 else float("nan"),
     }
+
+
+def _spectral_distance(motion: PoseAxes, own: PoseAxes) -> float:
+    """`spectral_distance`; NaN if either motion is too short for a spectrum."""
+    return spectral_distance(motion, own) if min(len(motion), len(own)) >= SEGMENT_FRAMES else float("nan")
 
 
 def own_motion_metrics(

@@ -13,7 +13,6 @@ from dfa_nerfstudio.evaluation.motion.generated_motion import generated_motion_m
 from dfa_nerfstudio.evaluation.motion.motion_prediction import motion_prediction_errors
 from dfa_nerfstudio.evaluation.motion.pose_axes import pose_axes
 from dfa_nerfstudio.evaluation.motion.pose_error import pose_range
-from dfa_nerfstudio.evaluation.motion.spectrum import SEGMENT_FRAMES
 from dfa_nerfstudio.evaluation.motion.stillness import frozen_fraction, reference_step
 from dfa_nerfstudio.evaluation.systems.motion.motion_model import BLENDING, MotionModel
 from dfa_nerfstudio.evaluation.systems.person_data import PersonData, SpeechInputs
@@ -79,11 +78,7 @@ def prediction_scores(model: MotionModel, person: PersonData) -> dict[str, float
 @torch.no_grad()
 def generation_scores(model: MotionModel, person: PersonData, speech: Sequence[SpeechInputs]) -> dict[str, float]:
     """Statistics of motion generated for speech, mean over the files, each with `NUM_GENERATIONS` seeds
-    of its own.
-
-    Files shorter than `SEGMENT_FRAMES`, 5 s, have no spectrum and are left out.
-    """
-    speech = [inputs for inputs in speech if len(inputs) >= SEGMENT_FRAMES]
+    of its own."""
     clip, count = person.folder.attributes, person.folder.num_train
     own, shot = pose_axes(clip.head_to_camera[:count]), clip.shot[:count]
     hop = 1 if model.window is None else model.window - model.bop
