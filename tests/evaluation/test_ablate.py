@@ -57,9 +57,8 @@ def test_motion_rows_need_no_renderer(demo: PipelineRun, tmp_path: Path):
     data, out = tmp_path / "data", tmp_path / "ablations"
     shutil.copytree(demo.data, data)
     meta = json.loads((data / "transforms.json").read_text())
-    (data / "transforms.json").write_text(
-        json.dumps(meta | {"num_train": meta["num_train"] - 70})
-    )  # longer held-out end
+    meta["num_train"] -= 50  # a held-out end that is long enough for a prediction
+    (data / "transforms.json").write_text(json.dumps(meta))
     rows = ("source video's motion (Wav2Lip)", "still head (ATVG)")
     options = ("--rows", "motion", "--only", *rows, "--speech", demo.clip, "--seeds", "1", "2")
     succeed("dfa-eval", "ablate", data, "--output", out, *options)
@@ -68,9 +67,8 @@ def test_motion_rows_need_no_renderer(demo: PipelineRun, tmp_path: Path):
     source, still = (table["rows"][name]["mean"] for name in rows)
     assert still["energy"] == still["blink_rate"] == still["diversity"] == 0 and still["frozen"] == 1
     assert still["d_rot"] == table["baselines"]["last pose held"]["d_rot"]
-    assert source["energy"] == pytest.approx(1, abs=0.3) and source["frozen"] == pytest.approx(
-        table["truth"]["frozen"], abs=0.1
-    )
+    assert source["energy"] == pytest.approx(1, abs=0.3)
+    assert source["frozen"] == pytest.approx(table["truth"]["frozen"], abs=0.1)
     assert source["spectrum"] < 3 < still["spectrum"]
 
 

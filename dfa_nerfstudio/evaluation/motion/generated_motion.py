@@ -34,9 +34,9 @@ def generated_motion_metrics(
         hop: frames from one generated window to the next; 1 if the motion is generated frame by frame.
 
     Returns:
-        `energy` (mean over axes of the energy relative to the person's), `frozen`, `spectrum` (dB; NaN below 5 s), `outside` (fraction
-        of time outside the training range, mean over axes), `blink_rate` (1/s), `blink_duration` (s; NaN without
-        blinks), `jump`, and `diversity` (NaN for one seed).
+        `energy` (mean over axes of the energy relative to the person's), `frozen`, `spectrum` (dB; NaN below 5 s),
+        `outside` (fraction of time outside the training range, mean over axes), `blink_rate` (1/s), `blink_duration`
+        (s; NaN without blinks), `jump`, and `diversity` (NaN for one seed).
     """
     reference = reference_step(own, shot)
     energy = np.mean([motion_energy(motion) for motion in motions], 0) / motion_energy(own, shot)
