@@ -25,8 +25,7 @@ from benchmarks.motion_metrics import (
 from benchmarks.record import Row, record_header, run_timed, write_record
 from dfa_nerfstudio.attributes.attribute_models import AttributeModels
 from dfa_nerfstudio.attributes.eye_embedding import EyeEmbedding
-from dfa_nerfstudio.attributes.motion_dataset import fit_motion_space, prepare_motion_sequences
-from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
+from dfa_nerfstudio.attributes.motion_dataset import fit_motion_space, own_motion_sequences, prepare_motion_sequences
 from dfa_nerfstudio.attributes.motion_space import MotionSpace
 from dfa_nerfstudio.attributes.pretrain import PretrainConfig, train_motion, train_on_corpus
 from dfa_nerfstudio.attributes.pretrained_models import PretrainedModels
@@ -173,10 +172,7 @@ class HeadMotionBenchmark:
 def predict_held_out(models: AttributeModels, material: Corpus) -> MotionPredictionErrors:
     """Predicts motion over the held-out end of the main clip."""
     end = material.end
-    use = end.valid_frames
-    audio = models.audio.features(end.shift_audio(int(models.offset)).mfcc)[use]
-    motion = models.motion.encode(end.pose[use], end.torso[use], models.eye.from_opening(end.eye_opening[use]))
-    sequences = MotionSequences(motion, audio, end.shot[use], torch.ones(len(motion)))
+    sequences = own_motion_sequences(models, end.shift_audio(int(models.offset)))
     span = pose_range(pose_axes(torch.cat([material.main.pose, end.pose]).numpy()))
     return motion_prediction_errors(GPVAEMotion(models), models.motion, sequences, span, HORIZON)
 

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dfa_nerfstudio.attributes.attribute_models import AttributeModels
 from dfa_nerfstudio.attributes.eye_embedding import EyeEmbedding
 from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.motion_space import MotionSpace
@@ -34,6 +35,21 @@ def fit_motion_space(
     opening = recording.eye_opening[valid]
     eye.fit(models.faces(recording)[valid], opening)
     return space.fit(recording.pose[valid], recording.torso[valid], eye.from_opening(opening), scale)
+
+
+@torch.no_grad()
+def own_motion_sequences(models: AttributeModels, recording: Recording) -> MotionSequences:
+    """Computes h and f_a of frames of the person that the models were trained on, in the person's own motion space.
+
+    Args:
+        models: the person's models.
+        recording: frames of the person, their audio corrected for its delay.
+    """
+    valid = recording.valid_frames
+    eye = models.eye.from_opening(recording.eye_opening[valid])
+    motion = models.motion.encode(recording.pose[valid], recording.torso[valid], eye)
+    audio = models.audio.features(recording.mfcc)[valid]
+    return MotionSequences(motion, audio, recording.shot[valid], torch.ones(len(motion)))
 
 
 @torch.no_grad()

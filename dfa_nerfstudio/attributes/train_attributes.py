@@ -208,7 +208,7 @@ def clip_lips(
     lips = [models.lips.space.encode(recording.expression)]
     if num_train < len(clip):
         frames = torch.from_numpy(shifted_rows(len(clip), round(int(models.offset) / MFCC_PER_FRAME)))[num_train:]
-        lips += models.stream_lips([speech[frames]], [voiced_frames(clip)[frames]], LipConfig())
+        lips += models.stream_lips([speech[frames]], [voiced_frames(clip.voice)[frames]], LipConfig())
     return torch.cat(lips)
 
 

@@ -42,9 +42,10 @@ from dfa_nerfstudio.data.inside_folder import check_links, file_inside
 from dfa_nerfstudio.data.transforms_file import ADVICE, FORMAT_VERSION, IMAGE_FILES, read_cameras, read_transforms
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.face.head_pose import Poses, poses_to_vectors, vectors_to_poses
+from dfa_nerfstudio.media.audio import read_wav
 from dfa_nerfstudio.media.frame_times import FrameTimes
 from dfa_nerfstudio.media.npz import check_arrays, load_npz, save_npz
-from dfa_nerfstudio.media.rates import FRAME_RATE, MFCC_PER_FRAME
+from dfa_nerfstudio.media.rates import FRAME_RATE, MFCC_PER_FRAME, SAMPLE_RATE
 from dfa_nerfstudio.media.timeline import Timeline
 
 TRANSFORMS, ATTRIBUTES, AUDIO, BACKGROUND = "transforms.json", "attributes.npz", "audio.wav", "background.png"
@@ -256,6 +257,10 @@ class DatasetFolder:
     def held_out_frames(self) -> Int64[np.ndarray, " N"]:
         """Numbers of the valid held-out frames."""
         return self.attributes.valid_indices(self.num_train, self.num_frames)
+
+    def held_out_audio(self) -> Float32[np.ndarray, " S"]:
+        """Samples at 16 kHz from the first held-out frame on."""
+        return read_wav(self.path / AUDIO, round(self.num_train / FRAME_RATE * SAMPLE_RATE))
 
     @property
     def size(self) -> tuple[int, int]:

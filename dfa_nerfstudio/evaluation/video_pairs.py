@@ -13,15 +13,15 @@ import torch
 from jaxtyping import Bool, Float32, UInt8
 
 from dfa_nerfstudio.data.audio_features import FileFeature
-from dfa_nerfstudio.data.dataset_folder import AUDIO, DatasetFolder
+from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.data.renderer import Renderer
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation.cross_driven import CrossDrivenClip, LipPredictor
 from dfa_nerfstudio.evaluation.frame_arrays import Frames, VideoFrames, frames_on_disk
 from dfa_nerfstudio.evaluation.reference_head import DEFAULT_FOCAL_LENGTH
-from dfa_nerfstudio.media.audio import read_audio, read_wav
+from dfa_nerfstudio.media.audio import read_audio
 from dfa_nerfstudio.media.images import read_image
-from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
+from dfa_nerfstudio.media.rates import FRAME_RATE
 from dfa_nerfstudio.media.video_reader import Video, to_rgb
 from dfa_nerfstudio.talk.frame_renderer import render_track
 from dfa_nerfstudio.talk.load_model import load_model
@@ -94,8 +94,7 @@ def held_out_pair(
     track = model.clip.track.at(times)
     if predict_lips is not None:
         track = replace(track, mouth=predict_lips(None))
-    start = round(first / FRAME_RATE * SAMPLE_RATE)
-    audio = read_wav(folder.path / AUDIO)[start:]
+    audio = folder.held_out_audio()
     return VideoPair(
         name=f"{folder.path.resolve().name}, {config_path.parent.parent.name}",
         prediction=frames_on_disk(render_track(model, track)),

@@ -23,8 +23,9 @@ def video(demo: PipelineRun) -> DubbedVideo:
     person, model = PersonData.open(DatasetFolder.open(demo.data)), load_model(demo.config)
     speech = person.held_out_speech
     audio = np.random.default_rng(0).normal(0, 0.1, FRAMES * 640).astype(np.float32)
-    silent = SpeechInputs("noise", audio, speech.mfcc, speech.speech, speech.voice, speech.f_a)
-    track = source_track(model, person.track, torch.zeros(FRAMES, person.models.training_lips.shape[1]))
+    f_a = torch.zeros(FRAMES, speech.f_a.shape[1])
+    silent = SpeechInputs("noise", audio, speech.mfcc, speech.speech, speech.voice, f_a)
+    track = source_track(person, silent, torch.zeros(FRAMES, person.models.training_lips.shape[1]))
     return DubbedVideo.render(demo.config, model, demo.clip, track, silent, "lower-face")
 
 

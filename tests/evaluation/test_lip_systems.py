@@ -10,13 +10,14 @@ from dfa_nerfstudio.attributes.speech_models import SpeechConfig, SpeechModels
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.evaluation.sync.sync_encoders import ENCODERS, SyncEncoders
 from dfa_nerfstudio.evaluation.systems import lip_rows
-from dfa_nerfstudio.evaluation.systems.lip_rows import MEAN, MFCC_LSTM, OURS, train_lip_row
-from dfa_nerfstudio.evaluation.systems.lip_scores import lip_scores
+from dfa_nerfstudio.evaluation.systems.lip_rows import MEAN, MFCC_LSTM, OURS
+from dfa_nerfstudio.evaluation.systems.lip_scores import lip_scores, predict_lips
 from dfa_nerfstudio.evaluation.systems.lips.expert import embed_mouth
 from dfa_nerfstudio.evaluation.systems.lips.face_from_lips import FaceFromLips
 from dfa_nerfstudio.evaluation.systems.lips.recurrent_lips import RECURRENT_LIPS_FIT, RecurrentLips, feature_rows
 from dfa_nerfstudio.evaluation.systems.lips.sync_expert_loss import SyncExpertObjective
 from dfa_nerfstudio.evaluation.systems.person_data import PersonData
+from dfa_nerfstudio.evaluation.systems.train_row import train_row
 from dfa_nerfstudio.face.landmarks_68 import UPPER_FACE_68
 from tests.pipeline_fixture import PipelineRun
 
@@ -47,7 +48,7 @@ def test_embed_mouth_equals_the_expert():
 def test_an_lstm_learns_lips_at_the_right_time(person: PersonData, monkeypatch: pytest.MonkeyPatch):
     """Prediction of the held-out lips is best without a shift, although the LSTM reads ahead."""
     monkeypatch.setattr(lip_rows, "RECURRENT_LIPS_FIT", RECURRENT_LIPS_FIT.scaled(0.3))
-    model = train_lip_row(MFCC_LSTM, person, seed=0)
+    model = train_row(lip_rows.LIP_ROWS, MFCC_LSTM, person, seed=0)
     space, train = person.models.lips.space, person.train
     whole = person.held_out_speech
     whole.mfcc, whole.speech = train.mfcc, train.speech
@@ -78,7 +79,8 @@ def test_the_expert_moves_lips_towards_the_audio(person: PersonData):
 
 def test_scores_separate_lips_from_no_lips(person: PersonData):
     encoders = SyncEncoders.load(ENCODERS)
-    ours, mean = (lip_scores(train_lip_row(name, person, 0), person, [], encoders) for name in (OURS, MEAN))
+    models = (train_row(lip_rows.LIP_ROWS, name, person, 0) for name in (OURS, MEAN))
+    ours, mean = (lip_scores(predict_lips(model, person, []), person, [], encoders) for model in models)
     assert ours["lmd"] < mean["lmd"] and mean["amplitude"] == 0 and np.isnan(mean["correlation"])
     assert ours["amplitude"] > 0.2 and ours["correlation"] > 0.4
 

@@ -22,17 +22,16 @@ from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation.ablation.stored_row import Settings, read_values, row_folder, stored_values
 from dfa_nerfstudio.evaluation.evaluation_context import PretrainedScorers
-from dfa_nerfstudio.evaluation.systems.lip_rows import SYNC_EXPERT, train_lip_row
-from dfa_nerfstudio.evaluation.systems.lip_scores import lip_scores
-from dfa_nerfstudio.evaluation.systems.motion_rows import train_motion_row
-from dfa_nerfstudio.evaluation.systems.motion_scores import generation_scores, prediction_scores
+from dfa_nerfstudio.evaluation.systems.lip_rows import LIP_ROWS, SYNC_EXPERT
+from dfa_nerfstudio.evaluation.systems.lip_scores import lip_scores, predict_lips
+from dfa_nerfstudio.evaluation.systems.motion_rows import MOTION_ROWS
+from dfa_nerfstudio.evaluation.systems.motion_scores import generate_tracks, generation_scores, prediction_scores
 from dfa_nerfstudio.evaluation.systems.person_data import PersonData, SpeechInputs
+from dfa_nerfstudio.evaluation.systems.train_row import train_row
 from dfa_nerfstudio.jobs import Job, JobsConfig, run_jobs
 from dfa_nerfstudio.media.torch_file import save_torch
 
 Kind = Literal["motion", "lips"]
-HELD_OUT = "held-out end"
-"""Name of the lips of the held-out end in `AudioRows.lip_shapes`."""
 LIPS_FILE, EXPERT_FILE = "lips.pt", "sync_expert.pt"
 
 
@@ -85,7 +84,7 @@ class AudioRows:
         return stored_values(self.folder(row), self._settings(row), lambda: compute(row))
 
     def lip_shapes(self, name: str, seed: int) -> dict[str, Float[Tensor, "T K"]]:
-        """f_m that a lip model predicts for the held-out end (`HELD_OUT`) and for each speech file by its name."""
+        """Predicted f_m of a lip model; see `predict_lips`."""
         row = AudioRow("lips", name, seed)
         self.values(row)
         return torch.load(self.folder(row) / LIPS_FILE, weights_only=True)
@@ -118,23 +117,21 @@ class AudioRows:
 
     def _motion(self, row: AudioRow) -> dict[str, float]:
         start = time.monotonic()
-        model = train_motion_row(row.name, self.person, row.seed)
+        model = train_row(MOTION_ROWS, row.name, self.person, row.seed)
         minutes = (time.monotonic() - start) / 60
-        scores = prediction_scores(model, self.person) | generation_scores(model, self.person, self.speech)
-        for path, inputs in zip(self.speech_files, self.speech, strict=True):
-            model.generate_track(self.person.models, inputs.f_a, seed=0).save(self._track_file(row, path))
+        generated = generate_tracks(model, self.person, self.speech)
+        for path, tracks in zip(self.speech_files, generated, strict=True):
+            tracks[0].save(self._track_file(row, path))
+        scores = prediction_scores(model, self.person) | generation_scores(model, self.person, generated)
         return scores | {"minutes": minutes}
 
-    @torch.no_grad()
     def _lips(self, row: AudioRow) -> dict[str, float]:
         start = time.monotonic()
-        with torch.enable_grad():
-            model = train_lip_row(row.name, self.person, row.seed)
+        model = train_row(LIP_ROWS, row.name, self.person, row.seed)
         minutes = (time.monotonic() - start) / 60
-        shapes = {inputs.name: model.predict(inputs).clone() for inputs in self.speech}
-        shapes[HELD_OUT] = model.predict(self.person.held_out_speech).clone()
+        shapes = predict_lips(model, self.person, self.speech)
         save_torch(shapes, self.folder(row) / LIPS_FILE)
-        return lip_scores(model, self.person, self.speech, self.encoders) | {"minutes": minutes}
+        return lip_scores(shapes, self.person, self.speech, self.encoders) | {"minutes": minutes}
 
     def _track_file(self, row: AudioRow, speech: Path) -> Path:
         return self.folder(row) / f"{speech.name}.npz"

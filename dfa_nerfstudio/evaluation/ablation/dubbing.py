@@ -8,14 +8,16 @@ border of the pasted portrait that does not show.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from torch import Tensor
 
 from dfa_nerfstudio.attributes.motion_config import SOURCE, MotionConfig
+from dfa_nerfstudio.attributes.motion_source import generate_track
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.renderer import Renderer
@@ -25,7 +27,7 @@ from dfa_nerfstudio.evaluation.frame_arrays import Frames, frames_on_disk
 from dfa_nerfstudio.evaluation.metric_registry import MetricInfo
 from dfa_nerfstudio.evaluation.reference_head import ReferenceHead
 from dfa_nerfstudio.evaluation.sync.av_sync import AVSyncScore, av_sync_score
-from dfa_nerfstudio.evaluation.systems.person_data import SpeechInputs
+from dfa_nerfstudio.evaluation.systems.person_data import PersonData, SpeechInputs
 from dfa_nerfstudio.media.rates import FRAME_RATE
 from dfa_nerfstudio.talk.lower_face_mask import lower_face_opacity, lower_face_points
 from dfa_nerfstudio.talk.portrait_compositor import PortraitCompositor
@@ -120,15 +122,11 @@ def dubbing_scores(videos: Sequence[DubbedVideo], encoders: SpeechModels) -> dic
     return scores
 
 
-def source_track(model: Renderer, track: AttributeTrack, lips: torch.Tensor) -> AttributeTrack:
-    """The training part of a track forwards and backwards for as many frames as there are lips, with these lips."""
-    own = track[model.clip.train_frames]
-    period = max(2 * (len(own) - 1), 1)
-    phase = torch.arange(len(lips)) % period
-    frames = torch.minimum(phase, period - phase).clamp(max=len(own) - 1)
-    taken = own[frames]
-    return AttributeTrack(
-        taken.head_to_camera, taken.torso_motion, taken.eye, lips, taken.eye_kind, taken.mouth_kind, taken.fps
+def source_track(person: PersonData, speech: SpeechInputs, lips: Float[Tensor, "T K"]) -> AttributeTrack:
+    """Pose and eyes of the training frames, forwards and backwards, with new lips for the frames of `speech`."""
+    models, source = person.models, person.track[torch.from_numpy(person.folder.train_frames)]
+    return replace(
+        generate_track(models, speech.f_a, MotionConfig(pose=SOURCE), source), mouth=lips, mouth_kind=models.lip_kind
     )
 
 

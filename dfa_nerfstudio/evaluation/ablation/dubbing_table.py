@@ -61,7 +61,7 @@ class DubbingTable(RowTable):
         lip_row, region = DUBBING_ROWS.get(name, (lip_rows.OURS, "portrait"))
         shapes = self.audio.lip_shapes(lip_row, seed)
         for inputs in self.audio.speech:
-            track = source_track(model, self.audio.person.track, shapes[inputs.name])
+            track = source_track(self.audio.person, inputs, shapes[inputs.name])
             unchanged = name == UNCHANGED
             videos.append(DubbedVideo.render(config, model, self.video, track, inputs, region, unchanged))
         minutes += self.audio.values(AudioRow("lips", lip_row, seed))["minutes"]

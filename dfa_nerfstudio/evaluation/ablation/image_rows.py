@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dfa_nerfstudio.data.dataset_folder import TRACK
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.evaluation.ablation.audio_rows import HELD_OUT, AudioRow, AudioRows
+from dfa_nerfstudio.evaluation.ablation.audio_rows import AudioRow, AudioRows
 from dfa_nerfstudio.evaluation.ablation.image_strips import write_strips
 from dfa_nerfstudio.evaluation.ablation.ns_train import ns_train
 from dfa_nerfstudio.evaluation.ablation.result_table import Column
@@ -24,6 +24,7 @@ from dfa_nerfstudio.evaluation.landmark_track import LandmarkTrack
 from dfa_nerfstudio.evaluation.metric_registry import metric_infos
 from dfa_nerfstudio.evaluation.report.evaluation_io import REPORT, load, save
 from dfa_nerfstudio.evaluation.report.evaluation_page import PAGE, write_page
+from dfa_nerfstudio.evaluation.systems.lip_scores import HELD_OUT
 from dfa_nerfstudio.evaluation.video_pairs import held_out_pair
 from dfa_nerfstudio.jobs import Job, run_in_subprocess
 
@@ -76,8 +77,7 @@ class FieldTrainer:
         Raises:
             UserError: if the training fails.
         """
-        name, runs = row_folder(field), self.output / "runs"
-        run = runs / name / self.method / f"seed_{seed}"
+        run = self.output / "runs" / row_folder(field) / self.method / f"seed_{seed}"
         values = stored_values(run, self.settings(field, seed), lambda: self._run(field, seed))
         return run / "config.yml", values["minutes"]
 
@@ -134,7 +134,6 @@ class ImageRows:
         if name in LIP_IMAGE_ROWS:
             shapes = self.audio.lip_shapes(name, seed)
             minutes += self.audio.values(AudioRow("lips", name, seed))["minutes"]
-
             predict_lips = _stored_lips(shapes)
         pair = held_out_pair(config, self.evaluation.speech, predict_lips=predict_lips)
         if self._truth is None:  # every row has the same true video

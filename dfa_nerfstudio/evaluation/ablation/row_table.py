@@ -10,13 +10,14 @@ from dfa_nerfstudio.evaluation.ablation.image_rows import ImageRows, image_colum
 from dfa_nerfstudio.evaluation.ablation.result_table import MINUTES, Column, ResultTable
 from dfa_nerfstudio.evaluation.ablation.system_rows import LIP_IMAGE_ROWS
 from dfa_nerfstudio.evaluation.systems.lip_scores import LIP_COLUMNS, true_lip_scores
-from dfa_nerfstudio.evaluation.systems.motion_rows import STILL, train_motion_row
+from dfa_nerfstudio.evaluation.systems.motion_rows import MOTION_ROWS, STILL
 from dfa_nerfstudio.evaluation.systems.motion_scores import (
     MOTION_COLUMNS,
     own_motion_targets,
     prediction_scores,
     source_motion_scores,
 )
+from dfa_nerfstudio.evaluation.systems.train_row import train_row
 from dfa_nerfstudio.media.rates import SAMPLE_RATE
 
 LAST_POSE, SOURCE_VIDEO, SECOND_HALF = "last pose held", "source video", "source video: its second half to its first"
@@ -110,7 +111,7 @@ class MotionTable(RowTable):
 
     def baselines(self, seed: int) -> dict[str, dict[str, float]]:
         person = self.audio.person
-        last_pose = prediction_scores(train_motion_row(STILL, person, seed), person)
+        last_pose = prediction_scores(train_row(MOTION_ROWS, STILL, person, seed), person)
         return {LAST_POSE: last_pose, SECOND_HALF: source_motion_scores(person)}
 
     @property
@@ -157,11 +158,6 @@ class ImageTable(RowTable):
 
     def values(self, name: str, seed: int) -> dict[str, float]:
         return self.images.values(name, seed)
-
-    @property
-    def truth(self) -> dict[str, float]:
-        """See `ResultTable.truth`."""
-        return {}
 
     def image_row(self, name: str) -> str | None:
         return name

@@ -169,6 +169,8 @@ def _check(config: AblateConfig, folder: DatasetFolder) -> None:
         Video(config.video)  # reports an unreadable one
     for path in config.evaluation.speech:
         audio_duration(path)  # reports unreadable files
+    if len({path.name for path in config.evaluation.speech}) < len(config.evaluation.speech):
+        raise UserError("`speech`: two files have the same name, by which lips and videos are kept; rename one")
     for path in config.reference_clips:
         if not (path.is_dir() and find_dataset_folders(path)):
             raise UserError(f"{path}: contains no dataset folder; make one with: dfa-process VIDEO --output {path}")

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-import torch
-
-from dfa_nerfstudio.attributes.attribute_trainer import AttributeTrainer
 from dfa_nerfstudio.evaluation.systems.lips.lip_model import LipModel
 from dfa_nerfstudio.evaluation.systems.lips.own_lips import MeanLips, OwnLips, ShiftedLips
 from dfa_nerfstudio.evaluation.systems.lips.recurrent_lips import (
@@ -19,6 +16,7 @@ from dfa_nerfstudio.evaluation.systems.lips.recurrent_lips import (
 )
 from dfa_nerfstudio.evaluation.systems.lips.sync_expert_loss import SyncExpertObjective
 from dfa_nerfstudio.evaluation.systems.person_data import PersonData
+from dfa_nerfstudio.evaluation.systems.train_row import fit_model
 
 OURS = "lips f_m (ours)"
 MFCC_LSTM = "landmarks by an LSTM, MFCC (ATVG)"
@@ -39,16 +37,14 @@ def _recurrent(person: PersonData, source: Input, project: bool) -> RecurrentLip
 
 def _train_recurrent(source: Input, project: bool, person: PersonData, seed: int) -> LipModel:
     model = _recurrent(person, source, project)
-    trainer = AttributeTrainer(seed=seed, progress=False)
-    trainer.run(RecurrentLipsObjective(model, person), RECURRENT_LIPS_FIT, "lip model")
-    return model.eval()
+    fit_model(RecurrentLipsObjective(model, person), RECURRENT_LIPS_FIT, seed)
+    return model
 
 
 def _train_with_expert(person: PersonData, seed: int) -> LipModel:
     model = _recurrent(person, "speech", project=False)
-    trainer = AttributeTrainer(seed=seed, progress=False)
-    trainer.run(SyncExpertObjective(model, person, person.sync_expert), RECURRENT_LIPS_FIT, "lip model")
-    return model.eval()
+    fit_model(SyncExpertObjective(model, person, person.sync_expert), RECURRENT_LIPS_FIT, seed)
+    return model
 
 
 LIP_ROWS: dict[str, Callable[[PersonData, int], LipModel]] = {
@@ -61,16 +57,3 @@ LIP_ROWS: dict[str, Callable[[PersonData, int], LipModel]] = {
     MEAN: lambda person, seed: MeanLips(person.models),
 }
 """Trains a lip model on a person's training frames with a random seed."""
-
-
-def train_lip_row(name: str, person: PersonData, seed: int) -> LipModel:
-    """Trains the lip model of a row; the global random state is left unchanged.
-
-    Args:
-        name: key of `LIP_ROWS`.
-        person: the person's data.
-        seed: random seed.
-    """
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return LIP_ROWS[name](person, seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from dfa_nerfstudio.evaluation.systems.lips.lip_model import LipModel
 from dfa_nerfstudio.evaluation.systems.person_data import PersonData, SpeechInputs
 from dfa_nerfstudio.metrics.curve_agreement import curve_agreement
 
+HELD_OUT = "held-out end"
+"""Name of the held-out end's lips among those of speech files."""
 LIP_COLUMNS = (
     MetricInfo("lmd", "LMD", "%", "lower", "distance of the lip landmarks, percent of the outer eye corner distance"),
     MetricInfo("amplitude", "Mouth amplitude", "ratio", "as the truth", "standard deviation of the lip gap"),
@@ -30,20 +32,32 @@ LIP_COLUMNS = (
 
 
 @torch.no_grad()
+def predict_lips(
+    model: LipModel, person: PersonData, speech: Sequence[SpeechInputs]
+) -> dict[str, Float[Tensor, "T K"]]:
+    """f_m that a lip model predicts for the held-out end (`HELD_OUT`) and for each speech file by its name."""
+    inputs = {HELD_OUT: person.held_out_speech} | {one.name: one for one in speech}
+    return {name: model.predict(one).clone() for name, one in inputs.items()}  # an expanded view would be stored whole
+
+
+@torch.no_grad()
 def lip_scores(
-    model: LipModel, person: PersonData, speech: Sequence[SpeechInputs], encoders: SpeechModels
+    shapes: Mapping[str, Float[Tensor, "T K"]],
+    person: PersonData,
+    speech: Sequence[SpeechInputs],
+    encoders: SpeechModels,
 ) -> dict[str, float]:
     """Compares predicted with true lips on the held-out end, and scores sync there and in other speech.
 
     Args:
-        model: the lip model.
+        shapes: predicted f_m, by `predict_lips`.
         person: the person's data.
         speech: other speech.
         encoders: of the sync score.
     """
     end, own, space = person.end, person.held_out_speech, person.models.lips.space
     valid = end.valid_frames
-    lips, true = model.predict(own), space.encode(end.expression)
+    lips, true = shapes[HELD_OUT], space.encode(end.expression)
     distance = (space.decode(lips) - space.decode(true))[valid].norm(dim=-1).mean()
     gap = curve_agreement(space.opening(lips)[valid].numpy(), space.opening(true)[valid].numpy())
     truth = _sync(person, true, own, encoders)
@@ -56,7 +70,7 @@ def lip_scores(
         "open": gap.open_recall,
         "sync": predicted.score_at(truth.offset) if predicted and truth else float("nan"),
     }
-    others = [_sync(person, model.predict(inputs), inputs, encoders) for inputs in speech]
+    others = [_sync(person, shapes[inputs.name], inputs, encoders) for inputs in speech]
     if found := [score for score in others if score is not None]:
         pooled = AVSyncScore.join(found)
         scores |= {

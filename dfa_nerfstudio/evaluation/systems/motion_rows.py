@@ -14,7 +14,6 @@ from dfa_nerfstudio.attributes.attribute_trainer import AttributeTrainer
 from dfa_nerfstudio.attributes.cross_modal_encoder import CrossModalEncoder
 from dfa_nerfstudio.attributes.gp_vae import TransformerGPVAE
 from dfa_nerfstudio.attributes.gp_vae_objective import reference_speed
-from dfa_nerfstudio.attributes.objective import FitConfig
 from dfa_nerfstudio.attributes.sequence_models import Architecture
 from dfa_nerfstudio.evaluation.systems.motion import adversarial_motion, speaker_aware_motion
 from dfa_nerfstudio.evaluation.systems.motion.adversarial_motion import (
@@ -31,7 +30,6 @@ from dfa_nerfstudio.evaluation.systems.motion.gp_vae_motion import GPVAEMotion
 from dfa_nerfstudio.evaluation.systems.motion.motion_model import (
     REGRESSION_FIT,
     MotionModel,
-    MotionObjective,
     RegressionObjective,
 )
 from dfa_nerfstudio.evaluation.systems.motion.recurrent_motion import RecurrentMotion
@@ -43,6 +41,7 @@ from dfa_nerfstudio.evaluation.systems.motion.speaker_aware_motion import (
     with_speakers,
 )
 from dfa_nerfstudio.evaluation.systems.person_data import PersonData
+from dfa_nerfstudio.evaluation.systems.train_row import fit_model
 
 MotionTrainer = Callable[[PersonData, int], MotionModel]
 """Trains a model on a person's training frames with a random seed."""
@@ -71,15 +70,11 @@ def _train_vae(architecture: Architecture, prior: Prior, person: PersonData, see
     return GPVAEMotion(models.eval())
 
 
-def _fit(objective: MotionObjective, options: FitConfig, seed: int) -> MotionModel:
-    AttributeTrainer(seed=seed, progress=False).run(objective, options, "motion model")
-    return objective.model.eval()
-
-
 def _train_recurrent(person: PersonData, seed: int) -> MotionModel:
     train = person.train_motion
     model = RecurrentMotion(train.audio.shape[1], train.motion.shape[1])
-    return _fit(RegressionObjective(model, train, 4 * model.bop), REGRESSION_FIT, seed)
+    fit_model(RegressionObjective(model, train, 4 * model.bop), REGRESSION_FIT, seed)
+    return model
 
 
 def _train_speaker_aware(person: PersonData, seed: int) -> MotionModel:
@@ -87,25 +82,30 @@ def _train_speaker_aware(person: PersonData, seed: int) -> MotionModel:
     own = person.train_motion
     model = SpeakerAwareMotion(own.audio.shape[1], own.motion.shape[1], mean_voice(own.audio))
     train = with_speakers([own, *person.other_motion])
-    return _fit(RegressionObjective(model, train, speaker_aware_motion.WINDOW), REGRESSION_FIT, seed)
+    fit_model(RegressionObjective(model, train, speaker_aware_motion.WINDOW), REGRESSION_FIT, seed)
+    return model
 
 
 def _train_autoregressive(person: PersonData, seed: int) -> MotionModel:
     train, space = person.train_motion, person.models.motion
     speed = reference_speed(train.motion, train.shot)
     model = AutoregressiveMotion(train.audio.shape[1], speed, torch.stack([space.low, space.high]))
-    return _fit(LikelihoodObjective(model, train, 128), AUTOREGRESSIVE_FIT, seed)
+    fit_model(LikelihoodObjective(model, train, 128), AUTOREGRESSIVE_FIT, seed)
+    return model
 
 
 def _train_adversarial(person: PersonData, seed: int) -> MotionModel:
     train = person.train_motion
     model = AdversarialMotion(train.audio.shape[1], train.motion.shape[1])
-    return _fit(AdversarialObjective(model, train, adversarial_motion.WINDOW), ADVERSARIAL_FIT, seed)
+    fit_model(AdversarialObjective(model, train, adversarial_motion.WINDOW), ADVERSARIAL_FIT, seed)
+    return model
 
 
 def _train_rhythmic(person: PersonData, seed: int) -> MotionModel:
     train = person.train_motion
-    return _fit(RegressionObjective(RhythmicMotion(train), train, REFERENCE_FRAMES), REGRESSION_FIT, seed)
+    model = RhythmicMotion(train)
+    fit_model(RegressionObjective(model, train, REFERENCE_FRAMES), REGRESSION_FIT, seed)
+    return model
 
 
 def _source(model: type[SourceMotion], person: PersonData, seed: int) -> MotionModel:
@@ -135,16 +135,3 @@ OTHER_SYSTEMS: dict[str, MotionTrainer] = {
 """Motion of the systems in Tables 1 to 3, and of others that the paper cites."""
 
 MOTION_ROWS: dict[str, MotionTrainer] = TABLE_4 | OTHER_SYSTEMS
-
-
-def train_motion_row(name: str, person: PersonData, seed: int) -> MotionModel:
-    """Trains the motion model of a row; the global random state is left unchanged.
-
-    Args:
-        name: key of `MOTION_ROWS`.
-        person: the person's data.
-        seed: random seed.
-    """
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return MOTION_ROWS[name](person, seed)

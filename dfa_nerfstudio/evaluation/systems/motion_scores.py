@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 
+from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation.metric_registry import MetricInfo
 from dfa_nerfstudio.evaluation.motion.generated_motion import generated_motion_metrics, own_motion_metrics
 from dfa_nerfstudio.evaluation.motion.motion_prediction import motion_prediction_errors
-from dfa_nerfstudio.evaluation.motion.pose_axes import pose_axes
+from dfa_nerfstudio.evaluation.motion.pose_axes import PoseAxes, pose_axes
 from dfa_nerfstudio.evaluation.motion.pose_error import pose_range
 from dfa_nerfstudio.evaluation.motion.stillness import frozen_fraction, reference_step
 from dfa_nerfstudio.evaluation.systems.motion.motion_model import BLENDING, MotionModel
@@ -76,27 +78,44 @@ def prediction_scores(model: MotionModel, person: PersonData) -> dict[str, float
 
 
 @torch.no_grad()
-def generation_scores(model: MotionModel, person: PersonData, speech: Sequence[SpeechInputs]) -> dict[str, float]:
-    """Statistics of motion generated for speech, mean over the files, each with `NUM_GENERATIONS` seeds
-    of its own."""
-    clip, count = person.folder.attributes, person.folder.num_train
-    own, shot = pose_axes(clip.head_to_camera[:count]), clip.shot[:count]
+def generate_tracks(
+    model: MotionModel, person: PersonData, speech: Sequence[SpeechInputs]
+) -> list[list[AttributeTrack]]:
+    """`NUM_GENERATIONS` tracks for each speech file, all with seeds of their own."""
+    return [
+        [
+            model.generate_track(person.models, inputs.f_a, number * NUM_GENERATIONS + generation)
+            for generation in range(NUM_GENERATIONS)
+        ]
+        for number, inputs in enumerate(speech)
+    ]
+
+
+@torch.no_grad()
+def generation_scores(
+    model: MotionModel, person: PersonData, generated: Sequence[Sequence[AttributeTrack]]
+) -> dict[str, float]:
+    """Statistics of motion generated for speech, mean over the files.
+
+    Args:
+        model: the motion model.
+        person: the person's data.
+        generated: its tracks, by `generate_tracks`.
+    """
+    own, own_opening, shot = _training_motion(person)
     hop = 1 if model.window is None else model.window - model.bop
     each = []
-    for number, inputs in enumerate(speech):
-        seeds = range(number * NUM_GENERATIONS, (number + 1) * NUM_GENERATIONS)
-        tracks = [model.generate_track(person.models, inputs.f_a, seed) for seed in seeds]
+    for tracks in generated:
         motions = [pose_axes(track.head_to_camera.numpy()) for track in tracks]
         openings = [person.models.eye.to_opening(track.eye).numpy() for track in tracks]
-        each.append(generated_motion_metrics(motions, openings, own, clip.eye_opening[:count], shot, hop))
-    weights = [len(inputs) for inputs in speech]
+        each.append(generated_motion_metrics(motions, openings, own, own_opening, shot, hop))
+    weights = [len(tracks[0]) for tracks in generated]
     return {name: _weighted_mean([one[name] for one in each], weights) for name in each[0]} if each else {}
 
 
 def own_motion_targets(person: PersonData) -> dict[str, float]:
     """Energy, still frames and blinks of the person's own motion in the training frames."""
-    clip, count = person.folder.attributes, person.folder.num_train
-    own, shot = pose_axes(clip.head_to_camera[:count]), clip.shot[:count]
+    own, _, shot = _training_motion(person)
     return {
         "energy": 1.0,
         "frozen": frozen_fraction(own, reference_step(own, shot), shot),
@@ -107,9 +126,15 @@ def own_motion_targets(person: PersonData) -> dict[str, float]:
 
 def source_motion_scores(person: PersonData) -> dict[str, float]:
     """The same statistics of the second half of the training frames relative to the first half."""
+    return own_motion_metrics(*_training_motion(person))
+
+
+def _training_motion(
+    person: PersonData,
+) -> tuple[PoseAxes, Float[np.ndarray, "N 2"], Int[np.ndarray, " N"]]:
+    """Head poses, eye openings and shot numbers of the training frames."""
     clip, count = person.folder.attributes, person.folder.num_train
-    own = pose_axes(clip.head_to_camera[:count])
-    return own_motion_metrics(own, clip.eye_opening[:count], clip.shot[:count])
+    return pose_axes(clip.head_to_camera[:count]), clip.eye_opening[:count], clip.shot[:count]
 
 
 def _weighted_mean(values: list[float], weights: list[int]) -> float:

@@ -14,18 +14,18 @@ from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
 from dfa_nerfstudio.attributes.attribute_models import MODELS_FILE_NAME, AttributeModels
-from dfa_nerfstudio.attributes.motion_dataset import prepare_motion_sequences
+from dfa_nerfstudio.attributes.motion_dataset import own_motion_sequences, prepare_motion_sequences
 from dfa_nerfstudio.attributes.motion_sequences import MotionSequences
 from dfa_nerfstudio.attributes.pretrained_models import PretrainedModels
-from dfa_nerfstudio.attributes.recordings import Recording, read_recordings
+from dfa_nerfstudio.attributes.recordings import Recording, read_recordings, voiced_frames
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.audio_features import AudioSource, audio_feature_from_option, clip_audio_feature
-from dfa_nerfstudio.data.dataset_folder import AUDIO, TRACK, DatasetFolder
+from dfa_nerfstudio.data.dataset_folder import TRACK, DatasetFolder
 from dfa_nerfstudio.evaluation.motion.blink_rate import BlinkMetrics
 from dfa_nerfstudio.evaluation.systems.lips.expert import train_expert
 from dfa_nerfstudio.evaluation.systems.lips.face_from_lips import FaceFromLips
-from dfa_nerfstudio.media.audio import read_audio, read_wav
+from dfa_nerfstudio.media.audio import read_audio
 from dfa_nerfstudio.media.mfcc import mfcc
 from dfa_nerfstudio.media.mfcc_statistics import MfccStatistics
 from dfa_nerfstudio.media.rates import FRAME_RATE, MFCC_PER_FRAME, SAMPLE_RATE
@@ -96,17 +96,12 @@ class PersonData:
     @cached_property
     def train_motion(self) -> MotionSequences:
         """Motion and f_a of the training frames."""
-        models, train = self.models, self.train
-        audio = models.audio.features(train.mfcc)[train.valid_frames]
-        return MotionSequences(models.training_motion, audio, models.training_shot, torch.ones(len(audio)))
+        return own_motion_sequences(self.models, self.train)
 
     @cached_property
     def end_motion(self) -> MotionSequences:
         """Motion and f_a of the held-out end."""
-        models, end = self.models, self.end
-        use = end.valid_frames
-        motion = models.motion.encode(end.pose[use], end.torso[use], models.eye.from_opening(end.eye_opening[use]))
-        return MotionSequences(motion, models.audio.features(end.mfcc)[use], end.shot[use], torch.ones(len(motion)))
+        return own_motion_sequences(self.models, self.end)
 
     @cached_property
     def others(self) -> list[Recording]:
@@ -154,9 +149,8 @@ class PersonData:
     def held_out_speech(self) -> SpeechInputs:
         """Audio of the held-out end."""
         end = self.end
-        first = round(self.folder.num_train / FRAME_RATE * SAMPLE_RATE)
-        audio = read_wav(self.folder.path / AUDIO)[first:]
         f_a = self.models.audio.features(end.mfcc)
+        audio = self.folder.held_out_audio()
         return SpeechInputs("held-out end", audio, end.mfcc, end.speech, end.voice, f_a)
 
     def read_speech(self, path: Path) -> SpeechInputs:
@@ -171,6 +165,7 @@ class PersonData:
         feature = audio_feature_from_option(self.models.config.lips.features)
         normalised = torch.from_numpy(MfccStatistics.from_mfcc(rows).normalise(rows))
         speech = torch.cat(list(feature.stream(AudioSource([audio], [normalised], count))))[:count]
-        voice = torch.from_numpy(np.concatenate(list(stream_voice_activity([audio]))))[: count * MFCC_PER_FRAME]
-        voiced = voice.view(count, MFCC_PER_FRAME).float().mean(1) >= 0.5
-        return SpeechInputs(path.name, audio, normalised, speech, voiced, self.models.audio.features(normalised))
+        voice = np.concatenate(list(stream_voice_activity([audio])))[: count * MFCC_PER_FRAME]
+        return SpeechInputs(
+            path.name, audio, normalised, speech, voiced_frames(voice), self.models.audio.features(normalised)
+        )
