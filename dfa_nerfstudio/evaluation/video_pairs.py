@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -75,15 +75,12 @@ def held_out_pair(
     """
     model: Renderer = load_model(config_path, data)
     folder = DatasetFolder.open(model.clip.folder)
-    first, count = folder.num_train, len(folder.attributes)
-    valid_frames = folder.attributes.shot[first:] >= 0
-    if not valid_frames.any():
+    if not len(folder.held_out_frames):
         raise UserError(
             f"{folder.path}: no frame is held out, and metrics on training frames do not measure generalisation; "
             "run dfa-process again with some `held_out` frames, then dfa-attributes and ns-train"
         )
-    paths = [folder.path / frame["file_path"] for frame in folder.meta["frames"][first:]]
-    times = torch.from_numpy(folder.times.frames[first:]) / (count - 1)
+    times = torch.from_numpy(folder.times.frames[folder.num_train :]) / (folder.num_frames - 1)
     notes = []
     if speech and model.clip.track.mouth_kind.name == FileFeature.NAME:
         notes.append(
@@ -94,18 +91,39 @@ def held_out_pair(
     track = model.clip.track.at(times)
     if predict_lips is not None:
         track = replace(track, mouth=predict_lips(None))
+    pair = _beside_held_out(folder, config_path.parent.parent.name, frames_on_disk(render_track(model, track)))
+    cross_driven = [CrossDrivenClip.render(model, path, predict_lips=predict_lips) for path in speech]
+    return replace(pair, notes=notes, cross_driven=cross_driven)
+
+
+def mean_image_pair(folder: DatasetFolder) -> VideoPair:
+    """Shows the mean training image in the place of every held-out frame: a trivial baseline.
+
+    Args:
+        folder: a dataset folder with a held-out end.
+    """
+    total = sum(read_image(path).astype(np.float64) for path in _image_paths(folder, folder.train_frames))
+    mean = np.uint8(np.round(total / len(folder.train_frames)))
+    held_out = folder.num_frames - folder.num_train
+    return _beside_held_out(folder, "mean training image", np.broadcast_to(mean, (held_out, *mean.shape)))
+
+
+def _beside_held_out(folder: DatasetFolder, name: str, prediction: Frames) -> VideoPair:
+    """Pairs a prediction of the held-out end with the true frames and their audio."""
     audio = folder.held_out_audio()
     return VideoPair(
-        name=f"{folder.path.resolve().name}, {config_path.parent.parent.name}",
-        prediction=frames_on_disk(render_track(model, track)),
-        truth=frames_on_disk(read_image(path) for path in paths),
-        valid_frames=valid_frames,
+        name=f"{folder.path.resolve().name}, {name}",
+        prediction=prediction,
+        truth=frames_on_disk(map(read_image, _image_paths(folder, range(folder.num_train, folder.num_frames)))),
+        valid_frames=folder.attributes.shot[folder.num_train :] >= 0,
         audio=audio,
         true_audio=audio,
         focal_length=folder.meta["fl_x"] / folder.size[0],
-        notes=notes,
-        cross_driven=[CrossDrivenClip.render(model, path, predict_lips=predict_lips) for path in speech],
     )
+
+
+def _image_paths(folder: DatasetFolder, frames: Iterable[int]) -> Iterator[Path]:
+    return (folder.path / folder.meta["frames"][frame]["file_path"] for frame in frames)
 
 
 def video_pair(video: Path, reference: Path, mismatch: Mismatch = "align") -> VideoPair:

@@ -8,11 +8,20 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dfa_nerfstudio.evaluation.ablation.variants import DEFAULT_FIELD_VARIANTS, FIELD_CONDITIONS, FIELD_VARIANTS
+from dfa_nerfstudio.media.images import read_image
 from dfa_nerfstudio.method_configs import dfa_nerf_lite
 from tests.pipeline_fixture import PipelineRun, run, succeed
+
+
+def mean_image_psnr(data: Path) -> float:
+    meta = json.loads((data / "transforms.json").read_text())
+    frames = [read_image(data / frame["file_path"]) / 255 for frame in meta["frames"]]
+    mean = np.mean(frames[: meta["num_train"]], axis=0)
+    return float(np.mean([-10 * np.log10(np.square(frame - mean).mean()) for frame in frames[meta["num_train"] :]]))
 
 
 @pytest.mark.slow
@@ -25,6 +34,7 @@ def test_rows_are_trained_and_evaluated_once(demo: PipelineRun, tmp_path: Path):
     stored = (out / "ablations.json").read_text()
     table = json.loads(stored)["tables"]["table5"]
     assert list(table["rows"]) == list(rows) and "source video" in table["baselines"]
+    assert table["baselines"]["mean training image"]["full/psnr"] == pytest.approx(mean_image_psnr(demo.data), abs=0.05)
     values = [table["rows"][name]["mean"] for name in rows]
     assert values[0]["full/psnr"] != values[1]["full/psnr"] and values[0]["minutes"] == pytest.approx(0.05, abs=0.01)
     page = (out / "ablations.html").read_text()

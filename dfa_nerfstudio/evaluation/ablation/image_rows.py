@@ -8,7 +8,7 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
-from dfa_nerfstudio.data.dataset_folder import TRACK
+from dfa_nerfstudio.data.dataset_folder import TRACK, DatasetFolder
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation.ablation.audio_rows import AudioRow, AudioRows
 from dfa_nerfstudio.evaluation.ablation.image_strips import write_strips
@@ -25,7 +25,7 @@ from dfa_nerfstudio.evaluation.metric_registry import metric_infos
 from dfa_nerfstudio.evaluation.report.evaluation_io import REPORT, load, save
 from dfa_nerfstudio.evaluation.report.evaluation_page import PAGE, write_page
 from dfa_nerfstudio.evaluation.systems.lip_scores import HELD_OUT
-from dfa_nerfstudio.evaluation.video_pairs import held_out_pair
+from dfa_nerfstudio.evaluation.video_pairs import VideoPair, held_out_pair, mean_image_pair
 from dfa_nerfstudio.jobs import Job, run_in_subprocess
 
 METRICS = (
@@ -35,6 +35,8 @@ METRICS = (
     *(("", "eyes_correlation"), ("", "blink_rate")),
 )
 """Protocol and name of the metrics of rendered rows."""
+MEAN_IMAGE = "mean training image"
+"""Name of the baseline of rendered rows."""
 
 
 def image_columns() -> tuple[Column, ...]:
@@ -112,7 +114,7 @@ class ImageRows:
             UserError: if the training fails, or a metric cannot be computed.
         """
         settings = self.trainer.settings(self.field_of(name), seed) | {"row": name}
-        settings |= {option: str(value) for option, value in vars(self.evaluation).items()}
+        settings |= self._scoring_settings
         return stored_values(self.folder(name, seed), settings, lambda: self._evaluate(name, seed))
 
     def folder(self, name: str, seed: int) -> Path:
@@ -122,6 +124,13 @@ class ImageRows:
     def evaluation_of(self, name: str, seed: int) -> Evaluation:
         """The whole evaluation of a row that has values."""
         return load(self.folder(name, seed))
+
+    def mean_image_values(self) -> dict[str, float]:
+        """Metrics of the mean training image by column key."""
+        folder = DatasetFolder.open(self.trainer.data)
+        settings = {"data": str(folder.path.resolve()), **self._scoring_settings}
+        place = self.trainer.output / "rows" / row_folder(MEAN_IMAGE)
+        return stored_values(place, settings, lambda: _column_values(self._score(mean_image_pair(folder))))
 
     @staticmethod
     def field_of(row: str) -> str:
@@ -136,15 +145,27 @@ class ImageRows:
             minutes += self.audio.values(AudioRow("lips", name, seed))["minutes"]
             predict_lips = _stored_lips(shapes)
         pair = held_out_pair(config, self.evaluation.speech, predict_lips=predict_lips)
-        if self._truth is None:  # every row has the same true video
-            self._truth = track_landmarks(pair.truth, "the truth")
-        evaluation = evaluate(pair, self.evaluation, self._truth)
+        evaluation = self._score(pair)
         folder = self.folder(name, seed)
         save(evaluation, folder / REPORT)
         write_page(folder / PAGE, evaluation, pair)
         write_strips(folder, evaluation, pair)
-        found = {column.key: evaluation.metric(column.protocol, column.info.name) for column in image_columns()}
-        return {key: value for key, value in found.items() if value is not None} | {"minutes": minutes}
+        return _column_values(evaluation) | {"minutes": minutes}
+
+    def _score(self, pair: VideoPair) -> Evaluation:
+        if self._truth is None:  # every row has the same true video
+            self._truth = track_landmarks(pair.truth, "the truth")
+        return evaluate(pair, self.evaluation, self._truth)
+
+    @property
+    def _scoring_settings(self) -> Settings:
+        return {option: str(value) for option, value in vars(self.evaluation).items()}
+
+
+def _column_values(evaluation: Evaluation) -> dict[str, float]:
+    """Metrics of an evaluation by column key."""
+    found = {column.key: evaluation.metric(column.protocol, column.info.name) for column in image_columns()}
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def _stored_lips(shapes: dict[str, Float[Tensor, "T K"]]) -> LipPredictor:

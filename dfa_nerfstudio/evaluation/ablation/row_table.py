@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from dfa_nerfstudio.evaluation.ablation.audio_rows import AudioRow, AudioRows
-from dfa_nerfstudio.evaluation.ablation.image_rows import ImageRows, image_columns
+from dfa_nerfstudio.evaluation.ablation.image_rows import MEAN_IMAGE, ImageRows, image_columns
 from dfa_nerfstudio.evaluation.ablation.result_table import MINUTES, Column, ResultTable
 from dfa_nerfstudio.evaluation.ablation.system_rows import LIP_IMAGE_ROWS
 from dfa_nerfstudio.evaluation.systems.lip_scores import LIP_COLUMNS, true_lip_scores
@@ -158,6 +158,9 @@ class ImageTable(RowTable):
 
     def values(self, name: str, seed: int) -> dict[str, float]:
         return self.images.values(name, seed)
+
+    def baselines(self, seed: int) -> dict[str, dict[str, float]]:
+        return {MEAN_IMAGE: self.images.mean_image_values()}
 
     def image_row(self, name: str) -> str | None:
         return name
