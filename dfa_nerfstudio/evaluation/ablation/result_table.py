@@ -70,7 +70,7 @@ class ResultTable:
     def deviation(self, row: str, key: str) -> float | None:
         """Standard deviation over seeds; None with fewer than two."""
         values = self.values(row, key)
-        return float(np.std(values, ddof=1)) if len(values) > 1 else None
+        return float(np.std(values, ddof=1).round(12)) if len(values) > 1 else None  # 0, not 1e-16, of equal values
 
     def best(self, column: Column) -> str | None:
         """Name of the best row; None with fewer than two values, or for training times and standard errors."""

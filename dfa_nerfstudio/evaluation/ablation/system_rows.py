@@ -20,7 +20,7 @@ class System:
 
 LIP_IMAGE_ROWS = (
     *(lip_rows.MFCC_LSTM, lip_rows.SPEECH_LSTM, lip_rows.PROJECTED_LSTM),
-    *(lip_rows.SYNC_EXPERT, lip_rows.SHIFTED, lip_rows.MEAN),
+    *(lip_rows.SYNC_EXPERT, lip_rows.ONE_VIDEO, lip_rows.SHIFTED, lip_rows.MEAN),
 )
 """Lip models that drive the field of the full model."""
 

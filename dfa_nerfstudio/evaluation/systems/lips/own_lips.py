@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from dfa_nerfstudio.attributes.attribute_models import AttributeModels
 from dfa_nerfstudio.attributes.lips.lip_config import LipConfig
+from dfa_nerfstudio.attributes.lips.lip_models import LipModels
+from dfa_nerfstudio.attributes.lips.train_lips import train_lips
+from dfa_nerfstudio.attributes.recordings import Recording
 from dfa_nerfstudio.evaluation.systems.lips.lip_model import LipModel
 from dfa_nerfstudio.evaluation.systems.person_data import SpeechInputs
 
@@ -21,6 +26,16 @@ class OwnLips(LipModel):
 
     def predict(self, speech: SpeechInputs) -> Float[Tensor, "T K"]:
         return torch.cat(list(self.models.stream_lips([speech.speech], [speech.voice], LipConfig())))
+
+
+class LipsOfOneVideo(OwnLips):
+    """The same model without the package's general lip model, which was trained on people of the corpus that the sync
+    score's encoders were trained on: a control that the score is not partial to it."""
+
+    def __init__(self, models: AttributeModels, train: Recording) -> None:
+        super().__init__(copy.deepcopy(models))
+        self.models.lips = LipModels(models.lips.config, train.speech.shape[1])
+        train_lips(self.models.lips, [train])
 
 
 class ShiftedLips(OwnLips):
