@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +13,8 @@ from dfa_nerfstudio.attributes.speech_models import SpeechConfig, SpeechModels
 from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.evaluation.sync.sync_encoders import ENCODERS, SyncEncoders
 from dfa_nerfstudio.evaluation.systems import lip_rows
-from dfa_nerfstudio.evaluation.systems.lip_rows import MEAN, MFCC_LSTM, OURS
-from dfa_nerfstudio.evaluation.systems.lip_scores import lip_scores, predict_lips
+from dfa_nerfstudio.evaluation.systems.lip_rows import MEAN, MFCC_LSTM, ONE_VIDEO, OURS
+from dfa_nerfstudio.evaluation.systems.lip_scores import HELD_OUT, lip_scores, predict_lips
 from dfa_nerfstudio.evaluation.systems.lips.expert import embed_mouth
 from dfa_nerfstudio.evaluation.systems.lips.face_from_lips import FaceFromLips
 from dfa_nerfstudio.evaluation.systems.lips.recurrent_lips import RECURRENT_LIPS_FIT, RecurrentLips, feature_rows
@@ -43,6 +46,16 @@ def test_embed_mouth_equals_the_expert():
     inner = expert.mouth.frames // 2
     whole = expert.mouth_features(expression + expert.autoencoder.mean_face)[inner:-inner]
     torch.testing.assert_close(embed_mouth(expert, expression[None])[0], whole)
+
+
+def test_the_control_row_does_not_use_the_general_lip_model(person: PersonData):
+    speech = [person.held_out_speech]
+    other = replace(person, models=copy.deepcopy(person.models))
+    other.models.lips.predictor.change.zero_()
+    rows = [train_row(lip_rows.LIP_ROWS, name, one, 0) for one in (person, other) for name in (OURS, ONE_VIDEO)]
+    ours, alone, ours_without, alone_without = (predict_lips(row, person, speech)[HELD_OUT] for row in rows)
+    assert not torch.allclose(ours, ours_without) and not torch.allclose(ours, alone)
+    torch.testing.assert_close(alone, alone_without)
 
 
 def test_an_lstm_learns_lips_at_the_right_time(person: PersonData, monkeypatch: pytest.MonkeyPatch):
