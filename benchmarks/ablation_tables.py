@@ -71,8 +71,9 @@ class AblationBenchmark:
         GRID is excluded, because the encoders of the sync score were trained on it.
         """
         videos, data = self.output / "reference_videos", self.output / "reference_clips"
+        scored = {*CLIPS, *self.clips}
         for path in sorted((self.shared / "clips").rglob("*.mp4")):
-            if path.parent.name not in EXCLUDED_FOLDERS and path.stem not in CLIPS and not is_grid(path):
+            if path.parent.name not in EXCLUDED_FOLDERS and path.stem not in scored and not is_grid(path):
                 link_clip(path, videos / path.name)
         try:
             run_timed(["dfa-process", videos, "--output", data, "--size", 64, "--held-out", 0, "--jobs", 2])

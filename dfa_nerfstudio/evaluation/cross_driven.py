@@ -21,6 +21,7 @@ from dfa_nerfstudio.data.renderer import Renderer
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation.frame_arrays import Frames, frames_on_disk
 from dfa_nerfstudio.media.audio import read_audio
+from dfa_nerfstudio.talk.audio_conditioning import close_in_silence
 from dfa_nerfstudio.talk.audio_driver import AudioDriver
 from dfa_nerfstudio.talk.frame_renderer import render_track
 
@@ -61,5 +62,13 @@ class CrossDrivenClip:
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
         if predict_lips is not None:
-            track = replace(track, mouth=predict_lips(path)[: len(track)])
+            track = replace_lips(track, predict_lips(path), renderer, audio)
         return cls(path.name, frames_on_disk(render_track(renderer, track)), audio)
+
+
+def replace_lips(
+    track: AttributeTrack, lips: Float[Tensor, "T M"], renderer: Renderer, audio: Float32[np.ndarray, " S"]
+) -> AttributeTrack:
+    """Puts other lips into a track that audio drives. The mouth is closed in silence, as with the person's own lips."""
+    closed_mouth = renderer.closed_mouth_feature.cpu()
+    return replace(track, mouth=close_in_silence(lips[: len(track)], closed_mouth, audio))

@@ -88,9 +88,11 @@ def held_out_pair(
             "cross-driven metrics are left out"
         )
         speech = ()
-    track = model.clip.track.at(times)
-    if predict_lips is not None:
-        track = replace(track, mouth=predict_lips(None))
+    track = model.clip.track
+    if predict_lips is not None:  # before interpolation: the video may have another frame rate
+        own = track.mouth[: folder.num_train]
+        track = replace(track, mouth=torch.cat([own, predict_lips(None).to(own)]))
+    track = track.at(times)
     pair = _beside_held_out(folder, config_path.parent.parent.name, frames_on_disk(render_track(model, track)))
     cross_driven = [CrossDrivenClip.render(model, path, predict_lips=predict_lips) for path in speech]
     return replace(pair, notes=notes, cross_driven=cross_driven)

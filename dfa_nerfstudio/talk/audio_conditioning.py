@@ -95,10 +95,7 @@ class AudioConditioner:
             conditions = smooth(conditions, self.config.smooth_lips)
             conditions = (torch.lerp(self.closed_mouth, chunk, self.config.mouth_amplitude) for chunk in conditions)
         if self.config.close_in_silence:
-            conditions = (
-                torch.lerp(chunk, self.closed_mouth, closing)
-                for chunk, closing in zip_chunks(conditions, _closing_weight(for_closing))
-            )
+            conditions = _close_in_silence(conditions, self.closed_mouth, for_closing)
         del for_feature, mfcc_for_feature, for_lips, for_closing  # copies that nobody reads would keep all of the audio
         yield from zip_chunks(f_a, conditions)
 
@@ -167,6 +164,29 @@ class AudioConditioner:
                 yield chunk
         if len(first) < min_frames:
             raise UserError(f"the audio is shorter than one window of {window * 10} ms; give longer audio")
+
+
+def close_in_silence(
+    conditions: Float[Tensor, "T M"], closed_mouth: Float[Tensor, " M"], audio: Float32[np.ndarray, " S"]
+) -> Float[Tensor, "T M"]:
+    """Closes the mouth where nobody speaks, as `AudioConditioner` does.
+
+    Args:
+        conditions: condition of the mouth in each frame.
+        closed_mouth: condition of the closed mouth.
+        audio: samples at 16 kHz, beginning with the first frame.
+    """
+    voice = stream_voice_activity([audio], lookahead_rows=STATISTICS_ROWS)
+    return torch.cat(list(_close_in_silence([conditions], closed_mouth, voice)))
+
+
+def _close_in_silence(
+    conditions: Iterable[Float[Tensor, "n M"]],
+    closed_mouth: Float[Tensor, " M"],
+    voice: Iterable[Bool[np.ndarray, " R"]],
+) -> Iterator[Float[Tensor, "n M"]]:
+    for chunk, closing in zip_chunks(conditions, _closing_weight(voice)):
+        yield torch.lerp(chunk, closed_mouth, closing)
 
 
 def _stream_feature(feature: AudioFeature, source: AudioSource) -> Iterator[Float[Tensor, "n A"]]:

@@ -51,16 +51,16 @@ class PortraitCompositor:
             ) from None
         if camera_moved:
             raise UserError(
-                f"`paste={video}`: its camera moved and dfa-process stabilised it, so the portrait fits none of its "
-                "frames; leave out `paste`"
+                f"{video}: its camera moved and dfa-process stabilised it, so the portrait fits none of its frames and "
+                "cannot be pasted"
             )
-        self._frames, self._frame_rate = frames, frame_rate
+        self._video, self._frames, self._frame_rate = video, frames, frame_rate
         self._decoded = islice(Video(video, frame_rate).frames(), first, None)
         self._jpegs: list[UInt8[np.ndarray, " bytes"]] = []
         frame = self._source_frame(0)
         self.size = frame.shape[1], frame.shape[0]
         if video.name != source or min(self.size) < self.side:
-            raise UserError(f"`paste={video}`: the portrait was cropped from {source}; give that video")
+            raise UserError(f"{video}: the portrait was cropped from {source}; give that video")
         self._opacity = self._portrait_opacity(*self.size)
         self._lower_face: Float[np.ndarray, "T L 2"] | None = None
         """Landmarks of the lower face in each frame of the dataset, in pixels of the portrait in the video."""
@@ -129,8 +129,8 @@ class PortraitCompositor:
             frame = next(self._decoded, None)
             if frame is None:
                 raise UserError(
-                    f"`paste`: the video has {len(self._jpegs)} frames, but {number + 1} are needed; give the video "
-                    "that dfa-process was run on"
+                    f"{self._video}: has {len(self._jpegs)} frames, but {number + 1} are needed; give the video that "
+                    "dfa-process was run on"
                 )
             image = cv2.cvtColor(to_rgb(frame), cv2.COLOR_RGB2BGR)
             self._jpegs.append(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 95])[1])

@@ -80,17 +80,27 @@ def test_motion_rows_need_no_renderer(demo: PipelineRun, tmp_path: Path):
     assert source["energy"] == pytest.approx(1, abs=0.3)
     assert source["frozen"] == pytest.approx(table["truth"]["frozen"], abs=0.1)
     assert source["spectrum"] < 3 < still["spectrum"]
+    short = run("dfa-eval", "ablate", demo.data, "--output", tmp_path / "short", "--rows", "motion", "--only", rows[1])
+    assert short.returncode == 0 and "the held-out end has no 66 valid frames in one shot" in short.stdout
+    assert "d_rot" not in json.loads((tmp_path / "short" / "ablations.json").read_text())["tables"]["motion"]["columns"]
 
 
 def test_bad_input_is_refused_in_one_line(demo: PipelineRun, tmp_path: Path):
+    other_video = shutil.copy(demo.clip, tmp_path / "other.mp4")
     for arguments, message in (
         ((demo.data, "--only", "nothing"), "--only nothing: no such row; there are ATVG"),
         ((demo.data, "--minutes", "0"), "--minutes 0: must be more than 0"),
         ((tmp_path,), "transforms.json"),
         ((demo.data, "--speech", tmp_path / "none.wav"), "none.wav: no such file"),
-        ((demo.data, "--only", "MLP VAE"), "18 frames are held out; 67 are needed"),
         ((demo.data, "--rows", "dubbing"), "--rows dubbing: needs --video"),
+        (
+            (demo.data, "--rows", "dubbing", "--video", other_video, "--speech", demo.speech),
+            "other.mp4: the portrait was cropped from",
+        ),
         ((demo.data, "--seeds"), "--seeds: give at least one"),
+        ((demo.data, "--seeds", "1", "1"), "none may occur twice"),
+        ((demo.data, "--audio-features", tmp_path / "none.npy"), "none.npy: no such file"),
+        ((demo.data, "--rows", "motion", "--reference-clips", demo.data), "none of them shows another person"),
     ):
         refused = run("dfa-eval", "ablate", *arguments)
         assert refused.returncode == 2 and message in refused.stderr and "Traceback" not in refused.stderr

@@ -7,11 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from dfa_nerfstudio.attributes.motion_config import MotionConfig
+from dfa_nerfstudio.data.attribute_track import AttributeTrack
+from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.errors import UserError
+from dfa_nerfstudio.evaluation.cross_driven import replace_lips
 from dfa_nerfstudio.evaluation.evaluate import EvaluationConfig, evaluate
 from dfa_nerfstudio.evaluation.video_pairs import held_out_pair
-from dfa_nerfstudio.media.audio import audio_duration, write_wav
+from dfa_nerfstudio.media.audio import audio_duration, read_audio, write_wav
+from dfa_nerfstudio.talk.audio_driver import AudioDriver
+from dfa_nerfstudio.talk.load_model import load_model
+from dfa_nerfstudio.talk.talk_config import AudioConditioningConfig
 from tests.pipeline_fixture import PipelineRun, run
 
 
@@ -28,6 +36,23 @@ def test_cross_driven_clips_are_rendered_and_scored(demo: PipelineRun):
     assert curve.argmax() - 15 == once.metrics["cross_driven_sync_offset"]
     assert twice.metrics["cross_driven_sync"] == pytest.approx(once.metrics["cross_driven_sync"], abs=1e-5)
     assert twice.metrics["cross_driven_sync_error"] < once.metrics["cross_driven_sync_error"]
+
+
+def test_other_lips_take_the_place_of_the_own_ones(demo: PipelineRun):
+    """The own lips in the place of the own lips change nothing, closed mouths in silence included."""
+    model, audio = load_model(demo.config), read_audio(demo.speech)
+    audio = np.concatenate([audio, np.zeros(16_000, np.float32)])
+    own, open_in_silence = (
+        AttributeTrack.join(
+            AudioDriver(model, MotionConfig(), AudioConditioningConfig(close_in_silence=close)).stream([audio])
+        )
+        for close in (True, False)
+    )
+    assert not torch.allclose(own.mouth, open_in_silence.mouth)
+    torch.testing.assert_close(replace_lips(own, open_in_silence.mouth, model, audio).mouth, own.mouth)
+    held_out = model.clip.track.mouth[DatasetFolder.open(demo.data).num_train :].cpu()
+    pairs = [held_out_pair(demo.config, predict_lips=predict) for predict in (None, lambda path: held_out)]
+    np.testing.assert_array_equal(*(pair.prediction for pair in pairs))
 
 
 def test_silent_audio_and_audio_without_a_model_are_refused(demo: PipelineRun, tmp_path: Path):

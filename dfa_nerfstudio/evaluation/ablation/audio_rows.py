@@ -18,9 +18,9 @@ from torch import Tensor
 from dfa_nerfstudio.attributes.attribute_models import MODELS_FILE_NAME
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
-from dfa_nerfstudio.data.dataset_folder import DatasetFolder
+from dfa_nerfstudio.data.dataset_folder import TRANSFORMS, DatasetFolder, find_dataset_folders
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.evaluation.ablation.stored_row import Settings, read_values, row_folder, stored_values
+from dfa_nerfstudio.evaluation.ablation.stored_row import Settings, file_stamp, read_values, row_folder, stored_values
 from dfa_nerfstudio.evaluation.evaluation_context import PretrainedScorers
 from dfa_nerfstudio.evaluation.systems.lip_rows import LIP_ROWS, SYNC_EXPERT
 from dfa_nerfstudio.evaluation.systems.lip_scores import lip_scores, predict_lips
@@ -55,7 +55,7 @@ class AudioRows:
     speech_files: tuple[Path, ...] = ()
     """Other speech."""
     reference_clips: tuple[Path, ...] = ()
-    """Dataset folders of other people."""
+    """Dataset folders of other people, or folders of them."""
     sync_encoders: Path | None = None
     """Encoders of the sync score; the package's own if None."""
 
@@ -65,7 +65,7 @@ class AudioRows:
         Raises:
             UserError: if one fails.
         """
-        missing = [row for row in dict.fromkeys(rows) if read_values(self.folder(row), self._settings(row)) is None]
+        missing = [row for row in dict.fromkeys(rows) if read_values(self.folder(row), self.settings(row)) is None]
         if any(row.name == SYNC_EXPERT for row in missing):
             self.person.train_sync_expert()
         fresh = replace(self)  # without the data that this process has read
@@ -81,7 +81,21 @@ class AudioRows:
     def values(self, row: AudioRow) -> dict[str, float]:
         """Scores of a row by column key, with the training time."""
         compute = self._motion if row.kind == "motion" else self._lips
-        return stored_values(self.folder(row), self._settings(row), lambda: compute(row))
+        return stored_values(self.folder(row), self.settings(row), lambda: compute(row))
+
+    def settings(self, row: AudioRow) -> Settings:
+        """Everything that the values of a row depend on."""
+        return {
+            "row": f"{row.kind} {row.name} {row.seed}",
+            "models": file_stamp(self.data / MODELS_FILE_NAME),
+            "reference_clips": [
+                file_stamp(folder / TRANSFORMS)
+                for root in self.reference_clips
+                for folder in find_dataset_folders(root)
+            ],
+            "speech": [file_stamp(path) for path in self.speech_files],
+            "sync_encoders": None if self.sync_encoders is None else file_stamp(self.sync_encoders),
+        }
 
     def lip_shapes(self, name: str, seed: int) -> dict[str, Float[Tensor, "T K"]]:
         """Predicted f_m of a lip model; see `predict_lips`."""
@@ -94,6 +108,11 @@ class AudioRows:
         row = AudioRow("motion", name, seed)
         self.values(row)
         return {path.name: AttributeTrack.load(self._track_file(row, path)) for path in self.speech_files}
+
+    @property
+    def has_expert(self) -> bool:
+        """Whether the sync expert was trained on other people."""
+        return (self.output / EXPERT_FILE).is_file()
 
     def folder(self, row: AudioRow) -> Path:
         """Folder of a row."""
@@ -135,16 +154,6 @@ class AudioRows:
 
     def _track_file(self, row: AudioRow, speech: Path) -> Path:
         return self.folder(row) / f"{speech.name}.npz"
-
-    def _settings(self, row: AudioRow) -> Settings:
-        return {
-            "row": f"{row.kind} {row.name} {row.seed}",
-            "data": str(self.data.resolve()),
-            "models": (self.data / MODELS_FILE_NAME).stat().st_mtime_ns,
-            "reference_clips": [str(clip) for clip in self.reference_clips],
-            "speech": [str(file) for file in self.speech_files],
-            "sync_encoders": str(self.sync_encoders),
-        }
 
 
 def compute_audio_row(rows: AudioRows, row: AudioRow) -> None:

@@ -36,13 +36,17 @@ from dfa_nerfstudio.talk.video_renderer import TalkingVideoRenderer
 
 DUBBING_COLUMNS = (
     MetricInfo("sync", "Sync", "cosine", "higher", "own encoders, with the new audio, at the best offset", 3),
-    MetricInfo("sync_error", "Its standard error", "cosine", "lower", "each second as one observation", 3),
+    MetricInfo("sync_error", "Standard error of Sync", "cosine", "lower", "each second as one observation", 3),
     MetricInfo("amplitude", "Mouth amplitude", "ratio", "as the truth", "relative to the source video's"),
     MetricInfo(
         "outside", "PSNR outside the mouth", "dB", "higher", "whole frame of the source, without the lower face"
     ),
     MetricInfo(
-        "seam", "Seam", "ratio", "as the truth", "gradient across the border of the new pixels, to the source's"
+        "seam",
+        "Border gradient",
+        "ratio",
+        "as the truth",
+        "image gradient at the border of the new pixels, to the source's",
     ),
 )
 """Columns of the dubbing table."""

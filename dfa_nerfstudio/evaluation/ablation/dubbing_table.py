@@ -7,9 +7,9 @@ from pathlib import Path
 
 from dfa_nerfstudio.evaluation.ablation.audio_rows import AudioRow
 from dfa_nerfstudio.evaluation.ablation.dubbing import DUBBING_COLUMNS, DubbedVideo, dubbing_scores, source_track
-from dfa_nerfstudio.evaluation.ablation.result_table import Column
+from dfa_nerfstudio.evaluation.ablation.result_table import MINUTES, Column
 from dfa_nerfstudio.evaluation.ablation.row_table import RowTable
-from dfa_nerfstudio.evaluation.ablation.stored_row import row_folder, stored_values
+from dfa_nerfstudio.evaluation.ablation.stored_row import file_stamp, row_folder, stored_values
 from dfa_nerfstudio.evaluation.ablation.variants import FULL_MODEL
 from dfa_nerfstudio.evaluation.systems import lip_rows
 from dfa_nerfstudio.talk.load_model import load_model
@@ -23,6 +23,8 @@ DUBBING_ROWS: dict[str, tuple[str, PasteRegion]] = {
 }
 """Lip model of each row, and what of the source video is replaced."""
 UNCHANGED = "source video, unchanged"
+ALL_ROWS = DUBBING_ROWS | {UNCHANGED: (lip_rows.OURS, "portrait")}
+"""The same with the baseline, whose lips are not shown."""
 
 
 @dataclass
@@ -38,7 +40,7 @@ class DubbingTable(RowTable):
 
     @property
     def protocol(self) -> str:
-        return f"The source video's own frames and poses, lips for {self.speech}; {self.fields}."
+        return f"The source video's own frames and poses, lips for {self.speech_text}; {self.fields}."
 
     def audio_rows(self, name: str, seed: int) -> list[AudioRow]:
         return [AudioRow("lips", DUBBING_ROWS[name][0], seed)]
@@ -47,18 +49,19 @@ class DubbingTable(RowTable):
         return self._stored(name, seed)
 
     def baselines(self, seed: int) -> dict[str, dict[str, float]]:
-        return {UNCHANGED: self._stored(UNCHANGED, seed)}
+        scores = self._stored(UNCHANGED, seed)
+        return {UNCHANGED: {key: value for key, value in scores.items() if key != MINUTES.name}}
 
     def _stored(self, name: str, seed: int) -> dict[str, float]:
-        settings = self.images.trainer.settings(FULL_MODEL, seed)
-        settings |= {"row": name, "video": str(self.video), "speech": [str(path) for path in self.audio.speech_files]}
+        settings = self.images.trainer.settings(FULL_MODEL, seed) | {"row": name, "video": file_stamp(self.video)}
+        settings["lips"] = self.audio.settings(AudioRow("lips", ALL_ROWS[name][0], seed))
         folder = self.images.trainer.output / "dubbing" / row_folder(name) / f"seed_{seed}"
         return stored_values(folder, settings, lambda: self._dub(name, seed))
 
     def _dub(self, name: str, seed: int) -> dict[str, float]:
         config, minutes = self.images.trainer.train(FULL_MODEL, seed)
         model, videos = load_model(config), list[DubbedVideo]()
-        lip_row, region = DUBBING_ROWS.get(name, (lip_rows.OURS, "portrait"))
+        lip_row, region = ALL_ROWS[name]
         shapes = self.audio.lip_shapes(lip_row, seed)
         for inputs in self.audio.speech:
             track = source_track(self.audio.person, inputs, shapes[inputs.name])

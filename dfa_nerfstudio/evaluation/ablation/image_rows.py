@@ -14,7 +14,7 @@ from dfa_nerfstudio.evaluation.ablation.audio_rows import AudioRow, AudioRows
 from dfa_nerfstudio.evaluation.ablation.image_strips import write_strips
 from dfa_nerfstudio.evaluation.ablation.ns_train import ns_train
 from dfa_nerfstudio.evaluation.ablation.result_table import Column
-from dfa_nerfstudio.evaluation.ablation.stored_row import Settings, row_folder, stored_values
+from dfa_nerfstudio.evaluation.ablation.stored_row import Settings, file_stamp, row_folder, stored_values
 from dfa_nerfstudio.evaluation.ablation.system_rows import LIP_IMAGE_ROWS
 from dfa_nerfstudio.evaluation.ablation.variants import FULL_MODEL
 from dfa_nerfstudio.evaluation.cross_driven import LipPredictor
@@ -60,14 +60,14 @@ class FieldTrainer:
     options: dict[str, list[str]]
     """Options of ns-train by the name of the field."""
 
-    def settings(self, field: str, seed: int | None) -> Settings:
-        """Everything that a field depends on; without a seed, that the fields of all seeds depend on."""
+    def settings(self, field: str, seed: int) -> Settings:
+        """Everything that a field depends on."""
+        options = [file_stamp(Path(word)) if Path(word).is_file() else word for word in self.options[field]]
         return {
-            "data": str(self.data.resolve()),
-            "track": (self.data / TRACK).stat().st_mtime_ns,
+            "track": file_stamp(self.data / TRACK),
             "minutes": self.minutes,
             "method": self.method,
-            "options": [*self.options[field], seed],
+            "options": [*options, seed],
         }
 
     def train(self, field: str, seed: int) -> tuple[Path, float]:
@@ -115,6 +115,8 @@ class ImageRows:
         """
         settings = self.trainer.settings(self.field_of(name), seed) | {"row": name}
         settings |= self._scoring_settings
+        if name in LIP_IMAGE_ROWS:
+            settings["lips"] = self.audio.settings(AudioRow("lips", name, seed))
         return stored_values(self.folder(name, seed), settings, lambda: self._evaluate(name, seed))
 
     def folder(self, name: str, seed: int) -> Path:
@@ -128,7 +130,7 @@ class ImageRows:
     def mean_image_values(self) -> dict[str, float]:
         """Metrics of the mean training image by column key."""
         folder = DatasetFolder.open(self.trainer.data)
-        settings = {"data": str(folder.path.resolve()), **self._scoring_settings}
+        settings = {"track": file_stamp(folder.path / TRACK), **self._scoring_settings}
         place = self.trainer.output / "rows" / row_folder(MEAN_IMAGE)
         return stored_values(place, settings, lambda: _column_values(self._score(mean_image_pair(folder))))
 
@@ -159,7 +161,8 @@ class ImageRows:
 
     @property
     def _scoring_settings(self) -> Settings:
-        return {option: str(value) for option, value in vars(self.evaluation).items()}
+        options = vars(self.evaluation) | {"speech": [file_stamp(path) for path in self.evaluation.speech]}
+        return {name: file_stamp(value) if isinstance(value, Path) else value for name, value in options.items()}
 
 
 def _column_values(evaluation: Evaluation) -> dict[str, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +9,11 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from dfa_nerfstudio.attributes.attribute_models import MODELS_FILE_NAME, AttributeModels
 from dfa_nerfstudio.attributes.motion_dataset import prepare_motion_sequences
-from dfa_nerfstudio.attributes.recordings import Recording, read_recordings
-from dfa_nerfstudio.data.dataset_folder import DatasetFolder
+from dfa_nerfstudio.attributes.recordings import Recording
 from dfa_nerfstudio.evaluation.motion.latent_summary import latent_summary, principal_plane
 from dfa_nerfstudio.evaluation.motion.motion_identity import identity_accuracy
+from dfa_nerfstudio.evaluation.systems.person_data import PersonData
 
 
 @dataclass
@@ -33,23 +31,20 @@ class LatentProjection:
 
 
 @torch.no_grad()
-def project_latents(folder: Path, reference_clips: Sequence[Path]) -> LatentProjection:
-    """Encodes the training part of the person's clip and of other clips, each relative to its own mean pose.
+def project_latents(person: PersonData) -> LatentProjection:
+    """Encodes the training frames of the person and of the reference clips, each relative to its own mean pose.
 
     Args:
-        folder: dataset folder with its attribute models.
-        reference_clips: dataset folders of other clips.
+        person: a person's data with reference clips.
 
     Raises:
-        UserError: if one cannot be read.
+        UserError: if a clip cannot be read.
     """
-    models = AttributeModels.load(folder / MODELS_FILE_NAME)
-    own = DatasetFolder.open(folder)
-    recordings, _ = read_recordings(list(reference_clips))
-    mine = Recording.from_clip(own.attributes, slice(own.num_train), folder.resolve().name)
+    models, folder = person.models, person.folder
+    mine = Recording.from_clip(folder.attributes, slice(folder.num_train), folder.path.resolve().name)
     points, clips, halves = [], [], []
     window = models.config.cross_modal.window
-    for recording in [mine, *recordings]:
+    for recording in [mine, *person.others]:
         motion, _ = prepare_motion_sequences(models, [recording]).windows(window, window // 2)
         if len(motion):
             points.append(latent_summary(models.vae.encode(motion).mean))

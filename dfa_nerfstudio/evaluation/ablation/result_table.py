@@ -49,7 +49,7 @@ class ResultTable:
     baselines: dict[str, dict[str, float]] = field(default_factory=dict)
     """Rows without a seed: trivial predictions and the source video. They are never the best."""
     truth: dict[str, float] = field(default_factory=dict)
-    """The source video's own value of columns in which values should be as the truth; 1 where there is none."""
+    """Target of columns that should be "as the truth": the source video's own value; 1 where it has none."""
     links: dict[str, str] = field(default_factory=dict)
     """Page of each row, relative to the folder of the tables."""
 
@@ -78,22 +78,26 @@ class ResultTable:
         if len(means) < 2 or column.info == MINUTES or column.info.name.endswith("_error"):
             return None
         if column.info.better == "as the truth":
-            return min(means, key=lambda row: abs(means[row] - self.truth.get(column.key, 1.0)))
+            target = self.truth.get(column.key, 1.0)
+            return min(means, key=lambda row: abs(means[row] - target)) if np.isfinite(target) else None
         return (max if column.info.better == "higher" else min)(means, key=lambda row: means[row])
 
     def cells(self) -> dict[str, list[str]]:
         """Text of each row: mean and standard deviation of each used column."""
         rows = {row: [self._cell(row, column) for column in self.used_columns] for row in self.rows}
         for name, values in self.baselines.items():
-            known = (values.get(column.key, float("nan")) for column in self.used_columns)
-            shown = zip(self.used_columns, known, strict=True)
-            rows[name] = [column.info.format(value) if np.isfinite(value) else "" for column, value in shown]
+            rows[name] = [self._baseline_cell(values, column) for column in self.used_columns]
         return rows
 
     def _cell(self, row: str, column: Column) -> str:
         deviation = self.deviation(row, column.key)
         spread = "" if deviation is None else f" \N{PLUS-MINUS SIGN} {column.info.format(deviation)}"
         return f"{column.info.format(self.mean(row, column.key))}{spread}"
+
+    @staticmethod
+    def _baseline_cell(values: dict[str, float], column: Column) -> str:
+        value = values.get(column.key, float("nan"))
+        return column.info.format(value) if np.isfinite(value) else ""
 
     def bold(self) -> set[tuple[str, str]]:
         """Pairs of row and column key whose value is the best of the column."""
@@ -111,7 +115,7 @@ class ResultTable:
                 Text(column.info.format(self.mean(row, column.key)), "bold" if (row, column.key) in best else "")
                 for row in self.rows
             ]
-            known = [column.info.format(values.get(column.key)) for values in self.baselines.values()]
+            known = [self._baseline_cell(values, column) for values in self.baselines.values()]
             table.add_row(f"{column.title} {ARROWS[column.info.better]}", *texts, *known)
         return table
 

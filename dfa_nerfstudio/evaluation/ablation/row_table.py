@@ -20,8 +20,11 @@ from dfa_nerfstudio.evaluation.systems.motion_scores import (
 from dfa_nerfstudio.evaluation.systems.train_row import train_row
 from dfa_nerfstudio.media.rates import SAMPLE_RATE
 
-LAST_POSE, SOURCE_VIDEO, SECOND_HALF = "last pose held", "source video", "source video: its second half to its first"
+LAST_POSE, SOURCE_VIDEO, SECOND_HALF = "last pose held", "source video", "source video, second half relative to first"
 """Names of baselines."""
+SHARED = "Our lips f_m and f_a are those of dfa-attributes, the same for all seeds."
+BLINKS = "The VAEs blink by the person's blink statistics, as dfa-talk does; other models predict eye openings."
+"""Sentences of protocols."""
 
 
 @dataclass
@@ -51,7 +54,7 @@ class RowTable(ABC):
         return []
 
     def baselines(self, seed: int) -> dict[str, dict[str, float]]:
-        """Rows without a seed; those that need a field take that of `seed`."""
+        """Rows without a seed. A baseline that needs a field uses the field of `seed`."""
         return {}
 
     @property
@@ -78,8 +81,10 @@ class RowTable(ABC):
         return f"held-out end of {len(self.audio.person.folder.held_out_frames)} frames"
 
     @property
-    def speech(self) -> str:
+    def speech_text(self) -> str:
         """Other speech in words."""
+        if not self.audio.speech_files:
+            return "no other speech"
         seconds = sum(len(inputs.audio) for inputs in self.audio.speech) / SAMPLE_RATE
         return f"{seconds:.0f} s of other speech"
 
@@ -100,7 +105,8 @@ class MotionTable(RowTable):
     def protocol(self) -> str:
         return (
             f"D-Rot and D-Pos: {self.held_out}, two seconds after 16 frames of pose, all windows, percent of the "
-            f"person's range. Other columns: motion for {self.speech}, three generations of each training."
+            f"person's range. Other columns: motion for {self.speech_text}, three generations of each training. "
+            f"{BLINKS}"
         )
 
     def audio_rows(self, name: str, seed: int) -> list[AudioRow]:
@@ -128,8 +134,11 @@ class LipTable(RowTable):
 
     @property
     def protocol(self) -> str:
-        expert = "other people" if self.audio.reference_clips else "the person"
-        return f"Predicted landmarks, no renderer: {self.held_out}, and {self.speech}. Sync expert trained on {expert}."
+        expert = "other people" if self.audio.has_expert else "the person"
+        return (
+            f"Predicted landmarks, no renderer: {self.held_out}, and {self.speech_text}. Sync expert trained on "
+            f"{expert}. {SHARED}"
+        )
 
     def audio_rows(self, name: str, seed: int) -> list[AudioRow]:
         return [AudioRow("lips", name, seed)]
@@ -151,7 +160,7 @@ class ImageTable(RowTable):
     @property
     def protocol(self) -> str:
         held_out = f"{self.held_out[0].upper()}{self.held_out[1:]}"
-        return f"{held_out}, whole frame, true pose, lips from audio; {self.fields}; {self.speech}."
+        return f"{held_out}, whole frame, true pose, lips from audio; {self.fields}; {self.speech_text}. {SHARED}"
 
     def audio_rows(self, name: str, seed: int) -> list[AudioRow]:
         return [AudioRow("lips", name, seed)] if name in LIP_IMAGE_ROWS else []

@@ -22,14 +22,15 @@ from dfa_nerfstudio.evaluation.ablation.system_table import SystemTable
 from dfa_nerfstudio.evaluation.ablation.variants import FIELD_CONDITIONS, FIELD_VARIANTS
 from dfa_nerfstudio.evaluation.evaluate import EvaluationConfig
 from dfa_nerfstudio.evaluation.report.evaluation_page import PAGE
-from dfa_nerfstudio.evaluation.systems.motion_scores import require_held_out
+from dfa_nerfstudio.evaluation.systems.motion_scores import too_short_for_prediction
 from dfa_nerfstudio.media.audio import audio_duration
-from dfa_nerfstudio.media.video_reader import Video
+from dfa_nerfstudio.media.rates import FRAME_RATE
 from dfa_nerfstudio.reporting.console import make_console
+from dfa_nerfstudio.talk.portrait_compositor import PortraitCompositor
 
 FEATURES = "features of {}"
 """Name of the row of Table 5 for a feature file."""
-MOTION_GROUPS: tuple[RowGroup, ...] = ("table2", "table4", "motion")
+MOTION_GROUPS: tuple[RowGroup, ...] = ("table4", "motion")
 """Groups that predict motion on the held-out end."""
 
 
@@ -56,8 +57,8 @@ class AblateConfig:
     audio_features: tuple[Path, ...] = ()
     """Feature files (.npy, a row for each frame) that become further rows of Table 5."""
     reference_clips: tuple[Path, ...] = ()
-    """Dataset folders of other people's videos, or folders of them: for Fig. 6, for the sync expert, and for the
-    speaker-aware motion model. Without them Fig. 6 is left out, and those two are trained on the person alone."""
+    """Dataset folders of other people's videos, two or more, or folders of them: for Fig. 6, for the sync expert, and
+    for the speaker-aware motion model. Without them Fig. 6 is left out, and both models see the person alone."""
     video: Path | None = None
     """The video that was given to dfa-process, for `dubbing`."""
     videos: bool = True
@@ -82,19 +83,19 @@ def ablate(config: tyro.conf.OmitArgPrefixes[AblateConfig]) -> None:
     groups = _selected(config, tuple(files))
     if "dubbing" in groups and (config.video is None or not config.evaluation.speech):
         raise UserError("`rows=dubbing`: needs `video`, the video that was given to dfa-process, and `speech`")
+    if "dubbing" in groups and config.video is not None:
+        PortraitCompositor(config.video, folder.path, [0], FRAME_RATE)  # reports another video before anything trains
     output = config.output or folder.path.with_name(f"{folder.path.resolve().name}_ablations")
     references, speech = config.reference_clips, config.evaluation.speech
     audio = AudioRows(folder.path, output, speech, references, config.evaluation.sync_encoders)
     console = make_console()
-    if not set(groups).isdisjoint(MOTION_GROUPS):
-        try:
-            require_held_out(audio.person)
-        except UserError as error:
-            if config.only or config.rows != DEFAULT_GROUPS:
-                raise
-            console.print(f"left out: {as_flags(str(error))}", style="yellow", soft_wrap=True)
-            for group in MOTION_GROUPS:
-                groups.pop(group, None)
+    if references:
+        for line in audio.person.unused_clips:
+            console.print(line, style="yellow", soft_wrap=True)
+        if not audio.person.others:
+            raise UserError("`reference_clips`: none of them shows another person")
+    if not set(groups).isdisjoint(MOTION_GROUPS) and (reason := too_short_for_prediction(audio.person)):
+        console.print(f"D-Rot and D-Pos are left out: {as_flags(reason)}", style="yellow", soft_wrap=True)
     fields = FIELD_CONDITIONS | files | FIELD_VARIANTS
     trainer = FieldTrainer(folder.path, output, config.method, config.minutes, fields)
     tables = _tables(config, audio, ImageRows(trainer, config.evaluation, audio))
@@ -114,7 +115,7 @@ def ablate(config: tyro.conf.OmitArgPrefixes[AblateConfig]) -> None:
                 _add_images(results, source, group, name, image_row, seed)
             write_ablations(output, results, config.latex)
     if config.reference_clips:
-        results.latent = project_latents(folder.path, config.reference_clips)
+        results.latent = project_latents(audio.person)
         write_ablations(output, results, config.latex)
     for table in results.tables.values():
         console.print(table.console_table())
@@ -125,7 +126,7 @@ def _tables(config: AblateConfig, audio: AudioRows, images: ImageRows) -> dict[R
     """All tables that can be made."""
     parts = audio, images
     tables: dict[RowGroup, RowTable] = {
-        "table2": SystemTable("Table 2: whole systems", *parts, config.videos),
+        "table2": SystemTable("Table 2: whole systems", *parts, config.seeds[0] if config.videos else None),
         "table4": MotionTable("Table 4: motion models", *parts),
         "table5": ImageTable("Table 5: what the field is conditioned on", *parts),
         "fig7": ImageTable("Fig. 7: the eye feature f_e", *parts),
@@ -161,12 +162,16 @@ def _check(config: AblateConfig, folder: DatasetFolder) -> None:
         raise UserError(f"{folder.path}: has no attribute track; run dfa-attributes {folder.path}")
     if not len(folder.held_out_frames):
         raise UserError(f"{folder.path}: no frame is held out; run dfa-process again with some `held_out` frames")
-    if config.minutes <= 0:
+    if not config.minutes > 0:
         raise UserError(f"`minutes={config.minutes:g}`: must be more than 0")
-    if not config.seeds:
-        raise UserError("`seeds`: give at least one")
-    if config.video is not None:
-        Video(config.video)  # reports an unreadable one
+    if not config.seeds or len(set(config.seeds)) < len(config.seeds) or min(config.seeds) < 0:
+        raise UserError("`seeds`: give at least one; each must be 0 or more, and none may occur twice")
+    names = [path.name for path in config.audio_features]
+    if len(set(names)) < len(names):
+        raise UserError("`audio_features`: two files have the same name, which is that of the row; rename one")
+    for path in config.audio_features:
+        if not path.is_file():
+            raise UserError(f"{path}: no such file")
     for path in config.evaluation.speech:
         audio_duration(path)  # reports unreadable files
     if len({path.name for path in config.evaluation.speech}) < len(config.evaluation.speech):

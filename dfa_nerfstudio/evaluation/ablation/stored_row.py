@@ -13,7 +13,7 @@ VALUES = "values.json"
 
 
 def read_values(folder: Path, settings: Settings) -> dict[str, float] | None:
-    """Reads the values of a row; None if there are none of these settings.
+    """Reads the values of a row; None unless they were stored with the same settings.
 
     Args:
         folder: folder of the row and seed.
@@ -29,7 +29,7 @@ def read_values(folder: Path, settings: Settings) -> dict[str, float] | None:
 
 
 def stored_values(folder: Path, settings: Settings, compute: Callable[[], dict[str, float]]) -> dict[str, float]:
-    """Reads the values of a row, or computes and stores them if there are none of these settings.
+    """Reads the values of a row, or computes and stores them unless they were stored with the same settings.
 
     Args:
         folder: see `read_values`.
@@ -44,6 +44,11 @@ def stored_values(folder: Path, settings: Settings, compute: Callable[[], dict[s
     with atomic_write(folder / VALUES) as partial:
         partial.write_text(json.dumps({"settings": settings, "values": plain}, indent=1) + "\n", encoding="utf-8")
     return values
+
+
+def file_stamp(path: Path) -> list[object]:
+    """Path and time of the last change of a file, for settings: a file with other content counts as another."""
+    return [str(path.resolve()), path.stat().st_mtime_ns]
 
 
 def row_folder(name: str) -> str:

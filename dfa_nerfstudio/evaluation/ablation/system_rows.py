@@ -36,4 +36,4 @@ SYSTEMS: dict[str, System] = {
     "DFA-NeRF, the paper's f_a": System(F_A, motion_rows.OURS),
     "DFA-NeRF, lips f_m": System(FULL_MODEL, motion_rows.OURS),
 }
-"""Rows of Table 2. Each has what made that system what it is, in the same field, trained for the same time."""
+"""Rows of Table 2. Each row has the part that distinguishes the system, and all fields are trained equally long."""

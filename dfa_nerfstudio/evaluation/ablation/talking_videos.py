@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dfa_nerfstudio.attributes.motion_config import MotionConfig
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
+from dfa_nerfstudio.evaluation.cross_driven import replace_lips
 from dfa_nerfstudio.media.audio import read_audio
 from dfa_nerfstudio.media.rates import FRAME_RATE
 from dfa_nerfstudio.talk.audio_driver import AudioDriver
@@ -35,13 +36,16 @@ def write_talking_videos(
         speech: audio files.
         folder: folder to write; each video is named as its audio file.
     """
+    for video in folder.glob("*.mp4"):  # of speech that is not asked for any more: a study would show it
+        video.unlink()
     model = load_model(config)
-    video = VideoConfig(fps=FRAME_RATE)
-    renderer = TalkingVideoRenderer(config, model, video, MotionConfig(), AudioConditioningConfig())
+    options = VideoConfig(fps=FRAME_RATE)
+    renderer = TalkingVideoRenderer(config, model, options, MotionConfig(), AudioConditioningConfig())
     for path in speech:
-        track = AttributeTrack.join(AudioDriver(model, MotionConfig()).stream([read_audio(path)]))
+        audio = read_audio(path)
+        track = AttributeTrack.join(AudioDriver(model, MotionConfig()).stream([audio]))
         moved = motion[path.name][: len(track)]
         track = replace(track, head_to_camera=moved.head_to_camera, torso_motion=moved.torso_motion, eye=moved.eye)
         if lips is not None:
-            track = replace(track, mouth=lips[path.name][: len(track)])
+            track = replace_lips(track, lips[path.name], model, audio)
         renderer.render(path, folder / f"{path.stem}.mp4", tracks=iter([track]))

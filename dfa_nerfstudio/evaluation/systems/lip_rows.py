@@ -21,7 +21,7 @@ from dfa_nerfstudio.evaluation.systems.train_row import fit_model
 OURS = "lips f_m (ours)"
 MFCC_LSTM = "landmarks by an LSTM, MFCC (ATVG)"
 SPEECH_LSTM = "landmarks by an LSTM, speech features (MakeItTalk)"
-PROJECTED_LSTM = "the same, projected onto own shapes (LSP)"
+PROJECTED_LSTM = "landmarks by an LSTM, projected onto own shapes (LSP)"
 SYNC_EXPERT = "sync expert as a loss (Wav2Lip)"
 ONE_VIDEO = "our lips, without the general lip model"
 SHIFTED = "our lips of other moments"

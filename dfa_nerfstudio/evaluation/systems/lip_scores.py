@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
+from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation.metric_registry import MetricInfo
 from dfa_nerfstudio.evaluation.sync.av_sync import AVSyncScore, av_sync_score
 from dfa_nerfstudio.evaluation.systems.lips.lip_model import LipModel
@@ -20,13 +21,26 @@ HELD_OUT = "held-out end"
 """Name of the held-out end's lips among those of speech files."""
 LIP_COLUMNS = (
     MetricInfo("lmd", "LMD", "%", "lower", "distance of the lip landmarks, percent of the outer eye corner distance"),
-    MetricInfo("amplitude", "Mouth amplitude", "ratio", "as the truth", "standard deviation of the lip gap"),
+    MetricInfo(
+        "amplitude",
+        "Mouth amplitude",
+        "ratio",
+        "as the truth",
+        "standard deviation of the lip gap, relative to the true one's",
+    ),
     MetricInfo("correlation", "Mouth correlation", "", "higher", "of the lip gap with the true one"),
     MetricInfo("closed", "Mouth closed", "", "higher", "share of the 15 % most closed true frames that are as closed"),
     MetricInfo("open", "Mouth wide open", "", "higher", "share of the 15 % most open true frames that are as open"),
     MetricInfo("sync", "Sync", "cosine", "higher", "own encoders, held-out end, at the source video's offset", 3),
     MetricInfo("other_sync", "Sync in other speech", "cosine", "higher", "own encoders, at the best offset", 3),
-    MetricInfo("other_sync_error", "Its standard error", "cosine", "lower", "each second as one observation", 3),
+    MetricInfo(
+        "other_sync_error",
+        "Standard error of Sync in other speech",
+        "cosine",
+        "lower",
+        "each second as one observation",
+        3,
+    ),
 )
 """Columns of the table of lip models."""
 
@@ -91,4 +105,7 @@ def _sync(
     person: PersonData, lips: Float[Tensor, "T K"], speech: SpeechInputs, encoders: SpeechModels
 ) -> AVSyncScore | None:
     expression = person.face_from_lips(lips).numpy()
-    return av_sync_score(encoders, expression, np.ones(len(lips), bool), speech.audio)
+    try:
+        return av_sync_score(encoders, expression, np.ones(len(lips), bool), speech.audio)
+    except UserError:  # a silent held-out end
+        return None

@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Float, Int
 
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
-from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.evaluation.metric_registry import MetricInfo
 from dfa_nerfstudio.evaluation.motion.generated_motion import generated_motion_metrics, own_motion_metrics
 from dfa_nerfstudio.evaluation.motion.motion_prediction import motion_prediction_errors
@@ -38,7 +37,7 @@ MOTION_COLUMNS = (
     MetricInfo("blink_duration", "Blink duration", "s", "as the truth", "from start to end"),
     MetricInfo(
         "jump",
-        "Largest seam",
+        "Largest boundary jump",
         "ratio",
         "lower",
         "largest jump between windows or, without windows, frames; above 1 the motion jumps",
@@ -48,22 +47,22 @@ MOTION_COLUMNS = (
 """Columns of the motion tables."""
 
 
-def require_held_out(person: PersonData) -> None:
-    """Checks that the held-out end is long enough for a prediction.
-
-    Raises:
-        UserError: if it is too short for a beginning of pose and `HORIZON` predicted frames.
-    """
-    count, needed = len(person.folder.held_out_frames), BLENDING.bop + HORIZON + 1
-    if count < needed:
-        raise UserError(
-            f"{person.folder.path}: {count} frames are held out; {needed} are needed to predict two seconds (Table 4); "
-            "use a longer video, or leave those rows out by `only`"
-        )
+def too_short_for_prediction(person: PersonData) -> str | None:
+    """Reason why there is no window of the held-out end to predict; None if there is one."""
+    length = BLENDING.bop + HORIZON
+    if len(person.end_motion.windows(length, 1)[0]):
+        return None
+    return (
+        f"{person.folder.path}: the held-out end has no {length} valid frames in one shot; use a longer video, or more "
+        "`held_out` frames with dfa-process"
+    )
 
 
 def prediction_scores(model: MotionModel, person: PersonData) -> dict[str, float]:
-    """D-Rot and D-Pos over the two seconds after a beginning of pose, mean over all windows of the held-out end."""
+    """D-Rot and D-Pos over the two seconds after a beginning of pose, mean over all windows of the held-out end; empty
+    if there is no window."""
+    if too_short_for_prediction(person):
+        return {}
     clip = person.folder.attributes
     span = pose_range(pose_axes(clip.head_to_camera[clip.shot >= 0]))
     errors = motion_prediction_errors(model, person.models.motion, person.end_motion, span, HORIZON)

@@ -58,7 +58,7 @@ class PersonData:
     folder: DatasetFolder
     models: AttributeModels
     reference_clips: tuple[Path, ...] = ()
-    """Dataset folders of other people."""
+    """Dataset folders of other people, or folders of them."""
     expert_file: Path | None = None
     """File of the sync expert, once it is trained."""
 
@@ -103,12 +103,26 @@ class PersonData:
         """Motion and f_a of the held-out end."""
         return own_motion_sequences(self.models, self.end)
 
-    @cached_property
+    @property
     def others(self) -> list[Recording]:
-        """Recordings of other people; empty without reference clips."""
-        if not self.reference_clips:
-            return []
-        return read_recordings(list(self.reference_clips), self.models.config.lips.features)[0]
+        """Training frames of other people, without speech features; empty without reference clips."""
+        return self._others[0]
+
+    @property
+    def unused_clips(self) -> list[str]:
+        """One line for each reference clip that is not used."""
+        return self._others[1]
+
+    @cached_property
+    def _others(self) -> tuple[list[Recording], list[str]]:
+        recordings, lines = read_recordings(list(self.reference_clips))
+        others, own = list[Recording](), self.folder.path.resolve()
+        for recording in recordings:
+            if Path(recording.name).resolve() == own:
+                lines.append(f"{recording.name}: not used as a reference clip, because it is the person's own")
+            else:
+                others.append(recording)
+        return others, lines
 
     def train_sync_expert(self) -> None:
         """Trains the sync expert on `others` and writes `expert_file`; removes it where there are no other people."""
@@ -163,7 +177,7 @@ class PersonData:
         count = int(np.ceil(len(audio) * FRAME_RATE / SAMPLE_RATE - 1e-6))
         rows = mfcc(audio, count)
         feature = audio_feature_from_option(self.models.config.lips.features)
-        normalised = torch.from_numpy(MfccStatistics.from_mfcc(rows).normalise(rows))
+        normalised = torch.from_numpy(MfccStatistics.from_mfcc(rows, str(path)).normalise(rows))
         speech = torch.cat(list(feature.stream(AudioSource([audio], [normalised], count))))[:count]
         voice = np.concatenate(list(stream_voice_activity([audio])))[: count * MFCC_PER_FRAME]
         return SpeechInputs(

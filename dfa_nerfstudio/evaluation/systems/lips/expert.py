@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from jaxtyping import Float
 from torch import Tensor
 
@@ -14,17 +12,14 @@ from dfa_nerfstudio.attributes.speech_models import SpeechModels
 
 
 def train_expert(recordings: list[Recording], seed: int = 0) -> PretrainedModels:
-    """Trains the expert: audio and mouth encoders of the architecture of the sync score, on other people than those
-    that the sync score's own encoders were trained on.
+    """Trains the expert: audio and mouth encoders of the architecture of the sync score.
 
     Args:
-        recordings: two or more recordings of people that are neither scored nor in GRID.
+        recordings: two or more recordings without speech features. They must not show the scored person, nor people
+            that the sync score's own encoders were trained on.
         seed: random seed.
     """
-    # without speech features no lip model is trained
-    models, _ = train_on_corpus(
-        [replace(one, speech=one.speech[:, :0]) for one in recordings], PretrainConfig(seed=seed, progress=False)
-    )
+    models, _ = train_on_corpus(recordings, PretrainConfig(seed=seed, progress=False))
     return models
 
 

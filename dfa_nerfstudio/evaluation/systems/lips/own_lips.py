@@ -29,8 +29,11 @@ class OwnLips(LipModel):
 
 
 class LipsOfOneVideo(OwnLips):
-    """The same model without the package's general lip model, which was trained on people of the corpus that the sync
-    score's encoders were trained on: a control that the score is not partial to it."""
+    """The same regression, fitted to the person's video alone, without the package's general lip model.
+
+    A control: the general lip model and the sync score's encoders were trained on the same corpus, so the score could
+    favour lips that come from it.
+    """
 
     def __init__(self, models: AttributeModels, train: Recording) -> None:
         super().__init__(copy.deepcopy(models))

@@ -109,12 +109,12 @@ class RecurrentLipsObjective(Objective):
         self.register_data(features=features, lips=lips, shot=train.shot)
 
     def batch(self) -> tuple[Float[Tensor, "N T K"], Float[Tensor, "N T K"]]:
-        """Predicted and true f_m of a batch of windows, and the frame indices are kept in `frames`."""
+        """Returns predicted and true f_m of a batch of windows, and stores their frame indices in `frames`."""
         length = min(WINDOW, len(self.shot) - DELAY)
         self.frames = random_windows(BATCH_SIZE, length, self.shot[: len(self.shot) - DELAY])
-        reading = torch.cat([self.frames, self.frames[:, -1:] + torch.arange(1, DELAY + 1)], 1)
-        noisy = self.features[reading] + 0.1 * torch.randn(*reading.shape, self.features.shape[1])
-        return self.model(noisy)[:, DELAY:], self.lips[self.frames]
+        reading = torch.cat([self.frames, self.frames[:, -1:] + torch.arange(1, DELAY + 1).to(self.frames)], 1)
+        features = self.features[reading]
+        return self.model(features + 0.1 * torch.randn_like(features))[:, DELAY:], self.lips[self.frames]
 
     def training_loss(self, progress: float) -> dict[str, Tensor]:
         """Computes the error of a batch."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from dfa_nerfstudio.attributes.av_offset import measure_offset
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.evaluation.systems.lips.expert import embed_mouth
 from dfa_nerfstudio.evaluation.systems.lips.recurrent_lips import RecurrentLips, RecurrentLipsObjective
@@ -20,7 +21,8 @@ class SyncExpertObjective(RecurrentLipsObjective):
 
     P_sync is the cosine of the frozen expert's embeddings of audio and mouth, mapped to (0, 1). The paper's expert
     reads rendered pixels. This one reads the lip shape that is rendered, because the field renders what it is
-    conditioned on.
+    conditioned on. The paper's generator also has a visual discriminator, which needs pixels; here the generator is the
+    LSTM of `RecurrentLips`.
     """
 
     audio: Tensor
@@ -28,7 +30,9 @@ class SyncExpertObjective(RecurrentLipsObjective):
     def __init__(self, model: RecurrentLips, person: PersonData, expert: SpeechModels, weight: float = SYNC_WEIGHT):
         super().__init__(model, person)
         self.expert, self.face, self.sync_weight = expert, person.face_from_lips, weight
-        self.register_data(audio=expert.audio.features(person.train.mfcc))
+        # the expert has learned from audio without delay
+        audio = person.train.shift_audio(measure_offset(expert, person.train))
+        self.register_data(audio=expert.audio.features(audio.mfcc))
 
     def training_loss(self, progress: float) -> dict[str, Tensor]:
         """Computes both terms on a batch."""

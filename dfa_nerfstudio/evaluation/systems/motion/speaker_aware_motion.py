@@ -20,11 +20,12 @@ WINDOW = 104
 
 class SpeakerAwareMotion(MotionModel):
     """An LSTM over f_a, joined with an embedding of the speaker, then self-attention over about four seconds (Y. Zhou
-    et al., "MakeItTalk: speaker-aware talking-head animation", 2020); deterministic.
+    et al., "MakeItTalk: speaker-aware talking-head animation", 2020); deterministic. The paper's discriminator is left
+    out: `adversarial_motion.py` has one.
 
-    The speaker embedding is the mean of f_a over the speaker's training frames (`mean_voice`), reduced by a perceptron.
-    It differs between people only, so it matters where the model is trained on several: then f_a is followed by it in
-    the rows of `audio` (`with_speakers`).
+    The paper takes its speaker embedding from a speaker verification network. Here it is the mean of f_a over the
+    speaker's training frames (`mean_voice`), reduced by a perceptron. It differs between people only, so it matters
+    where the model is trained on several: then f_a is followed by it in the rows of `audio` (`with_speakers`).
     """
 
     window = WINDOW
