@@ -23,7 +23,7 @@ DUBBING_ROWS: dict[str, tuple[str, PasteRegion]] = {
 }
 """Lip model of each row, and what of the source video is replaced."""
 UNCHANGED = "source video, unchanged"
-ALL_ROWS: dict[str, tuple[str, PasteRegion]] = DUBBING_ROWS | {UNCHANGED: (lip_rows.OURS, "portrait")}
+ALL_ROWS: dict[str, tuple[str, PasteRegion]] = {**DUBBING_ROWS, UNCHANGED: (lip_rows.OURS, "portrait")}
 """The same with the baseline, whose lips are not shown."""
 
 
