@@ -102,7 +102,7 @@ CASES: list[tuple[str, str]] = [
     (f"{TALK} --background nocolour", "nocolour"),
     (f"{TALK} --background transparent", "transparent"),
     (f"{TALK} --paste {{bad}}/none.mp4", "none.mp4"),
-    (f"{TALK} --paste {{bad}}/faceless.mkv", "--paste"),
+    (f"{TALK} --paste {{bad}}/faceless.mkv", "faceless.mkv: the portrait was cropped from"),
     (f"{TALK} --pose {{bad}}/none.npz", "none.npz"),
     (f"{TALK} --pose {{bad}}/text.npz", "text.npz"),
     (f"{TALK} --pose nowhere", "nowhere"),

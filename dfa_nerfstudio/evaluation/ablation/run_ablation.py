@@ -25,6 +25,7 @@ from dfa_nerfstudio.evaluation.report.evaluation_page import PAGE
 from dfa_nerfstudio.evaluation.systems.motion_scores import too_short_for_prediction
 from dfa_nerfstudio.media.audio import audio_duration
 from dfa_nerfstudio.media.rates import FRAME_RATE
+from dfa_nerfstudio.media.video_reader import Video
 from dfa_nerfstudio.reporting.console import make_console
 from dfa_nerfstudio.talk.portrait_compositor import PortraitCompositor
 
@@ -172,6 +173,8 @@ def _check(config: AblateConfig, folder: DatasetFolder) -> None:
     for path in config.audio_features:
         if not path.is_file():
             raise UserError(f"{path}: no such file")
+    if config.video is not None:
+        Video(config.video)  # reports an unreadable one
     for path in config.evaluation.speech:
         audio_duration(path)  # reports unreadable files
     if len({path.name for path in config.evaluation.speech}) < len(config.evaluation.speech):
