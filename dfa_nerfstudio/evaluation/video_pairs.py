@@ -27,6 +27,8 @@ from dfa_nerfstudio.talk.frame_renderer import render_track
 from dfa_nerfstudio.talk.load_model import load_model
 
 Mismatch = Literal["align", "refuse"]
+MEAN_IMAGE = "mean training image"
+"""Name of the baseline that `mean_image_pair` shows."""
 
 
 @dataclass
@@ -107,7 +109,7 @@ def mean_image_pair(folder: DatasetFolder) -> VideoPair:
     total = sum(read_image(path).astype(np.float64) for path in _image_paths(folder, folder.train_frames))
     mean = np.uint8(np.round(total / len(folder.train_frames)))
     held_out = folder.num_frames - folder.num_train
-    return _beside_held_out(folder, "mean training image", np.broadcast_to(mean, (held_out, *mean.shape)))
+    return _beside_held_out(folder, MEAN_IMAGE, np.broadcast_to(mean, (held_out, *mean.shape)))
 
 
 def _beside_held_out(folder: DatasetFolder, name: str, prediction: Frames) -> VideoPair:

@@ -25,7 +25,7 @@ from dfa_nerfstudio.evaluation.metric_registry import metric_infos
 from dfa_nerfstudio.evaluation.report.evaluation_io import REPORT, load, save
 from dfa_nerfstudio.evaluation.report.evaluation_page import PAGE, write_page
 from dfa_nerfstudio.evaluation.systems.lip_scores import HELD_OUT
-from dfa_nerfstudio.evaluation.video_pairs import VideoPair, held_out_pair, mean_image_pair
+from dfa_nerfstudio.evaluation.video_pairs import MEAN_IMAGE, VideoPair, held_out_pair, mean_image_pair
 from dfa_nerfstudio.jobs import Job, run_in_subprocess
 
 METRICS = (
@@ -35,8 +35,6 @@ METRICS = (
     *(("", "eyes_correlation"), ("", "blink_rate")),
 )
 """Protocol and name of the metrics of rendered rows."""
-MEAN_IMAGE = "mean training image"
-"""Name of the baseline of rendered rows."""
 
 
 def image_columns() -> tuple[Column, ...]:
@@ -113,11 +111,15 @@ class ImageRows:
         Raises:
             UserError: if the training fails, or a metric cannot be computed.
         """
-        settings = self.trainer.settings(self.field_of(name), seed) | {"row": name}
-        settings |= self._scoring_settings
+        settings = self.settings(name, seed) | {"row": name, **self._scoring_settings}
+        return stored_values(self.folder(name, seed), settings, lambda: self._evaluate(name, seed))
+
+    def settings(self, name: str, seed: int) -> Settings:
+        """Everything that the rendered frames of a row depend on."""
+        settings = self.trainer.settings(self.field_of(name), seed)
         if name in LIP_IMAGE_ROWS:
             settings["lips"] = self.audio.settings(AudioRow("lips", name, seed))
-        return stored_values(self.folder(name, seed), settings, lambda: self._evaluate(name, seed))
+        return settings
 
     def folder(self, name: str, seed: int) -> Path:
         """Folder of a row and seed."""

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from dfa_nerfstudio.evaluation.ablation.audio_rows import AudioRow, AudioRows
-from dfa_nerfstudio.evaluation.ablation.image_rows import MEAN_IMAGE, ImageRows, image_columns
+from dfa_nerfstudio.evaluation.ablation.image_rows import ImageRows, image_columns
 from dfa_nerfstudio.evaluation.ablation.result_table import MINUTES, Column, ResultTable
 from dfa_nerfstudio.evaluation.ablation.system_rows import LIP_IMAGE_ROWS
 from dfa_nerfstudio.evaluation.systems.lip_scores import LIP_COLUMNS, true_lip_scores
@@ -18,6 +18,7 @@ from dfa_nerfstudio.evaluation.systems.motion_scores import (
     source_motion_scores,
 )
 from dfa_nerfstudio.evaluation.systems.train_row import train_row
+from dfa_nerfstudio.evaluation.video_pairs import MEAN_IMAGE
 from dfa_nerfstudio.media.rates import SAMPLE_RATE
 
 LAST_POSE, SOURCE_VIDEO, SECOND_HALF = "last pose held", "source video", "source video, second half relative to first"

@@ -71,10 +71,8 @@ class SystemTable(ImageTable):
         """Writes the talking videos of a system unless they exist."""
         system, output = SYSTEMS[name], self.images.trainer.output
         folder = output / SYSTEM_VIDEOS / row_folder(name)
-        settings = self.images.trainer.settings(self.images.field_of(system.image_row), seed)
+        settings = self.images.settings(system.image_row, seed)
         settings["motion"] = self.audio.settings(AudioRow("motion", system.motion_row, seed))
-        if system.image_row in LIP_IMAGE_ROWS:
-            settings["lips"] = self.audio.settings(AudioRow("lips", system.image_row, seed))
 
         def compute() -> dict[str, float]:
             config, _ = self.images.trainer.train(self.images.field_of(system.image_row), seed)
