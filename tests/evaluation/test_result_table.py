@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from dfa_nerfstudio.evaluation.ablation.result_table import MINUTES, Column, ResultTable
 from dfa_nerfstudio.evaluation.ablation.rows import GROUPS, IMAGE_ROWS
-from dfa_nerfstudio.evaluation.ablation.stored_row import stored_values
+from dfa_nerfstudio.evaluation.ablation.stored_row import file_digest, stored_values
 from dfa_nerfstudio.evaluation.ablation.system_rows import SYSTEMS
 from dfa_nerfstudio.evaluation.metric_registry import MetricInfo
 from dfa_nerfstudio.evaluation.systems.motion_rows import MOTION_ROWS
@@ -64,6 +66,18 @@ def test_stored_values_depend_on_their_settings(tmp_path: Path):
     assert stored_values(tmp_path, {"minutes": 4.0, "files": ("a",)}, compute)["value"] == 2
     (tmp_path / "values.json").write_text("{")
     assert stored_values(tmp_path, {"minutes": 4.0, "files": ("a",)}, compute)["value"] == 3
+
+
+def test_a_copied_file_is_the_same_and_a_changed_one_is_another(tmp_path: Path):
+    file, copy = tmp_path / "speech.wav", tmp_path / "copy" / "speech.wav"
+    copy.parent.mkdir()
+    file.write_bytes(b"abc")
+    copy.write_bytes(b"abc")
+    os.utime(copy, ns=(0, 0))
+    before = file_digest(file)
+    assert file_digest(copy) == before == ["speech.wav", hashlib.sha256(b"abc").hexdigest()]
+    file.write_bytes(b"abd")
+    assert file_digest(file) != before
 
 
 def test_every_system_consists_of_rows_that_exist():

@@ -20,7 +20,7 @@ from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.dataset_folder import TRANSFORMS, DatasetFolder, find_dataset_folders
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.evaluation.ablation.stored_row import Settings, file_stamp, read_values, row_folder, stored_values
+from dfa_nerfstudio.evaluation.ablation.stored_row import Settings, file_digest, read_values, row_folder, stored_values
 from dfa_nerfstudio.evaluation.evaluation_context import PretrainedScorers
 from dfa_nerfstudio.evaluation.systems.lip_rows import LIP_ROWS, SYNC_EXPERT
 from dfa_nerfstudio.evaluation.systems.lip_scores import lip_scores, predict_lips
@@ -87,14 +87,14 @@ class AudioRows:
         """Everything that the values of a row depend on."""
         return {
             "row": f"{row.kind} {row.name} {row.seed}",
-            "models": file_stamp(self.data / MODELS_FILE_NAME),
+            "models": file_digest(self.data / MODELS_FILE_NAME),
             "reference_clips": [
-                file_stamp(folder / TRANSFORMS)
+                file_digest(folder / TRANSFORMS)
                 for root in self.reference_clips
                 for folder in find_dataset_folders(root)
             ],
-            "speech": [file_stamp(path) for path in self.speech_files],
-            "sync_encoders": None if self.sync_encoders is None else file_stamp(self.sync_encoders),
+            "speech": [file_digest(path) for path in self.speech_files],
+            "sync_encoders": None if self.sync_encoders is None else file_digest(self.sync_encoders),
         }
 
     def lip_shapes(self, name: str, seed: int) -> dict[str, Float[Tensor, "T K"]]:

@@ -9,7 +9,7 @@ from dfa_nerfstudio.evaluation.ablation.audio_rows import AudioRow
 from dfa_nerfstudio.evaluation.ablation.dubbing import DUBBING_COLUMNS, DubbedVideo, dubbing_scores, source_track
 from dfa_nerfstudio.evaluation.ablation.result_table import MINUTES, Column
 from dfa_nerfstudio.evaluation.ablation.row_table import RowTable
-from dfa_nerfstudio.evaluation.ablation.stored_row import file_stamp, row_folder, stored_values
+from dfa_nerfstudio.evaluation.ablation.stored_row import file_digest, row_folder, stored_values
 from dfa_nerfstudio.evaluation.ablation.variants import FULL_MODEL
 from dfa_nerfstudio.evaluation.systems import lip_rows
 from dfa_nerfstudio.talk.load_model import load_model
@@ -53,7 +53,7 @@ class DubbingTable(RowTable):
         return {UNCHANGED: {key: value for key, value in scores.items() if key != MINUTES.name}}
 
     def _stored(self, name: str, seed: int) -> dict[str, float]:
-        settings = self.images.trainer.settings(FULL_MODEL, seed) | {"row": name, "video": file_stamp(self.video)}
+        settings = self.images.trainer.settings(FULL_MODEL, seed) | {"row": name, "video": file_digest(self.video)}
         settings["lips"] = self.audio.settings(AudioRow("lips", ALL_ROWS[name][0], seed))
         folder = self.images.trainer.output / "dubbing" / row_folder(name) / f"seed_{seed}"
         return stored_values(folder, settings, lambda: self._dub(name, seed))

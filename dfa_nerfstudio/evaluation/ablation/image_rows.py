@@ -14,7 +14,7 @@ from dfa_nerfstudio.evaluation.ablation.audio_rows import AudioRow, AudioRows
 from dfa_nerfstudio.evaluation.ablation.image_strips import write_strips
 from dfa_nerfstudio.evaluation.ablation.ns_train import ns_train
 from dfa_nerfstudio.evaluation.ablation.result_table import Column
-from dfa_nerfstudio.evaluation.ablation.stored_row import Settings, file_stamp, row_folder, stored_values
+from dfa_nerfstudio.evaluation.ablation.stored_row import Settings, file_digest, row_folder, stored_values
 from dfa_nerfstudio.evaluation.ablation.system_rows import LIP_IMAGE_ROWS
 from dfa_nerfstudio.evaluation.ablation.variants import FULL_MODEL
 from dfa_nerfstudio.evaluation.cross_driven import LipPredictor
@@ -60,9 +60,10 @@ class FieldTrainer:
 
     def settings(self, field: str, seed: int) -> Settings:
         """Everything that a field depends on."""
-        options = [file_stamp(Path(word)) if Path(word).is_file() else word for word in self.options[field]]
+        options = [file_digest(Path(word)) if Path(word).is_file() else word for word in self.options[field]]
         return {
-            "track": file_stamp(self.data / TRACK),
+            "data": str(self.data.resolve()),  # config.yml names it
+            "track": file_digest(self.data / TRACK),
             "minutes": self.minutes,
             "method": self.method,
             "options": [*options, seed],
@@ -132,7 +133,7 @@ class ImageRows:
     def mean_image_values(self) -> dict[str, float]:
         """Metrics of the mean training image by column key."""
         folder = DatasetFolder.open(self.trainer.data)
-        settings = {"track": file_stamp(folder.path / TRACK), **self._scoring_settings}
+        settings = {"track": file_digest(folder.path / TRACK), **self._scoring_settings}
         place = self.trainer.output / "rows" / row_folder(MEAN_IMAGE)
         return stored_values(place, settings, lambda: _column_values(self._score(mean_image_pair(folder))))
 
@@ -163,8 +164,8 @@ class ImageRows:
 
     @property
     def _scoring_settings(self) -> Settings:
-        options = vars(self.evaluation) | {"speech": [file_stamp(path) for path in self.evaluation.speech]}
-        return {name: file_stamp(value) if isinstance(value, Path) else value for name, value in options.items()}
+        options = vars(self.evaluation) | {"speech": [file_digest(path) for path in self.evaluation.speech]}
+        return {name: file_digest(value) if isinstance(value, Path) else value for name, value in options.items()}
 
 
 def _column_values(evaluation: Evaluation) -> dict[str, float]:

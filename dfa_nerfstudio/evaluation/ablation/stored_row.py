@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from dfa_nerfstudio.atomic_write import atomic_write
@@ -46,9 +48,18 @@ def stored_values(folder: Path, settings: Settings, compute: Callable[[], dict[s
     return values
 
 
-def file_stamp(path: Path) -> list[object]:
-    """Path and time of the last change of a file, for settings: a file with other content counts as another."""
-    return [str(path.resolve()), path.stat().st_mtime_ns]
+def file_digest(path: Path) -> list[str]:
+    """Name of a file and SHA-256 of its content, for settings. A copy of a file, or the same file at another place, is
+    the same; a file with other content is another."""
+    stat = path.stat()
+    return [path.name, _sha256(path.resolve(), stat.st_mtime_ns, stat.st_size)]
+
+
+@lru_cache(maxsize=1024)
+def _sha256(path: Path, _changed: int, _size: int) -> str:
+    """Reads a file once for as long as it does not change."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def row_folder(name: str) -> str:
