@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from dfa_nerfstudio.evaluation.ablation.result_table import MINUTES, Column, ResultTable
 from dfa_nerfstudio.evaluation.ablation.rows import GROUPS, IMAGE_ROWS
@@ -43,6 +45,16 @@ def test_means_deviations_and_best_values(table: ResultTable):
     assert table.cells()["source video"] == ["", "0.70", ""]
     # 0.9 is nearer to the source video's 0.7 than 0.3; a short training is no merit
     assert table.bold() == {("a_b", "full/psnr"), ("c", "blinks")}
+
+
+def test_a_narrow_terminal_shows_all_rows_below_each_other(table: ResultTable):
+    output = io.StringIO()
+    tables = list(table.console_tables(66))
+    Console(width=66, file=output).print(*tables, sep="\n")
+    text = output.getvalue()
+    assert len(tables) == 2 and len(list(table.console_tables(80))) == 1
+    assert all(text.count(word) == 1 for word in ("a_b", " c ", "source video", "31.00", "30.50", "0.90", "0.70"))
+    assert max(map(len, text.splitlines())) <= 66
 
 
 def test_latex_and_json(table: ResultTable):

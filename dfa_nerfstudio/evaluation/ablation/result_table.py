@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,9 @@ from dfa_nerfstudio.evaluation.report.comparison_table import ARROWS, LATEX_ARRO
 
 MINUTES = MetricInfo("minutes", "Training", "min", "lower", "time of all trainings behind the row", 1)
 """Column of the training time."""
+METRIC_WIDTH, ROW_WIDTH, FRAME_WIDTH = 32, 14, 3
+"""Most characters of the column of metrics, of a row's column, and of the space around them in a terminal. The longest
+word of a row's name has 14."""
 
 
 @dataclass(frozen=True)
@@ -103,21 +106,31 @@ class ResultTable:
         """Pairs of row and column key whose value is the best of the column."""
         return {(best, column.key) for column in self.used_columns if (best := self.best(column))}
 
-    def console_table(self) -> Table:
-        """Means for the terminal: a line for each metric, because a terminal is narrow."""
-        table = Table(title=self.title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        table.add_column("metric")
-        for name in (*self.rows, *self.baselines):
-            table.add_column(name, justify="right", overflow="fold", max_width=12)
-        best = self.bold()
-        for column in self.used_columns:
-            texts = [
-                Text(column.info.format(self.mean(row, column.key)), "bold" if (row, column.key) in best else "")
-                for row in self.rows
-            ]
-            known = [self._baseline_cell(values, column) for values in self.baselines.values()]
-            table.add_row(f"{column.title} {ARROWS[column.info.better]}", *texts, *known)
-        return table
+    def console_tables(self, width: int) -> Iterator[Table]:
+        """Means for a terminal: a line for each metric, and as many rows beside each other as fit.
+
+        Args:
+            width: of the terminal in characters.
+        """
+        names, best = [*self.rows, *self.baselines], self.bold()
+        columns = {name: [self._console_cell(name, column, best) for column in self.used_columns] for name in names}
+        metrics = [f"{column.title} {ARROWS[column.info.better]}" for column in self.used_columns]
+        beside = max(1, (width - METRIC_WIDTH - FRAME_WIDTH) // (ROW_WIDTH + 1))
+        for first in range(0, len(names), beside):
+            title = self.title if first == 0 else None
+            table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+            table.add_column("metric", max_width=METRIC_WIDTH)
+            shown = names[first : first + beside]
+            for name in shown:
+                table.add_column(name, justify="right", max_width=ROW_WIDTH)
+            for metric, *cells in zip(metrics, *(columns[name] for name in shown), strict=True):
+                table.add_row(metric, *cells)
+            yield table
+
+    def _console_cell(self, name: str, column: Column, best: set[tuple[str, str]]) -> Text:
+        if name in self.baselines:
+            return Text(self._baseline_cell(self.baselines[name], column))
+        return Text(column.info.format(self.mean(name, column.key)), "bold" if (name, column.key) in best else "")
 
     def latex(self) -> str:
         """Table for LaTeX with booktabs, the best value of each column in bold."""

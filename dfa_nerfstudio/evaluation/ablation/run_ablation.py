@@ -119,7 +119,7 @@ def ablate(config: tyro.conf.OmitArgPrefixes[AblateConfig]) -> None:
         results.latent = project_latents(audio.person)
         write_ablations(output, results, config.latex)
     for table in results.tables.values():
-        console.print(table.console_table())
+        console.print(*table.console_tables(console.width), sep="\n")
     console.print(f"wrote {output / 'ablations.html'} and .json", soft_wrap=True)
 
 
