@@ -13,7 +13,7 @@ from rich.console import Console
 
 from dfa_nerfstudio.evaluation.ablation.result_table import MINUTES, Column, ResultTable
 from dfa_nerfstudio.evaluation.ablation.rows import GROUPS, IMAGE_ROWS
-from dfa_nerfstudio.evaluation.ablation.stored_row import file_digest, stored_values
+from dfa_nerfstudio.evaluation.ablation.stored_row import StoredRow, file_digest
 from dfa_nerfstudio.evaluation.ablation.system_rows import SYSTEMS
 from dfa_nerfstudio.evaluation.metric_registry import MetricInfo
 from dfa_nerfstudio.evaluation.systems.motion_rows import MOTION_ROWS
@@ -72,12 +72,13 @@ def test_stored_values_depend_on_their_settings(tmp_path: Path):
         calls.append(1)
         return {"value": float(len(calls)), "missing": NAN}
 
-    first = stored_values(tmp_path, {"minutes": 3.0, "files": ("a",)}, compute)
-    again = stored_values(tmp_path, {"minutes": 3.0, "files": ("a",)}, compute)
+    row = StoredRow(tmp_path, {"minutes": 3.0, "files": ("a",)}, compute)
+    first, again = row.values(), row.values()
     assert first["value"] == again["value"] == 1 and again["missing"] != again["missing"] and len(calls) == 1
-    assert stored_values(tmp_path, {"minutes": 4.0, "files": ("a",)}, compute)["value"] == 2
+    other = StoredRow(tmp_path, {"minutes": 4.0, "files": ("a",)}, compute)
+    assert other.read() is None and other.values()["value"] == 2
     (tmp_path / "values.json").write_text("{")
-    assert stored_values(tmp_path, {"minutes": 4.0, "files": ("a",)}, compute)["value"] == 3
+    assert other.values()["value"] == 3
 
 
 def test_a_copied_file_is_the_same_and_a_changed_one_is_another(tmp_path: Path):

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
 import torch
 from jaxtyping import Float
 from joblib import cpu_count
-from rich.progress import track
 from torch import Tensor
 
 from dfa_nerfstudio.attributes.attribute_models import MODELS_FILE_NAME
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.data.dataset_folder import TRANSFORMS, DatasetFolder, find_dataset_folders
-from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.evaluation.ablation.stored_row import Settings, file_digest, read_values, row_folder, stored_values
+from dfa_nerfstudio.evaluation.ablation.row_batches import compute_rows
+from dfa_nerfstudio.evaluation.ablation.stored_row import Settings, StoredRow, file_digest, row_folder
 from dfa_nerfstudio.evaluation.evaluation_context import PretrainedScorers
 from dfa_nerfstudio.evaluation.systems.lip_rows import LIP_ROWS, SYNC_EXPERT
 from dfa_nerfstudio.evaluation.systems.lip_scores import lip_scores, predict_lips
@@ -28,7 +27,6 @@ from dfa_nerfstudio.evaluation.systems.motion_rows import MOTION_ROWS
 from dfa_nerfstudio.evaluation.systems.motion_scores import generate_tracks, generation_scores, prediction_scores
 from dfa_nerfstudio.evaluation.systems.person_data import PersonData, SpeechInputs
 from dfa_nerfstudio.evaluation.systems.train_row import train_row
-from dfa_nerfstudio.jobs import Job, JobsConfig, run_jobs
 from dfa_nerfstudio.media.torch_file import save_torch
 
 Kind = Literal["motion", "lips"]
@@ -65,23 +63,24 @@ class AudioRows:
         Raises:
             UserError: if one fails.
         """
-        missing = [row for row in dict.fromkeys(rows) if read_values(self.folder(row), self.settings(row)) is None]
+        missing = [row for row in dict.fromkeys(rows) if self._stored(row).read() is None]
         if any(row.name == SYNC_EXPERT for row in missing):
             self.person.train_sync_expert()
-        fresh = replace(self)  # without the data that this process has read
-        jobs = [
-            Job(f"{row.kind}: {row.name}, seed {row.seed}", self.folder(row), compute_audio_row, (fresh, row))
-            for row in missing
-        ]
-        finished = run_jobs(jobs, JobsConfig(jobs=cpu_count()))
-        for job, reason, _ in track(finished, "motion and lip models", total=len(jobs), disable=not jobs):
-            if reason:
-                raise UserError(f"{job.name}: {reason}")
+        if missing:
+            self._read()
+        compute_rows("motion and lip models", list(map(self._stored, missing)), self.output, cpu_count())
+
+    def _read(self) -> None:
+        """Reads what all rows need, so that no process reads it again."""
+        _ = self.person.recording, self.person.others, self.speech, self.encoders
 
     def values(self, row: AudioRow) -> dict[str, float]:
         """Scores of a row by column key, with the training time."""
+        return self._stored(row).values()
+
+    def _stored(self, row: AudioRow) -> StoredRow:
         compute = self._motion if row.kind == "motion" else self._lips
-        return stored_values(self.folder(row), self.settings(row), lambda: compute(row))
+        return StoredRow(self.folder(row), self.settings(row), partial(compute, row))
 
     def settings(self, row: AudioRow) -> Settings:
         """Everything that the values of a row depend on."""
@@ -154,9 +153,3 @@ class AudioRows:
 
     def _track_file(self, row: AudioRow, speech: Path) -> Path:
         return self.folder(row) / f"{speech.name}.npz"
-
-
-def compute_audio_row(rows: AudioRows, row: AudioRow) -> None:
-    """Computes and stores a row in this process, on one thread: one process per core uses the cores better."""
-    torch.set_num_threads(1)
-    rows.values(row)

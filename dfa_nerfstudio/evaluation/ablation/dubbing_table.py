@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dfa_nerfstudio.evaluation.ablation.audio_rows import AudioRow
 from dfa_nerfstudio.evaluation.ablation.dubbing import DUBBING_COLUMNS, DubbedVideo, dubbing_scores, source_track
 from dfa_nerfstudio.evaluation.ablation.result_table import MINUTES, Column
 from dfa_nerfstudio.evaluation.ablation.row_table import RowTable
-from dfa_nerfstudio.evaluation.ablation.stored_row import file_digest, row_folder, stored_values
+from dfa_nerfstudio.evaluation.ablation.stored_row import StoredRow, file_digest, row_folder
 from dfa_nerfstudio.evaluation.ablation.variants import FULL_MODEL
 from dfa_nerfstudio.evaluation.systems import lip_rows
 from dfa_nerfstudio.talk.load_model import load_model
@@ -46,17 +47,23 @@ class DubbingTable(RowTable):
         return [AudioRow("lips", DUBBING_ROWS[name][0], seed)]
 
     def values(self, name: str, seed: int) -> dict[str, float]:
-        return self._stored(name, seed)
+        return self._stored(name, seed).values()
+
+    def rendered(self, name: str, seed: int) -> list[StoredRow]:
+        return [self._stored(name, seed)]
+
+    def field(self, name: str) -> str | None:
+        return FULL_MODEL
 
     def baselines(self, seed: int) -> dict[str, dict[str, float]]:
-        scores = self._stored(UNCHANGED, seed)
+        scores = self._stored(UNCHANGED, seed).values()
         return {UNCHANGED: {key: value for key, value in scores.items() if key != MINUTES.name}}
 
-    def _stored(self, name: str, seed: int) -> dict[str, float]:
+    def _stored(self, name: str, seed: int) -> StoredRow:
         settings = self.images.trainer.settings(FULL_MODEL, seed) | {"row": name, "video": file_digest(self.video)}
         settings["lips"] = self.audio.settings(AudioRow("lips", ALL_ROWS[name][0], seed))
         folder = self.images.trainer.output / "dubbing" / row_folder(name) / f"seed_{seed}"
-        return stored_values(folder, settings, lambda: self._dub(name, seed))
+        return StoredRow(folder, settings, partial(self._dub, name, seed))
 
     def _dub(self, name: str, seed: int) -> dict[str, float]:
         config, minutes = self.images.trainer.train(FULL_MODEL, seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from jaxtyping import Float
@@ -14,7 +15,7 @@ from dfa_nerfstudio.evaluation.ablation.audio_rows import AudioRow, AudioRows
 from dfa_nerfstudio.evaluation.ablation.image_strips import write_strips
 from dfa_nerfstudio.evaluation.ablation.ns_train import ns_train
 from dfa_nerfstudio.evaluation.ablation.result_table import Column
-from dfa_nerfstudio.evaluation.ablation.stored_row import Settings, file_digest, row_folder, stored_values
+from dfa_nerfstudio.evaluation.ablation.stored_row import Settings, StoredRow, file_digest, row_folder
 from dfa_nerfstudio.evaluation.ablation.system_rows import LIP_IMAGE_ROWS
 from dfa_nerfstudio.evaluation.ablation.variants import FULL_MODEL
 from dfa_nerfstudio.evaluation.cross_driven import LipPredictor
@@ -79,8 +80,8 @@ class FieldTrainer:
             UserError: if the training fails.
         """
         run = self.output / "runs" / row_folder(field) / self.method / f"seed_{seed}"
-        values = stored_values(run, self.settings(field, seed), lambda: self._run(field, seed))
-        return run / "config.yml", values["minutes"]
+        stored = StoredRow(run, self.settings(field, seed), partial(self._run, field, seed))
+        return run / "config.yml", stored.values()["minutes"]
 
     def _run(self, field: str, seed: int) -> dict[str, float]:
         name, runs = row_folder(field), self.output / "runs"
@@ -112,8 +113,12 @@ class ImageRows:
         Raises:
             UserError: if the training fails, or a metric cannot be computed.
         """
+        return self.stored(name, seed).values()
+
+    def stored(self, name: str, seed: int) -> StoredRow:
+        """A row with its report and image strips."""
         settings = self.settings(name, seed) | {"row": name, **self._scoring_settings}
-        return stored_values(self.folder(name, seed), settings, lambda: self._evaluate(name, seed))
+        return StoredRow(self.folder(name, seed), settings, partial(self._evaluate, name, seed))
 
     def settings(self, name: str, seed: int) -> Settings:
         """Everything that the rendered frames of a row depend on."""
@@ -135,7 +140,7 @@ class ImageRows:
         folder = DatasetFolder.open(self.trainer.data)
         settings = {"track": file_digest(folder.path / TRACK), **self._scoring_settings}
         place = self.trainer.output / "rows" / row_folder(MEAN_IMAGE)
-        return stored_values(place, settings, lambda: _column_values(self._score(mean_image_pair(folder))))
+        return StoredRow(place, settings, lambda: _column_values(self._score(mean_image_pair(folder)))).values()
 
     @staticmethod
     def field_of(row: str) -> str:

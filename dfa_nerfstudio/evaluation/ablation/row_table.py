@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+import torch
 
 from dfa_nerfstudio.evaluation.ablation.audio_rows import AudioRow, AudioRows
 from dfa_nerfstudio.evaluation.ablation.image_rows import ImageRows, image_columns
 from dfa_nerfstudio.evaluation.ablation.result_table import MINUTES, Column, ResultTable
+from dfa_nerfstudio.evaluation.ablation.row_batches import compute_rows
+from dfa_nerfstudio.evaluation.ablation.stored_row import StoredRow
 from dfa_nerfstudio.evaluation.ablation.system_rows import LIP_IMAGE_ROWS
 from dfa_nerfstudio.evaluation.systems.lip_scores import LIP_COLUMNS, true_lip_scores
 from dfa_nerfstudio.evaluation.systems.motion_rows import MOTION_ROWS, STILL
@@ -26,6 +32,9 @@ LAST_POSE, SOURCE_VIDEO, SECOND_HALF = "last pose held", "source video", "source
 SHARED = "Our lips f_m and f_a are those of dfa-attributes, the same for all seeds."
 BLINKS = "The VAEs blink by the person's blink statistics, as dfa-talk does; other models predict eye openings."
 """Sentences of protocols."""
+RENDERING_PROCESSES = 2
+"""Rows rendered at a time on CPU cores: while one row renders on all its cores, another may be scored on one. More
+would need more memory, and a GPU is busy with one."""
 
 
 @dataclass
@@ -53,6 +62,29 @@ class RowTable(ABC):
     def audio_rows(self, name: str, seed: int) -> list[AudioRow]:
         """Motion and lip models that a row needs."""
         return []
+
+    def rendered(self, name: str, seed: int) -> list[StoredRow]:
+        """What a row has that is rendered."""
+        return []
+
+    def field(self, name: str) -> str | None:
+        """The field that renders a row; None without any."""
+        return None
+
+    def prepare(self, names: Sequence[str], seed: int) -> None:
+        """Trains the fields of those rows that are not stored, and computes these rows, several at a time.
+
+        Raises:
+            UserError: if one fails.
+        """
+        missing: dict[Path, StoredRow] = {}
+        for name in names:
+            parts = {part.folder: part for part in self.rendered(name, seed) if part.read() is None}
+            if parts and (field := self.field(name)):
+                self.images.trainer.train(field, seed)
+            missing |= parts
+        processes = 1 if torch.cuda.is_available() else RENDERING_PROCESSES
+        compute_rows("rendered rows", list(missing.values()), self.images.trainer.output, processes)
 
     def baselines(self, seed: int) -> dict[str, dict[str, float]]:
         """Rows without a seed. A baseline that needs a field uses the field of `seed`."""
@@ -171,6 +203,12 @@ class ImageTable(RowTable):
 
     def baselines(self, seed: int) -> dict[str, dict[str, float]]:
         return {MEAN_IMAGE: self.images.mean_image_values()}
+
+    def rendered(self, name: str, seed: int) -> list[StoredRow]:
+        return [self.images.stored(name, seed)]
+
+    def field(self, name: str) -> str | None:
+        return self.images.field_of(name)
 
     def image_row(self, name: str) -> str | None:
         return name

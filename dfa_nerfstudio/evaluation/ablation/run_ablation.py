@@ -100,20 +100,21 @@ def ablate(config: tyro.conf.OmitArgPrefixes[AblateConfig]) -> None:
     fields = FIELD_CONDITIONS | files | FIELD_VARIANTS
     trainer = FieldTrainer(folder.path, output, config.method, config.minutes, fields)
     tables = _tables(config, audio, ImageRows(trainer, config.evaluation, audio))
-    in_turn: dict[RowGroup, list[tuple[str, int]]] = {
-        group: _in_turn(rows, config.seeds) for group, rows in groups.items()
-    }
-    needed = [tables[group].audio_rows(*turn) for group, turns in in_turn.items() for turn in turns]
+    needed = [
+        tables[group].audio_rows(name, seed) for group, rows in groups.items() for seed in config.seeds for name in rows
+    ]
     audio.prepare([row for rows in needed for row in rows])
     results = AblationResults(folder.path.resolve().name, config.minutes, config.seeds)
-    for group, turns in in_turn.items():
+    for group, rows in groups.items():
         source, table = tables[group], tables[group].empty(config.seeds[0])
         results.tables[group] = table
-        for name, seed in turns:
-            console.rule(f"{group}: {name}, seed {seed}")
-            table.rows.setdefault(name, {})[seed] = source.values(name, seed)
-            if (image_row := source.image_row(name)) and name not in table.links:
-                _add_images(results, source, group, name, image_row, seed)
+        for seed in config.seeds:
+            console.rule(f"{group}, seed {seed}")
+            source.prepare(rows, seed)
+            for name in rows:
+                table.rows.setdefault(name, {})[seed] = source.values(name, seed)
+                if (image_row := source.image_row(name)) and name not in table.links:
+                    _add_images(results, source, group, name, image_row, seed)
             write_ablations(output, results, config.latex)
     if config.reference_clips:
         results.latent = project_latents(audio.person)
@@ -150,11 +151,6 @@ def _add_images(
     table.baselines[SOURCE_VIDEO], table.truth = known, table.truth | known
     table.links[name] = str((folder / PAGE).relative_to(source.images.trainer.output))
     results.strips.setdefault(group, {}).update(read_strips(folder, name))
-
-
-def _in_turn(rows: tuple[str, ...], seeds: tuple[int, ...]) -> list[tuple[str, int]]:
-    """Every row with every seed, seed by seed, so that an interrupted run has all rows with the first seeds."""
-    return [(name, seed) for seed in seeds for name in rows]
 
 
 def _check(config: AblateConfig, folder: DatasetFolder) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,38 +15,42 @@ Settings = dict[str, object]
 VALUES = "values.json"
 
 
-def read_values(folder: Path, settings: Settings) -> dict[str, float] | None:
-    """Reads the values of a row; None unless they were stored with the same settings.
+@dataclass(frozen=True)
+class StoredRow:
+    """Something that is computed once and kept: values, and further files beside them."""
 
-    Args:
-        folder: folder of the row and seed.
-        settings: everything that the values depend on.
-    """
-    try:
-        stored = json.loads((folder / VALUES).read_text(encoding="utf-8"))
-        if stored["settings"] == json.loads(json.dumps(settings)):
-            return {name: float("nan") if value is None else value for name, value in stored["values"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        pass
-    return None
+    folder: Path
+    settings: Settings
+    """Everything that the values depend on."""
+    compute: Callable[[], dict[str, float]]
+    """Computes the values, and writes the further files."""
 
+    @property
+    def name(self) -> str:
+        """Row and seed for messages."""
+        return f"{self.folder.parent.name}, {self.folder.name}"
 
-def stored_values(folder: Path, settings: Settings, compute: Callable[[], dict[str, float]]) -> dict[str, float]:
-    """Reads the values of a row, or computes and stores them unless they were stored with the same settings.
+    def read(self) -> dict[str, float] | None:
+        """Reads the values; None unless they were stored with the same settings."""
+        try:
+            stored = json.loads((self.folder / VALUES).read_text(encoding="utf-8"))
+            if stored["settings"] == json.loads(json.dumps(self.settings)):
+                return {name: float("nan") if value is None else value for name, value in stored["values"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            pass
+        return None
 
-    Args:
-        folder: see `read_values`.
-        settings: see `read_values`.
-        compute: computes the values.
-    """
-    if (known := read_values(folder, settings)) is not None:
-        return known
-    (folder / VALUES).unlink(missing_ok=True)
-    values = compute()
-    plain = {name: value if value == value else None for name, value in values.items()}
-    with atomic_write(folder / VALUES) as partial:
-        partial.write_text(json.dumps({"settings": settings, "values": plain}, indent=1) + "\n", encoding="utf-8")
-    return values
+    def values(self) -> dict[str, float]:
+        """Reads the values, or computes and stores them."""
+        if (known := self.read()) is not None:
+            return known
+        (self.folder / VALUES).unlink(missing_ok=True)
+        values = self.compute()
+        plain = {name: value if value == value else None for name, value in values.items()}
+        with atomic_write(self.folder / VALUES) as partial:
+            text = json.dumps({"settings": self.settings, "values": plain}, indent=1)
+            partial.write_text(f"{text}\n", encoding="utf-8")
+        return values
 
 
 def file_digest(path: Path) -> list[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from dfa_nerfstudio.evaluation.ablation.audio_rows import AudioRow
 from dfa_nerfstudio.evaluation.ablation.image_rows import image_columns
 from dfa_nerfstudio.evaluation.ablation.result_table import Column
 from dfa_nerfstudio.evaluation.ablation.row_table import BLINKS, SHARED, ImageTable
-from dfa_nerfstudio.evaluation.ablation.stored_row import row_folder, stored_values
+from dfa_nerfstudio.evaluation.ablation.stored_row import StoredRow, row_folder
 from dfa_nerfstudio.evaluation.ablation.system_rows import LIP_IMAGE_ROWS, SYSTEMS
 from dfa_nerfstudio.evaluation.ablation.talking_videos import write_talking_videos
 from dfa_nerfstudio.evaluation.ablation.variants import ADNERF_CONDITIONING
@@ -53,9 +55,16 @@ class SystemTable(ImageTable):
         values = image | {key: motion[key] for key in MOTION_METRICS if key in motion}
         if system.image_row == ADNERF_CONDITIONING:  # a field without f_e blinks as its rendered frames do
             values["blink_rate"] = image.get("blink_rate", float("nan"))
-        if seed == self.video_seed and self.audio.speech_files:
-            self._write_videos(name, seed)
+        if self._has_videos(seed):
+            self._videos(name, seed).values()
         return values | {"minutes": image["minutes"] + motion["minutes"]}
+
+    def rendered(self, name: str, seed: int) -> list[StoredRow]:
+        videos = [self._videos(name, seed)] if self._has_videos(seed) else []
+        return [*super().rendered(SYSTEMS[name].image_row, seed), *videos]
+
+    def field(self, name: str) -> str | None:
+        return super().field(SYSTEMS[name].image_row)
 
     def image_row(self, name: str) -> str | None:
         return SYSTEMS[name].image_row
@@ -67,18 +76,21 @@ class SystemTable(ImageTable):
     def source_values(self, truth: dict[str, float]) -> dict[str, float]:
         return truth | self.truth
 
-    def _write_videos(self, name: str, seed: int) -> None:
-        """Writes the talking videos of a system unless they exist."""
-        system, output = SYSTEMS[name], self.images.trainer.output
-        folder = output / SYSTEM_VIDEOS / row_folder(name)
+    def _has_videos(self, seed: int) -> bool:
+        return seed == self.video_seed and bool(self.audio.speech_files)
+
+    def _videos(self, name: str, seed: int) -> StoredRow:
+        """The talking videos of a system."""
+        system = SYSTEMS[name]
+        folder = self.images.trainer.output / SYSTEM_VIDEOS / row_folder(name)
         settings = self.images.settings(system.image_row, seed)
         settings["motion"] = self.audio.settings(AudioRow("motion", system.motion_row, seed))
+        return StoredRow(folder, settings, partial(self._write_videos, name, seed, folder))
 
-        def compute() -> dict[str, float]:
-            config, _ = self.images.trainer.train(self.images.field_of(system.image_row), seed)
-            lips = self.audio.lip_shapes(system.image_row, seed) if system.image_row in LIP_IMAGE_ROWS else None
-            motion = self.audio.motion_tracks(system.motion_row, seed)
-            write_talking_videos(config, motion, lips, self.audio.speech_files, folder)
-            return {"seed": seed}
-
-        stored_values(folder, settings, compute)
+    def _write_videos(self, name: str, seed: int, folder: Path) -> dict[str, float]:
+        system = SYSTEMS[name]
+        config, _ = self.images.trainer.train(self.images.field_of(system.image_row), seed)
+        lips = self.audio.lip_shapes(system.image_row, seed) if system.image_row in LIP_IMAGE_ROWS else None
+        motion = self.audio.motion_tracks(system.motion_row, seed)
+        write_talking_videos(config, motion, lips, self.audio.speech_files, folder)
+        return {"seed": seed}
