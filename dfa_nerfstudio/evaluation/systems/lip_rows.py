@@ -6,7 +6,13 @@ from collections.abc import Callable
 from functools import partial
 
 from dfa_nerfstudio.evaluation.systems.lips.lip_model import LipModel
-from dfa_nerfstudio.evaluation.systems.lips.own_lips import LipsOfOneVideo, MeanLips, OwnLips, ShiftedLips
+from dfa_nerfstudio.evaluation.systems.lips.own_lips import (
+    LipsOfOneVideo,
+    LipsOfReducedVariance,
+    MeanLips,
+    OwnLips,
+    ShiftedLips,
+)
 from dfa_nerfstudio.evaluation.systems.lips.recurrent_lips import (
     RECURRENT_LIPS_FIT,
     Input,
@@ -23,6 +29,7 @@ MFCC_LSTM = "landmarks by an LSTM, MFCC (ATVG)"
 SPEECH_LSTM = "landmarks by an LSTM, speech features (MakeItTalk)"
 PROJECTED_LSTM = "landmarks by an LSTM, projected onto own shapes (LSP)"
 SYNC_EXPERT = "sync expert as a loss (Wav2Lip)"
+REDUCED = "our lips, variance not restored"
 ONE_VIDEO = "our lips, without the general lip model"
 SHIFTED = "our lips of other moments"
 MEAN = "mean lips"
@@ -54,6 +61,7 @@ LIP_ROWS: dict[str, Callable[[PersonData, int], LipModel]] = {
     SPEECH_LSTM: partial(_train_recurrent, "speech", False),
     PROJECTED_LSTM: partial(_train_recurrent, "speech", True),
     SYNC_EXPERT: _train_with_expert,
+    REDUCED: lambda person, seed: LipsOfReducedVariance(person.models),
     ONE_VIDEO: lambda person, seed: LipsOfOneVideo(person.models, person.train),
     SHIFTED: lambda person, seed: ShiftedLips(person.models),
     MEAN: lambda person, seed: MeanLips(person.models),

@@ -20,12 +20,21 @@ from dfa_nerfstudio.evaluation.systems.person_data import SpeechInputs
 class OwnLips(LipModel):
     """Gaussian process regression with restored variance, projected onto the person's lip shapes."""
 
+    options = LipConfig()
+    """How predicted lips are post-processed."""
+
     def __init__(self, models: AttributeModels) -> None:
         super().__init__()
         self.models = models
 
     def predict(self, speech: SpeechInputs) -> Float[Tensor, "T K"]:
-        return torch.cat(list(self.models.stream_lips([speech.speech], [speech.voice], LipConfig())))
+        return torch.cat(list(self.models.stream_lips([speech.speech], [speech.voice], self.options)))
+
+
+class LipsOfReducedVariance(OwnLips):
+    """The regression's own prediction, which has the smallest error and moves less than the person."""
+
+    options = LipConfig(restore_variance=False)
 
 
 class LipsOfOneVideo(OwnLips):
