@@ -35,7 +35,8 @@ def stream_motion(
     beginning of pose, onto which it is blended (`blend_onset`), so that neither position nor velocity jumps. E_ah
     models how heads move and not which poses a person takes. Therefore the beginning is projected to a likely pose
     before E_ah continues it, one of `NUM_CANDIDATES` samples is selected by the likelihood of its poses (`PosePrior`),
-    and the result is softly limited to the training range. Memory is that of one window.
+    and the result is softly limited to the training range and to the neighbourhood of the video's poses. Memory is
+    that of one window.
 
     Args:
         models: the person's attribute models.
@@ -76,7 +77,7 @@ def stream_motion(
         beginning = unbounded.expand(NUM_CANDIDATES, -1, -1)
         candidates = blend_onset(decoded, beginning, config.velocity_decay, config.position_decay)
         window = candidates[pose_prior.sample(candidates[:, tau:], generator)]
-        yield models.motion.bound(window[tau:])[: known - emitted if ended and not live else hop]
+        yield models.motion.bound(pose_prior.limit(window[tau:]))[: known - emitted if ended and not live else hop]
         unbounded, emitted = window[-tau:], emitted + hop
         drop = min(max(emitted - tau - first, 0), len(features) - 1)
         features, first = features[drop:], first + drop

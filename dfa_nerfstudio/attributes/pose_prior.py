@@ -16,6 +16,12 @@ MAX_POSES = 1500
 """Maximum number of poses of a long video."""
 MIN_SEPARATION = 50
 """Frames between two moments of a video from which on their poses count as different ones."""
+FREE_DISTANCE, MAX_DISTANCE = 1.5, 2.0
+"""Distance of a pose from the mean of the video's poses near it up to which it is left as it is, and which it never
+exceeds. The unit is the square root of `PosePrior.bandwidth`."""
+WIDENING = 0.25
+"""Growth of the kernel's variance with the squared distance of a pose: far from all poses the mean would jump from one
+nearest pose to another."""
 
 
 @dataclass
@@ -46,8 +52,28 @@ class PosePrior:
         `position_decay` frames (`blend_onset`). Without this, a head that has reached the end of its range stays there.
         """
         last = motion[..., -1:, :EYE_START]
-        weights = torch.softmax(-torch.cdist(last, self.poses).square() / (2 * self.bandwidth), -1)  # [*N, 1, K]
-        return torch.cat([motion[..., :EYE_START] + weights @ self.poses - last, motion[..., EYE_START:]], -1)
+        shift = self._mean_near(last, widening=0.0) - last
+        return torch.cat([motion[..., :EYE_START] + shift, motion[..., EYE_START:]], -1)
+
+    def limit(self, motion: Float[Tensor, "T C"]) -> Float[Tensor, "T C"]:
+        """Moves poses that are far from all poses of the video softly towards them.
+
+        Each axis within its range is not enough: the field has never seen an unusual combination, and renders it with
+        holes. The function is continuous, so that motion has no jumps.
+        """
+        pose, unit = motion[..., :EYE_START], self.bandwidth**0.5
+        near = self._mean_near(pose, WIDENING)
+        distance = (pose - near).norm(dim=-1, keepdim=True).clamp(min=1e-9) / unit
+        room = MAX_DISTANCE - FREE_DISTANCE
+        excess = (distance - FREE_DISTANCE).clamp(min=0)
+        limited = torch.minimum(distance, FREE_DISTANCE + room * torch.tanh(excess / room))
+        return torch.cat([near + (pose - near) * limited / distance, motion[..., EYE_START:]], -1)
+
+    def _mean_near(self, pose: Float[Tensor, "*N T P"], widening: float) -> Float[Tensor, "*N T P"]:
+        """Kernel-weighted mean of the poses near each pose."""
+        distance = torch.cdist(pose, self.poses).square()  # [*N, T, K]
+        variance = self.bandwidth + widening * distance.amin(-1, keepdim=True)
+        return torch.softmax(-distance / (2 * variance), -1) @ self.poses
 
     def sample(self, candidates: Float[Tensor, "M T C"], generator: torch.Generator) -> Int[Tensor, ""]:
         """Draws the index of one of M motions with probabilities proportional to the likelihood of their poses.

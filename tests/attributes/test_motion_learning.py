@@ -190,6 +190,24 @@ def test_pose_prior_projects_and_selects_likely_poses():
     assert sum(alike) == pytest.approx(200, abs=50)
 
 
+def test_pose_prior_limits_combinations_that_the_video_does_not_show():
+    """Two axes always move together. A pose with one high and one low value is within the range of each axis."""
+    generator = torch.Generator().manual_seed(0)
+    training_motion = 0.1 * torch.randn(4000, 18, generator=generator)
+    training_motion[:, :2] += 4 * torch.rand(4000, 1, generator=generator) - 2
+    prior = PosePrior.from_motion(training_motion)
+    seen = training_motion[2::400]
+    limited = prior.limit(seen)
+    torch.testing.assert_close(limited, seen, atol=0.05, rtol=0)
+    path = torch.zeros(400, 18)
+    path[:, 0], path[:, 1] = 1.5, torch.linspace(1.5, -1.5, 400)  # away from the diagonal
+    limited = prior.limit(path)
+    unseen = (limited[:, 0] - limited[:, 1]).abs() / 2**0.5
+    assert (path[-1, 0] - path[-1, 1]).abs() / 2**0.5 > 2 and unseen.max() < 2.5 * prior.bandwidth**0.5 < 1
+    assert limited.diff(dim=0).norm(dim=-1).max() < 3 * path.diff(dim=0).norm(dim=-1).max(), "it jumps"
+    torch.testing.assert_close(limited[:, 10:], path[:, 10:])
+
+
 def test_windows_of_sequences_do_not_cross_cuts():
     shot = torch.tensor([0] * 30 + [1] * 20)
     sequences = MotionSequences(torch.arange(50.0)[:, None], torch.zeros(50, 2), shot, torch.ones(50))

@@ -16,6 +16,7 @@ from dfa_nerfstudio.evaluation.motion.pose_error import pose_error, pose_range, 
 from dfa_nerfstudio.evaluation.motion.spectrum import spectral_distance
 from dfa_nerfstudio.evaluation.motion.stillness import frozen_fraction, reference_step
 from dfa_nerfstudio.evaluation.motion.training_range import out_of_range_fraction
+from dfa_nerfstudio.evaluation.motion.unseen_poses import SeenPoses
 from tests.attributes.synthetic import smooth_noise, synthetic_clip
 
 FRAMES = 1500
@@ -91,6 +92,21 @@ def test_only_jumps_at_boundaries_count(own):
     jump[600:, 2] += 3 * np.abs(np.diff(own[:, 2])).max()
     assert max_boundary_jump(jump, [300, 600], own) > 2
     assert max_boundary_jump(jump, [300, 601], own) < 1
+
+
+def test_poses_may_be_unseen_within_the_range_of_each_axis():
+    """The head always turns and moves sideways together; a quarter of the frames combine them the other way round."""
+    time = np.linspace(0, 60, 1500)
+    turn = np.sin(time)
+    noise = 0.02 * np.random.default_rng(0).standard_normal((1500, 6))
+    training = np.stack([10 * turn, *4 * [0 * turn], turn], 1) + noise
+    seen = SeenPoses.from_training(training)
+    own = 10 * np.sin(time + 0.01)
+    moved = np.stack([own, *4 * [0 * own], own / 10], 1)
+    assert seen.unseen_fraction(training) == 0 and seen.unseen_fraction(moved) < 0.05
+    moved[1125:, [0, 5]] = 8, -0.8
+    assert seen.unseen_fraction(moved) == pytest.approx(0.25, abs=0.04)
+    assert SeenPoses.from_training(training[:40]).unseen_fraction(moved) == 0, "too short to know"
 
 
 def test_out_of_range_fraction_is_given_for_each_axis(own):

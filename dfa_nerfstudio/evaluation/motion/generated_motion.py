@@ -13,6 +13,7 @@ from dfa_nerfstudio.evaluation.motion.pose_axes import PoseAxes
 from dfa_nerfstudio.evaluation.motion.spectrum import SEGMENT_FRAMES, spectral_distance
 from dfa_nerfstudio.evaluation.motion.stillness import frozen_fraction, reference_step
 from dfa_nerfstudio.evaluation.motion.training_range import out_of_range_fraction
+from dfa_nerfstudio.evaluation.motion.unseen_poses import SeenPoses
 
 
 def generated_motion_metrics(
@@ -35,10 +36,11 @@ def generated_motion_metrics(
 
     Returns:
         `energy` (mean over axes of the energy relative to the person's), `frozen`, `spectrum` (dB; NaN below 5 s),
-        `outside` (fraction of time outside the training range, mean over axes), `blink_rate` (1/s), `blink_duration`
-        (s; NaN without blinks), `jump`, and `diversity` (NaN for one seed).
+        `outside` (fraction of time outside the training range, mean over axes), `unseen` (fraction of time in poses
+        unlike those of training), `blink_rate` (1/s), `blink_duration` (s; NaN without blinks), `jump`, and `diversity`
+        (NaN for one seed).
     """
-    reference = reference_step(own, shot)
+    reference, seen = reference_step(own, shot), SeenPoses.from_training(own)
     energy = np.mean([motion_energy(motion) for motion in motions], 0) / motion_energy(own, shot)
     blinks = [BlinkMetrics.from_openings(opening) for opening in openings]
     durations = [one.duration for one in blinks if not np.isnan(one.duration)]
@@ -47,6 +49,7 @@ def generated_motion_metrics(
         "spectrum": float(np.mean([_spectral_distance(motion, own) for motion in motions])),
         "frozen": float(np.mean([frozen_fraction(motion, reference) for motion in motions])),
         "outside": float(np.mean([out_of_range_fraction(motion, own) for motion in motions])),
+        "unseen": float(np.mean([seen.unseen_fraction(motion) for motion in motions])),
         "blink_rate": float(np.mean([one.rate for one in blinks])),
         "blink_duration": float(np.mean(durations)) if durations else float("nan"),
         "jump": max(max_boundary_jump(each, range(hop, len(each), hop), own, shot) for each in motions),

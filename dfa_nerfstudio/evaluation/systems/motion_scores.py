@@ -33,6 +33,13 @@ MOTION_COLUMNS = (
     MetricInfo("spectrum", "Spectrum", "dB", "lower", "distance of the power spectrum from the person's"),
     MetricInfo("frozen", "Frozen", "", "as the truth", "share of the frames in which the head is still"),
     MetricInfo("outside", "Outside the range", "", "lower", "share of time at poses beyond those of training"),
+    MetricInfo(
+        "unseen",
+        "Unseen poses",
+        "",
+        "lower",
+        "share of the frames farther from all training poses than 95 % of these are from those of other moments",
+    ),
     MetricInfo("blink_rate", "Blinks", "1/s", "as the truth", "of the generated eye opening"),
     MetricInfo("blink_duration", "Blink duration", "s", "as the truth", "from start to end"),
     MetricInfo(
