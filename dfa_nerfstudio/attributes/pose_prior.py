@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -16,12 +17,15 @@ MAX_POSES = 1500
 """Maximum number of poses of a long video."""
 MIN_SEPARATION = 50
 """Frames between two moments of a video from which on their poses count as different ones."""
-FREE_DISTANCE, MAX_DISTANCE = 1.5, 2.0
-"""Distance of a pose from the mean of the video's poses near it up to which it is left as it is, and which it never
-exceeds. The unit is the square root of `PosePrior.bandwidth`."""
+REACH_QUANTILE = 0.9
+"""Quantile of the distances between poses of different times that is the reach of a pose. Not the median: in a video in
+which the head is mostly still, that is the noise of the tracker."""
+ROOM = 1 / 3
+"""How much farther than its reach a limited pose can be from the mean of the video's poses near it, in parts of the
+reach."""
 WIDENING = 0.25
-"""Growth of the kernel's variance with the squared distance of a pose: far from all poses the mean would jump from one
-nearest pose to another."""
+"""Growth of the kernel's variance with the squared distance of a pose. Without it, the mean of a pose far from all
+others would jump from one nearest pose to another."""
 
 
 @dataclass
@@ -32,6 +36,9 @@ class PosePrior:
     """Standardised poses of the training frames."""
     bandwidth: float
     """Median squared distance from a pose to the nearest pose of another time."""
+    reach: float
+    """Distance to the nearest pose of another time that `REACH_QUANTILE` of the poses have at most; infinite in a video
+    that is too short for a second time."""
 
     @classmethod
     def from_motion(cls, motion: Float[Tensor, "N C"]) -> PosePrior:
@@ -43,7 +50,9 @@ class PosePrior:
         same = (time[:, None] - time).abs() * stride < MIN_SEPARATION
         nearest = distance.masked_fill(same, torch.inf).amin(1)
         finite = nearest[nearest.isfinite()]
-        return cls(poses, max(float(finite.median()), 1e-6) if len(finite) else 1.0)
+        if not len(finite):
+            return cls(poses, 1.0, torch.inf)
+        return cls(poses, max(float(finite.median()), 1e-6), max(float(finite.quantile(REACH_QUANTILE)), 1e-6) ** 0.5)
 
     def project(self, motion: Float[Tensor, "*N T C"]) -> Float[Tensor, "*N T C"]:
         """Shifts motion so that its last pose becomes a likely one: the kernel-weighted mean of the poses near it.
@@ -52,28 +61,30 @@ class PosePrior:
         `position_decay` frames (`blend_onset`). Without this, a head that has reached the end of its range stays there.
         """
         last = motion[..., -1:, :EYE_START]
-        shift = self._mean_near(last, widening=0.0) - last
+        shift = self._mean_near(last, self.bandwidth) - last
         return torch.cat([motion[..., :EYE_START] + shift, motion[..., EYE_START:]], -1)
 
     def limit(self, motion: Float[Tensor, "T C"]) -> Float[Tensor, "T C"]:
         """Moves poses that are far from all poses of the video softly towards them.
 
-        Each axis within its range is not enough: the field has never seen an unusual combination, and renders it with
-        holes. The function is continuous, so that motion has no jumps.
+        Each axis within its range is not enough: the field was not trained on an unusual combination, and renders it
+        with holes. A pose within its reach of the mean of the poses near it stays as it is. The function is continuous.
         """
-        pose, unit = motion[..., :EYE_START], self.bandwidth**0.5
-        near = self._mean_near(pose, WIDENING)
-        distance = (pose - near).norm(dim=-1, keepdim=True).clamp(min=1e-9) / unit
-        room = MAX_DISTANCE - FREE_DISTANCE
-        excess = (distance - FREE_DISTANCE).clamp(min=0)
-        limited = torch.minimum(distance, FREE_DISTANCE + room * torch.tanh(excess / room))
+        if not math.isfinite(self.reach):
+            return motion
+        pose = motion[..., :EYE_START]
+        near = self._mean_near(pose, self.reach**2 / 2, WIDENING)
+        distance = (pose - near).norm(dim=-1, keepdim=True).clamp(min=1e-9) / self.reach
+        limited = torch.minimum(distance, 1 + ROOM * torch.tanh((distance - 1).clamp(min=0) / ROOM))
         return torch.cat([near + (pose - near) * limited / distance, motion[..., EYE_START:]], -1)
 
-    def _mean_near(self, pose: Float[Tensor, "*N T P"], widening: float) -> Float[Tensor, "*N T P"]:
-        """Kernel-weighted mean of the poses near each pose."""
+    def _mean_near(
+        self, pose: Float[Tensor, "*N T P"], variance: float, widening: float = 0.0
+    ) -> Float[Tensor, "*N T P"]:
+        """Mean of the video's poses near each pose, weighted by a Gaussian kernel."""
         distance = torch.cdist(pose, self.poses).square()  # [*N, T, K]
-        variance = self.bandwidth + widening * distance.amin(-1, keepdim=True)
-        return torch.softmax(-distance / (2 * variance), -1) @ self.poses
+        wide = variance + widening * distance.amin(-1, keepdim=True)
+        return torch.softmax(-distance / (2 * wide), -1) @ self.poses
 
     def sample(self, candidates: Float[Tensor, "M T C"], generator: torch.Generator) -> Int[Tensor, ""]:
         """Draws the index of one of M motions with probabilities proportional to the likelihood of their poses.

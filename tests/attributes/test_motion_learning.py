@@ -203,9 +203,13 @@ def test_pose_prior_limits_combinations_that_the_video_does_not_show():
     path[:, 0], path[:, 1] = 1.5, torch.linspace(1.5, -1.5, 400)  # away from the diagonal
     limited = prior.limit(path)
     unseen = (limited[:, 0] - limited[:, 1]).abs() / 2**0.5
-    assert (path[-1, 0] - path[-1, 1]).abs() / 2**0.5 > 2 and unseen.max() < 2.5 * prior.bandwidth**0.5 < 1
+    assert (path[-1, 0] - path[-1, 1]).abs() / 2**0.5 > 2 and unseen.max() < 2 * prior.reach < 1
     assert limited.diff(dim=0).norm(dim=-1).max() < 3 * path.diff(dim=0).norm(dim=-1).max(), "it jumps"
     torch.testing.assert_close(limited[:, 10:], path[:, 10:])
+    mostly_still = training_motion.clone()
+    mostly_still[:2500] = 0.001 * torch.randn(2500, 18, generator=generator)
+    moving = PosePrior.from_motion(mostly_still).limit(training_motion[:2500:50])
+    assert (moving - training_motion[:2500:50]).norm(dim=-1).mean() < 0.2, "the tracker's noise is no reach"
 
 
 def test_windows_of_sequences_do_not_cross_cuts():

@@ -17,7 +17,7 @@ from torch import Tensor
 from dfa_nerfstudio.attributes.attribute_models import MODELS_FILE_NAME
 from dfa_nerfstudio.attributes.speech_models import SpeechModels
 from dfa_nerfstudio.data.attribute_track import AttributeTrack
-from dfa_nerfstudio.data.dataset_folder import TRANSFORMS, DatasetFolder, find_dataset_folders
+from dfa_nerfstudio.data.dataset_folder import ATTRIBUTES, DatasetFolder, find_dataset_folders
 from dfa_nerfstudio.evaluation.ablation.row_batches import compute_rows
 from dfa_nerfstudio.evaluation.ablation.stored_row import Settings, StoredRow, file_digest, row_folder
 from dfa_nerfstudio.evaluation.evaluation_context import PretrainedScorers
@@ -66,13 +66,10 @@ class AudioRows:
         missing = [row for row in dict.fromkeys(rows) if self._stored(row).read() is None]
         if any(row.name == SYNC_EXPERT for row in missing):
             self.person.train_sync_expert()
-        if missing:
-            self._read()
+        if missing:  # here, so that no process reads it again
+            self.person.read()
+            _ = self.speech, self.encoders
         compute_rows("motion and lip models", list(map(self._stored, missing)), self.output, cpu_count())
-
-    def _read(self) -> None:
-        """Reads what all rows need, so that no process reads it again."""
-        _ = self.person.recording, self.person.others, self.speech, self.encoders
 
     def values(self, row: AudioRow) -> dict[str, float]:
         """Scores of a row by column key, with the training time."""
@@ -88,7 +85,7 @@ class AudioRows:
             "row": f"{row.kind} {row.name} {row.seed}",
             "models": file_digest(self.data / MODELS_FILE_NAME),
             "reference_clips": [
-                file_digest(folder / TRANSFORMS)
+                file_digest(folder / ATTRIBUTES)
                 for root in self.reference_clips
                 for folder in find_dataset_folders(root)
             ],

@@ -15,7 +15,13 @@ from dfa_nerfstudio.evaluation.ablation.audio_rows import AudioRow, AudioRows
 from dfa_nerfstudio.evaluation.ablation.image_strips import write_strips
 from dfa_nerfstudio.evaluation.ablation.ns_train import ns_train
 from dfa_nerfstudio.evaluation.ablation.result_table import Column
-from dfa_nerfstudio.evaluation.ablation.stored_row import Settings, StoredRow, file_digest, row_folder
+from dfa_nerfstudio.evaluation.ablation.stored_row import (
+    Settings,
+    StoredRow,
+    dataset_digest,
+    file_digest,
+    row_folder,
+)
 from dfa_nerfstudio.evaluation.ablation.system_rows import LIP_IMAGE_ROWS
 from dfa_nerfstudio.evaluation.ablation.variants import FULL_MODEL
 from dfa_nerfstudio.evaluation.cross_driven import LipPredictor
@@ -64,6 +70,7 @@ class FieldTrainer:
         options = [file_digest(Path(word)) if Path(word).is_file() else word for word in self.options[field]]
         return {
             "data": str(self.data.resolve()),  # config.yml names it
+            "dataset": dataset_digest(self.data),
             "track": file_digest(self.data / TRACK),
             "minutes": self.minutes,
             "method": self.method,
@@ -138,7 +145,7 @@ class ImageRows:
     def mean_image_values(self) -> dict[str, float]:
         """Metrics of the mean training image by column key."""
         folder = DatasetFolder.open(self.trainer.data)
-        settings = {"track": file_digest(folder.path / TRACK), **self._scoring_settings}
+        settings = {"dataset": dataset_digest(folder.path), **self._scoring_settings}
         place = self.trainer.output / "rows" / row_folder(MEAN_IMAGE)
         return StoredRow(place, settings, lambda: _column_values(self._score(mean_image_pair(folder)))).values()
 

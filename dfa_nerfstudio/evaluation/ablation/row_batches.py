@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,13 +36,13 @@ def compute_rows(title: str, rows: Sequence[StoredRow], output: Path, processes:
     num_threads = max(1, cpu_count() // processes)
     batches = [rows[first::num_batches] for first in range(num_batches)]
     jobs = [
-        Job(f"{title}, batch {number}", output, _compute_batch, (batch, num_threads))
-        for number, batch in enumerate(batches, start=1)
+        Job(f"{len(batch)} rows from {batch[0].name} on", output, _compute_batch, (batch, num_threads))
+        for batch in batches
     ]
-    finished = run_jobs(jobs, JobsConfig(jobs=processes))
-    for _, reason, _ in track(finished, title, total=len(jobs), disable=not jobs):
-        if reason:
-            raise UserError(reason)
+    with contextlib.closing(run_jobs(jobs, JobsConfig(jobs=processes))) as finished:
+        for job, reason, _ in track(finished, title, total=len(jobs), disable=not jobs):
+            if reason:
+                raise UserError(f"{job.name}: {reason}")
 
 
 def _compute_batch(rows: Sequence[StoredRow], num_threads: int) -> None:

@@ -64,7 +64,7 @@ class RowTable(ABC):
         return []
 
     def rendered(self, name: str, seed: int) -> list[StoredRow]:
-        """What a row has that is rendered."""
+        """What a row has that needs the renderer."""
         return []
 
     def field(self, name: str) -> str | None:

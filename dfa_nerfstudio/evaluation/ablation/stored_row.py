@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from dfa_nerfstudio.atomic_write import atomic_write
+from dfa_nerfstudio.data.dataset_folder import ATTRIBUTES, BACKGROUND, TRANSFORMS
 
 Settings = dict[str, object]
 VALUES = "values.json"
@@ -27,8 +28,8 @@ class StoredRow:
 
     @property
     def name(self) -> str:
-        """Row and seed for messages."""
-        return f"{self.folder.parent.name}, {self.folder.name}"
+        """Name for messages: the folder's last three parts."""
+        return "/".join(self.folder.parts[-3:])
 
     def read(self) -> dict[str, float] | None:
         """Reads the values; None unless they were stored with the same settings."""
@@ -58,6 +59,24 @@ def file_digest(path: Path) -> list[str]:
     the same; a file with other content is another."""
     stat = path.stat()
     return [path.name, _sha256(path.resolve(), stat.st_mtime_ns, stat.st_size)]
+
+
+def dataset_digest(folder: Path) -> list[object]:
+    """What fields and scores depend on in a dataset folder, for settings: the content of its files, and names and sizes
+    of its images and masks, which are too many to read."""
+    digests = [file_digest(folder / name) for name in (TRANSFORMS, ATTRIBUTES, BACKGROUND) if (folder / name).is_file()]
+    return [*digests, _sizes(folder.resolve(), tuple(place.stat().st_mtime_ns for place in _subfolders(folder)))]
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(place for place in folder.iterdir() if place.is_dir())
+
+
+@lru_cache(maxsize=64)
+def _sizes(folder: Path, _changed: tuple[int, ...]) -> str:
+    """Digest of names and sizes of all files in the subfolders."""
+    files = [(path.name, path.stat().st_size) for place in _subfolders(folder) for path in sorted(place.iterdir())]
+    return hashlib.sha256(json.dumps(files).encode()).hexdigest()
 
 
 @lru_cache(maxsize=1024)

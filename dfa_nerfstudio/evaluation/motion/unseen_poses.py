@@ -16,8 +16,8 @@ MAX_POSES = 1500
 """Maximum number of training poses that are compared with each other."""
 OTHER_MOMENT = round(2 * FRAME_RATE)
 """Frames between two moments from which on their poses count as independent: two seconds."""
-USUAL = 0.95
-"""Quantile of the distances between the training poses of different moments that still counts as usual."""
+REFERENCE_QUANTILE = 0.95
+"""Part of the training poses that are not called unseen, when each is compared with those of other moments."""
 
 
 @dataclass
@@ -31,9 +31,9 @@ class SeenPoses:
     scale: Float[np.ndarray, " 6"]
     """Standard deviation of each axis."""
     poses: KDTree
-    usual_distance: float
-    """Distance to the nearest pose of another moment that `USUAL` of the training poses have at most; infinite if the
-    video is too short to have other moments."""
+    reference_distance: float
+    """Distance to the nearest pose of another moment that `REFERENCE_QUANTILE` of the training poses have at most; NaN
+    if the video is too short to have other moments."""
 
     @classmethod
     def from_training(cls, training: PoseAxes) -> SeenPoses:
@@ -43,8 +43,15 @@ class SeenPoses:
         poses = training[frames] / scale
         distance = cdist(poses, poses)
         distance[np.abs(frames[:, None] - frames) < OTHER_MOMENT] = np.inf
-        return cls(scale, KDTree(poses), float(np.quantile(distance.min(1), USUAL, method="higher")))
+        nearest = distance.min(1)
+        reference = np.quantile(nearest, REFERENCE_QUANTILE) if np.isfinite(nearest).all() else np.nan
+        return cls(scale, KDTree(poses), float(reference))
 
     def unseen_fraction(self, axes: PoseAxes) -> float:
-        """Fraction of frames that are farther from all training poses than is usual among these."""
-        return float((self.poses.query(axes / self.scale)[0] > self.usual_distance).mean())
+        """Fraction of frames that are farther from all training poses than these are from each other.
+
+        The training frames themselves have 0.05, when each is compared with those of other moments. NaN if the training
+        frames are too few.
+        """
+        distance = self.poses.query(axes / self.scale)[0]
+        return float((distance > self.reference_distance).mean()) if self.reference_distance >= 0 else float("nan")

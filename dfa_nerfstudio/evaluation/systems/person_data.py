@@ -83,6 +83,10 @@ class PersonData:
         normalised = torch.from_numpy(models.clip_statistics.normalise(clip.mfcc))
         return replace(whole, mfcc=normalised).shift_audio(int(models.offset))
 
+    def read(self) -> None:
+        """Reads what trainings need; without it, each property reads when it is first used."""
+        _ = self.recording, self.train_motion, self.end_motion, self._others
+
     @property
     def train(self) -> Recording:
         """The training frames."""

@@ -25,6 +25,7 @@ def train_row(
         person: the person's data.
         seed: random seed.
     """
+    person.read()  # before the seed is set, because readers draw random numbers when they build their models
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return rows[name](person, seed)

@@ -32,7 +32,7 @@ class OwnLips(LipModel):
 
 
 class LipsOfReducedVariance(OwnLips):
-    """The regression's own prediction, which has the smallest error and moves less than the person."""
+    """The same regression without restored variance: the smallest error, and an amplitude below the person's."""
 
     options = LipConfig(restore_variance=False)
 
