@@ -205,10 +205,10 @@ class ImageTable(RowTable):
         return {MEAN_IMAGE: self.images.mean_image_values()}
 
     def rendered(self, name: str, seed: int) -> list[StoredRow]:
-        return [self.images.stored(name, seed)]
+        return [self.images.stored(self.image_row(name), seed)]
 
     def field(self, name: str) -> str | None:
-        return self.images.field_of(name)
+        return self.images.field_of(self.image_row(name))
 
-    def image_row(self, name: str) -> str | None:
+    def image_row(self, name: str) -> str:
         return name

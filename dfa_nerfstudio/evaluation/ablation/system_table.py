@@ -55,18 +55,13 @@ class SystemTable(ImageTable):
         values = image | {key: motion[key] for key in MOTION_METRICS if key in motion}
         if system.image_row == ADNERF_CONDITIONING:  # a field without f_e blinks as its rendered frames do
             values["blink_rate"] = image.get("blink_rate", float("nan"))
-        if self._has_videos(seed):
-            self._videos(name, seed).values()
         return values | {"minutes": image["minutes"] + motion["minutes"]}
 
     def rendered(self, name: str, seed: int) -> list[StoredRow]:
-        videos = [self._videos(name, seed)] if self._has_videos(seed) else []
-        return [*super().rendered(SYSTEMS[name].image_row, seed), *videos]
+        has_videos = seed == self.video_seed and self.audio.speech_files
+        return [*super().rendered(name, seed), *([self._videos(name, seed)] if has_videos else [])]
 
-    def field(self, name: str) -> str | None:
-        return super().field(SYSTEMS[name].image_row)
-
-    def image_row(self, name: str) -> str | None:
+    def image_row(self, name: str) -> str:
         return SYSTEMS[name].image_row
 
     @property
@@ -75,9 +70,6 @@ class SystemTable(ImageTable):
 
     def source_values(self, truth: dict[str, float]) -> dict[str, float]:
         return truth | self.truth
-
-    def _has_videos(self, seed: int) -> bool:
-        return seed == self.video_seed and bool(self.audio.speech_files)
 
     def _videos(self, name: str, seed: int) -> StoredRow:
         """The talking videos of a system."""
