@@ -16,7 +16,6 @@ from dfa_nerfstudio.data.attribute_track import AttributeTrack
 from dfa_nerfstudio.media.library_threads import SWITCH_INTERVAL_S
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
 from dfa_nerfstudio.media.video_writer import stream_writer
-from dfa_nerfstudio.talk.audio_driver import AudioDriver
 from dfa_nerfstudio.talk.live_stream import MAX_LATENCY_S
 from dfa_nerfstudio.talk.ordered_parallel_map import MAX_WORKERS
 from dfa_nerfstudio.talk.pcm_source import SAMPLES_PER_FRAME
@@ -69,7 +68,7 @@ class RenderPool:
         renderer, start = self.renderer, time.monotonic()
         noise = np.random.default_rng(0).normal(0, 0.1, round(MEASURED_S * SAMPLE_RATE)).astype(np.float32)
         chunks = np.split(noise, range(SAMPLES_PER_FRAME, len(noise), SAMPLES_PER_FRAME))
-        driver = AudioDriver(renderer.model, renderer.motion, renderer.conditioning, live=True)
+        driver = renderer.driver(live=True)
         pending = deque[Future[Image | None]]()
         with stream_writer(io.BytesIO(), "mp4", FRAME_RATE, renderer.size, SAMPLE_RATE, {}) as video:
 

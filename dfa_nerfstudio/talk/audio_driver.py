@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Int
+from torch import Tensor
 
 from dfa_nerfstudio.attributes.attribute_models import MODELS_FILE_NAME, AttributeModels
 from dfa_nerfstudio.attributes.motion_config import MotionConfig
@@ -45,6 +46,7 @@ class AudioDriver:
         motion: MotionConfig,
         conditioning: AudioConditioningConfig | None = None,
         live: bool = False,
+        source_frames: Int[Tensor, " N"] | None = None,
     ) -> None:
         """
         Args:
@@ -52,6 +54,7 @@ class AudioDriver:
             motion: source of head motion and blinks.
             conditioning: post-processing of the lips; the default configuration if None.
             live: minimises latency: reads no audio ahead that a frame does not need.
+            source_frames: numbers of the clip's frames that the motion `source` plays; the training frames if None.
         """
         clip = model.clip
         models = AttributeModels.load(clip.folder / MODELS_FILE_NAME)
@@ -72,7 +75,9 @@ class AudioDriver:
         source = clip.track.to("cpu")
         closed_mouth = model.closed_mouth_feature.cpu()
         self._conditioner = AudioConditioner(models, closed_mouth, conditioning or AudioConditioningConfig(), live)
-        self._motion = MotionSource(models, source[clip.train_frames], motion)
+        self._motion = MotionSource(
+            models, source[clip.train_frames if source_frames is None else source_frames], motion
+        )
 
     @torch.no_grad()
     def stream(

@@ -15,7 +15,6 @@ from jaxtyping import Float32
 
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
 from dfa_nerfstudio.media.video_writer import stream_writer
-from dfa_nerfstudio.talk.audio_driver import AudioDriver
 from dfa_nerfstudio.talk.pcm_source import decode_pcm, fill_pauses, read_bytes, read_in_thread, take, websocket_bytes
 from dfa_nerfstudio.talk.talk_config import LiveConfig
 from dfa_nerfstudio.talk.video_renderer import TalkingVideoRenderer
@@ -96,7 +95,7 @@ def render_live(renderer: TalkingVideoRenderer, config: LiveConfig, source: Bina
         target: receives the video.
     """
     latency = Latency(renderer.fps)
-    driver = AudioDriver(renderer.model, renderer.motion, renderer.conditioning, live=True)
+    driver = renderer.driver(live=True)
     with contextlib.ExitStack() as stack:
         if config.listen is None:
             pcm = read_bytes(source)

@@ -13,7 +13,6 @@ from dfa_nerfstudio.atomic_write import check_not_input
 from dfa_nerfstudio.attributes.motion_config import MotionConfig
 from dfa_nerfstudio.data.renderer import Renderer
 from dfa_nerfstudio.media.rates import FRAME_RATE
-from dfa_nerfstudio.talk.audio_driver import AudioDriver
 from dfa_nerfstudio.talk.find_run import find_run
 from dfa_nerfstudio.talk.load_model import load_model
 from dfa_nerfstudio.talk.talk_config import AudioConditioningConfig, VideoConfig
@@ -74,8 +73,7 @@ class Person:
         """
         video = video or VideoConfig()
         renderer = self._renderer(replace(video, fps=video.fps or FRAME_RATE), motion, conditioning)
-        driver = AudioDriver(renderer.model, renderer.motion, renderer.conditioning, live=True)
-        yield from renderer.render_tracks(driver.stream(audio))
+        yield from renderer.render_tracks(renderer.driver(live=True).stream(audio))
 
     def _renderer(
         self, video: VideoConfig, motion: MotionConfig | None, conditioning: AudioConditioningConfig | None

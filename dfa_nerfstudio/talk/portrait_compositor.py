@@ -9,20 +9,26 @@ from pathlib import Path
 import cv2
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
+from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
 from dfa_nerfstudio.data.dataset_folder import REPORT_FILE, DatasetFolder
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.rates import FRAME_RATE
+from dfa_nerfstudio.media.timeline import true_runs
 from dfa_nerfstudio.media.video_reader import Video, to_rgb
 from dfa_nerfstudio.talk.lower_face_mask import lower_face_opacity, lower_face_points
 from dfa_nerfstudio.talk.talk_config import PasteRegion
 
+FADE = 3
+"""Half the number of frames over which the portrait appears and disappears next to an invalid frame."""
 BORDER = 0.08
 """Width of the border over which the portrait fades into the frame, as a fraction of the portrait's side."""
 
 
 class PortraitCompositor:
     """Composites portraits into a video's frames, which are played forwards and backwards in turn.
+
+    Invalid frames, in which the face was lost or covered, stay as they are.
 
     Decoded frames are cached as JPEG, so that they can be played backwards. Memory grows with the source video, not
     with the output.
@@ -54,7 +60,7 @@ class PortraitCompositor:
                 f"{video}: its camera moved and dfa-process stabilised it, so the portrait fits none of its frames and "
                 "cannot be pasted"
             )
-        self._video, self._frames, self._frame_rate = video, frames, frame_rate
+        self._video, self._frames, self._frame_rate = video, np.array(frames, np.float64), frame_rate
         self._decoded = islice(Video(video, frame_rate).frames(), first, None)
         self._jpegs: list[UInt8[np.ndarray, " bytes"]] = []
         frame = self._source_frame(0)
@@ -62,47 +68,56 @@ class PortraitCompositor:
         if video.name != source or min(self.size) < self.side:
             raise UserError(f"{video}: the portrait was cropped from {source}; give that video")
         self._opacity = self._portrait_opacity(*self.size)
+        dataset = DatasetFolder.open(folder)
+        valid = (dataset.attributes.shot >= 0)[frames]
+        margin = minimum_filter1d(valid.astype(np.float32), 2 * FADE + 1, mode="nearest")
+        self._presence = uniform_filter1d(margin, 2 * FADE + 1, mode="nearest").round(
+            6
+        )  # the filter's zeros are inexact
+        """Factor in [0, 1] of the portrait's opacity in each of `frames`: 0 in invalid ones, and less than 1 near them."""
         self._lower_face: Float[np.ndarray, "T L 2"] | None = None
         """Landmarks of the lower face in each frame of the dataset, in pixels of the portrait in the video."""
         if region == "lower-face":
-            dataset = DatasetFolder.open(folder)
             points = lower_face_points(dataset.attributes.landmarks)
             self._lower_face = points * (self.side / max(dataset.size))
 
     def composite(self, portrait: UInt8[np.ndarray, "S S 3"], seconds: float) -> UInt8[np.ndarray, "H W 3"]:
         """Returns the source frame for a time of the output, with the portrait composited."""
-        number = self._dataset_frame(seconds)
-        frame = self._source_frame(round(number / FRAME_RATE * self._frame_rate))
+        frame = self.source_frame_at(seconds)
         rows, columns = slice(self.top, self.top + self.side), slice(self.left, self.left + self.side)
         interpolation = cv2.INTER_AREA if self.side < len(portrait) else cv2.INTER_CUBIC
         resized = cv2.resize(portrait, (self.side, self.side), interpolation=interpolation).astype(np.float32)
-        blended = frame[rows, columns] + self._frame_opacity(number) * (resized - frame[rows, columns])
+        blended = frame[rows, columns] + self.opacity_at(seconds) * (resized - frame[rows, columns])
         frame[rows, columns] = blended.round().clip(0, 255).astype(np.uint8)
         return frame
 
     def source_frame_at(self, seconds: float) -> UInt8[np.ndarray, "H W 3"]:
         """Returns the source frame for a time of the output."""
-        return self._source_frame(round(self._dataset_frame(seconds) / FRAME_RATE * self._frame_rate))
+        return self._source_frame(round(self._at(seconds, self._frames) / FRAME_RATE * self._frame_rate))
 
-    def _dataset_frame(self, seconds: float) -> float:
-        """Returns the fractional frame number in the dataset for a time of the output."""
+    def unchanged_spans(self, duration: float) -> list[tuple[float, float]]:
+        """Returns start and end in seconds of each part of an output in which the source's frames stay as they are."""
+        times = np.arange(0, duration, 1 / self._frame_rate)
+        runs = true_runs(np.array([self._at(seconds, self._presence) == 0 for seconds in times]))
+        return [(run.start / self._frame_rate, run.stop / self._frame_rate) for run in runs]
+
+    def _at(self, seconds: float, values: Float[np.ndarray, " N"]) -> float:
+        """Returns the value at a time of the output; `values` has one for each of the frames that are played."""
         last = len(self._frames) - 1
         position = seconds * FRAME_RATE % max(2 * last, 1)
         position = min(position, 2 * last - position)
-        return float(np.interp(position, np.arange(last + 1), self._frames))
+        return float(np.interp(position, np.arange(len(values)), values))
 
     def opacity_at(self, seconds: float) -> Float32[np.ndarray, "S S 1"]:
         """Returns the portrait's opacity in [0, 1] for a time of the output."""
-        return self._frame_opacity(self._dataset_frame(seconds))
-
-    def _frame_opacity(self, number: float) -> Float32[np.ndarray, "S S 1"]:
-        """Returns the opacity at a fractional frame number of the dataset."""
+        opacity = self._opacity * np.float32(self._at(seconds, self._presence))
         if self._lower_face is None:
-            return self._opacity
+            return opacity
+        number = self._at(seconds, self._frames)
         first = int(number)
         second = min(first + 1, len(self._lower_face) - 1)
         points = self._lower_face[first] + (number - first) * (self._lower_face[second] - self._lower_face[first])
-        return self._opacity * lower_face_opacity(points, self.side, self.side)
+        return opacity * lower_face_opacity(points, self.side, self.side)
 
     def _portrait_opacity(self, width: int, height: int) -> Float32[np.ndarray, "S S 1"]:
         """Returns the portrait's opacity in [0, 1].

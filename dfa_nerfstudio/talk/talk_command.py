@@ -119,6 +119,11 @@ def _render_file(
         f"{statistics.first_frame_seconds:.1f} s; marked as synthetic",
         soft_wrap=True,
     )
+    if renderer.portrait_compositor is not None and (spans := renderer.portrait_compositor.unchanged_spans(duration)):
+        times = ", ".join(f"{start:.1f} to {stop:.1f} s" for start, stop in spans)
+        console.print(
+            f"note: {output}: {times} stay as in {video.paste}: dfa-process excluded these frames", soft_wrap=True
+        )
 
 
 def _render_live(

@@ -41,7 +41,8 @@ class VideoConfig:
     (`white`, `#20a0ff`), or `transparent`, which needs an output named .webm or .mov."""
     paste: Path | None = None
     """The video that was given to dfa-process. The rendered portrait is composited into its frames, which are played
-    forwards and backwards in turn. With the pose `source`, portrait and surrounding body fit each other."""
+    forwards and backwards in turn. With the pose `source`, portrait and surrounding body fit each other, and frames
+    that dfa-process excluded stay as they are; with other poses these are left out."""
     paste_region: PasteRegion = "portrait"
     """What `paste` replaces: the whole `portrait`, or the `lower-face` alone, as for dubbing. The latter leaves all
     other pixels as they are, and needs the pose `source`."""

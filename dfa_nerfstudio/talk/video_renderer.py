@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Float32, UInt8
 
 from dfa_nerfstudio.attributes.motion_config import SOURCE, MotionConfig
@@ -76,13 +77,17 @@ class TalkingVideoRenderer:
         portrait_size = frame_size(model, self.scale)
         self.background = BackgroundCompositor(video.background, portrait_size)
         self.portrait_compositor = None
+        self.source_frames = model.clip.train_frames
+        """Numbers of the clip's frames that the motion `source` and the pasted video play."""
         if video.paste is not None:
             if video.paste_region == "lower-face" and motion.pose != SOURCE:
                 raise UserError(
                     "`paste_region=lower-face`: the face must stand where it stands in the video; use `pose=source`"
                 )
+            if motion.pose == SOURCE:  # portrait and body have the same pose, so no frame must be left out
+                self.source_frames = torch.arange(len(model.clip.track))
             self.portrait_compositor = PortraitCompositor(
-                video.paste, model.clip.folder, model.clip.train_frames.tolist(), self.fps, video.paste_region
+                video.paste, model.clip.folder, self.source_frames.tolist(), self.fps, video.paste_region
             )
         self.size = portrait_size if self.portrait_compositor is None else self.portrait_compositor.size
         """Width and height of the videos in pixels."""
@@ -130,10 +135,9 @@ class TalkingVideoRenderer:
 
     def render_frames(self, audio: Path, features: Path | None = None) -> Iterator[UInt8[np.ndarray, "H W C"]]:
         """Yields the frames of an audio file's video; see `render`."""
-        driver = AudioDriver(self.model, self.motion, self.conditioning)
         try:
             yield from self.render_tracks(
-                driver.stream(_require_audible(audio, self._audio(audio)), features, self._duration(audio))
+                self.driver().stream(_require_audible(audio, self._audio(audio)), features, self._duration(audio))
             )
         except UserError as error:
             message = str(error) if str(audio) in str(error) else f"{audio}: {error}"
@@ -179,11 +183,14 @@ class TalkingVideoRenderer:
         """Renders a track of one frame before the background; several threads may call it."""
         return self.background.composite(render_frame(self.model, frame, self.scale))
 
+    def driver(self, live: bool = False) -> AudioDriver:
+        """Returns the driver of this person's track, see `AudioDriver`."""
+        return AudioDriver(self.model, self.motion, self.conditioning, live, self.source_frames)
+
     def warm_up(self) -> None:
         """Renders one second of noise, so that everything that is loaded or compiled at first use is ready."""
         noise = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
-        driver = AudioDriver(self.model, self.motion, self.conditioning, live=True)
-        for _ in self.render_tracks(driver.stream(iter([noise]))):
+        for _ in self.render_tracks(self.driver(live=True).stream(iter([noise]))):
             pass
 
     def num_frames(self, audio: Path) -> int:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
@@ -127,11 +126,10 @@ def dubbing_scores(videos: Sequence[DubbedVideo], encoders: SpeechModels) -> dic
 
 
 def source_track(person: PersonData, speech: SpeechInputs, lips: Float[Tensor, "T K"]) -> AttributeTrack:
-    """Pose and eyes of the training frames, forwards and backwards, with new lips for the frames of `speech`."""
-    models, source = person.models, person.track[torch.from_numpy(person.folder.train_frames)]
-    return replace(
-        generate_track(models, speech.f_a, MotionConfig(pose=SOURCE), source), mouth=lips, mouth_kind=models.lip_kind
-    )
+    """Pose and eyes of the source's frames, forwards and backwards, with new lips for the frames of `speech`."""
+    models = person.models
+    track = generate_track(models, speech.f_a, MotionConfig(pose=SOURCE), person.track)
+    return replace(track, mouth=lips, mouth_kind=models.lip_kind)
 
 
 def _outside_errors(video: DubbedVideo, lower_face: Float[np.ndarray, "T L 2"]) -> Iterator[float]:
