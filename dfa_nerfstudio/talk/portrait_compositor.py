@@ -71,10 +71,9 @@ class PortraitCompositor:
         dataset = DatasetFolder.open(folder)
         valid = (dataset.attributes.shot >= 0)[frames]
         margin = minimum_filter1d(valid.astype(np.float32), 2 * FADE + 1, mode="nearest")
-        self._presence = uniform_filter1d(margin, 2 * FADE + 1, mode="nearest").round(
-            6
-        )  # the filter's zeros are inexact
-        """Factor in [0, 1] of the portrait's opacity in each of `frames`: 0 in invalid ones, and less than 1 near them."""
+        # rounded, because the filter's zeros are inexact
+        self._presence = uniform_filter1d(margin, 2 * FADE + 1, mode="nearest").round(6)
+        """Factor in [0, 1] of the portrait's opacity in each of `frames`: 0 in invalid ones, less than 1 near them."""
         self._lower_face: Float[np.ndarray, "T L 2"] | None = None
         """Landmarks of the lower face in each frame of the dataset, in pixels of the portrait in the video."""
         if region == "lower-face":
