@@ -23,7 +23,7 @@ from dfa_nerfstudio.media.frame_times import FrameTimes
 from dfa_nerfstudio.media.images import resize_square, write_image
 from dfa_nerfstudio.media.prefetch import prefetch
 from dfa_nerfstudio.media.rates import FRAME_RATE
-from dfa_nerfstudio.media.timeline import Timeline, true_runs
+from dfa_nerfstudio.media.timeline import Timeline, format_spans, true_spans
 from dfa_nerfstudio.media.video_reader import Video, to_rgb
 from dfa_nerfstudio.preprocessing.camera.camera_motion import Thumbnails
 from dfa_nerfstudio.preprocessing.process_config import MIN_CLIP_SECONDS
@@ -212,9 +212,9 @@ def track_face(
     excluded = ~timeline.valid | covered
     timeline = Timeline.from_cuts(len(face_found), num_train, cuts).exclude(excluded).exclude_lost(face_found)
     _check_face_found(cropped.video, timeline, face_found, missing)
-    report.missing_spans = _spans(missing)
-    report.covered_mouth_spans, report.covered_eyes_spans = _spans(mouth_covered), _spans(eyes_covered)
-    report.excluded_spans = _spans(~timeline.valid & ~missing & ~covered)
+    report.missing_spans = true_spans(missing)
+    report.covered_mouth_spans, report.covered_eyes_spans = true_spans(mouth_covered), true_spans(eyes_covered)
+    report.excluded_spans = true_spans(~timeline.valid & ~missing & ~covered)
     _report_face(timeline, face_found, sorted(cuts), tracker, report)
     for part in timeline.splits:
         interpolate_lost(landmarks, face_found, part)
@@ -265,10 +265,4 @@ def _report_face(
         (report.covered_eyes_spans, "something covers an eye or both"),
     ):
         if spans:
-            times = ", ".join(f"{start:.1f} to {stop:.1f} s" for start, stop in spans)
-            report.warnings.append(f"{times} are excluded from training and evaluation: {reason}")
-
-
-def _spans(mask: Bool[np.ndarray, " T"]) -> list[tuple[float, float]]:
-    """Returns start and end in seconds of each run of true elements."""
-    return [(run.start / FRAME_RATE, run.stop / FRAME_RATE) for run in true_runs(mask)]
+            report.warnings.append(f"{format_spans(spans)} are excluded from training and evaluation: {reason}")

@@ -107,10 +107,6 @@ class Timeline:
         starts[: first + 1] = False
         return Timeline(np.where(shot < 0, -1, starts.cumsum()).astype(np.int32), self.num_train)
 
-    def invalid_runs(self) -> list[slice]:
-        """The runs of invalid frames."""
-        return true_runs(~self.valid)
-
 
 def _cannot_interpolate(gap: slice, length: int) -> bool:
     return gap.stop - gap.start > MAX_GAP or gap.start == 0 or gap.stop == length
@@ -120,3 +116,13 @@ def true_runs(mask: Bool[np.ndarray, " T"]) -> list[slice]:
     """The maximal runs of true elements."""
     edges = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0))
     return [slice(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
+
+
+def true_spans(mask: Bool[np.ndarray, " T"], rate: float = FRAME_RATE) -> list[tuple[float, float]]:
+    """Start and end, in seconds, of each maximal run of true elements, of which there are `rate` per second."""
+    return [(run.start / rate, run.stop / rate) for run in true_runs(mask)]
+
+
+def format_spans(spans: Iterable[tuple[float, float]]) -> str:
+    """Names spans, in seconds, for a message: `0.2 to 0.9 s, 3.0 to 4.1 s`."""
+    return ", ".join(f"{start:.1f} to {stop:.1f} s" for start, stop in spans)

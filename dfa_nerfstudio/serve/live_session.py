@@ -22,7 +22,6 @@ from dfa_nerfstudio.serve.metrics import Metrics
 from dfa_nerfstudio.serve.render_pool import Image, RenderPool
 from dfa_nerfstudio.serve.speech_queue import Boundary, SpeechQueue
 from dfa_nerfstudio.serve.video_output import VideoOutput
-from dfa_nerfstudio.talk.audio_driver import AudioDriver
 from dfa_nerfstudio.talk.pcm_source import SAMPLES_PER_FRAME
 
 TICK_SAMPLES = SAMPLES_PER_FRAME // 2
@@ -133,8 +132,7 @@ class LiveSession:
     def _drive(self) -> None:
         """Generates the track from the audio that is due, and has its frames rendered."""
         renderer = self.pool.renderer
-        motion = replace(renderer.motion, seed=self.seed)
-        driver = AudioDriver(renderer.model, motion, renderer.conditioning, live=True)
+        driver = renderer.driver(live=True, seed=self.seed)
         self._start, number = time.monotonic(), 0
         for track in driver.stream(self._due_audio()):
             for index in range(len(track)):

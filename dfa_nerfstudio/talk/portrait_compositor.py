@@ -14,7 +14,7 @@ from scipy.ndimage import minimum_filter1d, uniform_filter1d
 from dfa_nerfstudio.data.dataset_folder import REPORT_FILE, DatasetFolder
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.media.rates import FRAME_RATE
-from dfa_nerfstudio.media.timeline import true_runs
+from dfa_nerfstudio.media.timeline import true_spans
 from dfa_nerfstudio.media.video_reader import Video, to_rgb
 from dfa_nerfstudio.talk.lower_face_mask import lower_face_opacity, lower_face_points
 from dfa_nerfstudio.talk.talk_config import PasteRegion
@@ -92,27 +92,25 @@ class PortraitCompositor:
 
     def source_frame_at(self, seconds: float) -> UInt8[np.ndarray, "H W 3"]:
         """Returns the source frame for a time of the output."""
-        return self._source_frame(round(self._at(seconds, self._frames) / FRAME_RATE * self._frame_rate))
+        return self._source_frame(round(float(self._at(seconds, self._frames)) / FRAME_RATE * self._frame_rate))
 
     def unchanged_spans(self, duration: float) -> list[tuple[float, float]]:
         """Returns start and end in seconds of each part of an output in which the source's frames stay as they are."""
         times = np.arange(0, duration, 1 / self._frame_rate)
-        runs = true_runs(np.array([self._at(seconds, self._presence) == 0 for seconds in times]))
-        return [(run.start / self._frame_rate, run.stop / self._frame_rate) for run in runs]
+        return true_spans(self._at(times, self._presence) == 0, self._frame_rate)
 
-    def _at(self, seconds: float, values: Float[np.ndarray, " N"]) -> float:
-        """Returns the value at a time of the output; `values` has one for each of the frames that are played."""
+    def _at(self, seconds: float | Float[np.ndarray, " T"], values: Float[np.ndarray, " N"]) -> Float[np.ndarray, "*T"]:
+        """Returns the values at times of the output; `values` has one for each of the frames that are played."""
         last = len(self._frames) - 1
-        position = seconds * FRAME_RATE % max(2 * last, 1)
-        position = min(position, 2 * last - position)
-        return float(np.interp(position, np.arange(len(values)), values))
+        position = np.asarray(seconds) * FRAME_RATE % max(2 * last, 1)
+        return np.interp(np.minimum(position, 2 * last - position), np.arange(len(values)), values)
 
     def opacity_at(self, seconds: float) -> Float32[np.ndarray, "S S 1"]:
         """Returns the portrait's opacity in [0, 1] for a time of the output."""
         opacity = self._opacity * np.float32(self._at(seconds, self._presence))
         if self._lower_face is None:
             return opacity
-        number = self._at(seconds, self._frames)
+        number = float(self._at(seconds, self._frames))
         first = int(number)
         second = min(first + 1, len(self._lower_face) - 1)
         points = self._lower_face[first] + (number - first) * (self._lower_face[second] - self._lower_face[first])

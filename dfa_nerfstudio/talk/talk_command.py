@@ -17,6 +17,7 @@ from dfa_nerfstudio.attributes.motion_config import MotionConfig
 from dfa_nerfstudio.errors import UserError, as_flags
 from dfa_nerfstudio.jobs import JobsConfig
 from dfa_nerfstudio.media.rates import FRAME_RATE
+from dfa_nerfstudio.media.timeline import format_spans
 from dfa_nerfstudio.reporting.console import make_console
 from dfa_nerfstudio.reporting.progress import progress_listener
 from dfa_nerfstudio.talk.talk_config import AudioConditioningConfig, LiveConfig, VideoConfig
@@ -120,10 +121,8 @@ def _render_file(
         soft_wrap=True,
     )
     if renderer.portrait_compositor is not None and (spans := renderer.portrait_compositor.unchanged_spans(duration)):
-        times = ", ".join(f"{start:.1f} to {stop:.1f} s" for start, stop in spans)
-        console.print(
-            f"note: {output}: {times} stay as in {video.paste}: dfa-process excluded these frames", soft_wrap=True
-        )
+        unchanged = f"{format_spans(spans)} stay as in {video.paste}: dfa-process excluded these frames"
+        console.print(f"note: {output}: {unchanged}", soft_wrap=True)
 
 
 def _render_live(

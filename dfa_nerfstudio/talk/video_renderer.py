@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -183,9 +183,10 @@ class TalkingVideoRenderer:
         """Renders a track of one frame before the background; several threads may call it."""
         return self.background.composite(render_frame(self.model, frame, self.scale))
 
-    def driver(self, live: bool = False) -> AudioDriver:
-        """Returns the driver of this person's track, see `AudioDriver`."""
-        return AudioDriver(self.model, self.motion, self.conditioning, live, self.source_frames)
+    def driver(self, live: bool = False, seed: int | None = None) -> AudioDriver:
+        """Returns the driver of this person's track, see `AudioDriver`; `seed` takes the place of the motion's own."""
+        motion = self.motion if seed is None else replace(self.motion, seed=seed)
+        return AudioDriver(self.model, motion, self.conditioning, live, self.source_frames)
 
     def warm_up(self) -> None:
         """Renders one second of noise, so that everything that is loaded or compiled at first use is ready."""

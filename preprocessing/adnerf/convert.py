@@ -26,7 +26,7 @@ from dfa_nerfstudio.face.topology import LANDMARKS_68, RIGID
 from dfa_nerfstudio.media.audio import read_audio, write_wav
 from dfa_nerfstudio.media.frame_times import FrameTimes
 from dfa_nerfstudio.media.rates import FRAME_RATE, SAMPLE_RATE
-from dfa_nerfstudio.media.timeline import Timeline
+from dfa_nerfstudio.media.timeline import Timeline, format_spans, true_spans
 from dfa_nerfstudio.metrics.jitter import jitter
 from dfa_nerfstudio.preprocessing.adnerf.eye_opening import EyeSignal, read_eyes
 from dfa_nerfstudio.preprocessing.adnerf.frame_mapping import FrameMapping
@@ -128,9 +128,9 @@ def _convert(folder: ADNeRFFolder, output: Path, size: int | None, progress: Pro
             f"{MIN_CLIP_SECONDS * FRAME_RATE:.0f} or more are needed"
         )
     report.faces_interpolated = int((timeline.valid & ~found).sum())
-    report.excluded_spans = [(gap.start / FRAME_RATE, gap.stop / FRAME_RATE) for gap in timeline.invalid_runs()]
+    report.excluded_spans = true_spans(~timeline.valid)
     if report.excluded_spans:
-        spans = ", ".join(f"{start:.1f} to {stop:.1f} s" for start, stop in report.excluded_spans)
+        spans = format_spans(report.excluded_spans)
         report.warnings.append(f"no pose or no landmarks from {spans}; these frames are not used")
     focal = folder.focal / min(folder.size)
     face = fit_head_space(observed, focal, fill_poses(folder.cameras, mapping.rows, len(mapping)), train_mask)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from dfa_nerfstudio.atomic_write import atomic_write
@@ -17,6 +17,7 @@ from dfa_nerfstudio.data import dataset_folder
 from dfa_nerfstudio.data.dataset_folder import REPORT_FILE, REPORT_PAGE, ClipAttributes, DatasetFolder
 from dfa_nerfstudio.media.audio import waveform_envelope
 from dfa_nerfstudio.media.rates import FRAME_RATE, MFCC_PER_FRAME, SAMPLE_RATE
+from dfa_nerfstudio.media.timeline import true_spans
 from dfa_nerfstudio.preprocessing.report.process_report import ProcessReport
 from dfa_nerfstudio.preprocessing.report.report_images import COLOURS, draw_landmarks, draw_matte, image_data_uri
 from dfa_nerfstudio.reporting.charts import TimeChart, TimeSeries, TimeSpan
@@ -161,9 +162,9 @@ def _charts(folder: Path, clip: ClipAttributes, report: ProcessReport) -> list[T
     shift, shift_deviation = clip.torso_motion[:, :2] * percent_of_side, clip.torso_deviation[:, :2] * percent_of_side
     scale_tilt = np.stack([100 * np.expm1(clip.torso_motion[:, 2]), np.degrees(clip.torso_motion[:, 3])], 1)
     scale_tilt_deviation = clip.torso_deviation[:, 2:] * [100, np.degrees(1)]
-    torso_lost = [TimeSpan("lost", start, end, "torso lost") for start, end in _marked_spans(valid & ~clip.torso_found)]
+    torso_lost = [TimeSpan("lost", start, end, "torso lost") for start, end in true_spans(valid & ~clip.torso_found)]
     blinks = [TimeSpan("blink", a, c, f"blink, {a:.2f} to {c:.2f} s") for a, _, c in clip.blinks]
-    speech = [TimeSpan("voice", *span) for span in _marked_spans(clip.voice, MFCC_PER_FRAME * FRAME_RATE)]
+    speech = [TimeSpan("voice", *span) for span in true_spans(clip.voice, MFCC_PER_FRAME * FRAME_RATE)]
     audio = waveform_envelope(folder / dataset_folder.AUDIO, WAVEFORM_BLOCK)
     audio /= max(float(np.abs(audio).max()), 1e-6)
     mouth = masked(clip.mouth_opening)
@@ -213,14 +214,8 @@ def _spans(clip: ClipAttributes, num_train: int) -> list[TimeSpan]:
     """Returns the marks common to all charts: held-out end, lost faces, cuts."""
     duration, valid = len(clip) / FRAME_RATE, clip.shot >= 0
     held_out = [TimeSpan("held-out", num_train / FRAME_RATE, duration, "held out")] if num_train < len(clip) else []
-    excluded = [TimeSpan("left-out", *span, "excluded: no face") for span in _marked_spans(~valid)]
-    lost = [TimeSpan("lost", *span, "face interpolated") for span in _marked_spans(valid & ~clip.face_found)]
+    excluded = [TimeSpan("left-out", *span, "excluded: no face") for span in true_spans(~valid)]
+    lost = [TimeSpan("lost", *span, "face interpolated") for span in true_spans(valid & ~clip.face_found)]
     starts = np.flatnonzero((np.diff(clip.shot) != 0) & valid[1:] & valid[:-1]) + 1
     cuts = [TimeSpan("cut", number / FRAME_RATE, number / FRAME_RATE, "cut") for number in starts]
     return [*held_out, *excluded, *lost, *cuts]
-
-
-def _marked_spans(marked: Bool[np.ndarray, " N"], rate: float = FRAME_RATE) -> list[tuple[float, float]]:
-    """Returns start and end, in seconds, of each run of true values."""
-    edges = np.flatnonzero(np.diff(marked.astype(np.int8), prepend=0, append=0)) / rate
-    return [(float(start), float(end)) for start, end in edges.reshape(-1, 2)]

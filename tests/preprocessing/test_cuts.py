@@ -13,7 +13,7 @@ from dfa_nerfstudio.data.dataset_folder import DatasetFolder
 from dfa_nerfstudio.errors import UserError
 from dfa_nerfstudio.face.landmark_tracker import LandmarkTracker
 from dfa_nerfstudio.media.audio import read_audio
-from dfa_nerfstudio.media.timeline import Timeline
+from dfa_nerfstudio.media.timeline import Timeline, true_runs
 from dfa_nerfstudio.media.video_reader import Video
 from dfa_nerfstudio.preprocessing.process_config import ProcessConfig
 from dfa_nerfstudio.preprocessing.process_video import process_video
@@ -97,7 +97,7 @@ def test_lost_faces_split_the_timeline() -> None:
     expected = np.repeat([-1, 0, -1, 1, 2, -1, 2], [3, 37, 30, 5, 15, 2, 8])
     expected[92:] = 3
     np.testing.assert_array_equal(timeline.shot, expected)
-    assert timeline.invalid_runs() == [slice(0, 3), slice(40, 70), slice(90, 92)]
+    assert true_runs(~timeline.valid) == [slice(0, 3), slice(40, 70), slice(90, 92)]
     assert timeline.segments() == [slice(3, 40), slice(70, 75), slice(75, 90), slice(92, 100)]
     assert sum(run.stop - run.start for run in timeline.runs()) == 100
     assert timeline.train_mask.sum() == 90 - 33
