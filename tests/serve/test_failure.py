@@ -5,11 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
-import pytest
 import torch
 
 from dfa_nerfstudio.errors import UserError
-from dfa_nerfstudio.serve import live_session
 from dfa_nerfstudio.serve.live_session import LiveSession
 from dfa_nerfstudio.serve.metrics import Metrics
 from dfa_nerfstudio.serve.speech_queue import SpeechQueue
@@ -25,14 +23,12 @@ class Output:
         self.closed = True
 
 
-def test_a_session_that_cannot_be_driven_ends_with_its_reason(monkeypatch: pytest.MonkeyPatch):
+def test_a_session_that_cannot_be_driven_ends_with_its_reason():
     def refuse(*_: Any, **__: Any) -> None:
         raise UserError("restore the folder or train again")
 
-    monkeypatch.setattr(live_session, "AudioDriver", refuse)
-    monkeypatch.setattr(live_session, "replace", lambda motion, seed: motion)
     model = SimpleNamespace(closed_mouth_feature=torch.zeros(3))
-    pool = SimpleNamespace(renderer=SimpleNamespace(model=model, motion=None, conditioning=None))
+    pool = SimpleNamespace(renderer=SimpleNamespace(model=model, driver=refuse))
     events: list[dict[str, Any]] = []
     metrics = Metrics(frame_rate=25.0, max_clients=1)
     session = LiveSession(cast(Any, pool), SpeechQueue(16_000, 0.06, 10.0), 0, metrics, events.append)
